@@ -1,0 +1,1 @@
+"""What all rooms have in common: contracts, bus, state, streams. Knows no room."""

@@ -1,0 +1,46 @@
+"""Background tasks whose reference is kept and whose failure is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class TaskGroup:
+    """Tasks of one owner: started by `start`, ended together by `close`. A failed task is logged, not lost."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
+        """Runs the coroutine in the background and keeps the reference until it ends."""
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}:{name or work.__name__}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task %s failed", task.get_name(), exc_info=error)
+
+    async def drain(self, timeout: float) -> None:
+        """Waits until all tasks have ended, at most `timeout` seconds."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=timeout)
+
+    async def close(self) -> None:
+        """Cancels what still runs and waits for it."""
+        current = asyncio.current_task()
+        pending = [task for task in self._tasks if task is not current]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
