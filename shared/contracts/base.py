@@ -1,0 +1,136 @@
+"""What a contract is made of: messages, endpoints, events, key families.
+
+A contract is declared once, as values. From it come the types a caller sees, the check a service makes at
+its start, the AsyncAPI and JSON Schema documents, the broker permissions and the conformance suite.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import msgspec
+
+from shared.errors import ShoalError
+
+ROOT = "shoal.v1"
+BUCKET = "shoal"
+"""The one key-value bucket of durable records: one revision counter orders all of them."""
+LEASES = "shoal_leases"
+"""The bucket whose keys vanish unless renewed."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of everything on the wire: JSON; unknown fields are ignored, so that messages can grow."""
+
+
+class Empty(Message, frozen=True):
+    """A request or reply without content."""
+
+
+Request = TypeVar("Request", bound=Message)
+Reply = TypeVar("Reply", bound=Message)
+Record = TypeVar("Record", bound=Message)
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[Request, Reply]):
+    """One operation of a service: `name` is `<service>.<operation>`.
+
+    `host_bound` endpoints are addressed to one node. `idempotent` ones are called again by the bus when
+    their server goes away. `timeout` is the deadline in seconds where the caller sets none; 0: no deadline
+    (long waits), the call then ends with its server.
+    """
+
+    name: str
+    request: type[Request]
+    reply: type[Reply]
+    errors: tuple[type[ShoalError], ...] = ()
+    host_bound: bool = True
+    idempotent: bool = False
+    timeout: float = 30.0
+
+    @property
+    def service(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def operation(self) -> str:
+        return self.name.partition(".")[2]
+
+    def subject(self, node: str = "") -> str:
+        """`shoal.v1.<service>.<operation>`, with the node before the operation when host-bound."""
+        if self.host_bound and not node:
+            raise ValueError(f"{self.name} is host-bound: a node is needed")
+        where = f"{node}." if self.host_bound else ""
+        return f"{ROOT}.{self.service}.{where}{self.operation}"
+
+
+@dataclass(frozen=True)
+class Event(Generic[Record]):
+    """Something that happened: `name` is `<type>.<action>`.
+
+    Kept events (Docker's) go to the events stream under `shoal.v1.events.<type>.<action>` and can be
+    replayed; signals (`kept=False`) reach only who listens now, and their loss must be made good by asking.
+    """
+
+    name: str
+    message: type[Record]
+    kept: bool = True
+
+    @property
+    def subject(self) -> str:
+        return f"{ROOT}.events.{self.name}" if self.kept else f"{ROOT}.signals.{self.name}"
+
+
+_TOKEN = re.compile(r"[-/_=.a-zA-Z0-9]+\Z")
+
+
+@dataclass(frozen=True)
+class Keys(Generic[Record]):
+    """A family of records with one writer. `pattern` has `*` where the key's parts go: `containers.*.spec`."""
+
+    pattern: str
+    record: type[Record]
+    bucket: str = BUCKET
+
+    def key(self, *parts: str) -> str:
+        """The key for these parts; `ValueError` for a part that no subject may hold."""
+        if len(parts) != self.pattern.count("*"):
+            raise ValueError(f"{self.pattern} takes {self.pattern.count('*')} parts")
+        rest = iter(parts)
+        key = ".".join(next(rest) if token == "*" else token for token in self.pattern.split("."))
+        if not _TOKEN.match(key) or ".." in key or len(key.split(".")) != len(self.pattern.split(".")):
+            raise ValueError(f"not usable in a key: {parts!r}")
+        return key
+
+    def parts(self, key: str) -> tuple[str, ...] | None:
+        """The parts of a key of this family, or None for a key of another."""
+        tokens, wanted = key.split("."), self.pattern.split(".")
+        if len(tokens) != len(wanted) or any(w not in ("*", t) for t, w in zip(tokens, wanted, strict=True)):
+            return None
+        return tuple(t for t, w in zip(tokens, wanted, strict=True) if w == "*")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All that is visible of a service: what it answers, tells, owns, reads and calls.
+
+    `calls` names endpoints (`image_store.prepare`) or whole services (`image_store.*`) of others; `hears`
+    the events it listens to; `reads` key families of others. Broker permissions are generated from these.
+    """
+
+    name: str
+    version: str
+    summary: str
+    endpoints: tuple[Endpoint[object, object], ...] = ()  # type: ignore[type-var]
+    events: tuple[Event[object], ...] = ()  # type: ignore[type-var]
+    owns: tuple[Keys[object], ...] = ()  # type: ignore[type-var]
+    calls: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
+    reads: tuple[str, ...] = field(default=())
+
+
+DESCRIBE_OPERATION = "contract"
+"""Every service answers `<its subject>.contract` with its AsyncAPI document."""

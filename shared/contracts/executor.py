@@ -1,0 +1,224 @@
+"""Contract of the executor: the containers of one node and their life cycle."""
+
+from __future__ import annotations
+
+from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
+from shared.contracts.common import DockerEvent, NameRecord, Platform, PruneReport, Ref, Revision, StreamOffer
+from shared.contracts.container import (
+    ContainerConfig,
+    ContainerPlacement,
+    ContainerSpec,
+    ContainerStatus,
+    EndpointSettings,
+    HostConfig,
+)
+from shared.errors import (
+    AlreadyExists,
+    Conflict,
+    InvalidArgument,
+    NotFound,
+    NotImplementedYet,
+    NotModified,
+    Unavailable,
+)
+
+NAMES = Keys("names.container.*", NameRecord)
+SPECS = Keys("containers.*.spec", ContainerSpec)
+PLACEMENTS = Keys("containers.*.placement", ContainerPlacement)
+STATUSES = Keys("containers.*.status", ContainerStatus)
+
+
+class CreateRequest(Message, frozen=True):
+    """A container to make. `name` empty: a generated one. `config.image` is what the user typed."""
+
+    config: ContainerConfig
+    host_config: HostConfig = HostConfig()
+    networks: dict[str, EndpointSettings] = {}
+    name: str = ""
+    platform: Platform | None = None
+
+
+class CreateReply(Message, frozen=True):
+    id: str
+    name: str
+    warnings: tuple[str, ...] = ()
+    revision: int = 0
+
+
+class StartRequest(Message, frozen=True):
+    id: str
+    detach_keys: str = ""
+    checkpoint: str = ""
+    checkpoint_dir: str = ""
+
+
+class StopRequest(Message, frozen=True):
+    """`timeout` in seconds until SIGKILL; None: the container's own; negative: wait for ever."""
+
+    id: str
+    timeout: int | None = None
+    signal: str = ""
+
+
+class KillRequest(Message, frozen=True):
+    id: str
+    signal: str = "SIGKILL"
+
+
+class RemoveRequest(Message, frozen=True):
+    id: str
+    force: bool = False
+    volumes: bool = False
+    link: bool = False
+
+
+class RenameRequest(Message, frozen=True):
+    id: str
+    name: str
+
+
+class ResizeRequest(Message, frozen=True):
+    """Terminal size of a container, or of an exec when `exec_id` is given."""
+
+    id: str
+    height: int
+    width: int
+    exec_id: str = ""
+
+
+class AttachRequest(Message, frozen=True):
+    """`logs`: replay what was written before; `stream`: go on live. Frames unless the container has a terminal."""
+
+    id: str
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    stream: bool = False
+    logs: bool = False
+
+
+class LogsRequest(Message, frozen=True):
+    """`since`, `until` in nanoseconds (0: open); `tail` in lines (-1: all). Frames unless a terminal."""
+
+    id: str
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since: int = 0
+    until: int = 0
+    tail: int = -1
+    timestamps: bool = False
+    details: bool = False
+
+
+class ExecCreateRequest(Message, frozen=True):
+    id: str
+    cmd: tuple[str, ...]
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    tty: bool = False
+    env: tuple[str, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    privileged: bool = False
+    detach_keys: str = ""
+    console_size: tuple[int, int] = (0, 0)
+
+
+class ExecStartRequest(Message, frozen=True):
+    exec_id: str
+    detach: bool = False
+    tty: bool = False
+    console_size: tuple[int, int] = (0, 0)
+
+
+class ExecStartReply(Message, frozen=True):
+    """`offer` is None when detached."""
+
+    offer: StreamOffer | None = None
+    tty: bool = False
+
+
+class ExecRef(Message, frozen=True):
+    exec_id: str
+
+
+class ExecState(Message, frozen=True):
+    """Docker's `ExecInspectResponse`. `exit_code` None while not ended."""
+
+    id: str
+    container_id: str
+    request: ExecCreateRequest
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+
+
+class TopRequest(Message, frozen=True):
+    id: str
+    ps_args: str = "-ef"
+
+
+class TopReply(Message, frozen=True):
+    titles: tuple[str, ...]
+    processes: tuple[tuple[str, ...], ...]
+
+
+class UsageEntry(Message, frozen=True):
+    """`rw_bytes` in the writable layer; `rootfs_bytes` with the image's."""
+
+    id: str
+    rw_bytes: int
+    rootfs_bytes: int
+
+
+class UsageReply(Message, frozen=True):
+    entries: tuple[UsageEntry, ...] = ()
+
+
+class PruneRequest(Message, frozen=True):
+    """`ids`: the stopped containers that the caller's filters chose."""
+
+    ids: tuple[str, ...] = ()
+
+
+_NF, _C = NotFound, Conflict
+
+CREATE = Endpoint(
+    "executor.create", CreateRequest, CreateReply, (AlreadyExists, InvalidArgument, NotFound, NotImplementedYet)
+)
+START = Endpoint("executor.start", StartRequest, Revision, (_NF, _C, NotModified, InvalidArgument), timeout=120)
+STOP = Endpoint("executor.stop", StopRequest, Revision, (_NF, NotModified), timeout=0)
+RESTART = Endpoint("executor.restart", StopRequest, Revision, (_NF, _C), timeout=0)
+KILL = Endpoint("executor.kill", KillRequest, Empty, (_NF, _C, InvalidArgument))
+PAUSE = Endpoint("executor.pause", Ref, Revision, (_NF, _C))
+UNPAUSE = Endpoint("executor.unpause", Ref, Revision, (_NF, _C))
+REMOVE = Endpoint("executor.remove", RemoveRequest, Revision, (_NF, _C), timeout=120)
+RENAME = Endpoint("executor.rename", RenameRequest, Revision, (_NF, AlreadyExists, InvalidArgument))
+RESIZE = Endpoint("executor.resize", ResizeRequest, Empty, (_NF, _C))
+ATTACH = Endpoint("executor.attach", AttachRequest, StreamOffer, (_NF, _C))
+LOGS = Endpoint("executor.logs", LogsRequest, StreamOffer, (_NF, NotImplementedYet))
+EXEC_CREATE = Endpoint("executor.exec_create", ExecCreateRequest, ExecRef, (_NF, _C, InvalidArgument))
+EXEC_START = Endpoint("executor.exec_start", ExecStartRequest, ExecStartReply, (_NF, _C, InvalidArgument))
+EXEC_INSPECT = Endpoint("executor.exec_inspect", ExecRef, ExecState, (_NF,), idempotent=True)
+TOP = Endpoint("executor.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
+USAGE = Endpoint("executor.usage", Empty, UsageReply, (Unavailable,), idempotent=True)
+PRUNE = Endpoint("executor.prune", PruneRequest, PruneReport, timeout=300)
+
+CONTAINER_EVENT = Event("container", DockerEvent)
+"""All Docker container events; the subject gets `.<action>` appended."""
+
+CONTRACT = Contract(
+    name="executor",
+    version="v1",
+    summary="Containers of one node: life cycle, exec, logs, restart. Owns no mechanism.",
+    endpoints=(
+        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, RESIZE, ATTACH, LOGS,
+        EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE,
+    ),  # type: ignore[arg-type]
+    events=(CONTAINER_EVENT,),  # type: ignore[arg-type]
+    owns=(NAMES, SPECS, PLACEMENTS, STATUSES),  # type: ignore[arg-type]
+    calls=("image_store.*", "platform.*", "network.*", "volume.*"),
+    hears=("platform.exited",),
+)  # fmt: skip

@@ -1,0 +1,18 @@
+"""Contract of the gateway: it serves no endpoint of its own; it calls and reads."""
+
+from __future__ import annotations
+
+from shared.contracts.base import Contract, Event
+from shared.contracts.common import DockerEvent
+
+DAEMON_EVENT = Event("daemon", DockerEvent)
+
+CONTRACT = Contract(
+    name="gateway",
+    version="v1",
+    summary="The Docker Remote API over the other contracts; stateless.",
+    events=(DAEMON_EVENT,),  # type: ignore[arg-type]
+    calls=("executor.*", "image_store.*", "network.*", "volume.*", "platform.host", "platform.stats"),
+    hears=("events.*",),
+    reads=("containers.*", "names.*"),
+)

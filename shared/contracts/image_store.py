@@ -1,0 +1,206 @@
+"""Contract of the image store: content, references, layers and snapshots of one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
+from shared.contracts.common import (
+    Descriptor,
+    DockerEvent,
+    Mount,
+    Platform,
+    PruneReport,
+    Ref,
+    StreamOffer,
+)
+from shared.contracts.container import ContainerConfig
+from shared.errors import Conflict, InvalidArgument, NotFound, NotImplementedYet
+
+
+class HistoryEntry(Message, frozen=True):
+    """OCI image-spec `history`; `created` as in the image, RFC 3339."""
+
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+    size: int = 0
+
+
+class Image(Message, frozen=True):
+    """One image. `id` is the digest of its configuration (`sha256:<hex>`); times RFC 3339 as in the image."""
+
+    id: str
+    repo_tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    parent: str = ""
+    comment: str = ""
+    created: str = ""
+    created_ns: int = 0
+    author: str = ""
+    docker_version: str = ""
+    config: ContainerConfig = ContainerConfig()
+    platform: Platform = Platform()
+    size: int = 0
+    diff_ids: tuple[str, ...] = ()
+    chain_id: str = ""
+    history: tuple[HistoryEntry, ...] = ()
+    last_tagged: int = 0
+    descriptor: Descriptor | None = None
+    graph_driver: dict[str, str] = {}
+
+
+class ReferenceRecord(Message, frozen=True):
+    """Record `references.<node>.<base64url of the full reference>`: `reference` in familiar form is derived."""
+
+    reference: str
+    image_id: str
+    manifest: Descriptor | None = None
+    tagged: int = 0
+
+
+REFERENCES = Keys("references.*.*", ReferenceRecord)
+
+
+class ResolveRequest(Message, frozen=True):
+    """`reference` as users type it: name, name:tag, name@digest, (short) id."""
+
+    reference: str
+    platform: Platform | None = None
+
+
+class ListRequest(Message, frozen=True):
+    """Docker's filters of `GET /images/json`: dangling, label, before, since, reference, until."""
+
+    filters: dict[str, tuple[str, ...]] = {}
+    all: bool = False
+    shared_size: bool = False
+
+
+class ListReply(Message, frozen=True):
+    images: tuple[Image, ...] = ()
+    shared_sizes: dict[str, int] = {}
+
+
+class TagRequest(Message, frozen=True):
+    source: str
+    repository: str
+    tag: str = ""
+
+
+class RemoveRequest(Message, frozen=True):
+    """`in_use`: image ids that containers use (stopped: refused unless `force`; running: refused), with who uses them."""
+
+    reference: str
+    force: bool = False
+    no_prune: bool = False
+    in_use: dict[str, str] = {}
+    running: tuple[str, ...] = ()
+
+
+class Removed(Message, frozen=True):
+    """One line of `docker rmi`: exactly one field is set."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+class RemoveReply(Message, frozen=True):
+    removed: tuple[Removed, ...] = ()
+
+
+class PruneRequest(Message, frozen=True):
+    filters: dict[str, tuple[str, ...]] = {}
+    in_use: tuple[str, ...] = ()
+
+
+class PrepareRequest(Message, frozen=True):
+    """A writable snapshot `key` (the container's id) on top of an image. `reference` resolves as in `resolve`."""
+
+    key: str
+    reference: str
+    platform: Platform | None = None
+
+
+class Snapshot(Message, frozen=True):
+    """`mounts` make the root file system when mounted in order at one place (containerd's snapshot mounts)."""
+
+    key: str
+    image: Image
+    mounts: tuple[Mount, ...]
+    upper: str = ""
+
+
+class UsageRequest(Message, frozen=True):
+    """Sizes of these writable layers; none: all."""
+
+    keys: tuple[str, ...] = ()
+
+
+class UsageReply(Message, frozen=True):
+    """Bytes: writable layers by key; each image's own; all layers counted once; what no image shares."""
+
+    snapshots: dict[str, int] = {}
+    images: dict[str, int] = {}
+    layers: int = 0
+
+
+class LoadRequest(Message, frozen=True):
+    """Bytes of the archive go in by the offered stream, progress lines (Docker's JSON) come out."""
+
+    quiet: bool = False
+    platform: Platform | None = None
+
+
+class SaveRequest(Message, frozen=True):
+    references: tuple[str, ...]
+    platform: Platform | None = None
+
+
+class ImportRequest(Message, frozen=True):
+    """A flat root file system as one layer. `changes` are Dockerfile lines."""
+
+    repository: str = ""
+    tag: str = ""
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    platform: Platform | None = None
+
+
+class PullRequest(Message, frozen=True):
+    reference: str
+    platform: Platform | None = None
+    auth: dict[str, Any] = {}
+
+
+_NF = NotFound
+RESOLVE = Endpoint("image_store.resolve", ResolveRequest, Image, (_NF, InvalidArgument), idempotent=True)
+LIST = Endpoint("image_store.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
+TAG = Endpoint("image_store.tag", TagRequest, Empty, (_NF, InvalidArgument))
+REMOVE = Endpoint("image_store.remove", RemoveRequest, RemoveReply, (_NF, Conflict, InvalidArgument))
+PRUNE = Endpoint("image_store.prune", PruneRequest, PruneReport, timeout=300)
+PREPARE = Endpoint("image_store.prepare", PrepareRequest, Snapshot, (_NF, InvalidArgument), idempotent=True)
+SNAPSHOT = Endpoint("image_store.snapshot", Ref, Snapshot, (_NF,), idempotent=True)
+"""The mounts of an existing snapshot, by key."""
+RELEASE = Endpoint("image_store.release", Ref, Empty, idempotent=True)
+"""Removes the snapshot `key` for good."""
+USAGE = Endpoint("image_store.usage", UsageRequest, UsageReply, idempotent=True)
+LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)
+SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF,))
+IMPORT = Endpoint("image_store.import_", ImportRequest, StreamOffer, (InvalidArgument,))
+PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (_NF, NotImplementedYet))
+
+IMAGE_EVENT = Event("image", DockerEvent)
+
+CONTRACT = Contract(
+    name="image_store",
+    version="v1",
+    summary="Content-addressed images of one node: references, layers, snapshots.",
+    endpoints=(
+        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, PULL,
+    ),  # type: ignore[arg-type]
+    events=(IMAGE_EVENT,),  # type: ignore[arg-type]
+    owns=(REFERENCES,),  # type: ignore[arg-type]
+)  # fmt: skip

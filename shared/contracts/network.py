@@ -1,0 +1,232 @@
+"""Contract of the network service: networks, endpoints, sandboxes (libnetwork's model), IPAM."""
+
+from __future__ import annotations
+
+from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
+from shared.contracts.common import DockerEvent, NameRecord, PruneReport, Revision
+from shared.contracts.container import EndpointSettings, PortBinding
+from shared.errors import (
+    AlreadyExists,
+    Conflict,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
+
+
+class IPAMConfig(Message, frozen=True):
+    """One pool, in CIDR notation."""
+
+    subnet: str = ""
+    ip_range: str = ""
+    gateway: str = ""
+    aux_addresses: dict[str, str] = {}
+
+
+class IPAM(Message, frozen=True):
+    driver: str = "default"
+    options: dict[str, str] | None = None
+    config: tuple[IPAMConfig, ...] = ()
+
+
+class NetworkSpec(Message, frozen=True):
+    """Record `networks.<id>.spec`. `node` binds a local network to its host; empty: the whole cluster."""
+
+    id: str
+    name: str
+    created: int
+    driver: str = "bridge"
+    scope: str = "local"
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: str = ""
+    ipam: IPAM = IPAM()
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    node: str = ""
+
+
+class EndpointRecord(Message, frozen=True):
+    """Record `endpoints.<network id>.<endpoint id>`: an address in use, and by whom. Addresses with prefix length."""
+
+    id: str
+    network_id: str
+    container_id: str
+    container_name: str
+    node: str
+    mac_address: str = ""
+    ipv4_address: str = ""
+    ipv6_address: str = ""
+    dns_names: tuple[str, ...] = ()
+
+
+NAMES = Keys("names.network.*", NameRecord)
+SPECS = Keys("networks.*.spec", NetworkSpec)
+ENDPOINTS = Keys("endpoints.*.*", EndpointRecord)
+
+
+class Network(Message, frozen=True):
+    """A network with who is on it."""
+
+    spec: NetworkSpec
+    endpoints: tuple[EndpointRecord, ...] = ()
+
+
+class CreateRequest(Message, frozen=True):
+    name: str
+    driver: str = "bridge"
+    scope: str = ""
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: str = ""
+    ipam: IPAM = IPAM()
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+
+class CreateReply(Message, frozen=True):
+    id: str
+    warning: str = ""
+    revision: int = 0
+
+
+class InspectRequest(Message, frozen=True):
+    """By id, unique id prefix or name."""
+
+    reference: str
+    scope: str = ""
+
+
+class ListRequest(Message, frozen=True):
+    """Docker's filters of `GET /networks`: name, id, driver, scope, type, label, dangling."""
+
+    filters: dict[str, tuple[str, ...]] = {}
+
+
+class ListReply(Message, frozen=True):
+    networks: tuple[Network, ...] = ()
+
+
+class PruneRequest(Message, frozen=True):
+    """`in_use`: network names or ids that existing (also stopped) containers name."""
+
+    filters: dict[str, tuple[str, ...]] = {}
+    in_use: tuple[str, ...] = ()
+
+
+class SandboxRequest(Message, frozen=True):
+    """A container's network stack to make ready.
+
+    `mode`: `bridge`-like (own stack, with `endpoints` by network name), `none`, `host`. A container that joins
+    another's stack does not ask. `publish` are Docker's port bindings (`80/tcp` to host addresses), `exposed`
+    the image's and user's exposed ports, published to free ports when `publish_all`.
+    """
+
+    container_id: str
+    container_name: str
+    mode: str = "bridge"
+    hostname: str = ""
+    domainname: str = ""
+    endpoints: dict[str, EndpointSettings] = {}
+    publish: dict[str, tuple[PortBinding, ...]] = {}
+    exposed: tuple[str, ...] = ()
+    publish_all: bool = False
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+class Sandbox(Message, frozen=True):
+    """`path` is a file to join the network namespace by (empty for `host`); `files` go into the container.
+
+    `files` maps /etc/hosts, /etc/resolv.conf and /etc/hostname to host files.
+    """
+
+    container_id: str
+    sandbox_id: str
+    path: str = ""
+    endpoints: dict[str, EndpointSettings] = {}
+    ports: dict[str, tuple[PortBinding, ...] | None] = {}
+    files: dict[str, str] = {}
+
+
+class SandboxListReply(Message, frozen=True):
+    sandboxes: tuple[Sandbox, ...] = ()
+
+
+class ReleaseRequest(Message, frozen=True):
+    """`keep_files`: the container may start again; its hosts file and address wish stay."""
+
+    container_id: str
+    keep_files: bool = True
+
+
+class ConnectRequest(Message, frozen=True):
+    """`running`: the sandbox exists now; else the wish is only checked."""
+
+    network: str
+    container_id: str
+    container_name: str
+    settings: EndpointSettings = EndpointSettings()
+    running: bool = False
+
+
+class ConnectReply(Message, frozen=True):
+    network_name: str
+    settings: EndpointSettings
+
+
+class DisconnectRequest(Message, frozen=True):
+    network: str
+    container_id: str
+    force: bool = False
+
+
+_NF = NotFound
+CREATE = Endpoint(
+    "network.create",
+    CreateRequest,
+    CreateReply,
+    (AlreadyExists, InvalidArgument, PermissionDenied, ResourceExhausted, Conflict),
+)
+INSPECT = Endpoint("network.inspect", InspectRequest, Network, (_NF, InvalidArgument), idempotent=True)
+LIST = Endpoint("network.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
+REMOVE = Endpoint("network.remove", InspectRequest, Revision, (_NF, Conflict, PermissionDenied))
+PRUNE = Endpoint("network.prune", PruneRequest, PruneReport)
+SANDBOX = Endpoint(
+    "network.sandbox",
+    SandboxRequest,
+    Sandbox,
+    (_NF, Conflict, InvalidArgument, ResourceExhausted, FailedPrecondition),
+    idempotent=True,
+)
+RELEASE = Endpoint("network.release", ReleaseRequest, Empty, idempotent=True)
+SANDBOXES = Endpoint("network.sandboxes", Empty, SandboxListReply, idempotent=True)
+CONNECT = Endpoint("network.connect", ConnectRequest, ConnectReply, (_NF, Conflict, InvalidArgument))
+DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, Empty, (_NF, Conflict))
+RENAMED = Endpoint("network.renamed", NameRecord, Empty, idempotent=True)
+
+NETWORK_EVENT = Event("network", DockerEvent)
+
+CONTRACT = Contract(
+    name="network",
+    version="v1",
+    summary="Networks, endpoints, sandboxes, addresses and published ports of one node.",
+    endpoints=(
+        CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, RENAMED,
+    ),  # type: ignore[arg-type]
+    events=(NETWORK_EVENT,),  # type: ignore[arg-type]
+    owns=(NAMES, SPECS, ENDPOINTS),  # type: ignore[arg-type]
+)  # fmt: skip

@@ -1,0 +1,232 @@
+"""Contract of the platform: the mechanisms of one host, behind one adapter per platform.
+
+The platform knows processes, root file systems and streams, not Docker's life cycle. It keeps what it needs
+to find every workload again after its own death on disk; exit codes stay until `delete`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from shared.contracts.base import Contract, Empty, Endpoint, Event, Message
+from shared.contracts.common import Mount, Platform, Ref, StreamOffer
+from shared.contracts.container import LogConfig, MountPoint, Resources
+from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, PermissionDenied
+
+
+class Process(Message, frozen=True):
+    """A program to run. `user` is `name|uid[:group|gid]`, resolved in the root file system's own files.
+
+    `capabilities`: exact set when given, else the platform's default changed by `cap_add` and `cap_drop`.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    group_add: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+    console_size: tuple[int, int] = (0, 0)
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    oom_score_adj: int = 0
+
+
+class Isolation(Message, frozen=True):
+    """Namespaces: empty: an own one; `host`; a path to join (`/proc/PID/ns/pid`, a network namespace file)."""
+
+    network: str = ""
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroup: str = ""
+    user: str = ""
+
+
+class CreateRequest(Message, frozen=True):
+    """A workload to prepare: root mounted, volumes filled, process waiting for `start`.
+
+    `rootfs` are the mounts that make the root (what image_store's `prepare` answered). `files` maps paths
+    in the container to host files (hosts, resolv.conf, hostname). `seccomp`: empty = the default profile,
+    `unconfined`, or a profile in Docker's JSON form.
+    """
+
+    id: str
+    rootfs: tuple[Mount, ...]
+    process: Process
+    hostname: str = ""
+    domainname: str = ""
+    isolation: Isolation = Isolation()
+    mounts: tuple[MountPoint, ...] = ()
+    tmpfs: dict[str, str] = {}
+    files: dict[str, str] = {}
+    shm_size: int = 64 << 20
+    resources: Resources = Resources()
+    sysctls: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    readonly_rootfs: bool = False
+    masked_paths: tuple[str, ...] | None = None
+    readonly_paths: tuple[str, ...] | None = None
+    seccomp: str = ""
+    init: bool = False
+    runtime: str = ""
+    stdin_once: bool = False
+    log: LogConfig = LogConfig()
+    platform: Platform = Platform()
+    start: bool = False
+    """Start at once: one call instead of two."""
+
+
+class CreateReply(Message, frozen=True):
+    pid: int
+    log_path: str = ""
+    started_at: int = 0
+
+
+class StartReply(Message, frozen=True):
+    started_at: int
+
+
+class SignalRequest(Message, frozen=True):
+    """`signal` by number; `all`: every process of the workload."""
+
+    id: str
+    signal: int
+    all: bool = False
+
+
+class ExecRequest(Message, frozen=True):
+    """`attach`: the process waits until the offered stream was taken, so that no byte is lost."""
+
+    id: str
+    exec_id: str
+    process: Process
+    attach: bool = True
+
+
+class ExecReply(Message, frozen=True):
+    pid: int
+    offer: StreamOffer | None = None
+
+
+class ExecExit(Message, frozen=True):
+    exec_id: str
+    container_id: str
+    exit_code: int
+
+
+class Workload(Message, frozen=True):
+    """`exit_code` is set when `state` is `stopped`; `exited_at` in nanoseconds."""
+
+    id: str
+    state: Literal["created", "running", "paused", "stopped"]
+    pid: int = 0
+    exit_code: int = 0
+    exited_at: int = 0
+    started_at: int = 0
+    oom_killed: bool = False
+    log_path: str = ""
+
+
+class ListReply(Message, frozen=True):
+    workloads: tuple[Workload, ...] = ()
+    execs: tuple[ExecExit, ...] = ()
+    """Execs that ended and were not yet forgotten."""
+
+
+class PrepareRequest(Message, frozen=True):
+    """A container was made: check now what would fail later (runtime known, devices there, profile readable)."""
+
+    request: CreateRequest
+
+
+class DeleteRequest(Message, frozen=True):
+    """`logs`: remove the log too (the container goes for good)."""
+
+    id: str
+    logs: bool = False
+
+
+class HostInfo(Message, frozen=True):
+    """Facts of the host for `docker info` and placement."""
+
+    platform: Platform
+    kernel_version: str
+    operating_system: str
+    os_version: str
+    cpus: int
+    memory_bytes: int
+    cgroup_version: str
+    cgroup_driver: str = "cgroupfs"
+    security_options: tuple[str, ...] = ()
+    runtimes: dict[str, str] = {}
+    default_runtime: str = "crun"
+    runtime_version: str = ""
+    monitor_version: str = ""
+    init_version: str = ""
+    features: dict[str, bool] = {}
+    """Docker's switches: memory_limit, swap_limit, cpu_cfs_period, cpu_shares, cpu_set, pids_limit, ipv4_forwarding ..."""
+    warnings: tuple[str, ...] = ()
+
+
+class UpdateRequest(Message, frozen=True):
+    id: str
+    resources: Resources
+
+
+class StatsReply(Message, frozen=True):
+    """One sample; `raw` in the form of Docker's `ContainerStatsResponse` without names and networks."""
+
+    raw: dict[str, Any]
+
+
+_NF, _C = NotFound, Conflict
+PREPARE = Endpoint("platform.prepare", PrepareRequest, Empty, (InvalidArgument,), idempotent=True)
+CREATE = Endpoint(
+    "platform.create", CreateRequest, CreateReply, (InvalidArgument, AlreadyExists, NotFound, PermissionDenied)
+)
+START = Endpoint("platform.start", Ref, StartReply, (_NF, _C))
+SIGNAL = Endpoint("platform.signal", SignalRequest, Empty, (_NF, _C))
+PAUSE = Endpoint("platform.pause", Ref, Empty, (_NF, _C))
+UNPAUSE = Endpoint("platform.unpause", Ref, Empty, (_NF, _C))
+DELETE = Endpoint("platform.delete", DeleteRequest, Empty, (_C,), idempotent=True)
+LIST = Endpoint("platform.list", Empty, ListReply, idempotent=True)
+EXEC = Endpoint("platform.exec", ExecRequest, ExecReply, (_NF, _C, InvalidArgument, PermissionDenied))
+EXEC_FORGET = Endpoint("platform.exec_forget", Ref, Empty, idempotent=True)
+RESIZE = Endpoint("platform.resize", ResizeRequest, Empty, (_NF, _C))
+ATTACH = Endpoint("platform.attach", AttachRequest, StreamOffer, (_NF, _C))
+LOGS = Endpoint("platform.logs", LogsRequest, StreamOffer, (_NF,))
+TOP = Endpoint("platform.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
+UPDATE = Endpoint("platform.update", UpdateRequest, Empty, (_NF, InvalidArgument))
+STATS = Endpoint("platform.stats", Ref, StatsReply, (_NF,), idempotent=True)
+HOST = Endpoint("platform.host", Empty, HostInfo, idempotent=True)
+
+
+class Exited(Message, frozen=True):
+    """A workload's, or with `exec_id` an exec's, first process ended."""
+
+    id: str
+    exit_code: int
+    exited_at: int
+    oom_killed: bool = False
+    exec_id: str = ""
+    node: str = ""
+
+
+EXITED = Event("platform.exited", Exited, kept=False)
+"""Signal; who missed it asks `list`."""
+
+CONTRACT = Contract(
+    name="platform",
+    version="v1",
+    summary="Mechanisms of one host: root file systems, processes, streams, limits.",
+    endpoints=(
+        PREPARE, CREATE, START, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
+        LOGS, TOP, UPDATE, STATS, HOST,
+    ),  # type: ignore[arg-type]
+    events=(EXITED,),  # type: ignore[arg-type]
+)  # fmt: skip
