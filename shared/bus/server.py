@@ -1,0 +1,125 @@
+"""Serving a contract: subscriptions, dispatch, discovery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, get_type_hints
+
+from shared import deadline, telemetry
+from shared.bus import wire
+from shared.bus.bus import Bus, Started
+from shared.bus.discovery import Discovery
+from shared.bus.transport import Delivery, Subscription
+from shared.contracts.base import ROOT, Contract, Endpoint, Message
+from shared.errors import DeadlineExceeded, Internal, ShoalError
+from shared.ids import new_token
+from shared.tasks import TaskGroup
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 512
+"""Answers kept for requests that are sent again after a broken connection."""
+
+Handler = Callable[[Any], Awaitable[Message]]
+_Answer = tuple[bytes, dict[str, str]]
+
+
+def bind(contract: Contract, implementation: object) -> dict[str, Handler]:
+    """The methods that serve a contract; `TypeError` for one that is missing or typed differently."""
+    return {endpoint.operation: _method(endpoint, implementation) for endpoint in contract.endpoints}
+
+
+def _method(endpoint: Endpoint[Any, Any], implementation: object) -> Handler:
+    method = getattr(implementation, endpoint.operation, None)
+    if method is None:
+        raise TypeError(f"{type(implementation).__name__} has no method for {endpoint.name}")
+    hints = get_type_hints(method)
+    reply = hints.pop("return", None)
+    if list(hints.values()) != [endpoint.request] or reply is not endpoint.reply:
+        wanted = f"({endpoint.request.__name__}) -> {endpoint.reply.__name__}"
+        raise TypeError(f"{type(implementation).__name__}.{endpoint.operation} is not {wanted}")
+    return method  # type: ignore[no-any-return]
+
+
+class Server:
+    """One instance of a service on the bus."""
+
+    def __init__(self, bus: Bus, contract: Contract, implementation: object) -> None:
+        self.instance = new_token()[:16]
+        self._bus, self._contract = bus, contract
+        self._handlers = bind(contract, implementation)
+        self._discovery = Discovery(bus.transport, contract, self.instance, bus.node)
+        self._subscriptions: list[Subscription] = []
+        self._tasks = TaskGroup(contract.name)
+        self._answers: OrderedDict[str, asyncio.Task[_Answer]] = OrderedDict()
+
+    async def open(self) -> None:
+        """Tells that a new instance is here (what the last one worked on is gone), then serves."""
+        started = Started(service=self._contract.name, node=self._bus.node, instance=self.instance)
+        await self._bus.transport.publish(f"{ROOT}.signals.{self._contract.name}.started", wire.encode(started))
+        await self._bus.transport.flush()
+        for endpoint in self._contract.endpoints:
+            await self._subscribe(endpoint)
+        await self._discovery.open()
+
+    async def _subscribe(self, endpoint: Endpoint[Any, Any]) -> None:
+        handler = self._handlers[endpoint.operation]
+
+        def receive(delivery: Delivery) -> None:
+            self._tasks.start(self._serve(endpoint, handler, delivery), endpoint.name)
+
+        subject = endpoint.subject(self._bus.node if endpoint.host_bound else "")
+        queue = "" if endpoint.host_bound else endpoint.service
+        self._subscriptions.append(await self._bus.transport.subscribe(subject, receive, queue))
+
+    async def close(self, patience: float) -> None:
+        """Takes no more requests, ends those it has (at most `patience` seconds), answers them, leaves."""
+        await self._discovery.close()
+        for subscription in self._subscriptions:
+            await subscription.drain()
+        await self._tasks.drain(patience)
+        await self._tasks.close()
+
+    async def _serve(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> None:
+        request_id = delivery.headers.get(wire.REQUEST_ID, "")
+        work = self._answers.get(request_id) if request_id else None
+        if work is None:
+            work = self._tasks.start(self._work(endpoint, handler, delivery), endpoint.operation)
+            self._remember(request_id, work)
+        payload, headers = await work
+        if delivery.reply:
+            await self._bus.transport.publish(delivery.reply, payload, headers)
+
+    def _remember(self, request_id: str, work: asyncio.Task[_Answer]) -> None:
+        if request_id:
+            self._answers[request_id] = work
+            while len(self._answers) > REMEMBERED:
+                self._answers.popitem(last=False)
+
+    async def _work(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> _Answer:
+        left = delivery.headers.get(wire.TIMEOUT, "")
+        seconds = int(left) / 1000 if left.isdigit() else None
+        with telemetry.server_span(endpoint.name, delivery.headers) as span, deadline.within(seconds):
+            try:
+                async with asyncio.timeout(seconds):
+                    reply = await handler(wire.decode(delivery.payload, endpoint.request))
+                self._discovery.count(endpoint.operation, None)
+                return wire.encode(reply), {}
+            except TimeoutError:
+                error: ShoalError = DeadlineExceeded(f"{endpoint.name}: the deadline passed")
+            except ShoalError as known:
+                error = known
+            except Exception as unknown:  # noqa: BLE001  # the dispatcher: the only place that catches all
+                error = self._internal(endpoint, unknown)
+            telemetry.record_error(span, error)
+            self._discovery.count(endpoint.operation, error)
+            return wire.encode_error(error)
+
+    @staticmethod
+    def _internal(endpoint: Endpoint[Any, Any], unknown: Exception) -> Internal:
+        error_id = new_token()[:12]
+        log.error("%s failed, error id %s", endpoint.name, error_id, exc_info=unknown)
+        return Internal(f"internal error {error_id}; its trace is in the log of {endpoint.service}")

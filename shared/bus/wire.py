@@ -1,0 +1,71 @@
+"""The wire form of requests, replies and errors: JSON bodies and NATS headers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.contracts.base import Message
+from shared.errors import InvalidArgument, ShoalError, from_kind
+
+TIMEOUT = "Shoal-Timeout"
+"""Milliseconds left to the caller's deadline when it sent the request (hosts' clocks differ)."""
+REQUEST_ID = "Shoal-Request-Id"
+"""The same on each sending of one request: a server answers a repeated one without doing the work again."""
+ERROR = "Nats-Service-Error"
+ERROR_CODE = "Nats-Service-Error-Code"
+
+M = TypeVar("M", bound=Message)
+
+
+class ErrorBody(Message, frozen=True):
+    kind: str
+    message: str
+    details: dict[str, str] = {}
+
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes, kind: type[M]) -> M:
+    """The message; raises `InvalidArgument` with the path of the field that does not fit."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    try:
+        return decoder.decode(payload or b"{}")  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"{kind.__name__}: {error}") from None
+
+
+def encode_error(error: ShoalError) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an error reply (NATS ADR-32 service errors)."""
+    body = ErrorBody(kind=error.kind, message=error.message, details=error.details)
+    line = error.message.splitlines()[0] if error.message else error.kind
+    return _encoder.encode(body), {
+        ERROR: line[:200].encode("ascii", "replace").decode(),
+        ERROR_CODE: str(error.code),
+    }
+
+
+def raise_error(payload: bytes, headers: Mapping[str, str]) -> None:
+    """Raises the error that a reply carries, if it carries one."""
+    if ERROR_CODE not in headers:
+        return
+    try:
+        body = decode(payload, ErrorBody)
+    except InvalidArgument:  # a foreign service may send the header alone
+        body = ErrorBody(kind=_kind_of(headers[ERROR_CODE]), message=headers.get(ERROR, "error"))
+    raise from_kind(body.kind, body.message, body.details)
+
+
+def _kind_of(code: str) -> str:
+    kinds = {"400": "invalid_argument", "404": "not_found", "409": "conflict", "501": "not_implemented", "503": "unavailable"}
+    return kinds.get(code, "internal")

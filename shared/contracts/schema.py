@@ -1,0 +1,76 @@
+"""The published form of a contract: AsyncAPI 3 with JSON Schema, generated from the declaration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shared.contracts.base import Contract
+
+
+def document(contract: Contract) -> dict[str, Any]:
+    """The AsyncAPI 3.0 document of a contract. Deterministic: equal contracts give equal documents."""
+    kinds = [kind for e in contract.endpoints for kind in (e.request, e.reply)]
+    kinds += [event.message for event in contract.events] + [keys.record for keys in contract.owns]
+    unique = sorted({kind.__name__: kind for kind in kinds}.items())
+    _, schemas = msgspec.json.schema_components(
+        [kind for _, kind in unique], ref_template="#/components/schemas/{name}"
+    )
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    for endpoint in contract.endpoints:
+        _add_endpoint(endpoint, channels, operations)
+    for event in contract.events:
+        _add_event(event, channels, operations)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": f"shoal {contract.name}", "version": contract.version, "description": contract.summary},
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": _messages(unique), "schemas": dict(sorted(schemas.items()))},
+        "x-keys": {keys.pattern: {"bucket": keys.bucket, "record": keys.record.__name__} for keys in contract.owns},
+        "x-calls": list(contract.calls),
+        "x-hears": list(contract.hears),
+        "x-reads": list(contract.reads),
+    }
+
+
+def _messages(unique: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        name: {"name": name, "contentType": "application/json", "payload": {"$ref": f"#/components/schemas/{name}"}}
+        for name, _ in unique
+    }
+
+
+def _message(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/messages/{name}"}
+
+
+def _add_endpoint(endpoint: Any, channels: dict[str, Any], operations: dict[str, Any]) -> None:
+    name = endpoint.operation
+    node = "{node}" if endpoint.host_bound else ""
+    channel: dict[str, Any] = {
+        "address": endpoint.subject(node),
+        "messages": {"request": _message(endpoint.request.__name__)},
+    }
+    if endpoint.host_bound:
+        channel["parameters"] = {"node": {"description": "id of the host that serves"}}
+    channels[name] = channel
+    channels[f"{name}.reply"] = {"address": None, "messages": {"reply": _message(endpoint.reply.__name__)}}
+    operations[name] = {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{name}"},
+        "reply": {"channel": {"$ref": f"#/channels/{name}.reply"}},
+        "x-errors": [error.kind for error in endpoint.errors],
+        "x-idempotent": endpoint.idempotent,
+        "x-timeout-seconds": endpoint.timeout,
+    }
+
+
+def _add_event(event: Any, channels: dict[str, Any], operations: dict[str, Any]) -> None:
+    address = f"{event.subject}.{{action}}" if event.kept else event.subject
+    channels[event.name] = {"address": address, "messages": {"event": _message(event.message.__name__)}}
+    operations[f"tell.{event.name}"] = {"action": "send", "channel": {"$ref": f"#/channels/{event.name}"}}
+
+
