@@ -28,11 +28,6 @@ def left() -> float | None:
     return None if at is None else max(0.0, at - time.monotonic())
 
 
-@contextmanager
-def detached() -> Iterator[None]:
-    """Work that must end whatever the caller's deadline is (clean-up, background)."""
-    token = _deadline.set(None)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+def clear() -> None:
+    """Forgets the deadline of the present context (for work that outlives its caller)."""
+    _deadline.set(None)

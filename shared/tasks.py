@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any
+
+from shared import deadline
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +24,14 @@ class TaskGroup:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
-        """Runs the coroutine in the background and keeps the reference until it ends."""
-        task = asyncio.get_running_loop().create_task(work, name=f"{self._name}:{name or work.__name__}")
+        """Runs the coroutine in the background and keeps the reference until it ends.
+
+        It stays in the present trace, but the deadline of who starts it does not bind it.
+        """
+        context = copy_context()
+        context.run(deadline.clear)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work, name=f"{self._name}:{name or work.__name__}", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

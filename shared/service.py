@@ -1,0 +1,121 @@
+"""Running one engine service: connect, build, check, serve until SIGTERM, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+from shared import ids, logs, telemetry
+from shared.bus import Bus, NatsTransport
+from shared.bus.server import Server
+from shared.config import Settings
+from shared.contracts.base import Contract
+from shared.errors import InvalidArgument
+from shared.spans import SpanSender
+from shared.state import NatsState, State
+from shared.state.streams import ensure
+from shared.streams import Streams
+from shared.tasks import TaskGroup
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds a stopping service takes to end the requests it has."""
+
+
+@dataclass
+class Kernel:
+    """What a service gets: its settings and its connections."""
+
+    settings: Settings
+    node: str
+    bus: Bus
+    state: State
+    streams: Streams
+    tasks: TaskGroup = field(default_factory=lambda: TaskGroup("service"))
+
+    @staticmethod
+    def span(name: str, **attributes: Any) -> AbstractContextManager[Any]:
+        """A host action inside the present trace; see `shared.telemetry.span`."""
+        return telemetry.span(name, **attributes)
+
+
+Build = Callable[[Kernel], Awaitable[Any]]
+
+
+def broker_url(settings: Settings) -> str:
+    """Where the broker is: as set, or the embedded one's port as its starter left it in the state folder."""
+    if settings.nats_url:
+        return settings.nats_url
+    path = settings.state_path / "broker" / "port"
+    try:
+        port = settings.nats_port or int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        raise InvalidArgument(f"no broker: {path} is missing and nats_url is not set; start one by: shoal up") from None
+    return f"nats://127.0.0.1:{port}"
+
+
+def key_file(settings: Settings, service: str) -> Path | None:
+    """The nkey seed of a service, where there is one."""
+    path = settings.state_path / "keys" / f"{service}.nk"
+    return path if path.exists() else None
+
+
+async def connect(settings: Settings, name: str) -> tuple[Bus, NatsState]:
+    """A bus and a store under a service's own identity."""
+    transport = await NatsTransport.connect(broker_url(settings), name, key_file(settings, name))
+    bus = Bus(transport, ids.node_id(settings.state_path), name)
+    await bus.open()
+    return bus, NatsState(bus)
+
+
+def serve(contract: Contract, build: Build, settings: Settings, ready: Callable[[], None]) -> None:
+    """Runs a service until SIGTERM or SIGINT. `ready` is called once it answers."""
+    import uvloop  # here: the parent of forked services never makes a loop
+
+    logs.configure(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(contract, build, settings, ready))
+
+
+async def _serve(contract: Contract, build: Build, settings: Settings, ready: Callable[[], None]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    bus, state = await connect(settings, contract.name)
+    spans = SpanSender(bus)
+    shutdown = telemetry.configure(contract.name, bus.node, spans.add)
+    await ensure(bus)
+    streams = Streams(bus, settings.run_path / "streams", contract.name)
+    await streams.open()
+    kernel = Kernel(settings, bus.node, bus, state, streams)
+    implementation = await build(kernel)
+    server = Server(bus, contract, implementation)
+    await _optional(implementation, "start")
+    await server.open()
+    log.info("%s serves on node %s", contract.name, bus.node)
+    ready()
+    await stopping.wait()
+    await server.close(PATIENCE)
+    await _optional(implementation, "close")
+    await kernel.tasks.close()
+    await streams.close()
+    await state.close()
+    shutdown()
+    await spans.close()
+    await bus.close()
+
+
+async def _optional(implementation: Any, name: str) -> None:
+    method = getattr(implementation, name, None)
+    # `start` may also be an operation of the contract (executor.start): a lifecycle method takes no request.
+    if method is not None and method.__code__.co_argcount == 1:
+        await method()

@@ -1,0 +1,106 @@
+"""The store on a JetStream key-value bucket (ADR-8), by the broker's own API."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.bus import Bus
+from shared.contracts.base import Keys, Message
+from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, ShoalError, Unavailable
+from shared.ids import new_token
+from shared.state.store import seal, unseal
+from shared.state.view import Entry, View
+from shared.state.watch import Watch
+
+M = TypeVar("M", bound=Message)
+
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+MARKER_SECONDS = 300
+"""How long the marker of a removed record stays, for watchers that were cut off."""
+_WRONG_SEQUENCE = (10071, 10164)
+
+
+class _Ack(msgspec.Struct):
+    """JetStream's answer to a publish: also an answer can carry an error."""
+
+    seq: int = 0
+    error: dict[str, Any] | None = None
+
+
+class NatsState:
+    """Records in one bucket per key family; the sequence number of the stream is the revision."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._watches: list[Watch] = []
+
+    async def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
+        key = keys.key(*parts)
+        found = await self._last(keys, key)
+        return None if found is None or found[1] else unseal(found[2], keys, key, found[0])
+
+    async def _last(self, keys: Keys[Any], key: str) -> tuple[int, bool, bytes] | None:
+        """Revision, whether it is a removal, and the bytes of the last message for a key."""
+        subject = f"$JS.API.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
+        reply = await self._bus.request_raw(subject, b"")
+        if reply.headers.get("Status") == "404":
+            return None
+        return int(reply.headers["Nats-Sequence"]), "KV-Operation" in reply.headers, reply.payload
+
+    async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
+        key = keys.key(*parts)
+        payload = seal(value, self._bus.name)
+        try:
+            return await self._publish(keys, key, payload, {EXPECTED: "0"})
+        except Conflict:
+            found = await self._last(keys, key)
+        if found is not None and not found[1]:
+            raise AlreadyExists(f"{key} exists")
+        expected = {EXPECTED: str(found[0] if found else 0)}  # a removed record's marker may still be there
+        try:
+            return await self._publish(keys, key, payload, expected)
+        except Conflict:
+            raise AlreadyExists(f"{key} exists") from None
+
+    async def update(self, keys: Keys[M], *parts: str, value: M, revision: int) -> int:
+        payload = seal(value, self._bus.name)
+        return await self._publish(keys, keys.key(*parts), payload, {EXPECTED: str(revision)})
+
+    async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
+        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": f"{MARKER_SECONDS}s"}
+        if revision is not None:
+            headers[EXPECTED] = str(revision)
+        return await self._publish(keys, keys.key(*parts), b"", headers)
+
+    async def _publish(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str]) -> int:
+        headers["Nats-Msg-Id"] = new_token()  # sent again after a broken connection, it is still one write
+        reply = await self._bus.request_raw(f"$KV.{keys.bucket}.{key}", payload, headers)
+        ack = msgspec.json.decode(reply.payload, type=_Ack)
+        if ack.error is not None:
+            raise _refusal(key, ack.error)
+        return ack.seq
+
+    async def view(self, *keys: Keys[Any]) -> View:
+        view = View(*keys)
+        watch = Watch(self._bus, keys[0].bucket, view)
+        await watch.open()
+        self._watches.append(watch)
+        return view
+
+    async def close(self) -> None:
+        for watch in self._watches:
+            await watch.close()
+
+
+def _refusal(key: str, error: dict[str, Any]) -> ShoalError:
+    """What a refused write means to the writer."""
+    code, text = error.get("err_code", 0), error.get("description", "")
+    if code in _WRONG_SEQUENCE:
+        return Conflict(f"{key} was changed by somebody else")
+    if code == 10059:
+        return NotFound(f"no bucket for {key}")
+    if code in (10023, 10047, 10077):
+        return ResourceExhausted(f"{key} not written: {text}")
+    return Unavailable(f"{key} not written: {text}")

@@ -1,0 +1,76 @@
+"""The broker's streams: what they hold and how durable they are.
+
+State is synced before it is acknowledged (the embedded broker runs with `sync_interval: always`); events and
+spans go to fast streams, bounded by age and size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from shared.bus import Bus
+from shared.contracts.base import BUCKET, LEASES, ROOT
+from shared.errors import Unavailable
+from shared.telemetry import SPANS_SUBJECT
+
+EVENTS = "SHOAL_EVENTS"
+SPANS = "SHOAL_SPANS"
+_SECOND = 1_000_000_000
+
+
+def _bucket(name: str, **more: Any) -> dict[str, Any]:
+    """A key-value bucket as every NATS client knows it (ADR-8), history 1."""
+    return {
+        "name": f"KV_{name}",
+        "subjects": [f"$KV.{name}.>"],
+        "max_msgs_per_subject": 1,
+        "discard": "new",
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+        "duplicate_window": 120 * _SECOND,
+        "storage": "file",
+        "num_replicas": 1,
+        "retention": "limits",
+        **more,
+    }
+
+
+def _log(name: str, subject: str, max_bytes: int, max_age: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "subjects": [subject],
+        "storage": "file",
+        "retention": "limits",
+        "discard": "old",
+        "max_bytes": max_bytes,
+        "max_age": max_age * _SECOND,
+        "allow_direct": True,
+        "num_replicas": 1,
+        "persist_mode": "async",
+    }
+
+
+STREAMS: tuple[dict[str, Any], ...] = (
+    _bucket(BUCKET),
+    _bucket(LEASES, storage="memory", max_age=15 * _SECOND, duplicate_window=10 * _SECOND),
+    _log(EVENTS, f"{ROOT}.events.>", 64 << 20, 7 * 24 * 3600),
+    _log(SPANS, SPANS_SUBJECT, 32 << 20, 24 * 3600),
+)
+
+
+async def ensure(bus: Bus) -> None:
+    """Makes the streams that are not there yet. Any service may be the first; an existing stream is left as it is."""
+    await asyncio.gather(*(_ensure(bus, config) for config in STREAMS))
+
+
+async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
+    subject = f"$JS.API.STREAM.CREATE.{config['name']}"
+    reply = await bus.request_raw(subject, msgspec.json.encode(config))
+    error = msgspec.json.decode(reply.payload).get("error")
+    if error and error.get("err_code") != 10058:  # in use with another configuration: an older engine's, or an operator's
+        raise Unavailable(f"broker stream {config['name']}: {error.get('description')}")

@@ -1,0 +1,185 @@
+"""Feeding a view from the broker: existing records, then every change, across restarts of the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, NamedTuple
+
+import msgspec
+
+from shared.bus import Bus, Delivery, Subscription
+from shared.errors import ShoalError, Unavailable
+from shared.ids import new_token
+from shared.state.store import unseal
+from shared.state.view import View
+from shared.tasks import TaskGroup
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 5.0
+"""Seconds between the broker's signs of life on an idle watch; three missed ones start the watch anew."""
+RESUME_SECONDS = 200.0
+"""A watch cut off for longer starts anew: markers of removed records may be gone by then."""
+
+
+class Position(NamedTuple):
+    """Where a message stands: told by the subject for its acknowledgement."""
+
+    consumer: str
+    revision: int
+    sequence: int
+    pending: int
+
+
+def position(reply: str) -> Position:
+    """Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`.
+
+    The longer form has domain and account before the stream, and a token at the end (ADR-15).
+    """
+    fields = reply.split(".")
+    if len(fields) >= 11:
+        fields = [*fields[:2], *fields[4:11]]
+    return Position(fields[3], int(fields[5]), int(fields[6]), int(fields[8]))
+
+
+class Watch:
+    """An ordered push consumer made by hand (what clients call an ordered consumer).
+
+    A gap in the consumer's sequence, a missed heartbeat or a new connection makes a new consumer, which goes
+    on after the last revision seen.
+    """
+
+    def __init__(self, bus: Bus, bucket: str, view: View) -> None:
+        self._bus, self._bucket, self._view = bus, bucket, view
+        self._stream = f"KV_{bucket}"
+        self._prefix = f"$KV.{bucket}."
+        self._consumer = ""
+        self._expected = 1
+        self._seen: set[str] | None = None
+        self._last_sign = 0.0
+        self._complete = asyncio.Event()
+        self._restarting = False
+        self._tasks = TaskGroup(f"watch:{bucket}")
+        self._subscription: Subscription | None = None
+
+    async def open(self) -> None:
+        """Returns when the view shows all that exists."""
+        loop = asyncio.get_running_loop()
+        self._last_sign = loop.time()
+        self._inbox = f"{self._bus.transport.inbox}.w.{new_token()[:12]}"
+        self._subscription = await self._bus.transport.subscribe(f"{self._inbox}.*", self._received)
+        self._bus.transport.on_reconnect(lambda: self._restart("connection restored"))
+        self._view.stop = lambda: None
+        await self._begin(anew=True)
+        await self._complete.wait()
+        self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
+
+    async def close(self) -> None:
+        if hasattr(self, "_watchdog"):
+            self._watchdog.cancel()
+        if self._subscription is not None:
+            await self._subscription.drain()
+        await self._tasks.close()
+
+    def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._last_sign > HEARTBEAT * 3:
+            self._restart("no sign of life from the broker")
+        self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
+
+    def _restart(self, why: str) -> None:
+        if not self._restarting:
+            self._restarting = True
+            log.info("watch of %s starts again: %s", self._bucket, why)
+            self._tasks.start(self._begin_again(), "restart")
+
+    async def _begin_again(self) -> None:
+        try:
+            cut_off = asyncio.get_running_loop().time() - self._last_sign
+            while True:
+                try:
+                    return await self._begin(anew=cut_off > RESUME_SECONDS)
+                except ShoalError as error:
+                    log.warning("watch of %s: %s", self._bucket, error)
+                    await asyncio.sleep(0.2)
+        finally:
+            self._restarting = False
+
+    async def _begin(self, anew: bool) -> None:
+        """Asks for a new consumer; with `anew` for everything that exists, else for what came after."""
+        name = new_token()[:12]
+        self._consumer, self._expected = name, 1
+        self._seen = set() if anew else None
+        config: dict[str, Any] = {
+            "deliver_subject": f"{self._inbox}.{name}",
+            "filter_subjects": sorted({self._prefix + keys.pattern for keys in self._view.families}),
+            "ack_policy": "none",
+            "max_deliver": 1,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 60_000_000_000,
+            "flow_control": True,
+            "idle_heartbeat": int(HEARTBEAT * 1e9),
+            "deliver_policy": "last_per_subject" if anew else "by_start_sequence",
+        }
+        if not anew:
+            config["opt_start_seq"] = self._view.revision + 1
+        body = msgspec.json.encode({"stream_name": self._stream, "config": config, "action": "create"})
+        reply = await self._bus.request_raw(f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}", body)
+        answer = msgspec.json.decode(reply.payload)
+        if "error" in answer:
+            raise Unavailable(f"watch of {self._bucket}: {answer['error'].get('description')}")
+        if answer["num_pending"] == 0 and self._expected == 1:
+            self._finished()
+
+    def _received(self, delivery: Delivery) -> None:
+        self._last_sign = asyncio.get_running_loop().time()
+        status = delivery.headers.get("Status")
+        if status is None:
+            self._message(delivery)
+        elif delivery.subject.endswith(self._consumer):  # else of a consumer that was replaced
+            if status == "100":
+                self._control(delivery)
+            else:
+                self._restart(f"status {status}")
+
+    def _control(self, delivery: Delivery) -> None:
+        """Flow control wants an answer; a heartbeat tells the last sequence sent, which reveals a loss."""
+        answer = delivery.reply or delivery.headers.get("Nats-Consumer-Stalled", "")
+        if answer:
+            self._tasks.start(self._bus.transport.publish(answer, b""), "flow")
+        last = delivery.headers.get("Nats-Last-Consumer")
+        if last is not None and int(last) != self._expected - 1:
+            self._restart("a change was missed")
+
+    def _message(self, delivery: Delivery) -> None:
+        at = position(delivery.reply)
+        if at.consumer != self._consumer:
+            return
+        if at.sequence != self._expected:
+            return self._restart("a change was missed")
+        self._expected += 1
+        self._apply(delivery, at.revision)
+        if at.pending == 0:
+            self._finished()
+
+    def _apply(self, delivery: Delivery, revision: int) -> None:
+        key = delivery.subject.removeprefix(self._prefix)
+        found = self._view.family(key)
+        if found is None or "KV-Operation" in delivery.headers or "Nats-Marker-Reason" in delivery.headers:
+            return self._view.apply(key, None, revision)
+        if self._seen is not None:
+            self._seen.add(key)
+        try:
+            entry = unseal(delivery.payload, found[0], key, revision)
+        except ShoalError as error:  # one unreadable record must not hide the others
+            log.error("%s", error)
+            return self._view.advance(revision)
+        self._view.apply(key, entry, revision)
+
+    def _finished(self) -> None:
+        if self._seen is not None:
+            self._view.retain(self._seen)
+            self._seen = None
+        self._complete.set()

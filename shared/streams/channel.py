@@ -1,0 +1,60 @@
+"""One end of a live stream."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Protocol
+
+from shared.streams.frames import FRAME_HEADER
+
+CHUNK = 256 << 10
+
+
+class Channel(Protocol):
+    """A two-way byte stream with flow control and half-close."""
+
+    sock: socket.socket | None
+    """The raw socket of a local stream (for bulk copying outside the event loop's streams), else None."""
+
+    async def read(self, limit: int = CHUNK) -> bytes:
+        """What came, at most `limit` bytes; b"" when the other side has ended its direction. `ConnectionError`: broken."""
+
+    async def write(self, data: bytes) -> None:
+        """Returns when the other side can take more. `ConnectionError`: it is gone."""
+
+    async def write_frame(self, stream: int, payload: bytes) -> None:
+        """One frame in Docker's multiplexed form."""
+
+    async def write_eof(self) -> None:
+        """Ends this direction; the other goes on."""
+
+    def close(self) -> None:
+        """Ends both directions at once."""
+
+
+class LocalChannel:
+    """A stream over a connected unix socket, non-blocking."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock: socket.socket | None = sock
+        self._socket = sock
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self, limit: int = CHUNK) -> bytes:
+        return await self._loop.sock_recv(self._socket, limit)
+
+    async def write(self, data: bytes) -> None:
+        await self._loop.sock_sendall(self._socket, data)
+
+    async def write_frame(self, stream: int, payload: bytes) -> None:
+        await self.write(FRAME_HEADER.pack(stream, len(payload)) + payload)
+
+    async def write_eof(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other side was faster
+
+    def close(self) -> None:
+        self._socket.close()

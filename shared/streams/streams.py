@@ -1,0 +1,118 @@
+"""Offering and taking streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from shared.bus import Bus
+from shared.contracts.common import StreamOffer
+from shared.errors import ShoalError, Unavailable
+from shared.ids import new_token
+from shared.streams.channel import Channel, LocalChannel
+from shared.streams.remote import RemoteServer, take_remote
+from shared.tasks import TaskGroup
+
+log = logging.getLogger(__name__)
+
+TICKET_BYTES = 32
+OFFER_SECONDS = 30.0
+BUFFER_BYTES = 1 << 20
+ServeStream = Callable[[Channel], Awaitable[None]]
+
+
+class Streams:
+    """A service's streams: one unix socket `<run_dir>/streams/<name>.sock` (0600) for all of them."""
+
+    def __init__(self, bus: Bus, directory: Path, name: str) -> None:
+        self._bus = bus
+        self._path = directory / f"{name}.sock"
+        self._offers: dict[str, tuple[ServeStream, asyncio.TimerHandle]] = {}
+        self._remote = RemoteServer(bus, self._claim)
+        self._tasks = TaskGroup(f"streams:{name}")
+        self._listener: socket.socket | None = None
+
+    async def open(self) -> None:
+        """Listens; a socket left by a predecessor is replaced."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o710)
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        listener.bind(str(temporary))
+        os.chmod(temporary, 0o600)
+        listener.listen(1024)
+        os.rename(temporary, self._path)  # in one step: callers never see a name that nobody listens on
+        self._listener = listener
+        self._tasks.start(self._accept(listener), "accept")
+        await self._remote.open()
+
+    async def close(self) -> None:
+        await self._remote.close()
+        await self._tasks.close()
+        if self._listener is not None:
+            self._listener.close()
+
+    def offer(self, serve: ServeStream, framed: bool = True) -> StreamOffer:
+        """A stream that runs `serve` when the caller takes it, once, within 30 seconds."""
+        ticket = new_token()
+        handle = asyncio.get_running_loop().call_later(OFFER_SECONDS, self._offers.pop, ticket, None)
+        self._offers[ticket] = (serve, handle)
+        return StreamOffer(path=str(self._path), ticket=ticket, stream_id=self._remote.stream_id(ticket), framed=framed)
+
+    def _claim(self, ticket: str) -> ServeStream | None:
+        found = self._offers.pop(ticket, None)
+        if found is None:
+            return None
+        found[1].cancel()
+        return found[0]
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            self._tasks.start(self._serve(connection), "stream")
+
+    async def _serve(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        channel = LocalChannel(connection)
+        try:
+            serve = await self._ticket(connection)
+            if serve is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+                await serve(channel)
+        except (ConnectionError, TimeoutError) as error:
+            log.debug("stream ended by its taker: %r", error)
+        except ShoalError as error:
+            log.warning("stream broken off: %s", error)
+        finally:
+            channel.close()
+
+    async def _ticket(self, connection: socket.socket) -> ServeStream | None:
+        loop, got = asyncio.get_running_loop(), b""
+        async with asyncio.timeout(OFFER_SECONDS):
+            while len(got) < TICKET_BYTES:
+                more = await loop.sock_recv(connection, TICKET_BYTES - len(got))
+                if not more:
+                    return None
+                got += more
+        return self._claim(got.decode("ascii", "replace"))
+
+    async def take(self, offer: StreamOffer) -> Channel:
+        """The caller's end: over the socket where its path is on this host, else over the bus."""
+        if not os.path.exists(offer.path):
+            return await take_remote(self._bus, offer)
+        loop = asyncio.get_running_loop()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await loop.sock_connect(connection, offer.path)
+            await loop.sock_sendall(connection, offer.ticket.encode())
+        except OSError as error:
+            connection.close()
+            raise Unavailable(f"stream at {offer.path}: {error.strerror or error}") from None
+        return LocalChannel(connection)
+
+
