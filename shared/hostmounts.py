@@ -7,9 +7,11 @@ others, and whoever leaves the host's mount namespace, calls `prepare` first; wh
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from shared.config import Settings
@@ -30,14 +32,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2). Raises `OSError` naming the target."""
+    """The mount(2) call. Raises `OSError` naming the target."""
     arguments = (source.encode(), os.fsencode(target), kind.encode() or None, ctypes.c_ulong(flags))
     if _libc.mount(*arguments, data.encode() or None) < 0:
         _fail(target)
 
 
 def unmount(target: str | Path, flags: int = MNT_DETACH) -> None:
-    """umount2(2), by default lazily. Raises `OSError` naming the target; EINVAL: not a mount point."""
+    """The umount2(2) call, by default lazily. Raises `OSError` naming the target; EINVAL: not a mount point."""
     if _libc.umount2(os.fsencode(target), flags | UMOUNT_NOFOLLOW) < 0:
         _fail(target)
 
@@ -84,11 +86,11 @@ def mount_of(path: Path) -> tuple[str, bool]:
     """Mount point of the mount that `path` lies on, and whether its propagation is shared."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+        lines = Path(f"/proc/thread-self/fdinfo/{descriptor}").read_text().splitlines()
     finally:
         os.close(descriptor)
     wanted = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in Path("/proc/thread-self/mountinfo").read_text().splitlines():
         fields = line.split(" ")
         if fields[0] == wanted:
             optional = fields[6 : fields.index("-")]
@@ -103,14 +105,12 @@ def _unescape(text: str) -> str:
     return text
 
 
-class _locked:
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
     """flock(2) on a folder: a bind mount of it on itself keeps the inode, so all see one lock."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def __enter__(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
