@@ -32,7 +32,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """The mount(2) call. Raises `OSError` naming the target."""
+    """Mounts `source` at `target` by one system call. Raises `OSError` naming the target."""
     arguments = (source.encode(), os.fsencode(target), kind.encode() or None, ctypes.c_ulong(flags))
     if _libc.mount(*arguments, data.encode() or None) < 0:
         _fail(target)
