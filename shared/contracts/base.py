@@ -84,7 +84,19 @@ class Event(Generic[Record]):
         return f"{ROOT}.events.{self.name}" if self.kept else f"{ROOT}.signals.{self.name}"
 
 
-_TOKEN = re.compile(r"[-/_=.a-zA-Z0-9]+\Z")
+_UNUSABLE = re.compile(rb"[^-/_a-zA-Z0-9]")
+_ESCAPED = re.compile(rb"=([0-9A-F]{2})")
+
+
+def _token(part: str) -> str:
+    """A part as one token of a subject: bytes that no token may hold (a name's dots, blanks) become `=XX`."""
+    if not part:
+        raise ValueError("an empty part cannot be in a key")
+    return _UNUSABLE.sub(lambda found: b"=%02X" % found[0][0], part.encode()).decode()
+
+
+def _part(token: str) -> str:
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), token.encode()).decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -96,21 +108,18 @@ class Keys(Generic[Record]):
     bucket: str = BUCKET
 
     def key(self, *parts: str) -> str:
-        """The key for these parts; `ValueError` for a part that no subject may hold."""
+        """The key for these parts, any non-empty strings; `ValueError` for a wrong number of them."""
         if len(parts) != self.pattern.count("*"):
             raise ValueError(f"{self.pattern} takes {self.pattern.count('*')} parts")
         rest = iter(parts)
-        key = ".".join(next(rest) if token == "*" else token for token in self.pattern.split("."))
-        if not _TOKEN.match(key) or ".." in key or len(key.split(".")) != len(self.pattern.split(".")):
-            raise ValueError(f"not usable in a key: {parts!r}")
-        return key
+        return ".".join(_token(next(rest)) if token == "*" else token for token in self.pattern.split("."))
 
     def parts(self, key: str) -> tuple[str, ...] | None:
         """The parts of a key of this family, or None for a key of another."""
         tokens, wanted = key.split("."), self.pattern.split(".")
         if len(tokens) != len(wanted) or any(w not in ("*", t) for t, w in zip(tokens, wanted, strict=True)):
             return None
-        return tuple(t for t, w in zip(tokens, wanted, strict=True) if w == "*")
+        return tuple(_part(t) for t, w in zip(tokens, wanted, strict=True) if w == "*")
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,10 @@ class DockerEvent(Message, frozen=True):
 
 
 class NameRecord(Message, frozen=True):
-    """Value of `names.<kind>.<name>`: who holds the name."""
+    """Value of `names.<kind>.<name>`: who holds the name, and the node whose service took it (empty: not told)."""
 
     id: str
+    node: str = ""
 
 
 class PruneReport(Message, frozen=True):

@@ -53,16 +53,21 @@ class StartRequest(Message, frozen=True):
 
 
 class StopRequest(Message, frozen=True):
-    """`timeout` in seconds until SIGKILL; None: the container's own; negative: wait for ever."""
+    """`timeout` in seconds until SIGKILL; None: the container's own; negative: wait for ever.
+
+    `reference` here and below: what the client called the container; error texts repeat it.
+    """
 
     id: str
     timeout: int | None = None
     signal: str = ""
+    reference: str = ""
 
 
 class KillRequest(Message, frozen=True):
     id: str
     signal: str = "SIGKILL"
+    reference: str = ""
 
 
 class RemoveRequest(Message, frozen=True):
@@ -70,6 +75,7 @@ class RemoveRequest(Message, frozen=True):
     force: bool = False
     volumes: bool = False
     link: bool = False
+    reference: str = ""
 
 
 class RenameRequest(Message, frozen=True):
