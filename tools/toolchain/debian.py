@@ -1,0 +1,129 @@
+"""Debian packages of other suites, by the system's own apt, without a change to the system's apt configuration.
+
+apt gets a private root (sources, lists, caches, an empty list of installed packages) by its own options; the
+machine's proxies and certificates stay in force. As nothing counts as installed, what it fetches is complete down
+to the C library.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .parts import Part, debian_version
+
+SUITES = ("trixie", "forky", "sid")
+"""Codenames from the oldest to the newest: the first one that has everything new enough is taken."""
+
+DEFAULT_MIRROR = "http://deb.debian.org/debian"
+
+
+class FetchError(Exception):
+    """apt failed, or no suite has what is needed; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A Debian mirror and the keyring its suites are verified with (empty: apt's trusted keys)."""
+
+    uri: str
+    signed_by: str = ""
+
+
+def pick_mirror(index_targets: str) -> Mirror:
+    """The Debian mirror of `apt-get indextargets`; security and third-party repositories do not count."""
+    for paragraph in index_targets.split("\n\n"):
+        fields = dict(line.partition(": ")[::2] for line in paragraph.splitlines())
+        if fields.get("Origin") == fields.get("Label") == "Debian":
+            return Mirror(fields["Repo-URI"], fields.get("Signed-By", ""))
+    return Mirror(DEFAULT_MIRROR)
+
+
+def pick_suite(parts: Iterable[Part], madison: str) -> str | None:
+    """The first suite in which every part is new enough, by the lines of `apt-cache madison`."""
+    newest: dict[tuple[str, str], tuple[int, ...]] = {}
+    for line in madison.splitlines():
+        package, version, source = (column.strip() for column in line.split("|"))
+        suite = next((name for name in SUITES if f" {name}/" in source), "")
+        key = (package, suite)
+        newest[key] = max(newest.get(key, ()), debian_version(version))
+    for suite in SUITES:
+        if all(newest.get((part.packages[0], suite), ()) >= part.minimum for part in parts):
+            return suite
+    return None
+
+
+def sources(mirror: Mirror, suites: Sequence[str], architecture: str) -> str:
+    """A deb822 sources file."""
+    signed_by = f"Signed-By: {mirror.signed_by}\n" if mirror.signed_by else ""
+    return (
+        f"Types: deb\nURIs: {mirror.uri}\nSuites: {' '.join(suites)}\nComponents: main\n"
+        f"Architectures: {architecture}\n{signed_by}"
+    )
+
+
+def configuration(root: Path) -> str:
+    """apt settings that keep everything below root; read after the machine's own."""
+    return f"""
+Dir::Etc::SourceList "/dev/null";
+Dir::Etc::SourceParts "{root}/sources";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "{root}/none";
+Dir::State "{root}/state";
+Dir::State::Status "{root}/status";
+Dir::Cache "{root}/cache";
+Dir::Cache::Archives "{root}/archives";
+APT::Sandbox::User "root";
+APT::Default-Release "";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear Acquire::IndexTargets::deb::DEP-11;
+#clear Acquire::IndexTargets::deb::CNF;
+#clear Acquire::IndexTargets::deb::Contents-deb;
+"""
+
+
+class PrivateApt:
+    """apt on a root of its own, an existing empty folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._options = (f"-c={root}/apt.conf",)
+
+    def fetch(self, parts: Sequence[Part]) -> tuple[str, list[Path]]:
+        """The suite taken, and the package files of the parts with all they depend on."""
+        self._prepare(pick_mirror(_run("apt-get", "indextargets", "Created-By: Packages")))
+        _run("apt-get", *self._options, "-q", "update")
+        packages = [package for part in parts for package in part.packages]
+        suite = pick_suite(parts, _run("apt-cache", *self._options, "madison", *packages))
+        if suite is None:
+            wanted = ", ".join(f"{part.name} >= {'.'.join(map(str, part.minimum))}" for part in parts)
+            raise FetchError(f"no suite of {', '.join(SUITES)} on this machine's mirror has {wanted}")
+        _run("apt-get", *self._options, "-qy", "--download-only", "-t", suite, "install", *packages)
+        return suite, sorted((self._root / "archives").glob("*.deb"))
+
+    def _prepare(self, mirror: Mirror) -> None:
+        for folder in ("sources", "none", "state/lists/partial", "cache", "archives/partial"):
+            (self._root / folder).mkdir(parents=True)
+        architecture = _run("dpkg", "--print-architecture").strip()
+        (self._root / "sources/shoal.sources").write_text(sources(mirror, SUITES, architecture))
+        (self._root / "apt.conf").write_text(configuration(self._root))
+        (self._root / "status").touch()
+
+
+def unpack(package: Path, target: Path) -> None:
+    """Unpacks the files of a package below target; runs none of its scripts."""
+    _run("dpkg-deb", "-x", str(package), str(target))
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0:
+        raise FetchError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

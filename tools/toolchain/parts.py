@@ -1,0 +1,75 @@
+"""What a usable part is: pure judgement of what the programs print about themselves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One program of the toolchain and what is asked of it."""
+
+    name: str
+    packages: tuple[str, ...]
+    """Debian packages that bring it, those that it only loads at run time included."""
+    minimum: Version
+    reason: str
+    """Why not an older one; shown to the person whose system has an older one."""
+    features: tuple[str, ...] = ()
+    """Words that `--version` must print."""
+    self_test: tuple[str, ...] = ()
+    """Arguments of a run that must succeed."""
+
+
+PARTS = (
+    Part(
+        name="crun",
+        packages=("crun", "libcriu2"),
+        minimum=(1, 27),
+        reason="CVE-2026-30892 is fixed in 1.27; Debian 12's has no checkpoint support",
+        features=("+CRIU", "+SECCOMP", "+CAP"),
+    ),
+    Part(
+        name="conmon",
+        packages=("conmon",),
+        minimum=(2, 1, 12),
+        reason="older ones take other log options",
+    ),
+    Part(
+        name="criu",
+        packages=("criu",),
+        minimum=(4, 2),
+        reason="older ones cannot dump sockets on Linux 6.16 and later",
+        self_test=("check",),
+    ),
+)
+
+
+def parse_version(text: str) -> Version:
+    """The first dotted number in what `--version` printed, () when there is none."""
+    found = re.search(r"\d+(?:\.\d+)+", text)
+    return tuple(int(number) for number in found.group().split(".")) if found else ()
+
+
+def debian_version(text: str) -> Version:
+    """The upstream part of a Debian version, such as (2, 1, 13) of `1:2.1.13+ds1-2`."""
+    return parse_version(text.partition(":")[2] or text)
+
+
+def show(version: Version) -> str:
+    """The version as people write it."""
+    return ".".join(str(number) for number in version)
+
+
+def judge(part: Part, printed: str) -> str:
+    """Why a program that prints this as its version cannot be used; empty when it can."""
+    version = parse_version(printed)
+    if not version:
+        return f"{part.name} does not tell its version"
+    if version < part.minimum:
+        return f"{part.name} {show(version)} is older than {show(part.minimum)}: {part.reason}"
+    lacking = [feature for feature in part.features if feature not in printed.split()]
+    return f"{part.name} {show(version)} was built without {' '.join(lacking)}" if lacking else ""
