@@ -1,0 +1,96 @@
+"""Takes the samples: round by round, one of each engine in turn, so that a busy machine is busy for all of them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from http.client import HTTPException
+
+from tools.bench.client import ApiError, Incomplete
+from tools.bench.engine import Engine
+from tools.bench.floor_process import FloorError, FloorProcess
+from tools.bench.measures import Measure, Sampler
+from tools.bench.summary import Series
+
+FAILURES = (ApiError, Incomplete, HTTPException, OSError, RuntimeError, subprocess.CalledProcessError)
+Report = Callable[[str], None]
+
+
+def run(
+    measures: Iterable[Measure], engines: Sequence[Engine], floor: FloorProcess | None, rounds: int, report: Report
+) -> list[Series]:
+    """All measures, those beside fewer running containers first. `rounds` 0: as many as each measure wants."""
+    series = []
+    for measure in sorted(measures, key=lambda each: each.population):
+        for engine in engines:
+            if len(engine.population) < measure.population:
+                report(f"{engine.name}: growing to {measure.population} running containers")
+                engine.grow(measure.population)
+        report(measure.title)
+        series.append(take(measure, engines, floor, rounds or measure.rounds))
+    return series
+
+
+def take(measure: Measure, engines: Sequence[Engine], floor: FloorProcess | None, rounds: int) -> Series:
+    """One measure. The first sample of each engine warms up and is dropped where there are more than three rounds."""
+    samples: dict[str, list[float]] = {engine.name: [] for engine in engines}
+    errors: dict[str, str] = {}
+    bare: list[float] = []
+    with ExitStack() as stack:
+        samplers = _prepare(measure, engines, stack, errors)
+        for number in range(rounds + (1 if rounds > 3 else 0)):
+            keep = number > 0 or rounds <= 3
+            for name, sampler in _turn(samplers, number):
+                value = _sample(name, sampler, errors)
+                if value is not None and keep:
+                    samples[name].append(value)
+            if floor is not None and measure.floor and keep:
+                bare += _floor(floor, measure.floor, errors)
+    kept = {name: values for name, values in samples.items() if name not in errors}
+    return Series(measure.name, measure.title, measure.unit, measure.better, kept, bare, errors)
+
+
+def _prepare(
+    measure: Measure, engines: Sequence[Engine], stack: ExitStack, errors: dict[str, str]
+) -> list[tuple[str, Sampler]]:
+    samplers = []
+    for engine in engines:
+        try:
+            samplers.append((engine.name, stack.enter_context(measure.prepare(engine))))
+        except FAILURES as error:
+            errors[engine.name] = describe(error)
+    return samplers
+
+
+def _turn(samplers: Sequence[tuple[str, Sampler]], number: int) -> list[tuple[str, Sampler]]:
+    """The engines in an order that rotates from round to round."""
+    shift = number % len(samplers) if samplers else 0
+    return [*samplers[shift:], *samplers[:shift]]
+
+
+def _sample(name: str, sampler: Sampler, errors: dict[str, str]) -> float | None:
+    if name in errors:
+        return None
+    try:
+        return sampler()
+    except FAILURES as error:
+        errors[name] = describe(error)
+        return None
+
+
+def _floor(floor: FloorProcess, name: str, errors: dict[str, str]) -> list[float]:
+    if "floor" in errors:
+        return []
+    try:
+        return [floor.sample(name)]
+    except FloorError as error:
+        errors["floor"] = describe(error)
+        return []
+
+
+def describe(error: BaseException) -> str:
+    """One line that says what failed."""
+    text = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else str(error)
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if isinstance(error, FloorError) else 0].strip()
