@@ -99,13 +99,13 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     kernel = Kernel(settings, bus.node, bus, state, streams)
     implementation = await build(kernel)
     server = Server(bus, contract, implementation)
-    await _optional(implementation, "start")
+    await _hook(implementation, "open", "start")
     await server.open()
     log.info("%s serves on node %s", contract.name, bus.node)
     ready()
     await stopping.wait()
     await server.close(PATIENCE)
-    await _optional(implementation, "close")
+    await _hook(implementation, "close")
     await kernel.tasks.close()
     await streams.close()
     await state.close()
@@ -114,8 +114,9 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     await bus.close()
 
 
-async def _optional(implementation: Any, name: str) -> None:
-    method = getattr(implementation, name, None)
-    # `start` may also be an operation of the contract (executor.start): a lifecycle method takes no request.
-    if method is not None and method.__code__.co_argcount == 1:
-        await method()
+async def _hook(implementation: Any, *names: str) -> None:
+    """Calls the first lifecycle method there is: without parameters, unlike an operation of the same name."""
+    for name in names:
+        method = getattr(implementation, name, None)
+        if method is not None and method.__code__.co_argcount == 1:
+            return await method()

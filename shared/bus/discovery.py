@@ -11,7 +11,7 @@ import msgspec
 from shared.bus.transport import Delivery, Subscription, Transport
 from shared.clock import now_ns, rfc3339
 from shared.contracts.base import DESCRIBE_OPERATION, ROOT, Contract
-from shared.contracts.schema import document
+from shared.contracts.document import document
 from shared.errors import ShoalError
 from shared.tasks import TaskGroup
 

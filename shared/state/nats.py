@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shared.bus import Bus
+from shared.bus import Bus, Delivery
 from shared.contracts.base import Keys, Message
 from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, ShoalError, Unavailable
 from shared.ids import new_token
@@ -16,6 +16,7 @@ from shared.state.watch import Watch
 
 M = TypeVar("M", bound=Message)
 
+MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MARKER_SECONDS = 300
 """How long the marker of a removed record stays, for watchers that were cut off."""
@@ -39,15 +40,15 @@ class NatsState:
     async def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
         key = keys.key(*parts)
         found = await self._last(keys, key)
-        return None if found is None or found[1] else unseal(found[2], keys, key, found[0])
+        if found is None or "KV-Operation" in found.headers:
+            return None
+        return unseal(found.payload, keys, key, _revision(found))
 
-    async def _last(self, keys: Keys[Any], key: str) -> tuple[int, bool, bytes] | None:
-        """Revision, whether it is a removal, and the bytes of the last message for a key."""
+    async def _last(self, keys: Keys[Any], key: str) -> Delivery | None:
+        """The last message for a key, which may be the marker of its removal."""
         subject = f"$JS.API.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
         reply = await self._bus.request_raw(subject, b"")
-        if reply.headers.get("Status") == "404":
-            return None
-        return int(reply.headers["Nats-Sequence"]), "KV-Operation" in reply.headers, reply.payload
+        return None if reply.headers.get("Status") == "404" else reply
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
         key = keys.key(*parts)
@@ -56,11 +57,11 @@ class NatsState:
             return await self._publish(keys, key, payload, {EXPECTED: "0"})
         except Conflict:
             found = await self._last(keys, key)
-        if found is not None and not found[1]:
+        if found is not None and "KV-Operation" not in found.headers:
             raise AlreadyExists(f"{key} exists")
-        expected = {EXPECTED: str(found[0] if found else 0)}  # a removed record's marker may still be there
+        marker = str(_revision(found) if found else 0)  # a removed record's marker may still be there
         try:
-            return await self._publish(keys, key, payload, expected)
+            return await self._publish(keys, key, payload, {EXPECTED: marker})
         except Conflict:
             raise AlreadyExists(f"{key} exists") from None
 
@@ -75,12 +76,18 @@ class NatsState:
         return await self._publish(keys, keys.key(*parts), b"", headers)
 
     async def _publish(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str]) -> int:
-        headers["Nats-Msg-Id"] = new_token()  # sent again after a broken connection, it is still one write
+        headers[MESSAGE_ID] = new_token()
         reply = await self._bus.request_raw(f"$KV.{keys.bucket}.{key}", payload, headers)
         ack = msgspec.json.decode(reply.payload, type=_Ack)
-        if ack.error is not None:
-            raise _refusal(key, ack.error)
-        return ack.seq
+        if ack.error is None:
+            return ack.seq
+        refusal = _refusal(key, ack.error)
+        if isinstance(refusal, Conflict):
+            # Sent again after a broken connection, a write that was done meets itself: that is no lost race.
+            found = await self._last(keys, key)
+            if found is not None and found.headers.get(MESSAGE_ID) == headers[MESSAGE_ID]:
+                return _revision(found)
+        raise refusal
 
     async def view(self, *keys: Keys[Any]) -> View:
         view = View(*keys)
@@ -92,6 +99,10 @@ class NatsState:
     async def close(self) -> None:
         for watch in self._watches:
             await watch.close()
+
+
+def _revision(message: Delivery) -> int:
+    return int(message.headers["Nats-Sequence"])
 
 
 def _refusal(key: str, error: dict[str, Any]) -> ShoalError:

@@ -67,8 +67,6 @@ class Watch:
         """Returns when the view shows all that exists."""
         loop = asyncio.get_running_loop()
         self._last_sign = loop.time()
-        self._inbox = f"{self._bus.transport.inbox}.w.{new_token()[:12]}"
-        self._subscription = await self._bus.transport.subscribe(f"{self._inbox}.*", self._received)
         self._bus.transport.on_reconnect(lambda: self._restart("connection restored"))
         self._view.stop = lambda: None
         await self._begin(anew=True)
@@ -109,10 +107,15 @@ class Watch:
     async def _begin(self, anew: bool) -> None:
         """Asks for a new consumer; with `anew` for everything that exists, else for what came after."""
         name = new_token()[:12]
-        self._consumer, self._expected = name, 1
+        deliver = f"{self._bus.transport.inbox}.w.{name}"
+        old, self._consumer, self._expected = self._subscription, name, 1
+        # Not one wildcard subscription for all: the broker sends a push consumer's messages to exact interest only.
+        self._subscription = await self._bus.transport.subscribe(deliver, self._received)
+        if old is not None:
+            await old.drain()
         self._seen = set() if anew else None
         config: dict[str, Any] = {
-            "deliver_subject": f"{self._inbox}.{name}",
+            "deliver_subject": deliver,
             "filter_subjects": sorted({self._prefix + keys.pattern for keys in self._view.families}),
             "ack_policy": "none",
             "max_deliver": 1,
