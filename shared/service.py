@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from shared import ids, logs, telemetry
 from shared.bus import Bus, NatsTransport
 from shared.bus.server import Server
@@ -119,4 +118,5 @@ async def _hook(implementation: Any, *names: str) -> None:
     for name in names:
         method = getattr(implementation, name, None)
         if method is not None and method.__code__.co_argcount == 1:
-            return await method()
+            await method()
+            return

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
 
 from shared import deadline
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class TaskGroup:
@@ -23,7 +25,7 @@ class TaskGroup:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, T], name: str = "") -> asyncio.Task[T]:
         """Runs the coroutine in the background and keeps the reference until it ends.
 
         It stays in the present trace, but the deadline of who starts it does not bind it.
@@ -31,7 +33,7 @@ class TaskGroup:
         context = copy_context()
         context.run(deadline.clear)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(work, name=f"{self._name}:{name or work.__name__}", context=context)
+        task = loop.create_task(work, name=f"{self._name}:{name}", context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -140,5 +140,6 @@ def annotate(**attributes: str | int | float | bool) -> None:
 
 
 def record_error(made: Span, error: ShoalError) -> None:
+    """Marks the span as failed; `not_modified` is an answer, not a failure."""
     if error.kind != "not_modified":
         made.set_status(Status(StatusCode.ERROR, f"{error.kind}: {error.message}"[:300]))

@@ -105,8 +105,11 @@ class Bus:
         self._pending.server_started(started.service, started.node)
 
     def emit(self, event: Event[M], message: M, suffix: str = "") -> None:
-        """Tells an event without waiting; `suffix` is appended to its subject (`container` + `start`)."""
-        subject = f"{event.subject}.{suffix}" if suffix else event.subject
+        """Tells an event without waiting; `suffix` is appended to its subject (`container` + `start`).
+
+        What follows a colon in Docker's actions (`exec_start: sh`) stays out of the subject.
+        """
+        subject = f"{event.subject}.{suffix.partition(':')[0]}" if suffix else event.subject
         headers = telemetry.inject({})
         self._tasks.start(self.transport.publish(subject, wire.encode(message), headers), "emit")
 
@@ -137,6 +140,3 @@ class Bus:
             raise NotFound(f"nobody answers {subject}") from None
         except TimeoutError:
             raise Unavailable("the broker does not answer") from None
-
-
-

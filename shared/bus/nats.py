@@ -24,7 +24,7 @@ class _Subscription:
         self._subscription = subscription
 
     async def drain(self) -> None:
-        await self._subscription.drain()
+        await self._subscription.drain()  # type: ignore[no-untyped-call]
 
 
 class NatsTransport:
@@ -87,5 +87,3 @@ class NatsTransport:
 
 async def _log_error(error: Exception) -> None:
     log.warning("broker connection: %s", error or type(error).__name__)
-
-

@@ -24,6 +24,8 @@ Receiver = Callable[[Delivery], None]
 
 
 class Subscription(Protocol):
+    """What was subscribed, to end it."""
+
     async def drain(self) -> None:
         """Takes no new message; what was already received is delivered."""
 

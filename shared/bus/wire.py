@@ -21,6 +21,8 @@ M = TypeVar("M", bound=Message)
 
 
 class ErrorBody(Message, frozen=True):
+    """Body of an error reply; `kind` is one of `shared.errors.KINDS`."""
+
     kind: str
     message: str
     details: dict[str, str] = {}
@@ -31,6 +33,7 @@ _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 
 
 def encode(message: Message) -> bytes:
+    """The JSON bytes of a message."""
     return _encoder.encode(message)
 
 
@@ -67,5 +70,4 @@ def raise_error(payload: bytes, headers: Mapping[str, str]) -> None:
 
 
 def _kind_of(code: str) -> str:
-    kinds = {"400": "invalid_argument", "404": "not_found", "409": "conflict", "501": "not_implemented", "503": "unavailable"}
-    return kinds.get(code, "internal")
+    return next((kind for kind, error in KINDS.items() if str(error.code) == code), "internal")

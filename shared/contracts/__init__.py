@@ -6,7 +6,6 @@ from shared.contracts import executor, gateway, image_store, network, platform, 
 from shared.contracts.base import Contract
 
 CONTRACTS: dict[str, Contract] = {
-    module.CONTRACT.name: module.CONTRACT
-    for module in (image_store, platform, network, volume, executor, gateway)
+    module.CONTRACT.name: module.CONTRACT for module in (image_store, platform, network, volume, executor, gateway)
 }
 """In starting order: who is called comes before who calls."""

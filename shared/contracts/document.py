@@ -72,5 +72,3 @@ def _add_event(event: Any, channels: dict[str, Any], operations: dict[str, Any])
     address = f"{event.subject}.{{action}}" if event.kept else event.subject
     channels[event.name] = {"address": address, "messages": {"event": _message(event.message.__name__)}}
     operations[f"tell.{event.name}"] = {"action": "send", "channel": {"$ref": f"#/channels/{event.name}"}}
-
-

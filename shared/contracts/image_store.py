@@ -91,7 +91,7 @@ class TagRequest(Message, frozen=True):
 
 
 class RemoveRequest(Message, frozen=True):
-    """`in_use`: image ids that containers use (stopped: refused unless `force`; running: refused), with who uses them."""
+    """`in_use`: image ids that containers use, with who uses them (needs `force`); `running`: never removed."""
 
     reference: str
     force: bool = False

@@ -169,7 +169,7 @@ class HostInfo(Message, frozen=True):
     monitor_version: str = ""
     init_version: str = ""
     features: dict[str, bool] = {}
-    """Docker's switches: memory_limit, swap_limit, cpu_cfs_period, cpu_shares, cpu_set, pids_limit, ipv4_forwarding ..."""
+    """Docker's switches: memory_limit, swap_limit, cpu_cfs_period, cpu_shares, cpu_set, pids_limit ..."""
     warnings: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from shared.state.memory import MemoryState
 from shared.state.nats import NatsState
-from shared.state.store import Entry, State
-from shared.state.view import View
+from shared.state.store import State
+from shared.state.view import Entry, View
 
 __all__ = ["Entry", "MemoryState", "NatsState", "State", "View"]

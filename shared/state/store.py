@@ -60,5 +60,3 @@ def unseal(payload: bytes, keys: Keys[M], key: str, revision: int) -> Entry[M]:
     except msgspec.DecodeError as error:
         raise DataLoss(f"record {key} revision {revision}: {error}") from None
     return Entry(key, value, revision, envelope.traceparent)
-
-

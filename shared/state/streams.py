@@ -72,5 +72,7 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     subject = f"$JS.API.STREAM.CREATE.{config['name']}"
     reply = await bus.request_raw(subject, msgspec.json.encode(config))
     error = msgspec.json.decode(reply.payload).get("error")
-    if error and error.get("err_code") != 10058:  # in use with another configuration: an older engine's, or an operator's
+    if (
+        error and error.get("err_code") != 10058
+    ):  # in use with another configuration: an older engine's, or an operator's
         raise Unavailable(f"broker stream {config['name']}: {error.get('description')}")

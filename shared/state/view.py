@@ -28,7 +28,7 @@ Listener = Callable[[Keys[Any], tuple[str, ...], Entry[Any] | None], None]
 
 
 class View:
-    """Fed by a watch through `apply`; reading costs no round trip. Entries of one view are never older than `revision`."""
+    """Fed by a watch through `apply`; reading costs no round trip. It shows all changes up to `revision`."""
 
     def __init__(self, *families: Keys[Any]) -> None:
         self.families = families

@@ -161,7 +161,8 @@ class Watch:
         if at.consumer != self._consumer:
             return
         if at.sequence != self._expected:
-            return self._restart("a change was missed")
+            self._restart("a change was missed")
+            return
         self._expected += 1
         self._apply(delivery, at.revision)
         if at.pending == 0:
@@ -171,14 +172,16 @@ class Watch:
         key = delivery.subject.removeprefix(self._prefix)
         found = self._view.family(key)
         if found is None or "KV-Operation" in delivery.headers or "Nats-Marker-Reason" in delivery.headers:
-            return self._view.apply(key, None, revision)
+            self._view.apply(key, None, revision)
+            return
         if self._seen is not None:
             self._seen.add(key)
         try:
             entry = unseal(delivery.payload, found[0], key, revision)
         except ShoalError as error:  # one unreadable record must not hide the others
             log.error("%s", error)
-            return self._view.advance(revision)
+            self._view.advance(revision)
+            return
         self._view.apply(key, entry, revision)
 
     def _finished(self) -> None:

@@ -18,7 +18,7 @@ class Channel(Protocol):
     """The raw socket of a local stream (for bulk copying outside the event loop's streams), else None."""
 
     async def read(self, limit: int = CHUNK) -> bytes:
-        """What came, at most `limit` bytes; b"" when the other side has ended its direction. `ConnectionError`: broken."""
+        """What came, at most `limit` bytes; b"" when the other side has ended its direction; else `ConnectionError`."""
 
     async def write(self, data: bytes) -> None:
         """Returns when the other side can take more. `ConnectionError`: it is gone."""

@@ -114,5 +114,3 @@ class Streams:
             connection.close()
             raise Unavailable(f"stream at {offer.path}: {error.strerror or error}") from None
         return LocalChannel(connection)
-
-
