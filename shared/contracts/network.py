@@ -194,6 +194,13 @@ class DisconnectRequest(Message, frozen=True):
     force: bool = False
 
 
+class RenamedRequest(Message, frozen=True):
+    """A container has a new name: its DNS name and that of its endpoints follow."""
+
+    container_id: str
+    name: str
+
+
 _NF = NotFound
 CREATE = Endpoint(
     "network.create",
@@ -216,7 +223,7 @@ RELEASE = Endpoint("network.release", ReleaseRequest, Empty, idempotent=True)
 SANDBOXES = Endpoint("network.sandboxes", Empty, SandboxListReply, idempotent=True)
 CONNECT = Endpoint("network.connect", ConnectRequest, ConnectReply, (_NF, Conflict, InvalidArgument))
 DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, Empty, (_NF, Conflict))
-RENAMED = Endpoint("network.renamed", NameRecord, Empty, idempotent=True)
+RENAMED = Endpoint("network.renamed", RenamedRequest, Empty, idempotent=True)
 
 NETWORK_EVENT = Event("network", DockerEvent)
 
