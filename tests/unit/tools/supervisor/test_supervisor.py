@@ -1,0 +1,106 @@
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_engine import FakeEngine, fake_engine
+from tools.supervisor.broker import accepts
+from tools.supervisor.plan import GATEWAY, SERVICES
+
+ALL = ("broker", "standby", "supervisor", GATEWAY, *SERVICES)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    with fake_engine(tmp_path) as made:
+        yield made
+
+
+def ask_gateway(engine: FakeEngine) -> int:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(str(engine.run_dir / "docker.sock"))
+        return int(client.recv(100))
+
+
+def test_everything_runs_and_ends_in_order(engine):
+    supervisor = engine.start()
+    assert ask_gateway(engine) == engine.pid(GATEWAY)
+    assert accepts(int((engine.state_dir / "broker/port").read_text()))
+    pids = [engine.pid(name) for name in ALL]
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    assert [engine.record(name) for name in ALL] == [{}] * len(ALL)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.parametrize("name", [GATEWAY, "executor", "broker", "standby"])
+def test_a_killed_process_is_back(engine, name):
+    engine.start()
+    engine.back(name, engine.kill(name))
+    assert ask_gateway(engine) == engine.pid(GATEWAY)
+
+
+def test_a_client_that_comes_while_the_gateway_is_dead_waits_and_is_served(engine):
+    engine.start()
+    old = engine.kill(GATEWAY)
+    assert ask_gateway(engine) != old
+
+
+def test_the_standby_takes_over_without_touching_the_others(engine):
+    engine.start()
+    before = {name: engine.pid(name) for name in ("broker", GATEWAY, *SERVICES)}
+    old = engine.kill("supervisor")
+    engine.back("supervisor", old)
+    engine.back("standby", engine.pid("supervisor"))
+    assert {name: engine.pid(name) for name in before} == before
+    engine.back(GATEWAY, engine.kill(GATEWAY))
+    engine.back("supervisor", engine.kill("supervisor"))
+    assert ask_gateway(engine) == engine.pid(GATEWAY)
+
+
+def test_with_supervisor_and_standby_dead_a_new_start_finds_the_rest(engine):
+    engine.start()
+    before = engine.pid("executor")
+    engine.kill("standby")
+    engine.kill("supervisor")
+    engine.start().send_signal(0)
+    assert engine.pid("executor") == before
+
+
+def test_a_second_supervisor_refuses_and_harms_nothing(engine):
+    engine.start()
+    command = [sys.executable, "-P", "-m", "tools.supervisor"]
+    second = subprocess.run(command, env=engine.environment, capture_output=True, text=True, timeout=20, check=False)
+    assert second.returncode == 1
+    assert "another supervisor holds" in second.stderr
+    assert ask_gateway(engine) == engine.pid(GATEWAY)
+
+
+def test_a_crash_loop_is_slowed_and_named(engine):
+    engine.program("services/volume", "def run(settings, ready):\n    ready()\n    raise ValueError('no disk')\n")
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tools.supervisor"], env=engine.environment, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if b"times in a row" in line)
+    assert b"volume ended 5 times in a row soon after its start" in line
+    assert "ValueError: no disk" in (engine.state_dir / "log/volume.log").read_text()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    process.stderr.close()
+
+
+def test_a_socket_in_use_is_refused_before_anything_starts(engine):
+    engine.run_dir.mkdir()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(engine.run_dir / "docker.sock"))
+        other.listen()
+        command = [sys.executable, "-P", "-m", "tools.supervisor"]
+        done = subprocess.run(command, env=engine.environment, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "another engine listens on" in done.stderr
+    assert engine.record("broker") == {}

@@ -1,0 +1,74 @@
+"""`python -m tools.supervisor [--config FILE] [--no-standby]`: the supervisor in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import logging
+import sys
+from pathlib import Path
+
+from shared import config, logs
+from shared.errors import ShoalError
+
+from .child import module_of
+from .plan import GATEWAY, SERVICES
+from .supervisor import Supervisor
+
+log = logging.getLogger("tools.supervisor")
+
+
+def main() -> int:
+    """Exit code 0 after an ordered stop, 1 when it could not begin."""
+    arguments = _parser().parse_args()
+    try:
+        logs.configure("info")
+        settings = config.load(Path(arguments.config) if arguments.config else None)
+        logs.configure(settings.log_level)
+        supervisor = Supervisor(settings, _command(), with_standby=not arguments.no_standby)
+        _warm()
+        supervisor.run()
+    except ShoalError as error:
+        log.error("%s", error.message)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.supervisor", description=sys.modules["tools.supervisor"].__doc__
+    )
+    parser.add_argument("--config", help="settings file (default: SHOAL_CONFIG, then /etc/shoal/shoal.toml)")
+    parser.add_argument(
+        "--no-standby", action="store_true", help="somebody else, such as systemd, restarts the supervisor"
+    )
+    return parser
+
+
+def _command() -> list[str]:
+    """What the standby executes to take over: the same as was executed for this process."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _warm() -> None:
+    """Imports once what the forked services need, and takes it out of the garbage collector's sight.
+
+    A collection in a service would otherwise write to every object's header and so copy every page.
+    """
+    import asyncio  # noqa: F401
+
+    import uvloop  # noqa: F401
+
+    for name in (*SERVICES, GATEWAY):
+        try:
+            importlib.import_module(module_of(name))
+        except ImportError:
+            log.exception("%s cannot be imported", name)
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

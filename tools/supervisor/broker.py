@@ -1,0 +1,116 @@
+"""The embedded broker: its program, port, configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared import ids
+from shared.config import Settings
+from tools.toolchain.parts import Version, parse_version
+
+MINIMUM: Version = (2, 11)
+"""Older ones lack the time to live of single messages."""
+LOG_BYTES = 8 << 20
+STORE_BYTES = 16 << 30
+"""Most that all streams may hold together; their own limits are far below."""
+
+User = Mapping[str, Any]
+"""One entry of `authorization.users`: nkey and permissions."""
+
+
+def folder(settings: Settings) -> Path:
+    """Where the broker keeps its data, port and configuration; made when missing."""
+    path = settings.state_path / "broker"
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def program() -> str:
+    """A nats-server of at least 2.11 on the PATH, else the one of this virtual environment."""
+    own = Path(sys.executable).with_name("nats-server")
+    found = shutil.which("nats-server")
+    if found and Path(found) != own and server_version(found) >= MINIMUM:
+        return found
+    return str(own)
+
+
+def server_version(path: str) -> Version:
+    """The version that a nats-server tells; () when it does not run."""
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return parse_version(done.stdout)
+
+
+def choose_port(settings: Settings) -> int:
+    """The port as set, else the one of the last time if it is free, else a free one; kept for the services to find."""
+    path = folder(settings) / "port"
+    if settings.nats_port:
+        wanted = settings.nats_port
+    else:
+        wanted = free_port(int(path.read_text())) if path.exists() else free_port(0)
+    temporary = path.with_name(f".port.{os.getpid()}")
+    temporary.write_text(f"{wanted}\n")
+    os.replace(temporary, path)
+    return wanted
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there on loopback, else any that is free."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[str, Any]:
+    """The server's configuration; an acknowledged write is on disk (`sync_interval: always`)."""
+    home = folder(settings)
+    return {
+        "server_name": f"shoal-{ids.node_id(settings.state_path)}",
+        "listen": f"127.0.0.1:{port}",
+        "jetstream": {
+            "store_dir": str(home),
+            "sync_interval": "always",
+            "max_memory_store": 64 << 20,
+            "max_file_store": STORE_BYTES,
+        },
+        "authorization": {"timeout": 2, "users": users},
+        "log_file": str(settings.state_path / "log" / "broker.log"),
+        "logfile_size_limit": LOG_BYTES,
+        "logfile_max_num": 2,
+        "logtime_utc": True,
+    }
+
+
+def write_configuration(settings: Settings, port: int, users: Sequence[User]) -> Path:
+    """Writes the configuration, readable by root only."""
+    path = folder(settings) / "nats.json"
+    temporary = path.with_name(f".nats.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(configuration(settings, port, users))))
+    os.replace(temporary, path)
+    return path

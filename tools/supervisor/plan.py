@@ -1,0 +1,76 @@
+"""Decisions of the supervisor: in what order processes start and stop, and when one that died comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+BROKER = "broker"
+GATEWAY = "gateway"
+SERVICES = ("image_store", "volume", "network", "platform", "executor")
+
+STEADY = 5.0
+"""Seconds a process lives before its death counts as a new misfortune and not as part of a loop."""
+FIRST_DELAY = 0.05
+LONGEST_DELAY = 5.0
+LOOPING = 5
+"""Short lives in a row from which on the log speaks of a crash loop."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One process the supervisor answers for. Times are seconds of the monotonic clock.
+
+    `started` is None while it does not run; `due` is then when it is to be started.
+    """
+
+    name: str
+    started: float | None = None
+    due: float = 0.0
+    short_lives: int = 0
+
+    @property
+    def looping(self) -> bool:
+        return self.short_lives >= LOOPING
+
+
+def members(embedded_broker: bool) -> tuple[Member, ...]:
+    """All processes of an engine in the order of starting; they are stopped in the reverse order."""
+    names = (*((BROKER,) if embedded_broker else ()), *SERVICES, GATEWAY)
+    return tuple(Member(name) for name in names)
+
+
+def begun(member: Member, now: float) -> Member:
+    """It runs since now."""
+    return replace(member, started=now)
+
+
+def ended(member: Member, now: float) -> Member:
+    """It ended without being told to: at once again the first time, later and later in a loop."""
+    lived = now - member.started if member.started is not None else 0.0
+    short_lives = member.short_lives + 1 if lived < STEADY else 0
+    return replace(member, started=None, due=now + delay(short_lives), short_lives=short_lives)
+
+
+def delay(short_lives: int) -> float:
+    """Seconds to wait before the next start: none for the first death, then 0.05 doubling to 5."""
+    if short_lives <= 1:
+        return 0.0
+    return float(min(FIRST_DELAY * 2 ** min(short_lives - 2, 16), LONGEST_DELAY))
+
+
+def due(all_members: tuple[Member, ...], now: float) -> list[Member]:
+    """Those to be started now."""
+    return [member for member in all_members if member.started is None and member.due <= now]
+
+
+def wait(all_members: tuple[Member, ...], now: float) -> float | None:
+    """Seconds until somebody is due; None when all run."""
+    times = [member.due for member in all_members if member.started is None]
+    return max(0.0, min(times) - now) if times else None
+
+
+def stop_order(all_members: tuple[Member, ...]) -> list[list[str]]:
+    """Who is asked to end together: first nobody new comes in, then the services, and the broker when all are gone."""
+    names = [member.name for member in all_members]
+    groups = ([GATEWAY], [name for name in names if name not in (GATEWAY, BROKER)], [BROKER])
+    return [[name for name in group if name in names] for group in groups]

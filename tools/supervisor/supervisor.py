@@ -1,0 +1,207 @@
+"""The loop: waits for deaths, signals and due times, and acts on what `plan` decides."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from shared.config import Settings
+from shared.errors import FailedPrecondition
+
+from . import broker, child, listener, plan, records
+from .standby import NAME as STANDBY
+from .standby import Standby
+from .users import broker_users
+
+log = logging.getLogger(__name__)
+
+NAME = "supervisor"
+PATIENCE = 10.0
+"""Seconds a process takes at most to end when asked to."""
+
+
+class Supervisor:
+    """Keeps the processes of one engine running until it is told to stop.
+
+    Raises:
+        FailedPrecondition: another supervisor already answers for this engine, or its socket cannot be had.
+    """
+
+    def __init__(self, settings: Settings, command: Sequence[str], with_standby: bool = True) -> None:
+        self._settings = settings
+        self._command = command
+        self._where = records.folder(settings)
+        self._logs = settings.state_path / "log"
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o710)
+        self._locks = [_lock(path / "supervisor.lock") for path in (settings.state_path, self._where)]
+        self._members = {member.name: member for member in plan.members(not settings.nats_url)}
+        self._running: dict[int, str] = {}
+        self._poll = select.poll()
+        self._stopping = False
+        self._with_standby = with_standby
+        self._standby: Standby | None = None
+        self._listener: socket.socket | None = None
+
+    def run(self) -> None:
+        """Starts what does not run, then waits; returns after SIGTERM or SIGINT, when all have ended."""
+        wakeup = _signals_wake()
+        self._poll.register(wakeup, select.POLLIN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        records.write(self._where, records.of_this_process(NAME, ready=True))
+        self._adopt()
+        if self._members[plan.GATEWAY].started is None:
+            self._listening()  # before anything is started: without it there is no engine
+        while not self._stopping:
+            self._start_due()
+            self._keep_standby()
+            self._wait(wakeup)
+        self._end_all()
+
+    def _stop(self, number: int, _frame: object) -> None:
+        log.info("stops on signal %d", number)
+        self._stopping = True
+
+    def _adopt(self) -> None:
+        """Takes over the processes that an earlier supervisor left."""
+        now = time.monotonic()
+        for name, member in self._members.items():
+            record = records.read(self._where, name)
+            if record and self._watch(name, record):
+                log.info("takes over %s, process %d", name, record.pid)
+                self._members[name] = plan.begun(member, now)
+
+    def _start_due(self) -> None:
+        for member in plan.due(tuple(self._members.values()), time.monotonic()):
+            if member.looping:
+                log.error("%s ended %d times in a row soon after its start; see %s", *self._trouble(member))
+            self._members[member.name] = plan.begun(member, time.monotonic())
+            try:
+                self._start(member.name, self._work(member.name))
+            except (OSError, FailedPrecondition):  # no memory, no socket: it is tried again
+                log.exception("%s could not be started", member.name)
+                self._members[member.name] = plan.ended(self._members[member.name], time.monotonic())
+
+    def _trouble(self, member: plan.Member) -> tuple[str, int, Path]:
+        return member.name, member.short_lives, self._log_file(member.name)
+
+    def _work(self, name: str) -> Callable[[], None]:
+        if name != plan.BROKER:
+            return lambda: child.serve(name, self._settings, self._where)
+        program = broker.program()
+        port = broker.choose_port(self._settings)
+        path = broker.write_configuration(self._settings, port, broker_users(self._settings))
+        return lambda: child.become(program, "--config", str(path))
+
+    def _start(self, name: str, work: Callable[[], None]) -> None:
+        listening = self._listening() if name == plan.GATEWAY else None
+        pid = child.spawn(name, self._where, self._log_file(name), work, listening=listening)
+        descriptor = os.pidfd_open(pid)  # our own child: it cannot be somebody else's number before we wait for it
+        self._running[descriptor] = name
+        self._poll.register(descriptor, select.POLLIN)
+        log.info("started %s, process %d", name, pid)
+
+    def _listening(self) -> socket.socket:
+        """The API's socket; made when the first gateway of this supervisor starts."""
+        self._listener = self._listener or listener.listen(self._settings)
+        return self._listener
+
+    def _watch(self, name: str, record: records.Record) -> bool:
+        descriptor = records.open_pidfd(record)
+        if descriptor is None:
+            return False
+        self._running[descriptor] = name
+        self._poll.register(descriptor, select.POLLIN)
+        return True
+
+    def _keep_standby(self) -> None:
+        if self._with_standby and self._standby is None:
+            self._standby = Standby(self._where, self._log_file(STANDBY), self._command)
+            descriptor = os.pidfd_open(self._standby.pid)
+            self._running[descriptor] = STANDBY
+            self._poll.register(descriptor, select.POLLIN)
+
+    def _wait(self, wakeup: int) -> None:
+        seconds = plan.wait(tuple(self._members.values()), time.monotonic())
+        for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1):
+            if descriptor == wakeup:
+                os.read(wakeup, 4096)
+            else:
+                self._ended(descriptor)
+
+    def _ended(self, descriptor: int) -> None:
+        name = self._running.pop(descriptor)
+        self._poll.unregister(descriptor)
+        status = _reap(descriptor)
+        os.close(descriptor)
+        if name == STANDBY and self._standby:
+            self._standby.forget()
+            self._standby = None
+        elif not self._stopping:
+            log.warning("%s ended (%s) and is started again", name, status)
+            self._members[name] = plan.ended(self._members[name], time.monotonic())
+
+    def _end_all(self) -> None:
+        if self._standby:
+            self._standby.dismiss()
+        self._await_end(STANDBY)
+        for names in plan.stop_order(tuple(self._members.values())):
+            for name in names:
+                self._send(name, signal.SIGTERM)
+            for name in names:
+                self._await_end(name)
+        for name in (STANDBY, *self._members, NAME):
+            records.remove(self._where, name)
+
+    def _send(self, name: str, number: signal.Signals) -> None:
+        for descriptor, running in self._running.items():
+            if running == name:
+                signal.pidfd_send_signal(descriptor, number)
+
+    def _await_end(self, name: str) -> None:
+        for descriptor in [number for number, running in self._running.items() if running == name]:
+            if not select.select([descriptor], [], [], PATIENCE)[0]:
+                log.error("%s did not end within %d s and is killed", name, PATIENCE)
+                self._send(name, signal.SIGKILL)
+                select.select([descriptor], [], [])
+            self._ended(descriptor)
+
+    def _log_file(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FailedPrecondition(f"another supervisor holds {path}") from None
+    return descriptor
+
+
+def _signals_wake() -> int:
+    """A descriptor that gets a byte for each signal, so that none is missed between two polls."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading
+
+
+def _reap(descriptor: int) -> str:
+    """Waits for an own child that has ended; how it ended, as far as that can be known."""
+    try:
+        result = os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return "not our child"
+    if result is None:
+        return "still running"
+    if result.si_code == os.CLD_EXITED:
+        return f"exit code {result.si_status}"
+    return f"signal {result.si_status}"
