@@ -48,6 +48,11 @@ class TaskGroup:
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=timeout)
 
+    def cancel(self) -> None:
+        """Cancels what still runs, without waiting for it."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
     async def close(self) -> None:
         """Cancels what still runs and waits for it."""
         current = asyncio.current_task()
