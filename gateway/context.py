@@ -1,0 +1,57 @@
+"""What every handler gets: the way to the services and the read model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from shared import telemetry
+from shared.contracts.base import Endpoint, Message
+from shared.service import Kernel
+from shared.state.history import History
+
+from .http import body
+from .http.message import JSON, Request, Response
+from .views import Container, Containers
+
+if TYPE_CHECKING:
+    from .events import Feed
+
+Req = TypeVar("Req", bound=Message)
+Rep = TypeVar("Rep", bound=Message)
+
+
+@dataclass
+class Gateway:
+    """The gateway's own things; handlers are functions of it and of a request."""
+
+    kernel: Kernel
+    containers: Containers
+    feed: Feed
+    history: History
+
+    async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
+        """A call to the service on a node, this one when none is named."""
+        return await self.kernel.bus.call(endpoint, request, node=node)
+
+    async def container(self, request: Request) -> Container:
+        """The container that the path names; the trace is findable by it."""
+        found = await self.containers.find(request.params["id"])
+        telemetry.annotate(container=found.id)
+        return found
+
+    async def json(self, request: Request) -> dict[str, Any] | None:
+        """The request's JSON object."""
+        return await body.read_json(request, self.kernel.settings.max_body_bytes)
+
+
+def reply(value: Any, status: int = 200) -> Response:
+    """A JSON answer, ended by a newline as Docker's are."""
+    return Response(status, msgspec.json.encode(value) + b"\n", JSON)
+
+
+NO_CONTENT = Response(204)
+CREATED = Response(201)
+OK = Response(200)

@@ -1,0 +1,129 @@
+"""The stream of events: what happened since, then what happens, without a gap between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.clock import now_ns
+from shared.contracts.common import DockerEvent
+from shared.errors import InvalidArgument
+
+from .context import Gateway
+from .http.message import Request
+from .http.outlet import Stream
+from .translate import event as shown
+from .translate import filters, times
+
+MOST_WAITING = 10_000
+"""Events held for a client that does not read; the oldest go first."""
+_SEQUENCE = "application/json-seq"
+_TYPES = ("application/jsonl", "application/x-ndjson", _SEQUENCE)
+
+
+class Listener:
+    """One client's share of the live events."""
+
+    def __init__(self) -> None:
+        self._queue: deque[DockerEvent] = deque(maxlen=MOST_WAITING)
+        self._waker = asyncio.Event()
+
+    def put(self, event: DockerEvent) -> None:
+        self._queue.append(event)
+        self._waker.set()
+
+    async def next(self) -> DockerEvent:
+        """The next event; waits for one."""
+        while not self._queue:
+            self._waker.clear()
+            await self._waker.wait()
+        return self._queue.popleft()
+
+
+class Feed:
+    """Live events for all clients that listen, from one subscription."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Listener] = set()
+
+    async def receive(self, event: DockerEvent) -> None:
+        for listener in self._listeners:
+            listener.put(event)
+
+    @contextmanager
+    def listen(self) -> Iterator[Listener]:
+        listener = Listener()
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+
+class Sink:
+    """One client's stream: filters, form, and each event only once."""
+
+    def __init__(self, stream: Stream, request: Request, wanted: filters.Filters, sequence: bool) -> None:
+        self._stream, self._version, self._wanted, self._sequence = stream, request.version, wanted, sequence
+        self._recent: deque[tuple[int, str, str]] = deque(maxlen=MOST_WAITING)
+
+    async def send(self, event: DockerEvent) -> None:
+        if not shown.hidden(event, self._version) and shown.wanted(event, self._wanted):
+            await self._stream.write(shown.line(event, self._version, self._sequence))
+
+    async def send_past(self, event: DockerEvent) -> None:
+        self._recent.append(_identity(event))
+        await self.send(event)
+
+    async def send_live(self, event: DockerEvent) -> None:
+        """Unless the past has shown it already: both were read from the same moment on."""
+        if _identity(event) not in self._recent:
+            await self.send(event)
+
+
+def _identity(event: DockerEvent) -> tuple[int, str, str]:
+    return event.time_ns, event.actor, event.action
+
+
+def content_type(accept: str, old: bool) -> str:
+    """What the client accepts of the streamed forms; else JSON lines, called plain JSON before 1.52."""
+    for part in accept.split(","):
+        name = part.partition(";")[0].strip().lower()
+        if name in _TYPES:
+            return name
+    return "application/json" if old else _TYPES[0]
+
+
+def time_range(request: Request) -> tuple[int, int]:
+    """`since` and `until` in nanoseconds, 0 for open; raises `InvalidArgument`."""
+    since = times.unix(request.query.get("since"), "since")
+    until = times.unix(request.query.get("until"), "until")
+    if until and until < since:
+        raise InvalidArgument(
+            f"`since` time ({request.query.get('since')}) cannot be after `until` time ({request.query.get('until')})"
+        )
+    return since, until
+
+
+async def stream_events(gateway: Gateway, request: Request) -> None:
+    """Answers `GET /events` until `until`, or until the client goes."""
+    since, until = time_range(request)
+    wanted = filters.parse(request.query.get("filters"))
+    kind = content_type(request.headers.get("accept", ""), request.version < (1, 52))
+    with gateway.feed.listen() as listener:
+        stream = request.stream((("Content-Type", kind),))
+        sink = Sink(stream, request, wanted, kind == _SEQUENCE)
+        if since or until:
+            async for event in gateway.history.read(since, until):
+                await sink.send_past(event)
+        left = (until - now_ns()) / 1e9 if until else None
+        if left is not None and left <= 0:
+            return
+        try:
+            async with asyncio.timeout(left):
+                while True:
+                    await sink.send_live(await listener.next())
+        except TimeoutError:
+            return

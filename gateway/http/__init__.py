@@ -1,0 +1,1 @@
+"""HTTP/1.1 as the Docker API needs it: requests, streamed answers, connections handed over whole."""

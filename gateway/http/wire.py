@@ -1,0 +1,51 @@
+"""The bytes of an answer's head."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from .message import Headers, Response
+from .version import NEWEST
+
+ENGINE_VERSION = "0.1.0"
+"""Version of this engine, as `docker version` shows it."""
+_EVERY_ANSWER = (
+    f"Api-Version: {NEWEST}\r\nDocker-Experimental: true\r\nOstype: linux\r\nServer: Docker/{ENGINE_VERSION} (linux)\r\n"
+).encode()
+_REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
+_STATUS = {code: f"HTTP/1.1 {code} {reason}\r\n".encode() for code, reason in _REASONS.items()}
+_NO_BODY = frozenset((204, 304))
+
+
+def _fields(headers: Headers) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1", "replace")
+
+
+def render_head(status: int, headers: Headers, chunked: bool, close: bool) -> bytes:
+    """Head of a streamed answer; without `chunked` it ends with the connection."""
+    framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+    ending = b"Connection: close\r\n" if close or not chunked else b""
+    return _STATUS[status] + _EVERY_ANSWER + _fields(headers) + framing + ending + b"\r\n"
+
+
+def render_response(response: Response, head_only: bool, close: bool) -> bytes:
+    """Head and body of a whole answer; `head_only` for the method HEAD."""
+    ending = b"Connection: close\r\n" if close else b""
+    start = _STATUS[response.status] + _EVERY_ANSWER + _fields(response.headers)
+    if response.status in _NO_BODY:
+        return start + ending + b"\r\n"
+    length = b"Content-Length: %d\r\n" % len(response.body)
+    return start + length + ending + b"\r\n" + (b"" if head_only else response.body)
+
+
+def render_hijack(upgrade: bool, content_type: str) -> bytes:
+    """What a connection that becomes a raw stream is answered (Docker's exact words)."""
+    if not upgrade:
+        return f"HTTP/1.1 200 OK\r\nContent-Type: {RAW_STREAM}\r\n\r\n".encode()
+    return (
+        f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    ).encode()
+
+
+RAW_STREAM = "application/vnd.docker.raw-stream"
+MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"

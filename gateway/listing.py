@@ -1,0 +1,48 @@
+"""Lists and inspections as bytes: what does not change with time is encoded once for each state of a container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from shared.contracts.executor import UsageEntry
+
+from .http.version import Version
+from .translate import container as shown
+from .translate.status import status_text
+from .views import Container
+
+_encoder = msgspec.json.Encoder()
+
+
+def inspect_bytes(container: Container, version: Version) -> bytes:
+    """The body of inspect, from the container's own store of encoded parts."""
+    key = ("inspect", version.minor)
+    found = container.parts.get(key)
+    if found is None:
+        data = shown.inspect(container.spec, container.status, version)
+        found = container.parts[key] = _encoder.encode(data) + b"\n"
+    return bytes(found)
+
+
+def _summary_bytes(container: Container, version: Version) -> bytes:
+    """One entry of the list up to the status text, which comes last."""
+    key = ("summary", version.minor)
+    found = container.parts.get(key)
+    if found is None:
+        encoded = _encoder.encode(shown.summary(container.spec, container.status, version, ""))
+        found = container.parts[key] = encoded[: -len(b'""}')]
+    return bytes(found)
+
+
+def list_bytes(
+    containers: Iterable[Container], version: Version, now: int, sizes: Mapping[str, UsageEntry] | None = None
+) -> bytes:
+    """The body of a list: stored parts, and between them the texts that depend on the time."""
+    entries = []
+    for one in containers:
+        text = _encoder.encode(status_text(one.status, now))
+        size = _encoder.encode(shown.sizes(sizes.get(one.id)))[1:-1] if sizes is not None else b""
+        entries.append(_summary_bytes(one, version) + text + (b"," + size if size else b"") + b"}")
+    return b"[" + b",".join(entries) + b"]\n"

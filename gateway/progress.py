@@ -1,0 +1,85 @@
+"""Transfers with the image store: bytes in, progress lines or bytes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shared.contracts.common import StreamOffer
+from shared.streams import Channel
+from shared.tasks import TaskGroup
+
+from .context import Gateway
+from .http.errors import refusal
+from .http.inbox import ClientGone
+from .http.message import JSON, Headers, Request, Response
+
+FIRST_LINE = 64 << 10
+
+
+async def transfer(gateway: Gateway, request: Request, offer: StreamOffer) -> Response | None:
+    """The request's body goes in while the answer comes out."""
+    channel = await gateway.kernel.streams.take(offer)
+    tasks = TaskGroup("upload")
+    upload = tasks.start(_upload(request, channel), "body")
+    try:
+        return await _answer(request, channel, JSON)
+    finally:
+        upload.cancel()
+        channel.close()
+
+
+async def download(gateway: Gateway, request: Request, offer: StreamOffer, headers: Headers = JSON) -> Response | None:
+    """Only the answer comes."""
+    channel = await gateway.kernel.streams.take(offer)
+    try:
+        return await _answer(request, channel, headers)
+    finally:
+        channel.close()
+
+
+async def _upload(request: Request, channel: Channel) -> None:
+    try:
+        while data := await request.body.read():
+            await channel.write(data)
+        await channel.write_eof()
+    except ClientGone:
+        channel.close()  # half an archive must not look like a whole one
+    except ConnectionError:
+        return  # the store has seen enough; its answer says why
+
+
+async def _answer(request: Request, channel: Channel, headers: Headers) -> Response | None:
+    """Streams the answer. An error before the first byte is an HTTP error; later ones are lines in the stream."""
+    try:
+        data = await channel.read()
+    except ConnectionError:
+        return refusal(503, "the image store ended the transfer; try again")
+    failure = error_line(data)
+    if failure is not None:
+        return failure
+    stream = request.stream(headers)
+    try:
+        while data:
+            await stream.write(data)
+            data = await channel.read()
+    except ClientGone:
+        raise
+    except ConnectionError:
+        request.connection.abort()  # an archive cut short must not look complete
+    return None
+
+
+def error_line(data: bytes) -> Response | None:
+    """The HTTP error for a stream that begins with Docker's error line."""
+    if not data.startswith(b'{"error') or len(data) > FIRST_LINE:
+        return None
+    try:
+        line: Any = msgspec.json.decode(data.partition(b"\n")[0])
+    except msgspec.DecodeError:
+        return None
+    detail = line.get("errorDetail") or {}
+    status = detail.get("code", 400)
+    known = isinstance(status, int) and 400 <= status < 600
+    return refusal(status if known else 400, str(detail.get("message") or line.get("error")))

@@ -1,0 +1,102 @@
+"""Copies bytes between a client's connection and a service's stream, unparsed, with flow control both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.streams import Channel
+from shared.tasks import TaskGroup
+
+from .http.detach import Scanner
+from .http.inbox import ClientGone
+from .http.outlet import Duplex, Stream
+
+
+async def relay(client: Duplex, channel: Channel, stdin: bool, scanner: Scanner | None = None) -> None:
+    """Until the service ends its direction, the client goes, or it types its detach keys.
+
+    The client's half-close is passed on; output goes on after it.
+    """
+    tasks = TaskGroup("relay")
+    work = asyncio.current_task()
+    assert work is not None
+    output = tasks.start(_output(channel, client), "output")
+    inputs = tasks.start(_input(client, channel, stdin, scanner, output), "input")
+    try:
+        async with _closed(client, output):
+            await asyncio.wait((output,))
+    finally:
+        inputs.cancel()
+        output.cancel()
+        channel.close()
+        client.close()
+
+
+async def _output(channel: Channel, client: Duplex) -> None:
+    try:
+        while data := await channel.read():
+            await client.write(data)
+    except ConnectionError:
+        return  # either side is gone: the end of the relay closes the other
+
+
+async def _input(
+    client: Duplex, channel: Channel, stdin: bool, scanner: Scanner | None, output: asyncio.Task[None]
+) -> None:
+    try:
+        while data := await client.read():
+            if not stdin:
+                continue  # read to see its end; nobody wants it
+            detached = False
+            if scanner is not None:
+                data, detached = scanner.feed(data)
+            if data:
+                await channel.write(data)
+            if detached:
+                output.cancel()
+                return
+        if scanner is not None and (rest := scanner.rest()):
+            await channel.write(rest)
+        if stdin:
+            await channel.write_eof()
+    except ClientGone:
+        output.cancel()
+    except ConnectionError:
+        return  # the program has closed its input; what it still says is wanted
+
+
+@asynccontextmanager
+async def _closed(client: Duplex, output: asyncio.Task[None]) -> AsyncIterator[None]:
+    """Ends the relay when the client closes both directions, which its half-close alone does not tell.
+
+    The kernel reports it as a hang-up, and an epoll descriptor that waits for nothing else becomes readable.
+    """
+    descriptor = client.fileno()
+    if descriptor < 0:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    watcher = select.epoll()
+    try:
+        watcher.register(descriptor, 0)
+        loop.add_reader(watcher.fileno(), output.cancel)
+        yield
+    finally:
+        loop.remove_reader(watcher.fileno())
+        watcher.close()
+
+
+async def send_out(channel: Channel, stream: Stream) -> None:
+    """A service's output as a streamed answer; ends with the service's end."""
+    try:
+        while data := await channel.read():
+            await stream.write(data)
+    except ClientGone:
+        raise
+    except ConnectionError:
+        return  # the service is gone: the answer ends here
+    finally:
+        channel.close()

@@ -1,0 +1,91 @@
+"""Attach and logs: a container's own streams."""
+
+from __future__ import annotations
+
+from shared.contracts import executor
+from shared.errors import Conflict, InvalidArgument
+
+from ..context import Gateway
+from ..http import detach
+from ..http.message import Request, Response
+from ..http.router import Route
+from ..http.version import Version
+from ..http.wire import MULTIPLEXED_STREAM, RAW_STREAM, render_hijack
+from ..relay import relay, send_out
+from ..translate import times
+from ..views import Container
+
+
+def stream_type(tty: bool, version: Version) -> str:
+    """Raw for a terminal; frames have a name of their own since 1.42."""
+    return RAW_STREAM if tty or version < (1, 42) else MULTIPLEXED_STREAM
+
+
+def check_attachable(container: Container, reference: str) -> None:
+    if container.status.state == "paused":
+        raise Conflict(f"container {reference} is paused, unpause the container before attach")
+    if container.status.state == "restarting":
+        raise Conflict(f"container {reference} is restarting, wait until the container is running")
+
+
+def attach_request(container: Container, request: Request) -> executor.AttachRequest:
+    query = request.query
+    return executor.AttachRequest(
+        id=container.id,
+        stdin=query.flag("stdin") and container.spec.config.open_stdin,
+        stdout=query.flag("stdout"),
+        stderr=query.flag("stderr"),
+        stream=query.flag("stream"),
+        logs=query.flag("logs"),
+    )
+
+
+async def attach(gateway: Gateway, request: Request) -> None:
+    keys = detach.parse(request.query.get("detachKeys"))
+    container = await gateway.container(request)
+    check_attachable(container, request.params["id"])
+    wanted, tty = attach_request(container, request), container.spec.config.tty
+    offer = await gateway.call(executor.ATTACH, wanted, container.node)
+    channel = await gateway.kernel.streams.take(offer)
+    client = request.hijack(render_hijack(request.upgrade, stream_type(tty, request.version)))
+    scanner = detach.Scanner(keys) if tty and wanted.stdin else None
+    await relay(client, channel, wanted.stdin, scanner)
+
+
+async def logs(gateway: Gateway, request: Request) -> Response | None:
+    query = request.query
+    stdout, stderr = query.flag("stdout"), query.flag("stderr")
+    if not stdout and not stderr:
+        raise InvalidArgument("Bad parameters: you must choose at least one stream")
+    wanted = executor.LogsRequest(
+        id="",
+        stdout=stdout,
+        stderr=stderr,
+        follow=query.flag("follow"),
+        since=times.unix(query.get("since"), "since"),
+        until=times.unix(query.get("until"), "until"),
+        tail=tail(query.get("tail")),
+        timestamps=query.flag("timestamps"),
+        details=query.flag("details"),
+    )
+    return await _send_logs(gateway, request, wanted)
+
+
+def tail(text: str) -> int:
+    """Lines from the end; what is not a number means all (as dockerd has it)."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+
+
+async def _send_logs(gateway: Gateway, request: Request, wanted: executor.LogsRequest) -> None:
+    container = await gateway.container(request)
+    fields = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
+    offer = await gateway.call(executor.LOGS, executor.LogsRequest(**{**fields, "id": container.id}), container.node)
+    channel = await gateway.kernel.streams.take(offer)
+    kind = stream_type(container.spec.config.tty, request.version)
+    await send_out(channel, request.stream((("Content-Type", kind),)))
+
+
+ROUTES = (
+    Route("POST", "/containers/{id}/attach", attach, "ContainerAttach"),
+    Route("GET", "/containers/{id}/logs", logs, "ContainerLogs"),
+)

@@ -1,0 +1,229 @@
+"""Containers: their life cycle, list and inspect."""
+
+from __future__ import annotations
+
+from shared.clock import now_ns
+from shared.contracts import executor, image_store
+from shared.contracts.base import Empty
+from shared.contracts.common import Ref
+from shared.contracts.executor import UsageEntry
+from shared.errors import InvalidArgument, NotFound
+
+from ..context import NO_CONTENT, Gateway, reply
+from ..http.message import JSON, Request, Response
+from ..http.router import Route
+from ..listing import inspect_bytes, list_bytes
+from ..translate import container as shown
+from ..translate import filters, listing, times
+from ..translate.create import create_request
+from ..views import Container
+
+
+async def usage_by_id(gateway: Gateway) -> dict[str, UsageEntry]:
+    found = await gateway.call(executor.USAGE, Empty())
+    return {entry.id: entry for entry in found.entries}
+
+
+async def create(gateway: Gateway, request: Request) -> Response:
+    data = await gateway.json(request)
+    wanted = create_request(data, request.query.get("name"), request.query.get("platform"), request.version)
+    made = await gateway.call(executor.CREATE, wanted)
+    await gateway.containers.reached(made.revision)
+    return reply({"Id": made.id, "Warnings": made.warnings}, 201)
+
+
+async def inspect(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    if not request.query.flag("size"):
+        return Response(200, inspect_bytes(container, request.version), JSON)
+    sizes = await usage_by_id(gateway)
+    entry = sizes.get(container.id)
+    size = {"SizeRw": entry.rw_bytes, "SizeRootFs": entry.rootfs_bytes} if entry else {}
+    return reply(shown.inspect(container.spec, container.status, request.version) | size)
+
+
+async def list_(gateway: Gateway, request: Request) -> Response:
+    query = request.query
+    wanted = filters.parse(query.get("filters"))
+    listing.check(wanted)
+    limit = query.integer("limit", 0) or 0
+    criteria = listing.Criteria(
+        filters=wanted,
+        all=query.flag("all"),
+        limit=limit,
+        before=_created(gateway, wanted, "before"),
+        since=_created(gateway, wanted, "since"),
+        images=await _ancestors(gateway, wanted),
+    )
+    found = [one for one in gateway.containers.all() if listing.includes(one.spec, one.status, criteria)]
+    if limit > 0:
+        found = found[:limit]
+    sizes = await usage_by_id(gateway) if query.flag("size") else None
+    return Response(200, list_bytes(found, request.version, now_ns(), sizes), JSON)
+
+
+def _created(gateway: Gateway, wanted: filters.Filters, name: str) -> int | None:
+    """When the container that `before` or `since` names was made."""
+    references = wanted.get(name)
+    if not references:
+        return None
+    found = gateway.containers.known(references[-1])
+    if found is None:
+        raise NotFound(f"No such container: {references[-1]}")
+    return found.spec.created
+
+
+async def _ancestors(gateway: Gateway, wanted: filters.Filters) -> frozenset[str] | None:
+    """Ids of the images that `ancestor` names; names of no image count for nothing."""
+    if "ancestor" not in wanted:
+        return None
+    found: set[str] = set()
+    for reference in wanted["ancestor"]:
+        try:
+            image = await gateway.call(image_store.RESOLVE, image_store.ResolveRequest(reference=reference))
+            found.add(image.id)
+        except (NotFound, InvalidArgument):
+            continue
+    return frozenset(found)
+
+
+async def start(gateway: Gateway, request: Request) -> Response:
+    if request.content_length is None or request.content_length > 7:
+        raise InvalidArgument(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
+        )
+    container = await gateway.container(request)
+    wanted = executor.StartRequest(
+        id=container.id,
+        detach_keys=request.query.get("detachKeys"),
+        checkpoint=request.query.get("checkpoint"),
+        checkpoint_dir=request.query.get("checkpoint-dir"),
+    )
+    done = await gateway.call(executor.START, wanted, container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+def _stop_request(container: Container, request: Request) -> executor.StopRequest:
+    return executor.StopRequest(
+        id=container.id,
+        timeout=request.query.integer("t"),
+        signal=request.query.get("signal") if request.version >= (1, 42) else "",
+        reference=request.params["id"],
+    )
+
+
+async def stop(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    done = await gateway.call(executor.STOP, _stop_request(container, request), container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+async def restart(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    done = await gateway.call(executor.RESTART, _stop_request(container, request), container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+async def kill(gateway: Gateway, request: Request) -> Response:
+    name = request.params["id"]
+    try:
+        container = await gateway.container(request)
+    except NotFound as error:
+        raise NotFound(f"cannot kill container: {name}: {error.message}") from None
+    wanted = executor.KillRequest(id=container.id, signal=request.query.get("signal") or "SIGKILL", reference=name)
+    await gateway.call(executor.KILL, wanted, container.node)
+    return NO_CONTENT
+
+
+async def pause(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    done = await gateway.call(executor.PAUSE, Ref(id=container.id), container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+async def unpause(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    done = await gateway.call(executor.UNPAUSE, Ref(id=container.id), container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+async def rename(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    name = request.query.get("name")
+    if not name:
+        raise InvalidArgument("Neither old nor new names may be empty")
+    wanted = executor.RenameRequest(id=container.id, name=name)
+    done = await gateway.call(executor.RENAME, wanted, container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+async def remove(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    query = request.query
+    wanted = executor.RemoveRequest(
+        id=container.id,
+        force=query.flag("force"),
+        volumes=query.flag("v"),
+        link=query.flag("link"),
+        reference=request.params["id"],
+    )
+    done = await gateway.call(executor.REMOVE, wanted, container.node)
+    await gateway.containers.reached(done.revision)
+    return NO_CONTENT
+
+
+async def resize(gateway: Gateway, request: Request) -> Response:
+    height, width = request.query.size("h", "resize height"), request.query.size("w", "resize width")
+    container = await gateway.container(request)
+    wanted = executor.ResizeRequest(id=container.id, height=height, width=width)
+    await gateway.call(executor.RESIZE, wanted, container.node)
+    return Response(200)
+
+
+async def top(gateway: Gateway, request: Request) -> Response:
+    container = await gateway.container(request)
+    wanted = executor.TopRequest(id=container.id, ps_args=request.query.get("ps_args") or "-ef")
+    found = await gateway.call(executor.TOP, wanted, container.node)
+    return reply({"Titles": found.titles, "Processes": found.processes})
+
+
+async def prune(gateway: Gateway, request: Request) -> Response:
+    wanted = filters.parse(request.query.get("filters"), listing.PRUNE_ACCEPTED)
+    until = until_filter(wanted)
+    ids = [one.id for one in gateway.containers.all() if listing.prunable(one.spec, one.status, wanted, until)]
+    done = await gateway.call(executor.PRUNE, executor.PruneRequest(ids=tuple(ids)))
+    return reply({"ContainersDeleted": done.removed or None, "SpaceReclaimed": done.bytes_freed})
+
+
+def until_filter(wanted: filters.Filters) -> int | None:
+    """The one point in time of an `until` filter, in nanoseconds."""
+    values = wanted.get("until")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise InvalidArgument("more than one until filter specified")
+    return times.moment(values[0], "until", now_ns())
+
+
+ROUTES = (
+    Route("GET", "/containers/json", list_, "ContainerList"),
+    Route("POST", "/containers/create", create, "ContainerCreate"),
+    Route("POST", "/containers/prune", prune, "ContainerPrune"),
+    Route("GET", "/containers/{id}/json", inspect, "ContainerInspect"),
+    Route("GET", "/containers/{id}/top", top, "ContainerTop"),
+    Route("POST", "/containers/{id}/start", start, "ContainerStart"),
+    Route("POST", "/containers/{id}/stop", stop, "ContainerStop"),
+    Route("POST", "/containers/{id}/restart", restart, "ContainerRestart"),
+    Route("POST", "/containers/{id}/kill", kill, "ContainerKill"),
+    Route("POST", "/containers/{id}/pause", pause, "ContainerPause"),
+    Route("POST", "/containers/{id}/unpause", unpause, "ContainerUnpause"),
+    Route("POST", "/containers/{id}/rename", rename, "ContainerRename"),
+    Route("POST", "/containers/{id}/resize", resize, "ContainerResize"),
+    Route("DELETE", "/containers/{id}", remove, "ContainerDelete"),
+)

@@ -1,0 +1,87 @@
+"""Exec: more processes in a running container."""
+
+from __future__ import annotations
+
+from shared.contracts import executor
+from shared.errors import ShoalError
+
+from ..context import OK, Gateway, reply
+from ..http import detach
+from ..http.message import Request, Response
+from ..http.router import Route
+from ..http.wire import render_hijack
+from ..relay import relay
+from ..translate import exec as shown
+from ..translate.create import console_size, exec_request
+from .attach import stream_type
+
+
+async def create(gateway: Gateway, request: Request) -> Response:
+    data = await gateway.json(request)
+    wanted = exec_request("", data, request.version)  # what is wrong in itself comes before what is not there
+    detach.parse(wanted.detach_keys)
+    container = await gateway.container(request)
+    made = await gateway.call(executor.EXEC_CREATE, exec_request(container.id, data, request.version), container.node)
+    return reply({"Id": made.exec_id}, 201)
+
+
+async def start(gateway: Gateway, request: Request) -> Response | None:
+    data = await gateway.json(request)
+    id, node = request.params["id"], node_of(gateway, request.params["id"])
+    wanted = shown.start_request(id, data, console_size(data, request.version))
+    if wanted.detach:
+        await gateway.call(executor.EXEC_START, wanted, node)
+        return OK
+    state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)
+    keys = detach.parse(state.request.detach_keys)
+    head = render_hijack(request.upgrade, stream_type(wanted.tty, request.version))
+    try:
+        started = await gateway.call(executor.EXEC_START, wanted, node)
+    except ShoalError as error:
+        await _refused(request, head, error, wanted.tty)
+        return None
+    if started.offer is None:
+        request.hijack(head).close()
+        return None
+    channel = await gateway.kernel.streams.take(started.offer)
+    stdin = state.request.attach_stdin
+    scanner = detach.Scanner(keys) if started.tty and stdin else None
+    await relay(request.hijack(head), channel, stdin, scanner)
+    return None
+
+
+async def _refused(request: Request, head: bytes, error: ShoalError, tty: bool) -> None:
+    """dockerd has switched protocols before it starts the process: what failed comes as error output."""
+    client = request.hijack(head)
+    await client.write(shown.error_output(error.message, tty))
+    client.close()
+
+
+async def inspect(gateway: Gateway, request: Request) -> Response:
+    id = request.params["id"]
+    state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node_of(gateway, id))
+    return reply(shown.inspect(state))
+
+
+async def resize(gateway: Gateway, request: Request) -> Response:
+    height, width = request.query.size("h", "resize height"), request.query.size("w", "resize width")
+    id = request.params["id"]
+    wanted = executor.ResizeRequest(id="", exec_id=id, height=height, width=width)
+    await gateway.call(executor.RESIZE, wanted, node_of(gateway, id))
+    return OK
+
+
+def node_of(gateway: Gateway, exec_id: str) -> str:
+    """The node whose executor knows the exec: its container's; this one when no record tells."""
+    for container in gateway.containers.all():
+        if exec_id in container.status.exec_ids:
+            return container.node
+    return ""
+
+
+ROUTES = (
+    Route("POST", "/containers/{id}/exec", create, "ContainerExec"),
+    Route("POST", "/exec/{id}/start", start, "ExecStart"),
+    Route("POST", "/exec/{id}/resize", resize, "ExecResize"),
+    Route("GET", "/exec/{id}/json", inspect, "ExecInspect"),
+)

@@ -1,0 +1,187 @@
+"""Images."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from shared.contracts import image_store
+from shared.contracts.common import Platform
+from shared.errors import InvalidArgument, NotImplementedYet
+
+from ..context import CREATED, Gateway, reply
+from ..http.message import Request, Response
+from ..http.router import Route
+from ..progress import download, transfer
+from ..translate import filters
+from ..translate import image as shown
+from ..translate.create import parse_platform
+from ..translate.status import is_running
+
+_TAR = (("Content-Type", "application/x-tar"),)
+
+
+async def list_(gateway: Gateway, request: Request) -> Response:
+    query = request.query
+    wanted = filters.parse(query.get("filters"))
+    if request.version < (1, 25) and query.get("filter") and "reference" not in wanted:
+        wanted["reference"] = (query.get("filter"),)
+    shared_size = query.flag("shared-size") and request.version >= (1, 42)
+    asked = image_store.ListRequest(filters=wanted, all=query.flag("all"), shared_size=shared_size)
+    return reply(shown.summaries(await gateway.call(image_store.LIST, asked), request.version))
+
+
+async def _resolve(gateway: Gateway, request: Request) -> image_store.Image:
+    platform = json_platform(request.query.get("platform")) if request.version >= (1, 49) else None
+    asked = image_store.ResolveRequest(reference=request.params["name"], platform=platform)
+    return await gateway.call(image_store.RESOLVE, asked)
+
+
+async def inspect(gateway: Gateway, request: Request) -> Response:
+    return reply(shown.inspect(await _resolve(gateway, request), request.version))
+
+
+async def history(gateway: Gateway, request: Request) -> Response:
+    return reply(shown.history(await _resolve(gateway, request)))
+
+
+async def tag(gateway: Gateway, request: Request) -> Response:
+    query = request.query
+    asked = image_store.TagRequest(source=request.params["name"], repository=query.get("repo"), tag=query.get("tag"))
+    await gateway.call(image_store.TAG, asked)
+    return CREATED
+
+
+def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Image ids with one container that uses each, a running one first; and those of running containers."""
+    in_use: dict[str, str] = {}
+    running = []
+    for one in gateway.containers.all():
+        if is_running(one.status):
+            running.append(one.spec.image_id)
+            in_use[one.spec.image_id] = one.id
+        in_use.setdefault(one.spec.image_id, one.id)
+    return in_use, tuple(dict.fromkeys(running))
+
+
+async def remove(gateway: Gateway, request: Request) -> Response:
+    in_use, running = users(gateway)
+    asked = image_store.RemoveRequest(
+        reference=shown.require_name(request.params["name"]),
+        force=request.query.flag("force"),
+        no_prune=request.query.flag("noprune"),
+        in_use=in_use,
+        running=running,
+    )
+    done = await gateway.call(image_store.REMOVE, asked)
+    return reply(shown.removed(done.removed))
+
+
+async def prune(gateway: Gateway, request: Request) -> Response:
+    wanted = filters.parse(request.query.get("filters"), ("dangling", "label", "label!", "until"))
+    filters.boolean(wanted, "dangling", True)
+    asked = image_store.PruneRequest(filters=wanted, in_use=tuple(users(gateway)[0]))
+    done = await gateway.call(image_store.PRUNE, asked)
+    deleted = [{"Deleted" if name.startswith("sha256:") else "Untagged": name} for name in done.removed]
+    return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": done.bytes_freed})
+
+
+async def load(gateway: Gateway, request: Request) -> Response | None:
+    asked = image_store.LoadRequest(
+        quiet=request.query.flag("quiet", default=True), platform=_one_platform(request, since=(1, 48))
+    )
+    return await transfer(gateway, request, await gateway.call(image_store.LOAD, asked))
+
+
+async def create(gateway: Gateway, request: Request) -> Response | None:
+    """Pull (`fromImage`) or import (`fromSrc`)."""
+    query = request.query
+    platform = parse_platform(query.get("platform")) if query.get("platform") else None
+    if query.get("fromImage"):
+        return await _pull(gateway, request, platform)
+    if query.get("fromSrc") != "-":
+        raise NotImplementedYet("importing from a URL is not implemented: send the archive with fromSrc=-")
+    asked = image_store.ImportRequest(
+        repository=query.get("repo"),
+        tag=query.get("tag"),
+        message=query.get("message") or "Imported from -",
+        changes=query.all("changes"),
+        platform=platform,
+    )
+    return await transfer(gateway, request, await gateway.call(image_store.IMPORT, asked))
+
+
+async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -> Response | None:
+    asked = image_store.PullRequest(
+        reference=shown.reference(request.query.get("fromImage"), request.query.get("tag")),
+        platform=platform,
+        auth=registry_auth(request.headers.get("x-registry-auth", "")),
+    )
+    return await download(gateway, request, await gateway.call(image_store.PULL, asked))
+
+
+def registry_auth(header: str) -> dict[str, Any]:
+    """Credentials from `X-Registry-Auth`; what cannot be read counts as none (as dockerd has it)."""
+    try:
+        value = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+async def save(gateway: Gateway, request: Request) -> Response | None:
+    return await _save(gateway, request, (request.params["name"],))
+
+
+async def save_several(gateway: Gateway, request: Request) -> Response | None:
+    names = tuple(name for text in request.query.all("names") for name in text.split(","))
+    if not names:
+        raise InvalidArgument("no images specified: the query parameter names is missing")
+    return await _save(gateway, request, names)
+
+
+async def _save(gateway: Gateway, request: Request, names: tuple[str, ...]) -> Response | None:
+    asked = image_store.SaveRequest(references=names, platform=_one_platform(request, since=(1, 48)))
+    return await download(gateway, request, await gateway.call(image_store.SAVE, asked), _TAR)
+
+
+def _one_platform(request: Request, since: tuple[int, int]) -> Platform | None:
+    values = request.query.all("platform")
+    if request.version < since or not values:
+        return None
+    if len(values) > 1:
+        raise InvalidArgument("multiple platform parameters are not supported by this engine")
+    return json_platform(values[0])
+
+
+def json_platform(text: str) -> Platform | None:
+    """A platform in OCI's JSON form; raises `InvalidArgument`."""
+    if not text:
+        return None
+    try:
+        value = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidArgument(f"failed to parse platform: {error}") from None
+    system, architecture, variant = (value.get(name) or "" for name in ("os", "architecture", "variant"))
+    if not all(isinstance(part, str) for part in (system, architecture, variant)):
+        raise InvalidArgument(f"failed to parse platform: {text[:100]}")
+    if not system or not architecture:
+        raise InvalidArgument("both OS and Architecture must be provided")
+    return Platform(os=system, architecture=architecture, variant=variant)
+
+
+ROUTES = (
+    Route("GET", "/images/json", list_, "ImageList"),
+    Route("POST", "/images/create", create, "ImageCreate"),
+    Route("POST", "/images/load", load, "ImageLoad"),
+    Route("POST", "/images/prune", prune, "ImagePrune"),
+    Route("GET", "/images/get", save_several, "ImageGetAll"),
+    Route("GET", "/images/{name}/get", save, "ImageGet"),
+    Route("GET", "/images/{name}/json", inspect, "ImageInspect"),
+    Route("GET", "/images/{name}/history", history, "ImageHistory"),
+    Route("POST", "/images/{name}/tag", tag, "ImageTag"),
+    Route("DELETE", "/images/{name}", remove, "ImageDelete"),
+)

@@ -1,0 +1,81 @@
+"""Networks."""
+
+from __future__ import annotations
+
+from shared.contracts import network
+
+from ..context import NO_CONTENT, OK, Gateway, reply
+from ..http.message import Request, Response
+from ..http.router import Route
+from ..translate import filters
+from ..translate import network as shown
+from ..translate.create import member
+from ..translate.status import is_running
+
+
+async def list_(gateway: Gateway, request: Request) -> Response:
+    wanted = filters.parse(request.query.get("filters"))
+    found = await gateway.call(network.LIST, network.ListRequest(filters=wanted))
+    whole = request.version < (1, 28)
+    return reply([shown.show(one, request.version, containers=whole) for one in found.networks])
+
+
+async def inspect(gateway: Gateway, request: Request) -> Response:
+    asked = network.InspectRequest(reference=request.params["id"], scope=request.query.get("scope"))
+    return reply(shown.show(await gateway.call(network.INSPECT, asked), request.version))
+
+
+async def create(gateway: Gateway, request: Request) -> Response:
+    wanted = shown.create_request(await gateway.json(request), request.version)
+    made = await gateway.call(network.CREATE, wanted)
+    return reply({"Id": made.id, "Warning": made.warning}, 201)
+
+
+async def remove(gateway: Gateway, request: Request) -> Response:
+    await gateway.call(network.REMOVE, network.InspectRequest(reference=request.params["id"]))
+    return NO_CONTENT
+
+
+async def prune(gateway: Gateway, request: Request) -> Response:
+    wanted = filters.parse(request.query.get("filters"), ("label", "label!", "until"))
+    named = {name for one in gateway.containers.all() for name in one.spec.networks}
+    named |= {one.spec.host_config.network_mode for one in gateway.containers.all()}
+    done = await gateway.call(network.PRUNE, network.PruneRequest(filters=wanted, in_use=tuple(sorted(named))))
+    return reply({"NetworksDeleted": done.removed or None})
+
+
+async def connect(gateway: Gateway, request: Request) -> Response:
+    data = await gateway.json(request)
+    name, settings = shown.container_of(data), shown.endpoint_settings(data)
+    container = await gateway.containers.find(name)
+    asked = network.ConnectRequest(
+        network=request.params["id"],
+        container_id=container.id,
+        container_name=container.spec.name,
+        settings=settings,
+        running=is_running(container.status),
+    )
+    await gateway.call(network.CONNECT, asked, container.node)
+    return OK
+
+
+async def disconnect(gateway: Gateway, request: Request) -> Response:
+    data = await gateway.json(request)
+    container = await gateway.containers.find(shown.container_of(data))
+    asked = network.DisconnectRequest(
+        network=request.params["id"], container_id=container.id, force=bool(member(data or {}, "Force"))
+    )
+    await gateway.call(network.DISCONNECT, asked, container.node)
+    return OK
+
+
+ROUTES = (
+    Route("GET", "/networks", list_, "NetworkList"),
+    Route("GET", "/networks/", list_, "NetworkList"),
+    Route("POST", "/networks/create", create, "NetworkCreate"),
+    Route("POST", "/networks/prune", prune, "NetworkPrune"),
+    Route("GET", "/networks/{id}", inspect, "NetworkInspect"),
+    Route("DELETE", "/networks/{id}", remove, "NetworkDelete"),
+    Route("POST", "/networks/{id}/connect", connect, "NetworkConnect"),
+    Route("POST", "/networks/{id}/disconnect", disconnect, "NetworkDisconnect"),
+)

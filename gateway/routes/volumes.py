@@ -1,0 +1,65 @@
+"""Volumes."""
+
+from __future__ import annotations
+
+from shared.contracts import volume
+from shared.errors import Unavailable
+
+from ..context import NO_CONTENT, Gateway, reply
+from ..http.message import Request, Response
+from ..http.router import Route
+from ..translate import filters
+from ..translate import volume as shown
+from ..translate.listing import volumes_in_use
+
+
+def users(gateway: Gateway) -> dict[str, tuple[str, ...]]:
+    return volumes_in_use(one.spec for one in gateway.containers.all())
+
+
+async def list_(gateway: Gateway, request: Request) -> Response:
+    wanted = filters.parse(request.query.get("filters"))
+    asked = volume.ListRequest(filters=wanted, in_use=tuple(users(gateway)))
+    found = await gateway.call(volume.LIST, asked)
+    return reply({"Volumes": [shown.show(one) for one in found.volumes], "Warnings": found.warnings or None})
+
+
+async def inspect(gateway: Gateway, request: Request) -> Response:
+    asked = volume.NameRequest(name=request.params["name"])
+    return reply(shown.show(await gateway.call(volume.INSPECT, asked)))
+
+
+async def create(gateway: Gateway, request: Request) -> Response:
+    wanted = shown.create_request(await gateway.json(request))
+    return reply(shown.show(await gateway.call(volume.CREATE, wanted)), 201)
+
+
+async def remove(gateway: Gateway, request: Request) -> Response:
+    name = request.params["name"]
+    asked = volume.RemoveRequest(name=name, force=request.query.flag("force"), users=users(gateway).get(name, ()))
+    await gateway.call(volume.REMOVE, asked)
+    return NO_CONTENT
+
+
+async def prune(gateway: Gateway, request: Request) -> Response:
+    wanted = filters.parse(request.query.get("filters"), ("all", "label", "label!"))
+    if request.version < (1, 42):
+        wanted["all"] = ("true",)  # before 1.42 prune took named volumes as well
+    filters.boolean(wanted, "all", False)
+    asked = volume.PruneRequest(filters=wanted, in_use=tuple(users(gateway)))
+    done = await gateway.call(volume.PRUNE, asked)
+    return reply({"VolumesDeleted": done.removed or None, "SpaceReclaimed": done.bytes_freed})
+
+
+async def update(gateway: Gateway, request: Request) -> Response:
+    raise Unavailable("volume update only valid for cluster volumes, but swarm is unavailable")
+
+
+ROUTES = (
+    Route("GET", "/volumes", list_, "VolumeList"),
+    Route("POST", "/volumes/create", create, "VolumeCreate"),
+    Route("POST", "/volumes/prune", prune, "VolumePrune"),
+    Route("GET", "/volumes/{name}", inspect, "VolumeInspect"),
+    Route("DELETE", "/volumes/{name}", remove, "VolumeDelete"),
+    Route("PUT", "/volumes/{name}", update, "VolumeUpdate"),
+)

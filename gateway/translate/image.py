@@ -1,0 +1,155 @@
+"""Images as `images`, `image inspect` and `history` show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.contracts.container import ContainerConfig
+from shared.contracts.image_store import HistoryEntry, Image, ListReply, Removed
+from shared.errors import InvalidArgument
+
+from ..http.version import Version
+from .container import DRIVER
+from .container_shapes import CONFIG
+
+_ZERO_TIME = "0001-01-01T00:00:00Z"
+_CONTAINER_ONLY = (
+    "AttachStderr", "AttachStdin", "AttachStdout", "Domainname", "Hostname", "Image", "OpenStdin", "StdinOnce", "Tty"
+)  # fmt: skip
+
+
+def descriptor(image: Image) -> dict[str, Any] | None:
+    found = image.descriptor
+    if found is None:
+        return None
+    return {"mediaType": found.media_type, "digest": found.digest, "size": found.size}
+
+
+def config(value: ContainerConfig, version: Version) -> dict[str, Any]:
+    """An image's configuration; since 1.50 without what only containers have."""
+    shown = CONFIG.dump(value)
+    if not value.labels:
+        shown["Labels"] = None
+    if version >= (1, 50):
+        for name in _CONTAINER_ONLY:
+            del shown[name]
+    if version >= (1, 52):
+        return {name: item for name, item in shown.items() if item}
+    return shown
+
+
+def inspect(image: Image, version: Version) -> dict[str, Any]:
+    """The answer of `GET /images/{name}/json`."""
+    result: dict[str, Any] = {
+        "Id": image.id,
+        "RepoTags": image.repo_tags,
+        "RepoDigests": image.repo_digests,
+        "Created": image.created or (_ZERO_TIME if version < (1, 44) else ""),
+        "Config": config(image.config, version),
+        "Architecture": image.platform.architecture,
+        "Os": image.platform.os,
+        "Size": image.size,
+        "GraphDriver": {"Data": image.graph_driver or None, "Name": DRIVER},
+        "RootFS": {"Type": "layers", "Layers": image.diff_ids},
+        "Metadata": {"LastTagTime": _last_tagged(image)},
+    }
+    if image.platform.variant:
+        result["Variant"] = image.platform.variant
+    if image.platform.os_version:
+        result["OsVersion"] = image.platform.os_version
+    return result | _by_version(image, version)
+
+
+def _last_tagged(image: Image) -> str:
+    from shared.clock import rfc3339
+
+    return rfc3339(image.last_tagged)
+
+
+def _by_version(image: Image, version: Version) -> dict[str, Any]:
+    old = {
+        "Parent": image.parent,
+        "Comment": image.comment,
+        "DockerVersion": image.docker_version,
+        "Author": image.author,
+    }
+    result: dict[str, Any] = old if version < (1, 52) else {name: value for name, value in old.items() if value}
+    if version < (1, 44):
+        result["VirtualSize"] = image.size
+    if version < (1, 45):
+        result |= {"Container": "", "ContainerConfig": config(ContainerConfig(), version)}
+    if version >= (1, 48) and image.descriptor is not None:
+        result["Descriptor"] = descriptor(image)
+    return result
+
+
+def summary(image: Image, version: Version, shared_size: int = -1, containers: int = -1) -> dict[str, Any]:
+    """One entry of `GET /images/json`."""
+    old = version < (1, 43)
+    result: dict[str, Any] = {
+        "Containers": containers,
+        "Created": image.created_ns // 1_000_000_000,
+        "Id": image.id,
+        "Labels": image.config.labels or None,
+        "ParentId": image.parent,
+        "RepoDigests": image.repo_digests or (["<none>@<none>"] if old and not image.repo_tags else []),
+        "RepoTags": image.repo_tags or (["<none>:<none>"] if old else []),
+        "SharedSize": shared_size,
+        "Size": image.size,
+    }
+    if version < (1, 44):
+        result["VirtualSize"] = image.size
+    if version >= (1, 48) and image.descriptor is not None:
+        result["Descriptor"] = descriptor(image)
+    return result
+
+
+def summaries(reply: ListReply, version: Version) -> list[dict[str, Any]]:
+    return [summary(image, version, reply.shared_sizes.get(image.id, -1)) for image in reply.images]
+
+
+def history(image: Image) -> list[dict[str, Any]]:
+    """The answer of `GET /images/{name}/history`: the newest step first; only the last one is an image."""
+    steps = [_step(entry) for entry in reversed(image.history)]
+    if steps:
+        steps[0] |= {"Id": image.id, "Tags": image.repo_tags or None}
+    return steps
+
+
+def _step(entry: HistoryEntry) -> dict[str, Any]:
+    return {
+        "Id": "<missing>",
+        "Created": unix_time(entry.created),
+        "CreatedBy": entry.created_by,
+        "Tags": None,
+        "Size": entry.size,
+        "Comment": entry.comment,
+    }
+
+
+def unix_time(text: str) -> int:
+    """Seconds of an RFC 3339 time as images have it; 0 where an image has none or a wrong one."""
+    from datetime import datetime
+
+    try:
+        return int(datetime.fromisoformat(text).timestamp()) if text else 0
+    except (ValueError, OverflowError):
+        return 0
+
+
+def removed(lines: tuple[Removed, ...]) -> list[dict[str, str]]:
+    return [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in lines]
+
+
+def reference(name: str, tag: str) -> str:
+    """`fromImage` and `tag` of a pull as one reference; the tag may be a digest."""
+    name = name.removesuffix(":")
+    if not tag:
+        return name
+    return f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
+
+
+def require_name(name: str) -> str:
+    if not name.strip():
+        raise InvalidArgument("image name cannot be blank")
+    return name
