@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.contracts.base import Message
-from shared.errors import InvalidArgument, ShoalError, from_kind
+from shared.errors import KINDS, InvalidArgument, ShoalError, from_kind
 
 TIMEOUT = "Shoal-Timeout"
 """Milliseconds left to the caller's deadline when it sent the request (hosts' clocks differ)."""
