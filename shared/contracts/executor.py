@@ -226,5 +226,5 @@ CONTRACT = Contract(
     events=(CONTAINER_EVENT,),  # type: ignore[arg-type]
     owns=(NAMES, SPECS, PLACEMENTS, STATUSES),  # type: ignore[arg-type]
     calls=("image_store.*", "platform.*", "network.*", "volume.*"),
-    hears=("platform.exited", "platform.started"),
+    hears=("platform.exited",),
 )  # fmt: skip
