@@ -57,7 +57,8 @@ def answers(path: Path) -> bool:
 
 def hand_over(listening: socket.socket) -> None:
     """In the process that becomes the gateway: puts the socket where it looks for it."""
-    os.dup2(listening.fileno(), FIRST_DESCRIPTOR, inheritable=False)
+    if listening.fileno() != FIRST_DESCRIPTOR:
+        os.dup2(listening.fileno(), FIRST_DESCRIPTOR, inheritable=False)
     os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from shared.contracts import CONTRACTS
+
 BROKER = "broker"
 GATEWAY = "gateway"
-SERVICES = ("image_store", "volume", "network", "platform", "executor")
+SERVICES = tuple(name for name in CONTRACTS if name != GATEWAY)
 
 STEADY = 5.0
 """Seconds a process lives before its death counts as a new misfortune and not as part of a loop."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from shared.config import Settings
+from shared.contracts import CONTRACTS
+from shared.contracts.permissions import TOOL, permissions
 
 from . import keys
 from .broker import User
-from .plan import GATEWAY, SERVICES
+
+OPERATOR = "tool"
+"""The identity of the `shoal` command."""
 
 
 def broker_users(settings: Settings) -> list[User]:
-    """One user for each engine service and the gateway."""
+    """One user for each engine service with what its contract declares, and one for the operator."""
     folder = settings.state_path / "keys"
-    return [{"nkey": keys.public_key(folder, name)} for name in (*SERVICES, GATEWAY)]
+    allowed = {name: permissions(contract, CONTRACTS) for name, contract in CONTRACTS.items()} | {OPERATOR: TOOL}
+    return [{"nkey": keys.public_key(folder, name), "permissions": what} for name, what in allowed.items()]

@@ -51,7 +51,8 @@ from shared import config
 from tools.supervisor import listener
 with listener.listen(config.load()) as listening:
     listener.hand_over(listening)
-    print(os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"] == str(os.getpid()), (found := socket.socket(fileno=3)).getsockname())
+    found = socket.socket(fileno=3)
+    print(os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"] == str(os.getpid()), found.getsockname())
     found.detach()
 """
 
