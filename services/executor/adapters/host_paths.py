@@ -1,0 +1,46 @@
+"""Host paths by plain system calls."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared.errors import InvalidArgument
+from shared.telemetry import span
+
+
+class LocalHostPaths:
+    """`marker` lies where a reboot clears it; it names the process that started this engine."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def exists(self, path: str) -> bool:
+        try:
+            return os.path.exists(path)
+        except ValueError:  # a NUL byte
+            return False
+
+    def make_directory(self, path: str) -> None:
+        if os.path.exists(path):
+            return
+        with span("mkdir", path=path):
+            try:
+                os.makedirs(path, mode=0o755, exist_ok=True)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                text = f"error while creating mount source path '{path}': mkdir {path}: {reason}"
+                raise InvalidArgument(text) from None
+
+    def engine_started(self) -> bool:
+        """A service that crashed comes back under the same parent: then the engine did not start anew."""
+        present = str(os.getppid())
+        try:
+            seen = self._marker.read_text()
+        except FileNotFoundError:
+            seen = ""
+        if seen == present:
+            return False
+        self._marker.parent.mkdir(parents=True, exist_ok=True, mode=0o710)
+        self._marker.write_text(present)
+        return True

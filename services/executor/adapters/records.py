@@ -1,0 +1,128 @@
+"""The executor's records in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from shared.contracts.common import NameRecord
+from shared.contracts.container import ContainerPlacement, ContainerSpec, ContainerStatus
+from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
+from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, ResourceExhausted, Unavailable
+from shared.state import State
+
+log = logging.getLogger(__name__)
+
+_PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """This node's records by container id, names by name, each with its revision."""
+
+    specs: dict[str, tuple[ContainerSpec, int]] = field(default_factory=dict)
+    statuses: dict[str, tuple[ContainerStatus, int]] = field(default_factory=dict)
+    placements: frozenset[str] = frozenset()
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class Records:
+    """Writes that belong together are sent at once, in an order whose every prefix recovery can finish.
+
+    The broker keeps one connection's writes in their order. A container exists for others from the moment
+    its spec is there until the spec is gone; placement and status come before and go after it.
+    """
+
+    def __init__(self, state: State, node: str, node_name: str) -> None:
+        self._state, self._node, self._node_name = state, node, node_name
+
+    async def load(self) -> Stored:
+        """Everything this node owns."""
+        view = await self._state.view(NAMES, SPECS, PLACEMENTS, STATUSES)
+        try:
+            mine = {parts[0] for parts, entry in view.items(PLACEMENTS) if entry.value.node == self._node}
+            specs = {parts[0]: (entry.value, entry.revision) for parts, entry in view.items(SPECS) if parts[0] in mine}
+            statuses = {
+                parts[0]: (entry.value, entry.revision) for parts, entry in view.items(STATUSES) if parts[0] in mine
+            }
+            names = {
+                parts[0]: entry.value.id
+                for parts, entry in view.items(NAMES)
+                if entry.value.node == self._node or entry.value.id in mine
+            }
+        finally:
+            view.stop()
+        return Stored(specs, statuses, frozenset(mine), names)
+
+    async def reserve(self, name: str, container_id: str) -> None:
+        """Takes a name; raises `AlreadyExists`."""
+        await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
+
+    async def holder(self, name: str) -> str:
+        """The id of the container that has a name, empty when it was given up meanwhile."""
+        entry = await self._state.get(NAMES, name)
+        return entry.value.id if entry else ""
+
+    async def release_name(self, name: str) -> None:
+        await self._state.delete(NAMES, name)
+
+    async def create(self, spec: ContainerSpec, status: ContainerStatus) -> tuple[int, int]:
+        """A new container; the revisions of its spec and its status."""
+        placement = ContainerPlacement(node=self._node, node_name=self._node_name)
+        _, status_revision, spec_revision = await asyncio.gather(
+            self._state.create(PLACEMENTS, spec.id, value=placement),
+            self._state.create(STATUSES, spec.id, value=status),
+            self._state.create(SPECS, spec.id, value=spec),
+        )
+        return spec_revision, status_revision
+
+    async def update_spec(self, spec: ContainerSpec, revision: int) -> int:
+        return await self._state.update(SPECS, spec.id, value=spec, revision=revision)
+
+    async def update_status(self, container_id: str, status: ContainerStatus, revision: int) -> int:
+        """The new revision. What happened on the host must be told: while the store is away this tries again.
+
+        `Conflict`: somebody else wrote it, so this executor is no more the one.
+        """
+        return await _patiently(lambda: self._put_status(container_id, status, revision))
+
+    async def _put_status(self, container_id: str, status: ContainerStatus, revision: int) -> int:
+        try:
+            if revision == 0:
+                return await self._state.create(STATUSES, container_id, value=status)
+            return await self._state.update(STATUSES, container_id, value=status, revision=revision)
+        except (AlreadyExists, Conflict) as error:
+            entry = await self._state.get(STATUSES, container_id)
+            if entry is None or entry.value != status:  # else our own write, whose answer got lost
+                raise Conflict(error.message) from None
+            return entry.revision
+
+    async def forget(self, spec: ContainerSpec) -> int:
+        """The container is gone for everybody and its name is free; placement and status stay for `bury`."""
+        revision, _ = await asyncio.gather(
+            _patiently(lambda: self._state.delete(SPECS, spec.id)),
+            _patiently(lambda: self._state.delete(NAMES, spec.name)),
+        )
+        return revision
+
+    async def bury(self, container_id: str) -> None:
+        """What is left of a forgotten container, once nothing of it is on the host."""
+        await asyncio.gather(
+            _patiently(lambda: self._state.delete(STATUSES, container_id)),
+            _patiently(lambda: self._state.delete(PLACEMENTS, container_id)),
+        )
+
+
+async def _patiently(write: Callable[[], Awaitable[int]]) -> int:
+    """Tries a write until the store takes or refuses it."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await write()
+        except _PASSING as error:
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,64 @@
+"""A container as the running executor holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shared.contracts.common import Mount
+from shared.contracts.container import ContainerSpec, ContainerStatus
+
+from .domain import lifecycle
+
+
+@dataclass(eq=False)
+class Container:
+    """Records and what belongs to the present run. Whoever changes it holds `lock`; reading needs none."""
+
+    spec: ContainerSpec
+    status: ContainerStatus = field(default_factory=ContainerStatus)
+    spec_revision: int = 0
+    status_revision: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rootfs: tuple[Mount, ...] = ()
+    """Mounts of the snapshot, once they are known."""
+    removing: bool = False
+    """A removal has begun: nobody may start it."""
+    final: bool = False
+    """A client ended this run: the restart policy lets it be."""
+    kept: bool = False
+    """Being restarted by a client: `--rm` must not remove it in between."""
+    retry: asyncio.Task[None] | None = None
+    """The wait before the policy's next start."""
+    delay: float = 0.0
+    """Seconds the policy waited before this run."""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def running(self) -> bool:
+        return self.status.state in lifecycle.RUNNING
+
+    def become(self, status: ContainerStatus) -> None:
+        """Takes over a status and wakes who waits for one."""
+        self.status = status
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def until(self, condition: Callable[[ContainerStatus], bool], timeout: float | None) -> bool:
+        """Whether the status came to fulfil the condition in time; `timeout` in seconds, None: for ever."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition(self.status):
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def down(self, timeout: float | None) -> bool:
+        """Whether it stopped running in time."""
+        return await self.until(lambda status: status.state not in lifecycle.RUNNING, timeout)

@@ -1,0 +1,1 @@
+"""Decisions about containers: values in, values out."""

@@ -1,0 +1,129 @@
+"""How a container's status changes: each function takes the last status and gives the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.contracts.container import ContainerStatus
+from shared.contracts.network import Sandbox
+
+from . import lifecycle
+
+UNKNOWN_EXIT = 255
+"""Exit code of a process that ended unseen (the host went down), as dockerd records it."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a run ended; `at` in nanoseconds."""
+
+    code: int
+    at: int
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a successful start came to."""
+
+    pid: int
+    started_at: int
+    log_path: str = ""
+    sandbox: Sandbox | None = None
+
+
+def started(last: ContainerStatus, run: Run, *, by_policy: bool = False) -> ContainerStatus:
+    """It runs. A start that no policy made forgets earlier stops and counts restarts anew."""
+    sandbox = run.sandbox or Sandbox(container_id="", sandbox_id="")
+    return msgspec.structs.replace(
+        last,
+        state=lifecycle.after(last.state, "started"),
+        pid=run.pid,
+        started_at=run.started_at,
+        runs=last.runs + 1,
+        restart_count=last.restart_count if by_policy else 0,
+        stopped_by_user=last.stopped_by_user and by_policy,
+        exit_code=0,
+        error="",
+        oom_killed=False,
+        networks=sandbox.endpoints,
+        ports=sandbox.ports,
+        sandbox_id=sandbox.sandbox_id,
+        sandbox_key=sandbox.path,
+        resolv_conf_path=sandbox.files.get("/etc/resolv.conf", ""),
+        hostname_path=sandbox.files.get("/etc/hostname", ""),
+        hosts_path=sandbox.files.get("/etc/hosts", ""),
+        log_path=run.log_path or last.log_path,
+    )
+
+
+def start_failed(last: ContainerStatus, code: int, error: str, at: int) -> ContainerStatus:
+    """It does not run, and why. One that waited for a restart is given up."""
+    waiting = last.state == "restarting"
+    return msgspec.structs.replace(
+        last,
+        state=lifecycle.after(last.state, "gave_up") if waiting else last.state,
+        exit_code=code,
+        error=error,
+        finished_at=at if waiting else last.finished_at,
+    )
+
+
+def exited(last: ContainerStatus, end: Exit, *, error: str = "") -> ContainerStatus:
+    """Its process ended and it stays down."""
+    return _ended(last, "exited", end, error=error or last.error)
+
+
+def retrying(last: ContainerStatus, end: Exit) -> ContainerStatus:
+    """Its process ended and its policy starts it again."""
+    ended = _ended(last, "retrying", end, error=last.error)
+    return msgspec.structs.replace(ended, restart_count=last.restart_count + 1)
+
+
+def gave_up(last: ContainerStatus) -> ContainerStatus:
+    """The restart it waited for is called off."""
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "gave_up"))
+
+
+def paused(last: ContainerStatus) -> ContainerStatus:
+    """Its processes are frozen."""
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "paused"))
+
+
+def unpaused(last: ContainerStatus) -> ContainerStatus:
+    """Its processes go on."""
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "unpaused"))
+
+
+def removing(last: ContainerStatus) -> ContainerStatus:
+    """It is on its way out; recovery finishes what a crash interrupts."""
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "removing"))
+
+
+def dead(last: ContainerStatus, error: str) -> ContainerStatus:
+    """Its removal failed."""
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "failed_removal"), error=error)
+
+
+def stopped_by_user(last: ContainerStatus) -> ContainerStatus:
+    """A client asked it to end: policies keep their hands off until somebody starts it."""
+    return msgspec.structs.replace(last, stopped_by_user=True)
+
+
+def _ended(last: ContainerStatus, event: lifecycle.Event, end: Exit, error: str) -> ContainerStatus:
+    return msgspec.structs.replace(
+        last,
+        state=lifecycle.after(last.state, event),
+        pid=0,
+        exit_code=end.code,
+        finished_at=end.at,
+        oom_killed=end.oom_killed,
+        error=error,
+        networks={},
+        ports={},
+        sandbox_id="",
+        sandbox_key="",
+        exec_ids=(),
+    )

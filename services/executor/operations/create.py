@@ -1,0 +1,185 @@
+"""Making a container."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from shared.clock import now_ns
+from shared.contracts import image_store, volume
+from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig, MountPoint
+from shared.contracts.executor import CreateReply, CreateRequest
+from shared.errors import AlreadyExists, InvalidArgument, ShoalError
+from shared.ids import new_id
+
+from ..container import Container
+from ..domain import merge, names
+from ..domain.defaults import with_defaults
+from ..domain.mounts.resolve import Wanted, donors, wanted_mounts, with_volume
+from ..domain.sandbox import wanted_networks
+from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
+from ..domain.validation.networks import check_exposed
+from . import release
+from .engine import Engine, patiently
+
+
+async def create(engine: Engine, request: CreateRequest) -> CreateReply:
+    """Checks, then name and snapshot together, then volumes, then the records; a failure takes all of it back."""
+    config, asked, warnings = await _checked(engine, request)
+    container_id = new_id()
+    async with AsyncExitStack() as undo:
+        name, snapshot = await _name_and_snapshot(engine, request, container_id, undo)
+        config = merge.with_image(config, snapshot.image.config)
+        path, args = merge.program(config)
+        spec = ContainerSpec(
+            id=container_id,
+            name=name,
+            created=now_ns(),
+            config=_with_hostname(config, asked, container_id),
+            host_config=asked,
+            networks=wanted_networks(asked, request.networks),
+            image_id=snapshot.image.id,
+            platform=snapshot.image.platform,
+            path=path,
+            args=args,
+            mounts=await _mounts(engine, asked, config, undo),
+        )
+        container = Container(spec, rootfs=snapshot.mounts)
+        await _record(engine, container, undo)
+        undo.pop_all()
+    engine.tell(container, "create")
+    return CreateReply(id=container_id, name=name, warnings=tuple(warnings), revision=container.spec_revision)
+
+
+async def _checked(engine: Engine, request: CreateRequest) -> tuple[ContainerConfig, HostConfig, list[str]]:
+    """Everything that can be judged before anything is made."""
+    if request.name:
+        names.checked(request.name)
+    info = await engine.host()
+    config = check_config(request.config)
+    check_modes(config, request.host_config)
+    asked, warnings = check_host_config(request.host_config, Host(info, engine.paths.exists))
+    check_exposed(config.exposed_ports)
+    check_networks(request.networks)
+    if not config.image:
+        raise InvalidArgument("no image specified: config.Image is empty")
+    return config, with_defaults(asked, info, lambda name: _id_of(engine, name)), warnings
+
+
+def _id_of(engine: Engine, reference: str) -> str | None:
+    found = engine.registry.find(reference)
+    return found.id if found else None
+
+
+def _with_hostname(config: ContainerConfig, asked: HostConfig, container_id: str) -> ContainerConfig:
+    if config.hostname:
+        return config
+    hostname = socket.gethostname() if asked.network_mode == "host" else container_id[:12]
+    return msgspec.structs.replace(config, hostname=hostname)
+
+
+async def _name_and_snapshot(
+    engine: Engine, request: CreateRequest, container_id: str, undo: AsyncExitStack
+) -> tuple[str, image_store.Snapshot]:
+    """Both at once; of two failures the image's is told, as dockerd looks for the image first."""
+    prepare = image_store.PrepareRequest(key=container_id, reference=request.config.image, platform=request.platform)
+    name, snapshot = await asyncio.gather(
+        _reserve(engine, request.name, container_id),
+        engine.bus.call(image_store.PREPARE, prepare),
+        return_exceptions=True,
+    )
+    if isinstance(name, str):
+        undo.push_async_callback(patiently, "name release", lambda: engine.records.release_name(name))
+    if isinstance(snapshot, image_store.Snapshot) or not isinstance(snapshot, ShoalError):
+        undo.push_async_callback(release.snapshot, engine, container_id)
+    if isinstance(snapshot, BaseException):
+        raise snapshot
+    if isinstance(name, BaseException):
+        raise name
+    return name, snapshot
+
+
+async def _reserve(engine: Engine, wanted: str, container_id: str) -> str:
+    """The name the container gets; raises `AlreadyExists` when the wanted one is taken."""
+    if wanted:
+        name = names.checked(wanted)
+        await take_name(engine, name, container_id)
+        return name
+    for name in names.candidates(container_id, engine.choose):
+        if engine.registry.find(name) is None:
+            try:
+                await engine.records.reserve(name, container_id)
+            except AlreadyExists:
+                continue
+            return name
+    raise AlreadyExists(f"no free name for container {container_id}")
+
+
+async def take_name(engine: Engine, name: str, container_id: str) -> None:
+    """Raises `AlreadyExists` in Docker's words, naming the holder."""
+    try:
+        await engine.records.reserve(name, container_id)
+    except AlreadyExists:
+        raise names.taken(name, await engine.records.holder(name)) from None
+
+
+async def _mounts(
+    engine: Engine, asked: HostConfig, config: ContainerConfig, undo: AsyncExitStack
+) -> tuple[MountPoint, ...]:
+    donated = {name: _donor_mounts(engine, name) for name in donors(asked)}
+    wanted = wanted_mounts(asked, config, donated)
+    return tuple(await asyncio.gather(*(_mount(engine, each, undo) for each in wanted)))
+
+
+def _donor_mounts(engine: Engine, reference: str) -> tuple[MountPoint, ...]:
+    found = engine.registry.find(reference)
+    if found is None:
+        raise InvalidArgument(f"No such container: {reference}")
+    return found.spec.mounts
+
+
+async def _mount(engine: Engine, wanted: Wanted, undo: AsyncExitStack) -> MountPoint:
+    """The mount point with its volume, which is made when it is not there."""
+    point = wanted.point
+    if point.type != "volume" or point.source:
+        return point
+    begun = now_ns()
+    made = await engine.bus.call(
+        volume.CREATE,
+        volume.CreateRequest(
+            name=point.name, driver=point.driver or "local", options=wanted.driver_options, labels=wanted.labels
+        ),
+    )
+    if made.created >= begun:  # else it was there before
+        undo.push_async_callback(remove_volume, engine, made.name)
+    return with_volume(point, made)
+
+
+async def remove_volume(engine: Engine, name: str, but: str = "") -> None:
+    """Removes a volume that no container has; one that is used or gone stays as it is."""
+    request = volume.RemoveRequest(name=name, users=engine.registry.users_of(name, but))
+    if not request.users:
+        await patiently("volume removal", lambda: _remove_volume(engine, request))
+
+
+async def _remove_volume(engine: Engine, request: volume.RemoveRequest) -> None:
+    try:
+        await engine.bus.call(volume.REMOVE, request)
+    except ShoalError as error:
+        if error.kind in ("unavailable", "deadline_exceeded"):
+            raise
+
+
+async def _record(engine: Engine, container: Container, undo: AsyncExitStack) -> None:
+    """Known to this process before its records are written: others may call it as soon as they see them."""
+    engine.registry.add(container)
+    undo.callback(engine.registry.discard, container)
+    undo.push_async_callback(engine.records.bury, container.id)
+    undo.push_async_callback(engine.records.forget, container.spec)
+    async with container.lock:
+        container.spec_revision, container.status_revision = await engine.records.create(
+            container.spec, container.status
+        )

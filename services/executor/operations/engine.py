@@ -1,0 +1,91 @@
+"""What all operations share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from shared.bus import Bus
+from shared.clock import now_ns
+from shared.contracts import platform
+from shared.contracts.base import Empty
+from shared.contracts.common import DockerEvent
+from shared.contracts.container import ContainerStatus
+from shared.contracts.executor import CONTAINER_EVENT
+from shared.errors import Conflict, DeadlineExceeded, ShoalError, Unavailable
+from shared.tasks import TaskGroup
+
+from ..adapters.records import Records
+from ..container import Container
+from ..domain.events import container_event
+from ..ports import HostPaths
+from ..registry import Registry
+from .exec_table import ExecTable
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+@dataclass
+class Engine:
+    """The executor's connections and what it knows. `choose` picks from a sequence (made-up names)."""
+
+    bus: Bus
+    node: str
+    records: Records
+    paths: HostPaths
+    tasks: TaskGroup
+    choose: Callable[[Sequence[str]], str]
+    stop_timeout: int = 10
+    registry: Registry = field(default_factory=Registry)
+    execs: ExecTable = field(default_factory=ExecTable)
+    releasing: set[asyncio.Task[None]] = field(default_factory=set)
+    """Network stacks that are just being given back: who publishes a port waits for them."""
+    _host: platform.HostInfo | None = None
+
+    async def host(self) -> platform.HostInfo:
+        """Facts of the host; asked for once."""
+        if self._host is None:
+            self._host = await self.bus.call(platform.HOST, Empty())
+        return self._host
+
+    async def save(self, container: Container, status: ContainerStatus) -> int:
+        """The container has this status: at once for this process, durably when this returns."""
+        container.become(status)
+        revision = await self.records.update_status(container.id, status, container.status_revision)
+        container.status_revision = revision
+        return revision
+
+    def tell(self, container: Container, action: str, **attributes: str) -> None:
+        """Emits a Docker event of the container."""
+        self.emit(container_event(container.spec, action, now_ns(), **attributes))
+
+    def emit(self, event: DockerEvent) -> None:
+        # Only the first word is in the subject: `exec_create: sh -c ...` may hold anything.
+        self.bus.emit(CONTAINER_EVENT, event, suffix=event.action.partition(":")[0])
+
+    async def workload(self, container_id: str) -> platform.Workload | None:
+        """What the platform knows of a container's process."""
+        listed = await self.bus.call(platform.LIST, Empty())
+        return next((workload for workload in listed.workloads if workload.id == container_id), None)
+
+
+async def patiently(what: str, call: Callable[[], Awaitable[object]]) -> None:
+    """Makes an idempotent call until it is done: for what must not stay behind on the host."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            await call()
+            return
+        except (Unavailable, DeadlineExceeded) as error:
+            log.warning("%s: %s; trying again", what, error)
+        except Conflict as error:  # still in use by something that is about to end
+            log.info("%s: %s; trying again", what, error)
+        except ShoalError as error:
+            log.error("%s: %s", what, error)
+            return
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,121 @@
+"""Further processes in a running container."""
+
+from __future__ import annotations
+
+from shared.contracts import platform
+from shared.contracts.executor import (
+    ExecCreateRequest,
+    ExecRef,
+    ExecStartReply,
+    ExecStartRequest,
+    ExecState,
+    ResizeRequest,
+)
+from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError
+from shared.ids import new_id
+
+from ..container import Container
+from ..domain import failure, lifecycle
+from ..domain.events import exec_action
+from ..domain.validation.config import check_environment
+from ..domain.workload import exec_process
+from . import release
+from .engine import Engine
+from .exec_table import Exec
+
+
+def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
+    """Made, not started. `Conflict` where the container does not run, is paused or restarting."""
+    container = engine.registry.get(request.id)
+    lifecycle.check_exec(container.status.state, container.id)
+    if not request.cmd or not request.cmd[0]:
+        raise InvalidArgument("No exec command specified")
+    check_environment(request.env)
+    execution = Exec(new_id(), request)
+    engine.execs.add(execution)
+    engine.tell(container, exec_action("exec_create", request.cmd), execID=execution.id)
+    return ExecRef(exec_id=execution.id)
+
+
+def _found(engine: Engine, exec_id: str) -> Exec:
+    execution = engine.execs.get(exec_id)
+    if execution is None:
+        raise NotFound(f"No such exec instance: {exec_id}")
+    return execution
+
+
+def _active(engine: Engine, execution: Exec) -> Container:
+    container = engine.registry.find(execution.request.id)
+    if container is None:
+        raise NotFound(f"container {execution.request.id} is not running")
+    lifecycle.check_exec(container.status.state, container.id)
+    return container
+
+
+async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
+    """Starts it once. Attached, it waits until the offered stream is taken, so that no byte is lost."""
+    execution = _found(engine, request.exec_id)
+    container = _active(engine, execution)
+    if execution.exit_code is not None:
+        raise Conflict(f"exec command {execution.id} has already run")
+    if execution.started:
+        raise Conflict(f"exec command {execution.id} is already running")
+    engine.execs.begin(execution)
+    engine.tell(container, exec_action("exec_start", execution.request.cmd), execID=execution.id)
+    try:
+        reply = await engine.bus.call(platform.EXEC, _platform_request(container, execution, request))
+    except ShoalError as error:
+        failed = failure.of_start(error)
+        code = failure.NOT_EXECUTABLE if failed.code == failure.UNKNOWN else failed.code
+        engine.execs.end(execution, code)
+        raise failed.error from None
+    execution.pid = reply.pid
+    return ExecStartReply(offer=reply.offer, tty=execution.request.tty)
+
+
+def _platform_request(container: Container, execution: Exec, request: ExecStartRequest) -> platform.ExecRequest:
+    size = request.console_size if any(request.console_size) else execution.request.console_size
+    return platform.ExecRequest(
+        id=container.id,
+        exec_id=execution.id,
+        process=exec_process(container.spec, execution.request, size),
+        attach=not request.detach,
+    )
+
+
+def inspect(engine: Engine, request: ExecRef) -> ExecState:
+    """What is known of it; `NotFound` once its container stopped."""
+    return _found(engine, request.exec_id).state()
+
+
+async def ended(engine: Engine, exec_id: str, container_id: str, exit_code: int) -> None:
+    """The platform's report; known to `inspect` before anything is awaited."""
+    execution = engine.execs.get(exec_id)
+    if execution is not None and execution.exit_code is None:
+        engine.execs.end(execution, exit_code)
+    container = engine.registry.find(container_id)
+    if container is not None:
+        engine.tell(container, "exec_die", execID=exec_id, exitCode=str(exit_code))
+    await release.exec_record(engine, exec_id)
+
+
+async def resize(engine: Engine, request: ResizeRequest) -> None:
+    """The terminal of a container, or of one of its execs."""
+    if request.exec_id:
+        execution = _found(engine, request.exec_id)
+        if not execution.running:
+            raise InvalidArgument("exec process is not started")
+        await engine.bus.call(platform.RESIZE, request)
+        return
+    container = engine.registry.get(request.id)
+    lifecycle.check_running(container.status.state, container.id)
+    await engine.bus.call(platform.RESIZE, request)
+    engine.tell(container, "resize", height=str(request.height), width=str(request.width))
+
+
+def adopt(engine: Engine, exit: platform.ExecExit) -> None:
+    """An exec that ended while no executor was here: what was asked of it is forgotten, how it ended is not."""
+    if engine.execs.get(exit.exec_id) is None:
+        execution = Exec(exit.exec_id, ExecCreateRequest(id=exit.container_id, cmd=()))
+        engine.execs.add(execution)
+        engine.execs.end(execution, exit.exit_code)

@@ -1,0 +1,87 @@
+"""A container's process ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from shared.clock import now_ns
+from shared.contracts import platform
+
+from ..container import Container
+from ..domain import lifecycle, restart, status
+from ..domain.events import died
+from . import release, remove, start
+from .engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+async def exited(engine: Engine, told: platform.Exited) -> None:
+    """The platform's signal. It may come twice, late, or for a container that is no more."""
+    container = engine.registry.find(told.id)
+    if container is None:
+        return
+    async with container.lock:
+        if await _is_news(engine, container, told):
+            await ended(engine, container, status.Exit(told.exit_code, told.exited_at, told.oom_killed))
+
+
+async def _is_news(engine: Engine, container: Container, told: platform.Exited) -> bool:
+    """Whether it is the present run that ended."""
+    last = container.status
+    if last.state not in lifecycle.ALIVE or told.exited_at == last.finished_at:
+        return False
+    if told.exited_at >= last.started_at:
+        return True
+    found = await engine.workload(container.id)  # an older run's signal, or the clock was set back
+    return found is None or found.state == "stopped"
+
+
+async def ended(engine: Engine, container: Container, end: status.Exit) -> None:
+    """Records the exit and gives everything back; then `--rm`, the restart policy, or nothing. The lock is held."""
+    last = container.status
+    if end.oom_killed:
+        engine.tell(container, "oom")
+    engine.execs.forget(container.id)
+    if container.spec.host_config.auto_remove and not container.kept:
+        await remove.after_exit(engine, container, end)
+        return
+    verdict = _verdict(container, end)
+    container.delay = verdict.delay
+    following = status.retrying(last, end) if verdict.restart else status.exited(last, end)
+    # The exit code is durable before the platform forgets it; the rest need not wait for that.
+    await asyncio.gather(engine.save(container, following), release.surroundings(engine, container))
+    engine.emit(died(container.spec, end, last.started_at, now_ns()))
+    await release.workload(engine, container.id)
+    if verdict.restart:
+        container.retry = engine.tasks.start(start.retry(engine, container, verdict.delay), "restart")
+
+
+def _verdict(container: Container, end: status.Exit) -> restart.Verdict:
+    last = container.status
+    return restart.after_exit(
+        container.spec.host_config.restart_policy,
+        end.code,
+        restarts=last.restart_count,
+        stopped=container.final or last.stopped_by_user,
+        ran_seconds=(end.at - last.started_at) / 1e9,
+        last_delay=container.delay,
+    )
+
+
+async def check(engine: Engine, container: Container) -> None:
+    """Asks the platform whether the process still runs: for when a signal may have been lost."""
+    async with container.lock:
+        if container.status.state not in lifecycle.ALIVE:
+            return
+        found = await engine.workload(container.id)
+        if found is None:
+            await lost(engine, container)
+        elif found.state == "stopped":
+            await ended(engine, container, status.Exit(found.exit_code, found.exited_at, found.oom_killed))
+
+
+async def lost(engine: Engine, container: Container) -> None:
+    """Its process is gone and nobody knows how it ended. The lock is held."""
+    await ended(engine, container, status.Exit(status.UNKNOWN_EXIT, now_ns()))

@@ -1,0 +1,219 @@
+"""Meeting the node anew: compare, then do what the plan says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from shared.contracts import network, platform
+from shared.contracts.base import Empty
+from shared.contracts.container import ContainerStatus
+from shared.errors import AlreadyExists, ShoalError, Unavailable
+
+from ..adapters.records import Stored
+from ..container import Container
+from ..domain import lifecycle, recovery, signals, status
+from ..domain.sandbox import sandbox_request
+from ..domain.workload import donor_ids
+from . import exit, release, remove, start
+from .engine import Engine
+from .execs import adopt as adopt_exec
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds an executor waits for its neighbours when it starts."""
+
+
+async def load(engine: Engine) -> recovery.Recorded:
+    """Fills the registry from the records."""
+    stored = await engine.records.load()
+    for container_id, (spec, revision) in stored.specs.items():
+        last, status_revision = stored.statuses.get(container_id, (ContainerStatus(), 0))
+        engine.registry.add(Container(spec, last, spec_revision=revision, status_revision=status_revision))
+    return _recorded(stored)
+
+
+def _recorded(stored: Stored) -> recovery.Recorded:
+    return recovery.Recorded(
+        specs={container_id: spec for container_id, (spec, _) in stored.specs.items()},
+        statuses={container_id: last for container_id, (last, _) in stored.statuses.items()},
+        placed=stored.placements,
+        names=stored.names,
+    )
+
+
+async def at_start(engine: Engine, recorded: recovery.Recorded) -> None:
+    """Before the first request: records and host agree, or what is missing is under way."""
+    listed, sandboxes = await asyncio.gather(
+        _waiting(lambda: engine.bus.call(platform.LIST, Empty())),
+        _waiting(lambda: engine.bus.call(network.SANDBOXES, Empty())),
+    )
+    observed = recovery.Observed(
+        workloads={workload.id: workload for workload in listed.workloads},
+        sandboxes=frozenset(sandbox.container_id for sandbox in sandboxes.sandboxes),
+        engine_started=engine.paths.engine_started(),
+    )
+    await _follow(engine, recorded, observed)
+    await _execs(engine, listed.execs)
+
+
+async def again(engine: Engine) -> None:
+    """The platform started anew, or the broker's connection was restored: signals may have been lost.
+
+    The records are looked at before the host is, so that what starts meanwhile is not taken for lost.
+    """
+    recorded = recovery.Recorded(
+        specs={container.id: container.spec for container in engine.registry},
+        statuses={container.id: container.status for container in engine.registry},
+        names={container.spec.name: container.id for container in engine.registry},
+    )
+    listed = await _waiting(lambda: engine.bus.call(platform.LIST, Empty()))
+    observed = recovery.Observed(workloads={workload.id: workload for workload in listed.workloads})
+    await _follow(engine, recorded, observed)
+    await _execs(engine, listed.execs)
+
+
+async def _waiting(call: Callable[[], Awaitable[T]]) -> T:
+    """A neighbour may still be starting."""
+    give_up = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            return await call()
+        except Unavailable:
+            if asyncio.get_running_loop().time() > give_up:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def _execs(engine: Engine, ended: tuple[platform.ExecExit, ...]) -> None:
+    for each in ended:
+        adopt_exec(engine, each)
+        engine.tasks.start(release.exec_record(engine, each.exec_id), "exec")
+
+
+async def _follow(engine: Engine, recorded: recovery.Recorded, observed: recovery.Observed) -> None:
+    actions = recovery.plan(recorded, observed)
+    for action in actions:
+        log.info("recovery: %s %s", type(action).__name__, action.id)
+    restarts = [action.id for action in actions if isinstance(action, recovery.Restart)]
+    others = (action for action in actions if not isinstance(action, recovery.Restart))
+    await asyncio.gather(*(_act(engine, action, recorded, observed) for action in others))
+    if restarts:
+        engine.tasks.start(_bring_back(engine, restarts), "restarts")
+
+
+async def _act(
+    engine: Engine, action: recovery.Action, recorded: recovery.Recorded, observed: recovery.Observed
+) -> None:
+    match action:
+        case recovery.Bury():
+            engine.tasks.start(_bury(engine, action.id), "bury")
+        case recovery.ForgetName():
+            await engine.records.release_name(action.id)
+        case recovery.RestoreName():
+            await _restore_name(engine, recorded.specs[action.id].name, action.id)
+        case recovery.ReleaseSandbox():
+            engine.tasks.start(release.network_stack(engine, action.id, keep_files=True), "sandbox")
+        case recovery.DropWorkload() if engine.registry.find(action.id) is None:
+            engine.tasks.start(_drop(engine, action.id), "drop")
+        case _:
+            container = engine.registry.find(action.id)
+            if container is not None:
+                await _settle(engine, container, action, recorded, observed)
+
+
+async def _settle(
+    engine: Engine,
+    container: Container,
+    action: recovery.Action,
+    recorded: recovery.Recorded,
+    observed: recovery.Observed,
+) -> None:
+    """One container; nothing when somebody changed it since the plan was made."""
+    async with container.lock:
+        if container.status is not recorded.statuses.get(container.id, container.status) or container.removing:
+            return
+        workload = observed.workloads.get(container.id)
+        match action:
+            case recovery.Adopt() if workload is not None:
+                await _adopt(engine, container, workload)
+            case recovery.Refreeze():
+                await _refreeze(engine, container)
+            case recovery.RecordExit() if workload is not None:
+                await exit.ended(engine, container, _end_of(workload))
+            case recovery.RecordLoss():
+                await exit.lost(engine, container)
+            case recovery.AutoRemove():
+                await remove.automatically(engine, container)
+            case recovery.DropWorkload():
+                await _drop(engine, container.id)
+
+
+def _end_of(workload: platform.Workload) -> status.Exit:
+    return status.Exit(workload.exit_code, workload.exited_at, workload.oom_killed)
+
+
+async def _adopt(engine: Engine, container: Container, workload: platform.Workload) -> None:
+    """Its start succeeded, only nobody wrote it down."""
+    request = sandbox_request(container.spec)
+    sandbox = None if request is None else await engine.bus.call(network.SANDBOX, request)
+    run = status.Run(workload.pid, workload.started_at, workload.log_path, sandbox)
+    policy = container.status.state == "restarting"
+    await engine.save(container, status.started(container.status, run, by_policy=policy))
+    engine.tell(container, "start")
+    if workload.state == "stopped":
+        await exit.ended(engine, container, _end_of(workload))
+
+
+async def _refreeze(engine: Engine, container: Container) -> None:
+    change = status.unpaused if container.status.state == "paused" else status.paused
+    await engine.save(container, change(container.status))
+
+
+async def _bury(engine: Engine, container_id: str) -> None:
+    container = engine.registry.find(container_id)
+    if container is not None:
+        container.removing = True
+        await engine.records.forget(container.spec)
+        engine.registry.discard(container)
+        engine.tell(container, "destroy")
+    await remove.bury(engine, container_id)
+
+
+async def _restore_name(engine: Engine, name: str, container_id: str) -> None:
+    try:
+        await engine.records.reserve(name, container_id)
+    except AlreadyExists:
+        log.error("container %s: its name %s is another container's", container_id, name)
+
+
+async def _drop(engine: Engine, container_id: str) -> None:
+    """A process without a record: nobody can ask for it, so it ends."""
+    try:
+        await engine.bus.call(platform.SIGNAL, platform.SignalRequest(id=container_id, signal=signals.SIGKILL))
+    except ShoalError:
+        pass  # it has ended already
+    await release.workload(engine, container_id)
+
+
+async def _bring_back(engine: Engine, ids: list[str]) -> None:
+    """Those whose namespaces others join come first."""
+    containers = [container for each in ids if (container := engine.registry.find(each)) is not None]
+    for joining in (False, True):
+        wave = [container for container in containers if bool(donor_ids(container.spec)) is joining]
+        await asyncio.gather(*(_bring_back_one(engine, container) for container in wave))
+
+
+async def _bring_back_one(engine: Engine, container: Container) -> None:
+    async with container.lock:
+        if container.removing or container.status.state in lifecycle.ALIVE:
+            return
+        try:
+            await start.run(engine, container, by_policy=container.status.state == "restarting")
+        except ShoalError as error:
+            log.warning("container %s does not come back: %s", container.id, error)

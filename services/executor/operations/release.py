@@ -1,0 +1,75 @@
+"""Giving back what a run held on the host. Everything here is idempotent and tried until it is done."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.contracts import image_store, network, platform, volume
+from shared.contracts.common import Ref
+
+from ..container import Container
+from ..domain.mounts.resolve import volume_names
+from ..domain.sandbox import sandbox_request
+from .engine import Engine, patiently
+
+PORT_PATIENCE = 2.0
+"""Seconds a start waits for ports that ended containers are giving back."""
+
+
+async def surroundings(engine: Engine, container: Container) -> None:
+    """Network and volumes of a run that ended; the container may start again."""
+    spec = container.spec
+    works = []
+    if sandbox_request(spec) is not None:
+        works.append(network_stack(engine, spec.id, keep_files=True))
+    if volume_names(spec.mounts):
+        works.append(unmount(engine, spec.id))
+    await asyncio.gather(*works)
+
+
+async def network_stack(engine: Engine, container_id: str, *, keep_files: bool) -> None:
+    """Also when the caller is cancelled; who needs a port meanwhile can wait for it (`ports_free`)."""
+    request = network.ReleaseRequest(container_id=container_id, keep_files=keep_files)
+    work = patiently("network release", lambda: engine.bus.call(network.RELEASE, request))
+    task = engine.tasks.start(work, "network release")
+    engine.releasing.add(task)
+    task.add_done_callback(engine.releasing.discard)
+    await asyncio.shield(task)
+
+
+async def ports_free(engine: Engine) -> None:
+    """Waits for network stacks that are just being given back."""
+    if engine.releasing:
+        await asyncio.wait(tuple(engine.releasing), timeout=PORT_PATIENCE)
+
+
+async def unmount(engine: Engine, container_id: str) -> None:
+    """All volumes the container mounted."""
+    request = volume.UnmountRequest(user=container_id)
+    await patiently("volume unmount", lambda: engine.bus.call(volume.UNMOUNT, request))
+
+
+async def workload(engine: Engine, container_id: str, *, logs: bool = False) -> None:
+    """The platform forgets the process and how it ended, so this comes after the exit was recorded."""
+    request = platform.DeleteRequest(id=container_id, logs=logs)
+    await patiently("workload delete", lambda: engine.bus.call(platform.DELETE, request))
+
+
+async def snapshot(engine: Engine, container_id: str) -> None:
+    """Its writable layer, for good."""
+    await patiently("snapshot release", lambda: engine.bus.call(image_store.RELEASE, Ref(id=container_id)))
+
+
+async def everything(engine: Engine, container_id: str) -> None:
+    """Nothing of a container stays on the host: process, log, network, volumes, and its snapshot last."""
+    await asyncio.gather(
+        workload(engine, container_id, logs=True),
+        network_stack(engine, container_id, keep_files=False),
+        unmount(engine, container_id),
+    )
+    await snapshot(engine, container_id)
+
+
+async def exec_record(engine: Engine, exec_id: str) -> None:
+    """How an exec ended is known here; the platform may forget it."""
+    await patiently("exec", lambda: engine.bus.call(platform.EXEC_FORGET, Ref(id=exec_id)))

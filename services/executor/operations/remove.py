@@ -1,0 +1,133 @@
+"""Removing a container.
+
+Its spec and name go first: from then on it is gone for everybody, also after a crash or a power cut. Its status
+and placement stay until nothing of it is on the host, so that recovery finds what is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from shared.clock import now_ns
+from shared.contracts.executor import RemoveRequest
+from shared.errors import Conflict, ShoalError
+
+from ..container import Container
+from ..domain import lifecycle, status
+from ..domain.events import died
+from ..domain.mounts.resolve import is_anonymous
+from . import release, stop
+from .create import remove_volume
+from .engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+async def remove(engine: Engine, request: RemoveRequest) -> int:
+    """The revision at which it is gone."""
+    container = engine.registry.get(request.id)
+    reference = request.reference or container.spec.name
+    if request.link:
+        raise Conflict("Conflict, cannot remove the default link name of the container")
+    if container.removing:
+        raise lifecycle.removal_in_progress(reference)
+    lifecycle.check_remove(container.status.state, reference, request.force)
+    container.removing = True
+    try:
+        if container.running:
+            await _bring_down(engine, container, reference)
+        return await _forget(engine, container, volumes=request.volumes)
+    except BaseException:
+        container.removing = False
+        raise
+
+
+async def _bring_down(engine: Engine, container: Container, reference: str) -> None:
+    try:
+        await stop.kill_now(engine, container)
+    except ShoalError as error:
+        if container.running:
+            text = f'cannot remove container "{reference}": could not kill container: {error.message}'
+            raise type(error)(text) from None
+
+
+async def _forget(engine: Engine, container: Container, *, volumes: bool) -> int:
+    if engine.registry.find(container.id) is not container:  # `--rm` was faster
+        return container.spec_revision
+    anonymous = _anonymous(container) if volumes else ()
+    if anonymous:
+        async with container.lock:
+            await engine.save(container, status.removing(container.status))
+            await _remove_volumes(engine, container, anonymous)
+    revision = await engine.records.forget(container.spec)
+    _gone(engine, container)
+    return revision
+
+
+def _gone(engine: Engine, container: Container) -> None:
+    engine.registry.discard(container)
+    engine.tell(container, "destroy")
+    engine.tasks.start(_bury(engine, container), "remove")
+
+
+async def _bury(engine: Engine, container: Container) -> None:
+    async with container.lock:  # an exit may still be giving things back
+        await bury(engine, container.id)
+
+
+async def bury(engine: Engine, container_id: str) -> None:
+    """Finishes the removal of a container whose spec is gone."""
+    await release.everything(engine, container_id)
+    await engine.records.bury(container_id)
+
+
+async def after_exit(engine: Engine, container: Container, end: status.Exit) -> None:
+    """`--rm`: how it ended and that it is gone, told in one go. The lock is held."""
+    container.removing = True
+    last = container.status
+    anonymous = _anonymous(container)
+    saving = engine.save(container, status.exited(last, end))
+    if anonymous:
+        await saving
+        await _remove_volumes(engine, container, anonymous)
+        await engine.records.forget(container.spec)
+    else:
+        await asyncio.gather(saving, engine.records.forget(container.spec))  # sent in this order
+    engine.emit(died(container.spec, end, last.started_at, now_ns()))
+    _gone(engine, container)
+
+
+async def automatically(engine: Engine, container: Container) -> None:
+    """`--rm` for what does not run: its start failed, or nobody was here when it ended. The lock is held."""
+    container.removing = True
+    await _remove_volumes(engine, container, _anonymous(container))
+    await engine.records.forget(container.spec)
+    _gone(engine, container)
+
+
+def _anonymous(container: Container) -> tuple[str, ...]:
+    return tuple(point.name for point in container.spec.mounts if is_anonymous(point))
+
+
+async def _remove_volumes(engine: Engine, container: Container, names: tuple[str, ...]) -> None:
+    """Before the record that names them goes: a crash in between must not leave them to nobody."""
+    if names:
+        await asyncio.gather(release.workload(engine, container.id), release.unmount(engine, container.id))
+        await asyncio.gather(*(remove_volume(engine, name, but=container.id) for name in names))
+
+
+async def prune(engine: Engine, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Removes those of the given containers that do not run; which these were."""
+    removed = []
+    for container_id in ids:
+        container = engine.registry.find(container_id)
+        if container is None or container.running or container.removing:
+            continue
+        try:
+            await remove(engine, RemoveRequest(id=container.id))
+        except ShoalError as error:
+            log.warning("prune: %s", error)
+        else:
+            removed.append(container.id)
+    return tuple(removed)

@@ -1,0 +1,163 @@
+"""Starting a container."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.clock import now_ns
+from shared.contracts import image_store, network, platform, volume
+from shared.contracts.common import Mount, Ref
+from shared.contracts.executor import StartRequest
+from shared.errors import DeadlineExceeded, InvalidArgument, ShoalError, Unavailable
+
+from ..container import Container
+from ..domain import donors, failure, lifecycle, status
+from ..domain.mounts.resolve import volume_names
+from ..domain.sandbox import sandbox_request
+from ..domain.workload import Donor, Parts, create_request, donor_ids
+from . import release, remove
+from .engine import Engine
+
+
+async def start(engine: Engine, request: StartRequest) -> int:
+    """The revision of the status that says it runs."""
+    if request.checkpoint:
+        raise InvalidArgument("checkpoint is only supported in experimental mode")
+    container = engine.registry.get(request.id)
+    lifecycle.check_start(container.status.state)
+    async with container.lock:
+        return await start_locked(engine, container)
+
+
+async def start_locked(engine: Engine, container: Container) -> int:
+    """As `start`, for who holds the container's lock."""
+    if container.removing:
+        lifecycle.check_start("removing")
+    lifecycle.check_start(container.status.state)
+    container.final, container.delay = False, 0.0
+    return await run(engine, container, by_policy=False)
+
+
+async def run(engine: Engine, container: Container, *, by_policy: bool) -> int:
+    """Makes ready, starts, records. The error of a failed start is recorded too, and raised."""
+    try:
+        made = await _launch(engine, container)
+    except ShoalError as error:
+        failed = failure.of_start(error)
+        await _start_failed(engine, container, failed)
+        raise failed.error from None
+    revision = await engine.save(container, status.started(container.status, made, by_policy=by_policy))
+    engine.tell(container, "start")
+    return revision
+
+
+async def _launch(engine: Engine, container: Container) -> status.Run:
+    joined = {kind: _donor(engine, container, kind, name) for kind, name in donor_ids(container.spec).items()}
+    _make_bind_sources(engine, container)
+    parts = await _parts(engine, container, joined)
+    reply = await _create_workload(engine, create_request(container.spec, parts))
+    return status.Run(reply.pid, reply.started_at or now_ns(), reply.log_path, parts.sandbox)
+
+
+def _donor(engine: Engine, container: Container, kind: str, reference: str) -> Donor:
+    found = engine.registry.find(reference)
+    if found is None:
+        raise donors.missing(kind, reference)
+    return donors.checked(kind, container.id, reference, found.spec, found.status)
+
+
+def _make_bind_sources(engine: Engine, container: Container) -> None:
+    """`-v /host/path:...` makes the host path; a `--mount` only when it says so."""
+    for point in container.spec.mounts:
+        explicit = point.spec in container.spec.host_config.mounts
+        options = point.spec.bind_options if point.spec else None
+        if point.type == "bind" and (not explicit or (options is not None and options.create_mountpoint)):
+            engine.paths.make_directory(point.source)
+
+
+async def _parts(engine: Engine, container: Container, joined: dict[str, Donor]) -> Parts:
+    """Network, volumes and root file system at once."""
+    names = volume_names(container.spec.mounts)
+    sandbox, rootfs, paths = await asyncio.gather(
+        _sandbox(engine, container),
+        _rootfs(engine, container),
+        _volumes(engine, container.id, names),
+        return_exceptions=True,
+    )
+    # Only now, when every call has ended: what gives things back must not overtake what takes them.
+    if isinstance(sandbox, BaseException):
+        raise sandbox
+    if isinstance(rootfs, BaseException):
+        raise rootfs
+    if isinstance(paths, BaseException):
+        raise paths
+    return Parts(rootfs=rootfs, sandbox=sandbox, donors=joined, volumes=dict(zip(names, paths, strict=True)))
+
+
+async def _sandbox(engine: Engine, container: Container) -> network.Sandbox | None:
+    request = sandbox_request(container.spec)
+    if request is None:
+        return None
+    if request.publish or request.publish_all:
+        await release.ports_free(engine)
+    return await engine.bus.call(network.SANDBOX, request)
+
+
+async def _rootfs(engine: Engine, container: Container) -> tuple[Mount, ...]:
+    if not container.rootfs:
+        snapshot = await engine.bus.call(image_store.SNAPSHOT, Ref(id=container.id))
+        container.rootfs = snapshot.mounts
+    return container.rootfs
+
+
+async def _volumes(engine: Engine, user: str, names: tuple[str, ...]) -> list[str]:
+    paths: list[str] = []
+    for result in await asyncio.gather(*(_mount(engine, user, name) for name in names), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        paths.append(result)
+    return paths
+
+
+async def _mount(engine: Engine, user: str, name: str) -> str:
+    reply = await engine.bus.call(volume.MOUNT, volume.MountRequest(name=name, user=user))
+    return reply.path
+
+
+async def _create_workload(engine: Engine, request: platform.CreateRequest) -> platform.CreateReply:
+    """Creates and starts. Where the platform went away in between, what it did is looked up."""
+    try:
+        return await engine.bus.call(platform.CREATE, request)
+    except (Unavailable, DeadlineExceeded) as error:
+        found = await engine.workload(request.id)
+        if found is None:
+            raise
+        if found.state == "created":
+            await release.workload(engine, request.id)
+            raise Unavailable(error.message) from None
+        return platform.CreateReply(pid=found.pid, log_path=found.log_path, started_at=found.started_at)
+
+
+async def _start_failed(engine: Engine, container: Container, failed: failure.Failure) -> None:
+    """The record first, so that a crash here leaves nothing unexplained; then what was made ready."""
+    last = status.start_failed(container.status, failed.code, failed.error.message, now_ns())
+    await engine.save(container, last)
+    await asyncio.gather(
+        release.workload(engine, container.id),
+        release.surroundings(engine, container),
+    )
+    if container.spec.host_config.auto_remove and not container.kept:
+        await remove.automatically(engine, container)
+
+
+async def retry(engine: Engine, container: Container, delay: float) -> None:
+    """The policy's next start, after its delay, unless somebody else decides meanwhile."""
+    await asyncio.sleep(delay)
+    async with container.lock:
+        if container.status.state != "restarting" or container.removing:
+            return
+        container.retry = None
+        try:
+            await run(engine, container, by_policy=True)
+        except ShoalError:
+            return  # recorded in the status, where `docker inspect` shows it

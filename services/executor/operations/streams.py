@@ -1,0 +1,40 @@
+"""Attaching, logs and the process list: the platform offers, the executor checks and tells."""
+
+from __future__ import annotations
+
+from shared.contracts import platform
+from shared.contracts.common import StreamOffer
+from shared.contracts.executor import AttachRequest, LogsRequest, TopReply, TopRequest
+from shared.errors import InvalidArgument, NotImplementedYet
+
+from ..domain import lifecycle
+from .engine import Engine
+
+
+async def attach(engine: Engine, request: AttachRequest) -> StreamOffer:
+    """Also of a container that does not run yet: the stream begins with its process."""
+    container = engine.registry.get(request.id)
+    lifecycle.check_attach(container.status.state, container.spec.name)
+    offer = await engine.bus.call(platform.ATTACH, request)
+    engine.tell(container, "attach")
+    return offer
+
+
+async def logs(engine: Engine, request: LogsRequest) -> StreamOffer:
+    """What it wrote, from the platform's log file."""
+    if not (request.stdout or request.stderr):
+        raise InvalidArgument("You must choose at least one stream")
+    container = engine.registry.get(request.id)
+    lifecycle.check_logs("removing" if container.removing else container.status.state)
+    if container.spec.host_config.log_config.type == "none":
+        raise NotImplementedYet("configured logging driver does not support reading")
+    return await engine.bus.call(platform.LOGS, request)
+
+
+async def top(engine: Engine, request: TopRequest) -> TopReply:
+    """Its processes as ps(1) on the host shows them."""
+    container = engine.registry.get(request.id)
+    lifecycle.check_top(container.status.state, container.id)
+    reply = await engine.bus.call(platform.TOP, request)
+    engine.tell(container, "top")
+    return reply

@@ -1,0 +1,18 @@
+"""What the executor needs of its host, besides the contracts it calls."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class HostPaths(Protocol):
+    """The few questions about host paths that creating and starting a container ask."""
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is at this path (a broken link is nothing)."""
+
+    def make_directory(self, path: str) -> None:
+        """A directory with all its parents where nothing is yet. Raises `InvalidArgument` when it cannot be."""
+
+    def engine_started(self) -> bool:
+        """Whether this is the first executor since the engine (or the host) started; then remembers it."""

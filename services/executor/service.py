@@ -1,0 +1,150 @@
+"""The executor's endpoints."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared.bus.bus import Started
+from shared.contracts import platform
+from shared.contracts.base import Empty, Event
+from shared.contracts.common import PruneReport, Ref, Revision, StreamOffer
+from shared.contracts.executor import (
+    AttachRequest,
+    CreateReply,
+    CreateRequest,
+    ExecCreateRequest,
+    ExecRef,
+    ExecStartReply,
+    ExecStartRequest,
+    ExecState,
+    KillRequest,
+    LogsRequest,
+    PruneRequest,
+    RemoveRequest,
+    RenameRequest,
+    ResizeRequest,
+    StartRequest,
+    StopRequest,
+    TopReply,
+    TopRequest,
+    UsageReply,
+)
+from shared.service import Kernel
+
+from .adapters.host_paths import LocalHostPaths
+from .adapters.records import Records
+from .operations import create, execs, exit, freeze, recover, remove, rename, start, stop, streams, usage
+from .operations.engine import Engine
+from .operations.shielded import finish
+
+T = TypeVar("T")
+
+PLATFORM_STARTED = Event("platform.started", Started, kept=False)
+
+
+class Executor:
+    """What changes a container is carried through once begun, whatever becomes of the caller."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        return await finish(self._engine.tasks, work)
+
+    async def create(self, request: CreateRequest) -> CreateReply:
+        return await self._finish(create.create(self._engine, request))
+
+    async def start(self, request: StartRequest) -> Revision:
+        return Revision(revision=await self._finish(start.start(self._engine, request)))
+
+    async def stop(self, request: StopRequest) -> Revision:
+        return Revision(revision=await self._finish(stop.stop(self._engine, request)))
+
+    async def restart(self, request: StopRequest) -> Revision:
+        return Revision(revision=await self._finish(stop.restart_container(self._engine, request)))
+
+    async def kill(self, request: KillRequest) -> Empty:
+        await self._finish(stop.kill(self._engine, request))
+        return Empty()
+
+    async def pause(self, request: Ref) -> Revision:
+        return Revision(revision=await self._finish(freeze.pause(self._engine, request.id)))
+
+    async def unpause(self, request: Ref) -> Revision:
+        return Revision(revision=await self._finish(freeze.unpause(self._engine, request.id)))
+
+    async def remove(self, request: RemoveRequest) -> Revision:
+        return Revision(revision=await self._finish(remove.remove(self._engine, request)))
+
+    async def rename(self, request: RenameRequest) -> Revision:
+        return Revision(revision=await self._finish(rename.rename(self._engine, request)))
+
+    async def resize(self, request: ResizeRequest) -> Empty:
+        await execs.resize(self._engine, request)
+        return Empty()
+
+    async def attach(self, request: AttachRequest) -> StreamOffer:
+        return await streams.attach(self._engine, request)
+
+    async def logs(self, request: LogsRequest) -> StreamOffer:
+        return await streams.logs(self._engine, request)
+
+    async def exec_create(self, request: ExecCreateRequest) -> ExecRef:
+        return execs.create(self._engine, request)
+
+    async def exec_start(self, request: ExecStartRequest) -> ExecStartReply:
+        return await self._finish(execs.start(self._engine, request))
+
+    async def exec_inspect(self, request: ExecRef) -> ExecState:
+        return execs.inspect(self._engine, request)
+
+    async def top(self, request: TopRequest) -> TopReply:
+        return await streams.top(self._engine, request)
+
+    async def usage(self, request: Empty) -> UsageReply:
+        return await usage.usage(self._engine)
+
+    async def prune(self, request: PruneRequest) -> PruneReport:
+        return await self._finish(usage.prune(self._engine, request))
+
+    async def exited(self, told: platform.Exited) -> None:
+        """The platform's signal that a process ended; signals of other nodes' platforms are theirs."""
+        if told.node not in ("", self._engine.node):
+            return
+        if told.exec_id:
+            await execs.ended(self._engine, told.exec_id, told.id, told.exit_code)
+        else:
+            await exit.exited(self._engine, told)
+
+    def reconnected(self) -> None:
+        """Signals may have been lost while the broker was away."""
+        self._engine.tasks.start(recover.again(self._engine), "reconnected")
+
+    async def platform_started(self, told: Started) -> None:
+        if told.node == self._engine.node:
+            await recover.again(self._engine)
+
+
+async def build(kernel: Kernel) -> Executor:
+    """The executor, once its records and its node agree."""
+    settings = kernel.settings
+    engine = Engine(
+        bus=kernel.bus,
+        node=kernel.node,
+        records=Records(kernel.state, kernel.node, settings.node),
+        paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
+        tasks=kernel.tasks,
+        choose=random.SystemRandom().choice,
+        stop_timeout=settings.default_stop_timeout,
+    )
+    executor = Executor(engine)
+    recorded = await recover.load(engine)
+    # Heard from here on: a signal that comes while the plan is followed waits for its container's lock.
+    await kernel.bus.listen(platform.EXITED, executor.exited)
+    await recover.at_start(engine, recorded)
+    await kernel.bus.listen(PLATFORM_STARTED, executor.platform_started)
+    kernel.bus.transport.on_reconnect(executor.reconnected)
+    return executor
