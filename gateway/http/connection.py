@@ -132,7 +132,8 @@ class Connection(asyncio.Protocol):
         self._task = self._tasks.start(self._answer(request), "request")
 
     def _read_body(self) -> None:
-        assert self._inbox is not None and self._head is not None
+        assert self._inbox is not None
+        assert self._head is not None
         if self._left is None:
             data, self._buffer = self._buffer, b""
             self._head.feed(data)

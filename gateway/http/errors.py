@@ -56,6 +56,7 @@ class HttpError(Exception):
 
 
 def status_of(error: ShoalError) -> int:
+    """The table; a kind that is not in it is a defect."""
     return STATUS.get(type(error), 500)
 
 
@@ -68,4 +69,5 @@ def refusal(status: int, message: str, close: bool = False) -> Response:
 
 
 def from_error(error: ShoalError) -> Response:
+    """The answer for an error kind."""
     return refusal(status_of(error), error.message)

@@ -10,7 +10,8 @@ from .version import NEWEST
 ENGINE_VERSION = "0.1.0"
 """Version of this engine, as `docker version` shows it."""
 _EVERY_ANSWER = (
-    f"Api-Version: {NEWEST}\r\nDocker-Experimental: true\r\nOstype: linux\r\nServer: Docker/{ENGINE_VERSION} (linux)\r\n"
+    f"Api-Version: {NEWEST}\r\nDocker-Experimental: true\r\nOstype: linux\r\n"
+    f"Server: Docker/{ENGINE_VERSION} (linux)\r\n"
 ).encode()
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 _STATUS = {code: f"HTTP/1.1 {code} {reason}\r\n".encode() for code, reason in _REASONS.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from shared.contracts import executor
 from shared.errors import Conflict, InvalidArgument
 
 from ..context import Gateway
 from ..http import detach
-from ..http.message import Request, Response
+from ..http.message import Request
 from ..http.router import Route
 from ..http.version import Version
 from ..http.wire import MULTIPLEXED_STREAM, RAW_STREAM, render_hijack
@@ -52,7 +54,7 @@ async def attach(gateway: Gateway, request: Request) -> None:
     await relay(client, channel, wanted.stdin, scanner)
 
 
-async def logs(gateway: Gateway, request: Request) -> Response | None:
+async def logs(gateway: Gateway, request: Request) -> None:
     query = request.query
     stdout, stderr = query.flag("stdout"), query.flag("stderr")
     if not stdout and not stderr:
@@ -68,7 +70,7 @@ async def logs(gateway: Gateway, request: Request) -> Response | None:
         timestamps=query.flag("timestamps"),
         details=query.flag("details"),
     )
-    return await _send_logs(gateway, request, wanted)
+    await _send_logs(gateway, request, wanted)
 
 
 def tail(text: str) -> int:
@@ -78,8 +80,8 @@ def tail(text: str) -> int:
 
 async def _send_logs(gateway: Gateway, request: Request, wanted: executor.LogsRequest) -> None:
     container = await gateway.container(request)
-    fields = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
-    offer = await gateway.call(executor.LOGS, executor.LogsRequest(**{**fields, "id": container.id}), container.node)
+    asked = msgspec.structs.replace(wanted, id=container.id)
+    offer = await gateway.call(executor.LOGS, asked, container.node)
     channel = await gateway.kernel.streams.take(offer)
     kind = stream_type(container.spec.config.tty, request.version)
     await send_out(channel, request.stream((("Content-Type", kind),)))

@@ -52,6 +52,7 @@ def endpoints(spec: ContainerSpec, status: ContainerStatus) -> dict[str, Endpoin
 
 
 def mounts(points: tuple[MountPoint, ...]) -> list[dict[str, Any]]:
+    """`Mounts`: the mounts as resolved, without what only the engine needs to know."""
     result = []
     for point in points:
         shown = MOUNT_POINT.dump(point)

@@ -42,6 +42,7 @@ def _values(values: object) -> tuple[str, ...]:
 
 
 def check(filters: Filters, accepted: Sequence[str] | frozenset[str]) -> None:
+    """Refuses a filter that is not among the accepted ones."""
     for name in filters:
         if name not in accepted:
             raise InvalidArgument(f"invalid filter '{name}'")

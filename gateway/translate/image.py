@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from shared.clock import rfc3339
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import HistoryEntry, Image, ListReply, Removed
 from shared.errors import InvalidArgument
@@ -19,6 +21,7 @@ _CONTAINER_ONLY = (
 
 
 def descriptor(image: Image) -> dict[str, Any] | None:
+    """The OCI descriptor of the image's manifest, where the image has one."""
     found = image.descriptor
     if found is None:
         return None
@@ -51,19 +54,13 @@ def inspect(image: Image, version: Version) -> dict[str, Any]:
         "Size": image.size,
         "GraphDriver": {"Data": image.graph_driver or None, "Name": DRIVER},
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
-        "Metadata": {"LastTagTime": _last_tagged(image)},
+        "Metadata": {"LastTagTime": rfc3339(image.last_tagged)},
     }
     if image.platform.variant:
         result["Variant"] = image.platform.variant
     if image.platform.os_version:
         result["OsVersion"] = image.platform.os_version
     return result | _by_version(image, version)
-
-
-def _last_tagged(image: Image) -> str:
-    from shared.clock import rfc3339
-
-    return rfc3339(image.last_tagged)
 
 
 def _by_version(image: Image, version: Version) -> dict[str, Any]:
@@ -105,6 +102,7 @@ def summary(image: Image, version: Version, shared_size: int = -1, containers: i
 
 
 def summaries(reply: ListReply, version: Version) -> list[dict[str, Any]]:
+    """The answer of `GET /images/json`."""
     return [summary(image, version, reply.shared_sizes.get(image.id, -1)) for image in reply.images]
 
 
@@ -129,8 +127,6 @@ def _step(entry: HistoryEntry) -> dict[str, Any]:
 
 def unix_time(text: str) -> int:
     """Seconds of an RFC 3339 time as images have it; 0 where an image has none or a wrong one."""
-    from datetime import datetime
-
     try:
         return int(datetime.fromisoformat(text).timestamp()) if text else 0
     except (ValueError, OverflowError):
@@ -138,6 +134,7 @@ def unix_time(text: str) -> int:
 
 
 def removed(lines: tuple[Removed, ...]) -> list[dict[str, str]]:
+    """The answer of `DELETE /images/{name}`."""
     return [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in lines]
 
 
@@ -150,6 +147,7 @@ def reference(name: str, tag: str) -> str:
 
 
 def require_name(name: str) -> str:
+    """The name; raises `InvalidArgument` when it is blank."""
     if not name.strip():
         raise InvalidArgument("image name cannot be blank")
     return name

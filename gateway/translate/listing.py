@@ -14,7 +14,10 @@ from .filters import Filters
 from .status import is_running
 
 ACCEPTED = frozenset(
-    ["ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network", "publish", "since", "status", "volume"]
+    (
+        *("ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name"),
+        *("network", "publish", "since", "status", "volume"),
+    )
 )
 PRUNE_ACCEPTED = frozenset(("label", "label!", "until"))
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -36,22 +39,23 @@ class Criteria:
 def check(filters: Filters) -> None:
     """Refuses filters and values that Docker refuses."""
     rules.check(filters, ACCEPTED)
-    for value in filters.get("status", ()):
-        if value not in STATES:
-            raise InvalidArgument(
-                f"invalid filter 'status={value}': invalid value for state ({value}): must be one of {', '.join(STATES)}"
-            )
-    for value in filters.get("health", ()):
-        if value not in HEALTH:
-            raise InvalidArgument(
-                f"invalid filter 'health={value}': invalid value for health ({value}): must be one of {', '.join(HEALTH)}"
-            )
+    _one_of(filters, "status", "state", STATES)
+    _one_of(filters, "health", "health", HEALTH)
     for value in filters.get("exited", ()):
         _exit_code(value)
     for name in ("publish", "expose"):
         for value in filters.get(name, ()):
             port_range(name, value)
     rules.boolean(filters, "is-task", False)
+
+
+def _one_of(filters: Filters, name: str, what: str, known: tuple[str, ...]) -> None:
+    for value in filters.get(name, ()):
+        if value not in known:
+            choice = ", ".join(known)
+            raise InvalidArgument(
+                f"invalid filter '{name}={value}': invalid value for {what} ({value}): must be one of {choice}"
+            )
 
 
 def _exit_code(text: str) -> int:

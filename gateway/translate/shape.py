@@ -50,14 +50,14 @@ class Shape(Generic[S]):
         hints = get_type_hints(kind)
         omitted, nulled = frozenset(omit.split()), frozenset(null.split())
         self._out: list[tuple[str, str, Convert | None, bool, bool]] = []
-        self._in: dict[str, tuple[str, Convert, bool]] = {}
+        self._in: dict[str, tuple[str, Convert]] = {}
         self._names: dict[str, str] = {}
         for field in msgspec.structs.fields(kind):
             name = names.get(field.name) or docker_name(field.name)
             out = outward.get(field.name) or self._outward(hints[field.name])
             self._out.append((field.name, name, out, field.name in omitted, field.name in nulled))
             into = inward.get(field.name) or self._inward(hints[field.name], f"{label}.{name}")
-            self._in[name.lower()] = (field.name, into, _nullable(hints[field.name]))
+            self._in[name.lower()] = (field.name, into)
             self._names[field.name] = name
         unknown = (omitted | nulled | names.keys() | outward.keys() | inward.keys()) - self._names.keys()
         if unknown:
@@ -92,10 +92,9 @@ class Shape(Generic[S]):
         result: dict[str, Any] = {}
         for key, value in data.items():
             found = self._in.get(key.lower())
-            if found is None or value is None:
-                continue
-            attribute, convert, _ = found
-            result[attribute] = convert(value)
+            if found is not None and value is not None:
+                attribute, convert = found
+                result[attribute] = convert(value)
         return result
 
     def _explain(self, text: str) -> str:
@@ -115,13 +114,9 @@ class Shape(Generic[S]):
         if origin in (Union, types.UnionType):
             return self._outward(_without_none(hint))
         if origin is tuple and args[-1] is Ellipsis:
-            inner = self._outward(args[0])
-            return None if inner is None else lambda items: [inner(item) for item in items]
+            return _each(self._outward(args[0]))
         if origin is dict:
-            inner = self._outward(args[1])
-            if inner is None:
-                return None
-            return lambda items: {key: None if item is None else inner(item) for key, item in items.items()}
+            return _each_value(self._outward(args[1]))
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             return self._shape(hint).dump
         return None
@@ -144,6 +139,16 @@ class Shape(Generic[S]):
     def _shape(self, kind: type[msgspec.Struct]) -> Shape[Any]:
         found = self._shapes.get(kind)
         return found if found is not None else Shape(kind, kind.__name__, shapes=self._shapes)
+
+
+def _each(inner: Convert | None) -> Convert | None:
+    return None if inner is None else lambda items: [inner(item) for item in items]
+
+
+def _each_value(inner: Convert | None) -> Convert | None:
+    if inner is None:
+        return None
+    return lambda items: {key: None if item is None else inner(item) for key, item in items.items()}
 
 
 def _load_map(items: object, inner: Convert, keep_null: bool) -> object:

@@ -11,10 +11,12 @@ RUNNING = frozenset(("running", "paused", "restarting"))
 
 
 def is_running(status: ContainerStatus) -> bool:
+    """Whether Docker calls it running: paused and restarting count."""
     return status.state in RUNNING
 
 
 def health_text(health: Health) -> str:
+    """Health as the status text has it."""
     return "health: starting" if health.status == "starting" else health.status
 
 

@@ -39,5 +39,4 @@ def _labels(spec: VolumeSpec) -> dict[str, str] | None:
 
 def create_request(data: dict[str, Any] | None) -> CreateRequest:
     """The volume service's request; raises `InvalidArgument`."""
-    request = CREATE.load({key: value for key, value in (data or {}).items() if value != ""})
-    return request
+    return CREATE.load({key: value for key, value in (data or {}).items() if value != ""})

@@ -1,0 +1,68 @@
+"""A gateway over simulated services, on a unix socket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.app import App, addresses
+from gateway.build import assemble
+from shared.bus import MemoryBroker
+from shared.contracts import executor, image_store, network, platform, volume
+from shared.contracts.base import Contract
+from shared.service import Kernel
+from shared.state import MemoryState
+from shared.state.history import MemoryHistory
+from shared.testing import kernel, serving
+from tests.support.simulators.executor import ExecutorSimulator
+from tests.support.simulators.image_store import ImageStoreSimulator
+from tests.support.simulators.network import NetworkSimulator
+from tests.support.simulators.platform_host import PlatformHostSimulator
+from tests.support.simulators.volume import VolumeSimulator
+
+
+@dataclass
+class World:
+    """The gateway's socket and the services behind it."""
+
+    socket: Path
+    kernel: Kernel
+    app: App
+    executor: ExecutorSimulator
+    images: ImageStoreSimulator
+    networks: NetworkSimulator
+    volumes: VolumeSimulator
+
+
+def as_far_as(contract: Contract, simulator: object) -> Contract:
+    """The part of a contract that a simulator serves."""
+    endpoints = tuple(endpoint for endpoint in contract.endpoints if hasattr(simulator, endpoint.operation))
+    return replace(contract, endpoints=endpoints)
+
+
+@asynccontextmanager
+async def gateway_world(directory: Path) -> AsyncIterator[World]:
+    """A running gateway; all of it is gone after the block."""
+    broker, state = MemoryBroker(), MemoryState("test")
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(kernel("services", directory, broker, state))
+        own = await stack.enter_async_context(kernel("gateway", directory, broker, state))
+        executors, images = ExecutorSimulator(services), ImageStoreSimulator(services)
+        networks, volumes = NetworkSimulator(), VolumeSimulator()
+        for contract, simulator in (
+            (executor.CONTRACT, executors),
+            (image_store.CONTRACT, images),
+            (network.CONTRACT, networks),
+            (volume.CONTRACT, volumes),
+            (platform.CONTRACT, PlatformHostSimulator()),
+        ):
+            await stack.enter_async_context(serving(services, as_far_as(contract, simulator), simulator))
+        app = App(await assemble(own, await MemoryHistory.listening(own.bus.transport)))
+        for listener in addresses(own):
+            await app.listen(listener)
+        try:
+            yield World(own.settings.socket_path, own, app, executors, images, networks, volumes)
+        finally:
+            await app.close()

@@ -1,0 +1,103 @@
+"""A model of the network service: sandboxes, addresses, published ports."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import msgspec
+
+from shared.contracts import network as contract
+from shared.contracts.base import Empty, Message
+from shared.contracts.common import PruneReport, Revision
+from shared.contracts.container import EndpointSettings, PortBinding
+from shared.errors import Conflict, NotFound, NotImplementedYet
+
+from tests.support.simulators.host.behaviour import Behaviour
+
+
+class NetworkSimulator(Behaviour):
+    """Serves the network contract, as far as containers need it. `files` are the ids whose hosts file is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.networks = {"bridge", "none", "host", "web"}
+        self.sandboxes: dict[str, contract.Sandbox] = {}
+        self.files: set[str] = set()
+        self.ports: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+
+    async def sandbox(self, request: contract.SandboxRequest) -> contract.Sandbox:
+        await self.enter("sandbox", request)
+        present = self.sandboxes.get(request.container_id)
+        if present is not None:
+            return present
+        for name in request.endpoints:
+            if name not in self.networks:
+                raise NotFound(f"network {name} not found")
+        ports = {port: tuple(self._bind(binding, request) for binding in wanted) for port, wanted in request.publish.items()}
+        number = len(self.sandboxes) + 2
+        sandbox = contract.Sandbox(
+            container_id=request.container_id,
+            sandbox_id=f"sandbox{number}",
+            path="" if request.mode == "host" else f"/run/netns/{request.container_id[:12]}",
+            endpoints={name: _address(settings, number) for name, settings in request.endpoints.items()},
+            ports=dict(ports),
+            files={f"/etc/{name}": f"/files/{request.container_id}/{name}" for name in ("hosts", "resolv.conf", "hostname")},
+        )
+        self.sandboxes[request.container_id] = sandbox
+        self.files.add(request.container_id)
+        self.leave("sandbox")
+        return sandbox
+
+    def _bind(self, binding: PortBinding, request: contract.SandboxRequest) -> PortBinding:
+        port = binding.host_port or "49153"
+        if self.ports.setdefault(port, request.container_id) != request.container_id:
+            raise Conflict(f"Bind for 0.0.0.0:{port} failed: port is already allocated")
+        return PortBinding(host_ip="0.0.0.0", host_port=port)
+
+    async def release(self, request: contract.ReleaseRequest) -> Empty:
+        await self.enter("release", request)
+        self.sandboxes.pop(request.container_id, None)
+        self.ports = {port: holder for port, holder in self.ports.items() if holder != request.container_id}
+        if not request.keep_files:
+            self.files.discard(request.container_id)
+        return Empty()
+
+    async def sandboxes_(self, request: Empty) -> contract.SandboxListReply:
+        await self.enter("sandboxes", request)
+        return contract.SandboxListReply(sandboxes=tuple(self.sandboxes.values()))
+
+    async def renamed(self, request: contract.RenamedRequest) -> Empty:
+        await self.enter("renamed", request)
+        self.names[request.container_id] = request.name
+        return Empty()
+
+    async def _refuse(self, request: Message) -> NoReturn:
+        raise NotImplementedYet(f"the simulator does not {type(request).__name__}")
+
+    async def create(self, request: contract.CreateRequest) -> contract.CreateReply:
+        await self._refuse(request)
+
+    async def inspect(self, request: contract.InspectRequest) -> contract.Network:
+        await self._refuse(request)
+
+    async def list(self, request: contract.ListRequest) -> contract.ListReply:
+        await self._refuse(request)
+
+    async def remove(self, request: contract.InspectRequest) -> Revision:
+        await self._refuse(request)
+
+    async def prune(self, request: contract.PruneRequest) -> PruneReport:
+        await self._refuse(request)
+
+    async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
+        await self._refuse(request)
+
+    async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+        await self._refuse(request)
+
+
+def _address(settings: EndpointSettings, number: int) -> EndpointSettings:
+    return msgspec.structs.replace(
+        settings, network_id="n" * 64, endpoint_id=f"e{number}", ip_address=f"172.17.0.{number}", ip_prefix_len=16
+    )

@@ -1,0 +1,107 @@
+"""A model of the image store: one image, busybox; loads and saves archives without looking into them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.contracts import image_store as contract
+from shared.contracts.base import Empty, Message
+from shared.contracts.common import PruneReport, StreamOffer
+from shared.contracts.container import ContainerConfig
+from shared.errors import InvalidArgument, NotFound
+from shared.service import Kernel
+from shared.streams import Channel
+
+BUSYBOX = contract.Image(
+    id="sha256:" + "ab" * 32,
+    repo_tags=("busybox:latest",),
+    created="2026-01-01T00:00:00Z",
+    created_ns=1_767_225_600_000_000_000,
+    config=ContainerConfig(env=("PATH=/bin",), cmd=("sh",)),
+    size=1_984_394,
+    diff_ids=("sha256:" + "cd" * 32,),
+    history=(contract.HistoryEntry(created="2026-01-01T00:00:00Z", created_by="ADD layer", size=1_984_394),),
+)
+
+
+class ImageStoreSimulator:
+    """Serves the image store's contract."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.images = {"busybox": BUSYBOX}
+        self.calls: list[Message] = []
+        self.received = b""
+
+    def _find(self, reference: str) -> contract.Image:
+        if reference != reference.lower():
+            raise InvalidArgument("invalid reference format: repository name must be lowercase")
+        found = self.images.get(reference.removesuffix(":latest"))
+        if found is None:
+            found = next((image for image in self.images.values() if image.id.startswith(reference)), None)
+        if found is None:
+            raise NotFound(f"No such image: {reference if ':' in reference else reference + ':latest'}")
+        return found
+
+    async def resolve(self, request: contract.ResolveRequest) -> contract.Image:
+        self.calls.append(request)
+        return self._find(request.reference)
+
+    async def list(self, request: contract.ListRequest) -> contract.ListReply:
+        self.calls.append(request)
+        return contract.ListReply(images=tuple(self.images.values()))
+
+    async def tag(self, request: contract.TagRequest) -> Empty:
+        self.calls.append(request)
+        self.images[f"{request.repository}:{request.tag or 'latest'}"] = self._find(request.source)
+        return Empty()
+
+    async def remove(self, request: contract.RemoveRequest) -> contract.RemoveReply:
+        self.calls.append(request)
+        image = self._find(request.reference)
+        self.images.pop(request.reference, None)
+        removed = (contract.Removed(untagged=request.reference), contract.Removed(deleted=image.id))
+        return contract.RemoveReply(removed=removed)
+
+    async def prune(self, request: contract.PruneRequest) -> PruneReport:
+        self.calls.append(request)
+        return PruneReport()
+
+    async def usage(self, request: contract.UsageRequest) -> contract.UsageReply:
+        return contract.UsageReply(images={image.id: image.size for image in self.images.values()}, layers=1_984_394)
+
+    async def load(self, request: contract.LoadRequest) -> StreamOffer:
+        self.calls.append(request)
+        return self._receiver(b'{"stream":"Loaded image: busybox:latest\\n"}\n')
+
+    async def import_(self, request: contract.ImportRequest) -> StreamOffer:
+        self.calls.append(request)
+        return self._receiver(b'{"status":"sha256:' + b"ef" * 32 + b'"}\n')
+
+    def _receiver(self, line: bytes) -> StreamOffer:
+        async def serve(channel: Channel) -> None:
+            self.received = b""
+            while data := await channel.read():
+                self.received += data
+            if not self.received:
+                error = {"errorDetail": {"message": "empty archive"}, "error": "empty archive"}
+                await channel.write(msgspec.json.encode(error) + b"\n")
+                return
+            await channel.write(line)
+
+        return self._kernel.streams.offer(serve, framed=False)
+
+    async def save(self, request: contract.SaveRequest) -> StreamOffer:
+        self.calls.append(request)
+        for reference in request.references:
+            self._find(reference)
+
+        async def serve(channel: Channel) -> None:
+            for _ in range(64):
+                await channel.write(b"t" * (64 << 10))
+
+        return self._kernel.streams.offer(serve, framed=False)
+
+    async def pull(self, request: contract.PullRequest) -> StreamOffer:
+        self.calls.append(request)
+        raise NotFound(f"pull access denied for {request.reference}, repository does not exist")

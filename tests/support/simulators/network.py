@@ -1,0 +1,66 @@
+"""A model of the network service: the three networks every host has, and those that are made."""
+
+from __future__ import annotations
+
+from shared.clock import now_ns
+from shared.contracts import network as contract
+from shared.contracts.base import Empty, Message
+from shared.contracts.common import PruneReport, Revision
+from shared.contracts.container import EndpointSettings
+from shared.errors import AlreadyExists, NotFound, PermissionDenied
+from shared.ids import new_id
+
+
+class NetworkSimulator:
+    """Serves the network service's contract."""
+
+    def __init__(self) -> None:
+        self.calls: list[Message] = []
+        self.networks: dict[str, contract.NetworkSpec] = {}
+        for name, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
+            self.networks[name] = contract.NetworkSpec(id=new_id(), name=name, created=now_ns(), driver=driver)
+
+    def _find(self, reference: str) -> contract.NetworkSpec:
+        for spec in self.networks.values():
+            if reference in (spec.name, spec.id) or (len(reference) > 4 and spec.id.startswith(reference)):
+                return spec
+        raise NotFound(f"network {reference} not found")
+
+    async def create(self, request: contract.CreateRequest) -> contract.CreateReply:
+        self.calls.append(request)
+        if request.name in self.networks:
+            raise AlreadyExists(f"network with name {request.name} already exists")
+        spec = contract.NetworkSpec(
+            id=new_id(), name=request.name, created=now_ns(), driver=request.driver, labels=request.labels,
+            ipam=request.ipam,
+        )  # fmt: skip
+        self.networks[spec.name] = spec
+        return contract.CreateReply(id=spec.id)
+
+    async def inspect(self, request: contract.InspectRequest) -> contract.Network:
+        return contract.Network(spec=self._find(request.reference))
+
+    async def list(self, request: contract.ListRequest) -> contract.ListReply:
+        self.calls.append(request)
+        return contract.ListReply(networks=tuple(contract.Network(spec=spec) for spec in self.networks.values()))
+
+    async def remove(self, request: contract.InspectRequest) -> Revision:
+        spec = self._find(request.reference)
+        if spec.name in ("bridge", "host", "none"):
+            raise PermissionDenied(f"{spec.name} is a pre-defined network and cannot be removed")
+        del self.networks[spec.name]
+        return Revision()
+
+    async def prune(self, request: contract.PruneRequest) -> PruneReport:
+        self.calls.append(request)
+        return PruneReport()
+
+    async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
+        self.calls.append(request)
+        spec = self._find(request.network)
+        return contract.ConnectReply(network_name=spec.name, settings=EndpointSettings(network_id=spec.id))
+
+    async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+        self.calls.append(request)
+        self._find(request.network)
+        return Empty()
