@@ -1,0 +1,1 @@
+"""What touches the host: netlink, namespaces, nftables, sockets, files."""

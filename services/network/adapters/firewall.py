@@ -1,0 +1,49 @@
+"""The engine's nftables table: one transaction per change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared import telemetry
+
+from ..domain import ruleset
+from ..domain.publishing import Forward
+from ..domain.ruleset import BridgeRules
+from .nftables import Nftables
+
+
+class Firewall:
+    """Rules of all bridges and published ports. Methods wait for the kernel: call them in a thread."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._nftables = Nftables()
+
+    def close(self) -> None:
+        """Ends the conversation; the rules stay."""
+        self._nftables.close()
+
+    def replace(self, bridges: Iterable[BridgeRules], forwards: Iterable[Forward]) -> None:
+        """Makes the table say exactly this, without a moment in which it says nothing."""
+        with telemetry.span("nft.replace"):
+            self._nftables.run(ruleset.table(self._table, bridges, forwards))
+
+    def add_bridge(self, bridge: BridgeRules) -> None:
+        with telemetry.span("nft.add_bridge"):
+            self._nftables.run(ruleset.add_bridge(self._table, bridge))
+
+    def remove_bridge(self, bridge: BridgeRules) -> None:
+        with telemetry.span("nft.remove_bridge"):
+            self._nftables.run(ruleset.remove_bridge(self._table, bridge))
+
+    def publish(self, forwards: Iterable[Forward]) -> None:
+        with telemetry.span("nft.publish"):
+            self._nftables.run(ruleset.add_forwards(self._table, forwards))
+
+    def unpublish(self, forwards: Iterable[Forward]) -> None:
+        with telemetry.span("nft.unpublish"):
+            self._nftables.run(ruleset.remove_forwards(self._table, forwards))
+
+    def remove(self) -> None:
+        """Takes the whole table away."""
+        self._nftables.run(ruleset.remove_table(self._table))

@@ -1,0 +1,148 @@
+"""Host ports of published ports: held by bound sockets, so that no other program on the host can take them.
+
+The kernel forwards IPv4 by the firewall's maps and never asks these sockets. What it cannot forward (IPv6 to a
+container that has only IPv4) arrives at them and is relayed (`userland_proxy`), as dockerd's docker-proxy does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable
+
+from shared.errors import Conflict, InvalidArgument, ResourceExhausted
+
+from ..domain.publishing import Address, Forward, Wish, candidates, collides
+from .links import ephemeral_range
+from .userland_proxy import Relay, relay
+
+log = logging.getLogger(__name__)
+Key = tuple[str, Address, int]
+_BACKLOG = 128
+
+
+class HostPorts:
+    """Ports taken on the host's addresses. Belongs to one event loop; nothing here waits."""
+
+    def __init__(self, ephemeral: Callable[[], tuple[int, int]] = ephemeral_range) -> None:
+        self._ephemeral = ephemeral
+        self._sockets: dict[Key, socket.socket | None] = {}
+        self._relays: dict[Key, Relay] = {}
+        self._last: dict[str, int] = {}
+
+    def reserve(self, wish: Wish, target: Address) -> list[Forward]:
+        """Takes the wish's port on all its addresses, the same one on each. Raises `Conflict` in dockerd's words."""
+        failure: Conflict | InvalidArgument | None = None
+        for port in candidates(wish, self._ephemeral(), self._last.get(wish.protocol, 0)):
+            try:
+                hosts = self._take_all(wish, port)
+            except (Conflict, InvalidArgument) as error:
+                failure = failure or error
+                continue
+            if not wish.first:
+                self._last[wish.protocol] = port
+            return [Forward(wish.protocol, host, port, target, wish.port) for host in hosts]
+        if failure is not None and wish.first:
+            raise failure
+        raise ResourceExhausted("all ports are allocated")
+
+    def _take_all(self, wish: Wish, port: int) -> list[Address]:
+        taken: list[Address] = []
+        try:
+            for host in wish.hosts:
+                if self._take(wish.protocol, host, port, optional=len(taken) > 0):
+                    taken.append(host)
+        except BaseException:
+            for host in taken:
+                self._drop((wish.protocol, host, port))
+            raise
+        return taken
+
+    def _take(self, protocol: str, host: Address, port: int, *, optional: bool) -> bool:
+        """Whether the port is taken; an `optional` address (`::` beside 0.0.0.0) that the host lacks is left out."""
+        if collides(protocol, host, port, self._sockets):
+            raise Conflict(f"Bind for {_joined(host, port)} failed: port is already allocated")
+        try:
+            self._sockets[protocol, host, port] = _bound(protocol, host, port)
+        except OSError as error:
+            if optional and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                return False
+            raise _refusal(protocol, host, port, error) from None
+        return True
+
+    def adopt(self, forwards: Iterable[Forward]) -> None:
+        """Takes ports again that were published before a restart; one that another took meanwhile goes on by rules."""
+        for forward in forwards:
+            key = (forward.protocol, forward.host, forward.host_port)
+            try:
+                self._sockets[key] = _bound(*key)
+            except OSError as error:
+                log.warning("port %s %s cannot be held any more: %s", forward.protocol, forward.host_port, error)
+                self._sockets[key] = None
+        self.serve(forwards)
+
+    def serve(self, forwards: Iterable[Forward]) -> None:
+        """Begins to relay what arrives at the sockets."""
+        for forward in forwards:
+            key = (forward.protocol, forward.host, forward.host_port)
+            taken = self._sockets.get(key)
+            if taken is not None and forward.protocol in ("tcp", "udp"):
+                self._relays[key] = relay(taken, forward)
+
+    def release(self, forwards: Iterable[Forward]) -> None:
+        """Gives ports back, at once; relayed connections end."""
+        for forward in forwards:
+            self._drop((forward.protocol, forward.host, forward.host_port))
+
+    def close(self) -> None:
+        for key in tuple(self._sockets):
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        if (running := self._relays.pop(key, None)) is not None:
+            running.close()
+        if (held := self._sockets.pop(key, None)) is not None:
+            held.close()
+
+
+def _bound(protocol: str, host: Address, port: int) -> socket.socket | None:
+    """A socket that holds the port; for SCTP only where the host has it."""
+    family = socket.AF_INET if host.version == 4 else socket.AF_INET6
+    kind, number = {
+        "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+        "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+        "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+    }[protocol]
+    try:
+        made = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, number)
+    except OSError as error:
+        if protocol == "sctp" and error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
+            return None
+        raise
+    try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if protocol != "udp":  # as Go's net.Listen; a listening socket still excludes all others
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((str(host), port))
+        if protocol != "udp":
+            made.listen(_BACKLOG)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            made.close()
+        raise
+    return made
+
+
+def _refusal(protocol: str, host: Address, port: int, error: OSError) -> Conflict | InvalidArgument:
+    where = f"listen {protocol}{host.version} {_joined(host, port)}"
+    text = os.strerror(error.errno or 0)
+    text = f"Error starting userland proxy: {where}: bind: {text[:1].lower()}{text[1:]}"
+    return Conflict(text) if error.errno == errno.EADDRINUSE else InvalidArgument(text)
+
+
+def _joined(host: Address, port: int) -> str:
+    return f"{host}:{port}" if host.version == 4 else f"[{host}]:{port}"

@@ -1,0 +1,58 @@
+"""libnftables by its C interface (libnftables(3)): a transaction is one call, no program is started."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import threading
+
+from shared.errors import FailedPrecondition, Internal
+
+
+class Nftables:
+    """One context, in the network namespace of the thread that made it. Safe for use by many threads."""
+
+    def __init__(self) -> None:
+        self._library = _load()
+        self._context = self._library.nft_ctx_new(0)
+        if not self._context:
+            raise FailedPrecondition("nftables is not usable on this host: nft_ctx_new failed")
+        self._library.nft_ctx_buffer_output(self._context)
+        self._library.nft_ctx_buffer_error(self._context)
+        self._lock = threading.Lock()
+
+    def run(self, commands: str) -> str:
+        """Carries all commands out in one transaction, or none of them, and answers what they print.
+
+        Raises `Internal` with nft's own words.
+        """
+        if not commands:
+            return ""
+        with self._lock:
+            failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
+            said = self._library.nft_ctx_get_error_buffer(self._context) or b""
+            output = self._library.nft_ctx_get_output_buffer(self._context) or b""
+        if failed:
+            raise Internal(f"nftables: {said.decode(errors='replace').strip()}")
+        return str(output.decode())
+
+    def close(self) -> None:
+        with self._lock:
+            self._library.nft_ctx_free(self._context)
+            self._context = None
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL("libnftables.so.1")
+    except OSError:
+        raise FailedPrecondition("libnftables.so.1 is missing on this host: install libnftables1") from None
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    library.nft_ctx_new.argtypes = (ctypes.c_uint32,)
+    for name in ("nft_ctx_free", "nft_ctx_buffer_output", "nft_ctx_buffer_error"):
+        getattr(library, name).argtypes = (ctypes.c_void_p,)
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, name).argtypes = (ctypes.c_void_p,)
+        getattr(library, name).restype = ctypes.c_char_p
+    library.nft_run_cmd_from_buffer.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
+    return library

@@ -1,0 +1,1 @@
+"""Decisions of the network service: values in, values out."""

@@ -1,0 +1,43 @@
+"""Names of what the service makes: interfaces, record keys."""
+
+from __future__ import annotations
+
+import re
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]")
+_NAMESPACE_NAME = 12
+_VETH_PART = 8
+
+
+def bridge_interface(prefix: str, network_id: str) -> str:
+    """The bridge of a user-defined network, at most 15 characters."""
+    return f"{prefix}-{network_id[:10]}"
+
+
+def veth(prefix: str, sandbox_id: str, index: int) -> str:
+    """The host's end of a sandbox's interface `eth<index>`."""
+    return f"{prefix}{sandbox_id[:_VETH_PART]}{index:x}"
+
+
+def is_veth(prefix: str, name: str) -> bool:
+    """Whether an interface of the host is one of this engine's veth ends."""
+    rest = name.removeprefix(prefix)
+    return name.startswith(prefix) and re.fullmatch(r"[0-9a-f]{9,10}", rest) is not None
+
+
+def veth_owner(prefix: str, name: str) -> str:
+    """Begin of the id of the sandbox that a veth end belongs to."""
+    return name.removeprefix(prefix)[:_VETH_PART]
+
+
+def namespace_file(sandbox_id: str) -> str:
+    """Name of the file that pins a sandbox's network namespace (Docker's SandboxKey has the same form)."""
+    return sandbox_id[:_NAMESPACE_NAME]
+
+
+def name_key(node: str, name: str) -> str:
+    """Part of the key that holds a node's network name: what no key may contain is written as `=` and hexadecimal."""
+    safe = "".join(
+        char if _PLAIN.fullmatch(char) else "".join(f"={byte:02x}" for byte in char.encode()) for char in name
+    )
+    return f"{node}/{safe}"

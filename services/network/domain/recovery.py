@@ -1,0 +1,74 @@
+"""After a restart: what of the host's objects belongs to a sandbox, and what is left over from a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from shared.contracts.network import EndpointRecord
+
+from .naming import is_veth, namespace_file, veth_owner
+from .sandboxes import SandboxRecord
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is on the host and in the store."""
+
+    records: tuple[SandboxRecord, ...]
+    namespaces: frozenset[str]
+    """Names of the files that pin a namespace or did so before a reboot."""
+    alive: frozenset[str]
+    """Those that still pin one."""
+    links: frozenset[str]
+    endpoints: tuple[EndpointRecord, ...]
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What goes on, and what is to be taken away or written to make all agree."""
+
+    keep: tuple[SandboxRecord, ...]
+    lost: tuple[SandboxRecord, ...]
+    namespaces: frozenset[str]
+    links: frozenset[str]
+    endpoints: tuple[EndpointRecord, ...]
+    missing: tuple[tuple[SandboxRecord, str], ...]
+    """Sandbox and endpoint id of endpoints that the store does not have yet."""
+
+
+def mend(found: Found, prefix: str, bridges: Collection[str], network_ids: Collection[str]) -> Mending:
+    """A sandbox goes on when its record, its namespace and its networks are there; all else is taken away."""
+    keep = tuple(record for record in found.records if _complete(record, found, network_ids))
+    lost = tuple(record for record in found.records if record not in keep)
+    files = {namespace_file(record.id) for record in keep if record.mode != "host"}
+    owners = {record.id[:8] for record in keep}
+    wanted = {
+        (attachment.network_id, attachment.endpoint_id): record for record in keep for attachment in record.attachments
+    }
+    stored = {(endpoint.network_id, endpoint.id): endpoint for endpoint in found.endpoints}
+    return Mending(
+        keep=keep,
+        lost=lost,
+        namespaces=found.namespaces - files,
+        links=frozenset(_stray(found.links, prefix, owners, bridges)),
+        endpoints=tuple(endpoint for key, endpoint in stored.items() if key not in wanted),
+        missing=tuple((record, key[1]) for key, record in wanted.items() if key not in stored),
+    )
+
+
+def _complete(record: SandboxRecord, found: Found, network_ids: Collection[str]) -> bool:
+    if record.mode == "host":
+        return True
+    return namespace_file(record.id) in found.alive and all(
+        attachment.network_id in network_ids for attachment in record.attachments
+    )
+
+
+def _stray(links: Iterable[str], prefix: str, owners: Collection[str], bridges: Collection[str]) -> Iterable[str]:
+    for name in links:
+        if is_veth(prefix, name):
+            if veth_owner(prefix, name) not in owners:
+                yield name
+        elif name.startswith(f"{prefix}-") and name not in bridges:
+            yield name

@@ -1,0 +1,54 @@
+"""At the service's start: host, records and store are brought to agree."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from shared.config import Settings
+from shared.contracts.network import ENDPOINTS, EndpointRecord
+from shared.state import State
+
+from .adapters.links import HostLinks
+from .catalog import Catalog
+from .domain.recovery import Found, Mending, mend
+from .sandboxes import Host, Sandboxes
+
+log = logging.getLogger(__name__)
+
+
+async def recover(
+    settings: Settings, node: str, state: State, catalog: Catalog, links: HostLinks, host: Host, sandboxes: Sandboxes
+) -> None:
+    """Goes on with every sandbox that is whole and takes away what is not, so that nothing leaks by any crash."""
+    view = await state.view(ENDPOINTS)
+    endpoints = [entry.value for _, entry in view.items(ENDPOINTS) if entry.value.node == node]
+    view.stop()
+    found = await asyncio.to_thread(_look, links, host, endpoints)
+    mending = mend(found, settings.interface_prefix, catalog.bridges(), [spec.id for spec in catalog.all()])
+    for record in mending.keep:
+        sandboxes.adopt(record)
+    await asyncio.to_thread(sandboxes.replace_rules, sandboxes.all())
+    await asyncio.to_thread(_clear, links, host, mending)
+    for endpoint in mending.endpoints:
+        await state.delete(ENDPOINTS, endpoint.network_id, endpoint.id)
+    for record, endpoint_id in mending.missing:
+        for attachment in record.attachments:
+            if attachment.endpoint_id == endpoint_id:
+                await sandboxes.tell(record, attachment)
+    log.info("recovered %d sandboxes; gone meanwhile: %d", len(mending.keep), len(mending.lost))
+
+
+def _look(links: HostLinks, host: Host, endpoints: Iterable[EndpointRecord]) -> Found:
+    files, alive = host.stacks.pinned()
+    return Found(host.records.load(), files, alive, links.names(), tuple(endpoints))
+
+
+def _clear(links: HostLinks, host: Host, mending: Mending) -> None:
+    for record in mending.lost:
+        host.records.remove(record.sandbox.container_id)
+    for name in mending.namespaces:
+        host.stacks.remove_file(name)
+    for name in mending.links:
+        links.remove(name)

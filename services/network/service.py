@@ -1,0 +1,199 @@
+"""The endpoints of the network service."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import weakref
+
+import msgspec
+
+from shared import clock, hostmounts
+from shared.config import Settings
+from shared.contracts import network as contract
+from shared.contracts.base import Empty
+from shared.contracts.common import DockerEvent, PruneReport, Revision
+from shared.contracts.network import Network, NetworkSpec, Sandbox
+from shared.errors import InvalidArgument, NotImplementedYet, PermissionDenied
+from shared.service import Kernel
+
+from .adapters.firewall import Firewall
+from .adapters.host_files import ContainerFiles, Records
+from .adapters.host_ports import HostPorts
+from .adapters.links import HostLinks
+from .adapters.stacks import Stacks
+from .catalog import Catalog
+from .domain import lookup, networks
+from .domain import sandboxes as plans
+from .domain.sandboxes import Attachment, SandboxRecord
+from .recover import recover
+from .sandboxes import Host, Sandboxes
+from .upkeep import Upkeep
+
+_CONTAINER_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}\Z")
+
+
+class NetworkService:
+    """Networks, endpoints, sandboxes, addresses and published ports of one node."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        settings = kernel.settings
+        folder = settings.run_path / "network"
+        self._links = HostLinks()
+        self._host = Host(
+            stacks=Stacks(self._links, folder / "netns", settings.interface_prefix),
+            firewall=Firewall(settings.nft_table),
+            ports=HostPorts(),
+            records=Records(folder / "sandboxes"),
+            files=ContainerFiles(folder / "containers"),
+        )
+        self._catalog = Catalog(settings, kernel.node, kernel.state, self._links, self._host.firewall)
+        self._sandboxes = Sandboxes(kernel.node, kernel.state, self._catalog, self._host)
+        self._upkeep = Upkeep(self._host.stacks, kernel.tasks)
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def start(self) -> None:
+        """Brings host, records and store to agree; the first request finds everything ready."""
+        settings: Settings = self._kernel.settings
+        await asyncio.to_thread(hostmounts.prepare, settings)
+        for part in (self._host.stacks, self._host.records, self._host.files):
+            part.open()
+        await self._catalog.open()
+        await recover(
+            settings, self._kernel.node, self._kernel.state, self._catalog, self._links, self._host, self._sandboxes
+        )
+        self._upkeep.start()
+
+    async def close(self) -> None:
+        """Sandboxes, bridges and rules stay as they are: containers go on without this service."""
+        self._upkeep.close()
+        self._host.ports.close()
+        self._host.stacks.close()
+        self._host.firewall.close()
+        self._links.close()
+
+    async def create(self, request: contract.CreateRequest) -> contract.CreateReply:
+        spec, revision = await self._catalog.create(request)
+        self._emit("create", spec)
+        return contract.CreateReply(id=spec.id, revision=revision)
+
+    async def inspect(self, request: contract.InspectRequest) -> Network:
+        return self._network(self._catalog.find(request.reference))
+
+    async def list(self, request: contract.ListRequest) -> contract.ListReply:
+        lookup.check_filters(request.filters, lookup.LIST_FILTERS)
+        found = (self._network(spec) for spec in self._catalog.all())
+        return contract.ListReply(networks=tuple(net for net in found if lookup.matches(net, request.filters)))
+
+    async def remove(self, request: contract.InspectRequest) -> Revision:
+        spec = self._catalog.find(request.reference)
+        if spec.name in networks.PREDEFINED:
+            raise PermissionDenied(f"{spec.name} is a pre-defined network and cannot be removed")
+        if self._sandboxes.busy(spec.id):
+            where = f"network {spec.name} id {spec.id}"
+            raise PermissionDenied(f"error while removing network: {where} has active endpoints")
+        revision = await self._catalog.remove(spec)
+        self._emit("destroy", spec)
+        return Revision(revision=revision)
+
+    async def prune(self, request: contract.PruneRequest) -> PruneReport:
+        lookup.check_filters(request.filters, lookup.PRUNE_FILTERS)
+        until = lookup.until(request.filters, clock.now_ns())
+        removed = []
+        for spec in self._catalog.all():
+            used = self._sandboxes.busy(spec.id) or not {spec.id, spec.name}.isdisjoint(request.in_use)
+            if not used and lookup.prunable(spec, request.filters, until):
+                await self._catalog.remove(spec)
+                self._emit("destroy", spec)
+                removed.append(spec.name)
+        self._kernel.bus.emit(
+            contract.NETWORK_EVENT,
+            DockerEvent(
+                type="network", action="prune", actor="", attributes={"reclaimed": "0"}, time_ns=clock.now_ns()
+            ),
+            suffix="prune",
+        )
+        return PruneReport(removed=tuple(removed))
+
+    async def sandbox(self, request: contract.SandboxRequest) -> Sandbox:
+        self._check_id(request.container_id)
+        async with self._lock(request.container_id):
+            present = self._sandboxes.get(request.container_id)
+            if present is not None:
+                return present.sandbox
+            record = await self._sandboxes.make(request)
+        self._upkeep.used()
+        self._emit_endpoints("connect", record)
+        return record.sandbox
+
+    async def release(self, request: contract.ReleaseRequest) -> Empty:
+        self._check_id(request.container_id)
+        async with self._lock(request.container_id):
+            record = self._sandboxes.get(request.container_id)
+            if record is not None:
+                await self._sandboxes.release(record)
+                self._upkeep.released()
+                self._emit_endpoints("disconnect", record)
+            if not request.keep_files:
+                self._host.files.remove(request.container_id)
+        return Empty()
+
+    async def sandboxes(self, request: Empty) -> contract.SandboxListReply:
+        return contract.SandboxListReply(sandboxes=tuple(record.sandbox for record in self._sandboxes.all()))
+
+    async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
+        spec = self._catalog.find(request.network)
+        if request.running:
+            raise NotImplementedYet("connecting a running container to a network is not implemented yet")
+        plans.check_networks("bridge", [spec])
+        plans.check_wish(spec, request.settings)
+        settings = msgspec.structs.replace(request.settings, network_id=spec.id)
+        return contract.ConnectReply(network_name=spec.name, settings=settings)
+
+    async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+        spec = self._catalog.find(request.network)
+        if any(record.sandbox.container_id == request.container_id for record, _ in self._sandboxes.on(spec.id)):
+            raise NotImplementedYet("disconnecting a running container from a network is not implemented yet")
+        return Empty()
+
+    async def renamed(self, request: contract.RenamedRequest) -> Empty:
+        async with self._lock(request.container_id):
+            record = self._sandboxes.get(request.container_id)
+            if record is not None and record.container_name != request.name:
+                await self._sandboxes.rename(record, request.name)
+        return Empty()
+
+    def _check_id(self, container_id: str) -> None:
+        if not _CONTAINER_ID.match(container_id):
+            raise InvalidArgument(f"container_id: {container_id!r} is not an id")
+
+    def _lock(self, container_id: str) -> asyncio.Lock:
+        lock = self._locks.get(container_id)
+        if lock is None:
+            lock = self._locks[container_id] = asyncio.Lock()
+        return lock
+
+    def _network(self, spec: NetworkSpec) -> Network:
+        endpoints = tuple(
+            plans.endpoint_record(record, attachment, self._kernel.node)
+            for record, attachment in self._sandboxes.on(spec.id)
+        )
+        return Network(spec=spec, endpoints=endpoints)
+
+    def _emit_endpoints(self, action: str, record: SandboxRecord) -> None:
+        for attachment in record.attachments:
+            self._emit(action, self._spec_of(attachment), container=record.sandbox.container_id)
+
+    def _spec_of(self, attachment: Attachment) -> NetworkSpec:
+        return self._catalog.find(attachment.network_id)
+
+    def _emit(self, action: str, spec: NetworkSpec, **more: str) -> None:
+        event = DockerEvent(
+            type="network",
+            action=action,
+            actor=spec.id,
+            attributes={**more, **networks.attributes(spec)},
+            time_ns=clock.now_ns(),
+        )
+        self._kernel.bus.emit(contract.NETWORK_EVENT, event, suffix=action)
