@@ -33,6 +33,8 @@ class Container:
     """The wait before the policy's next start."""
     delay: float = 0.0
     """Seconds the policy waited before this run."""
+    cleanup: asyncio.Task[None] | None = None
+    """What gives back the things of the last run."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -58,6 +60,11 @@ class Container:
         except TimeoutError:
             return False
         return True
+
+    async def clean(self) -> None:
+        """Returns when nothing of the last run is on the host."""
+        if self.cleanup is not None:
+            await asyncio.shield(self.cleanup)
 
     async def down(self, timeout: float | None) -> bool:
         """Whether it stopped running in time."""

@@ -49,13 +49,18 @@ async def ended(engine: Engine, container: Container, end: status.Exit) -> None:
         return
     verdict = _verdict(container, end)
     container.delay = verdict.delay
-    following = status.retrying(last, end) if verdict.restart else status.exited(last, end)
-    # The exit code is durable before the platform forgets it; the rest need not wait for that.
-    await asyncio.gather(engine.save(container, following), release.surroundings(engine, container))
+    surroundings = engine.tasks.start(release.surroundings(engine, container), "surroundings")
+    await engine.save(container, status.retrying(last, end) if verdict.restart else status.exited(last, end))
     engine.emit(died(container.spec, end, last.started_at, now_ns()))
-    await release.workload(engine, container.id)
+    # Only now, with the exit code durable, may the platform forget it.
+    container.cleanup = engine.tasks.start(_clean(engine, container, surroundings), "cleanup")
     if verdict.restart:
         container.retry = engine.tasks.start(start.retry(engine, container, verdict.delay), "restart")
+
+
+async def _clean(engine: Engine, container: Container, surroundings: asyncio.Task[None]) -> None:
+    await release.workload(engine, container.id)
+    await surroundings
 
 
 def _verdict(container: Container, end: status.Exit) -> restart.Verdict:

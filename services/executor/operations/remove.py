@@ -16,7 +16,7 @@ from shared.errors import Conflict, ShoalError
 from ..container import Container
 from ..domain import lifecycle, status
 from ..domain.events import died
-from ..domain.mounts.resolve import is_anonymous
+from ..domain.mounts.resolve import is_anonymous, volume_names
 from . import release, stop
 from .create import remove_volume
 from .engine import Engine
@@ -56,13 +56,13 @@ async def _forget(engine: Engine, container: Container, *, volumes: bool) -> int
     if engine.registry.find(container.id) is not container:  # `--rm` was faster
         return container.spec_revision
     anonymous = _anonymous(container) if volumes else ()
-    if anonymous:
-        async with container.lock:
+    async with container.lock:  # its exit may just be being recorded
+        if anonymous:
             await engine.save(container, status.removing(container.status))
-            await _remove_volumes(engine, container, anonymous)
-    revision = await engine.records.forget(container.spec)
-    _gone(engine, container)
-    return revision
+        await _free_volumes(engine, container, anonymous)
+        revision = await engine.records.forget(container.spec)
+        _gone(engine, container)
+        return revision
 
 
 def _gone(engine: Engine, container: Container) -> None:
@@ -72,7 +72,8 @@ def _gone(engine: Engine, container: Container) -> None:
 
 
 async def _bury(engine: Engine, container: Container) -> None:
-    async with container.lock:  # an exit may still be giving things back
+    await container.clean()
+    async with container.lock:
         await bury(engine, container.id)
 
 
@@ -88,9 +89,9 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
     last = container.status
     anonymous = _anonymous(container)
     saving = engine.save(container, status.exited(last, end))
-    if anonymous:
+    if volume_names(container.spec.mounts):
         await saving
-        await _remove_volumes(engine, container, anonymous)
+        await _free_volumes(engine, container, anonymous)
         await engine.records.forget(container.spec)
     else:
         await asyncio.gather(saving, engine.records.forget(container.spec))  # sent in this order
@@ -101,7 +102,7 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
 async def automatically(engine: Engine, container: Container) -> None:
     """`--rm` for what does not run: its start failed, or nobody was here when it ended. The lock is held."""
     container.removing = True
-    await _remove_volumes(engine, container, _anonymous(container))
+    await _free_volumes(engine, container, _anonymous(container))
     await engine.records.forget(container.spec)
     _gone(engine, container)
 
@@ -110,11 +111,18 @@ def _anonymous(container: Container) -> tuple[str, ...]:
     return tuple(point.name for point in container.spec.mounts if is_anonymous(point))
 
 
-async def _remove_volumes(engine: Engine, container: Container, names: tuple[str, ...]) -> None:
-    """Before the record that names them goes: a crash in between must not leave them to nobody."""
-    if names:
-        await asyncio.gather(release.workload(engine, container.id), release.unmount(engine, container.id))
-        await asyncio.gather(*(remove_volume(engine, name, but=container.id) for name in names))
+async def _free_volumes(engine: Engine, container: Container, anonymous: tuple[str, ...]) -> None:
+    """Unmounts its volumes and removes the anonymous ones.
+
+    Before the record that names them goes: a crash in between must not leave them to nobody, and who then
+    removes a named one must not find it mounted.
+    """
+    if not volume_names(container.spec.mounts):
+        return
+    await container.clean()
+    await release.workload(engine, container.id)
+    await release.unmount(engine, container.id)
+    await asyncio.gather(*(remove_volume(engine, name, but=container.id) for name in anonymous))
 
 
 async def prune(engine: Engine, ids: tuple[str, ...]) -> tuple[str, ...]:

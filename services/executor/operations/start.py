@@ -52,6 +52,7 @@ async def run(engine: Engine, container: Container, *, by_policy: bool) -> int:
 
 
 async def _launch(engine: Engine, container: Container) -> status.Run:
+    await container.clean()
     joined = {kind: _donor(engine, container, kind, name) for kind, name in donor_ids(container.spec).items()}
     _make_bind_sources(engine, container)
     parts = await _parts(engine, container, joined)

@@ -40,13 +40,13 @@ def _patience(engine: Engine, container: Container, request: StopRequest) -> flo
 
 
 async def bring_down(engine: Engine, container: Container, signal: int, patience: float | None) -> None:
-    """Sends the signal, waits, kills. Returns when the exit is recorded and its network and volumes given back."""
+    """Sends the signal, waits, kills. Returns when the exit is recorded and everything given back."""
     if not await _call_off_restart(engine, container):
         await send(engine, container, signal)
         if not await container.down(patience):
             await kill_now(engine, container)
-    async with container.lock:
-        engine.tell(container, "stop")
+    await container.clean()
+    engine.tell(container, "stop")
 
 
 async def _call_off_restart(engine: Engine, container: Container) -> bool:
@@ -85,8 +85,8 @@ async def kill_now(engine: Engine, container: Container) -> None:
         await exit.check(engine, container)  # the report may have been lost
         if container.running:
             raise Internal("tried to kill container, but did not receive an exit event")
-    async with container.lock:
-        return
+    async with container.lock:  # the exit is being recorded
+        pass
 
 
 async def send(engine: Engine, container: Container, signal: int) -> None:

@@ -21,21 +21,21 @@ class NetworkSimulator(Behaviour):
     def __init__(self) -> None:
         super().__init__()
         self.networks = {"bridge", "none", "host", "web"}
-        self.sandboxes: dict[str, contract.Sandbox] = {}
+        self.stacks: dict[str, contract.Sandbox] = {}
         self.files: set[str] = set()
         self.ports: dict[str, str] = {}
         self.names: dict[str, str] = {}
 
     async def sandbox(self, request: contract.SandboxRequest) -> contract.Sandbox:
         await self.enter("sandbox", request)
-        present = self.sandboxes.get(request.container_id)
+        present = self.stacks.get(request.container_id)
         if present is not None:
             return present
         for name in request.endpoints:
             if name not in self.networks:
                 raise NotFound(f"network {name} not found")
         ports = {port: tuple(self._bind(binding, request) for binding in wanted) for port, wanted in request.publish.items()}
-        number = len(self.sandboxes) + 2
+        number = len(self.stacks) + 2
         sandbox = contract.Sandbox(
             container_id=request.container_id,
             sandbox_id=f"sandbox{number}",
@@ -44,7 +44,7 @@ class NetworkSimulator(Behaviour):
             ports=dict(ports),
             files={f"/etc/{name}": f"/files/{request.container_id}/{name}" for name in ("hosts", "resolv.conf", "hostname")},
         )
-        self.sandboxes[request.container_id] = sandbox
+        self.stacks[request.container_id] = sandbox
         self.files.add(request.container_id)
         self.leave("sandbox")
         return sandbox
@@ -57,15 +57,15 @@ class NetworkSimulator(Behaviour):
 
     async def release(self, request: contract.ReleaseRequest) -> Empty:
         await self.enter("release", request)
-        self.sandboxes.pop(request.container_id, None)
+        self.stacks.pop(request.container_id, None)
         self.ports = {port: holder for port, holder in self.ports.items() if holder != request.container_id}
         if not request.keep_files:
             self.files.discard(request.container_id)
         return Empty()
 
-    async def sandboxes_(self, request: Empty) -> contract.SandboxListReply:
+    async def sandboxes(self, request: Empty) -> contract.SandboxListReply:
         await self.enter("sandboxes", request)
-        return contract.SandboxListReply(sandboxes=tuple(self.sandboxes.values()))
+        return contract.SandboxListReply(sandboxes=tuple(self.stacks.values()))
 
     async def renamed(self, request: contract.RenamedRequest) -> Empty:
         await self.enter("renamed", request)

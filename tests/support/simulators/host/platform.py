@@ -30,7 +30,7 @@ SIGKILL, SIGTERM = 9, 15
 
 @dataclass
 class Machine:
-    """One workload. `deaf` ignores every signal but SIGKILL, `immortal` that one too."""
+    """One workload."""
 
     request: contract.CreateRequest
     pid: int
@@ -45,7 +45,7 @@ class Machine:
 class PlatformSimulator(Behaviour):
     """Serves the platform's contract. Programs `true`, `false` and `exit N` end at once, others run.
 
-    `deaf` programs ignore SIGTERM. `report`: `now` tells exits at once, `late` keeps them for `tell_exits`,
+    `deaf` programs ignore SIGTERM, `immortal` ones SIGKILL too. `report`: `now` tells exits at once, `late` keeps them for `tell_exits`,
     `never` loses them.
     """
 
