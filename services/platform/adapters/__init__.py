@@ -1,0 +1,1 @@
+"""What touches the host: mounts, processes, control groups, streams."""

@@ -1,0 +1,110 @@
+"""Clients attached to workloads, those included that come before their workload is made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+
+from shared.contracts.executor import AttachRequest
+from shared.streams import Channel
+from shared.tasks import TaskGroup
+
+from . import attach
+from .workload import Watched
+
+log = logging.getLogger(__name__)
+TAKE_SECONDS = 1.0
+"""How long a start waits for a client that was offered a stream and has not taken it yet."""
+
+
+class Attachments:
+    """`docker run` attaches before it starts: a client waits here until its workload's monitor is up."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[_Client]] = {}
+        self._offered: dict[str, set[asyncio.Event]] = {}
+        self._tasks = TaskGroup("attachments")
+
+    def offered(self, workload: str) -> Callable[[], None]:
+        """Notes that a stream was offered before the start; call what it returns when the stream is taken."""
+        event = asyncio.Event()
+        self._offered.setdefault(workload, set()).add(event)
+        return event.set
+
+    async def wait(self, workload: str) -> tuple[Watched, socket.socket] | None:
+        """Waits for the workload's monitor and joins it before the start; None when it will not be made."""
+        client = _Client()
+        self._waiting.setdefault(workload, set()).add(client)
+        try:
+            return await client.joined
+        finally:
+            self._waiting.get(workload, set()).discard(client)
+
+    async def join(self, workload: Watched) -> None:
+        """Joins all that wait with the monitor. Called before the workload is started, so that no byte is lost."""
+        offered = self._offered.pop(workload.record.id, set())
+        for event in offered:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAKE_SECONDS):
+                    await event.wait()
+        for client in self._waiting.pop(workload.record.id, set()):
+            if not client.joined.done():
+                client.joined.set_result((workload, await attach.connect(workload.folder)))
+
+    def dismiss(self, workload: str) -> None:
+        """Lets those go who wait for a workload that was not made."""
+        self._offered.pop(workload, None)
+        for client in self._waiting.pop(workload, set()):
+            if not client.joined.done():
+                client.joined.set_result(None)
+
+    async def serve(
+        self, channel: Channel, workload: Watched, connection: socket.socket, request: AttachRequest
+    ) -> None:
+        """Moves bytes between client and monitor until the output has ended or the client is gone."""
+        record = workload.record
+        output = attach.Output(connection, not record.tty, request.stdout, request.stderr or record.tty)
+        feeding = self._tasks.start(_feed(channel, connection), "stdin") if request.stdin else None
+        try:
+            await output.run(channel)
+        except ConnectionError:
+            await self._left(workload, connection, output, request)
+            raise
+        finally:
+            if feeding is not None:
+                feeding.cancel()
+        connection.close()
+        await asyncio.wait((workload.ended,))  # who sees the end of the stream may ask for the exit code
+
+    async def _left(
+        self, workload: Watched, connection: socket.socket, output: attach.Output, request: AttachRequest
+    ) -> None:
+        """The client went first. A connection whose end would close another client's input is kept and drained."""
+        record = workload.record
+        if record.stdin and record.stdin_once and not record.tty and not request.stdin:
+            self._tasks.start(_drain(connection, output), "drain")
+        else:
+            connection.close()
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+
+class _Client:
+    def __init__(self) -> None:
+        self.joined: asyncio.Future[tuple[Watched, socket.socket] | None] = asyncio.get_running_loop().create_future()
+
+
+async def _feed(channel: Channel, connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the workload ended first, or the client broke off: both are no failure
+        await attach.feed(channel, connection)
+
+
+async def _drain(connection: socket.socket, output: attach.Output) -> None:
+    try:
+        await output.discard()
+    finally:
+        connection.close()

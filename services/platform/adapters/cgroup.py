@@ -1,0 +1,124 @@
+"""Control groups of workloads, v1 and v2, by their files (cgroups(7))."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+MOUNT = Path("/sys/fs/cgroup")
+PATIENCE = 10.0
+"""Seconds until a group that should be empty or frozen is given up."""
+
+
+class Cgroups:
+    """All groups of this host. A group is named by its path below the hierarchies' roots, as `/shoal/<id>`."""
+
+    def __init__(self, mount: Path = MOUNT) -> None:
+        self.v2 = (mount / "cgroup.controllers").exists()
+        self._mount = mount
+        self._roots = [mount] if self.v2 else sorted(_hierarchies(mount))
+
+    def directory(self, group: str, controller: str = "") -> Path:
+        """Folder of a group; on v1 in the hierarchy of that controller."""
+        root = self._mount if self.v2 else self._mount / (controller or "pids")
+        return root / group.lstrip("/")
+
+    def exists(self, group: str) -> bool:
+        return self.directory(group).is_dir()
+
+    def processes(self, group: str) -> list[int]:
+        """Pids of all processes in the group and the groups below it."""
+        pids: list[int] = []
+        for folder in _tree(self.directory(group)):
+            with contextlib.suppress(OSError):
+                pids += [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+        return pids
+
+    def signal(self, group: str, number: int) -> None:
+        """Sends a signal to every process of the group, each held by descriptor while it is sent."""
+        if number == signal.SIGKILL and self.v2:
+            with contextlib.suppress(OSError):
+                (self.directory(group) / "cgroup.kill").write_text("1")
+                return
+        for pid in self.processes(group):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+    def remove(self, group: str) -> None:
+        """Ends what still runs in the group and removes it from all hierarchies. Raises `OSError` when it stays."""
+        limit = time.monotonic() + PATIENCE
+        for root in self._roots:
+            for folder in reversed(list(_tree(root / group.lstrip("/")))):
+                self._remove(folder, group, limit)
+
+    def _remove(self, folder: Path, group: str, limit: float) -> None:
+        while True:
+            try:
+                return os.rmdir(folder)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > limit:
+                    raise
+            self.freeze(group, False)  # a frozen process does not die
+            self.signal(group, signal.SIGKILL)
+            time.sleep(0.001)  # v1 tells nobody when a group becomes empty; the kill takes effect at once
+
+    def freeze(self, group: str, frozen: bool) -> None:
+        """Suspends or resumes all processes of the group; returns when it is so."""
+        if not self.v2:
+            return self._freeze_v1(group, frozen)
+        folder = self.directory(group)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / "cgroup.freeze").write_text("1" if frozen else "0")
+            _await_event(folder / "cgroup.events", f"frozen {int(frozen)}")
+        return None
+
+    def _freeze_v1(self, group: str, frozen: bool) -> None:
+        state = self.directory(group, "freezer") / "freezer.state"
+        wanted, limit = ("FROZEN" if frozen else "THAWED"), time.monotonic() + PATIENCE
+        with contextlib.suppress(FileNotFoundError):
+            state.write_text(wanted)
+            while state.read_text().strip() != wanted and time.monotonic() < limit:
+                time.sleep(0.001)  # v1 has no notification; reading the state is what drives it on
+
+    def frozen(self, group: str) -> bool:
+        with contextlib.suppress(OSError):
+            if self.v2:
+                return "frozen 1" in (self.directory(group) / "cgroup.events").read_text()
+            return (self.directory(group, "freezer") / "freezer.state").read_text().strip() != "THAWED"
+        return False
+
+
+def _hierarchies(mount: Path) -> Iterator[Path]:
+    """Mount points of the v1 hierarchies; names that are links to another hierarchy (cpu -> cpu,cpuacct) left out."""
+    for path in mount.iterdir():
+        if not path.is_symlink() and (path / "cgroup.clone_children").exists():
+            yield path
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    """The folder and all below it, from the top."""
+    if not folder.is_dir():
+        return
+    yield folder
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _tree(Path(entry.path))
+
+
+def _await_event(path: Path, line: str) -> None:
+    """Waits until a cgroup.events file has `line`; the kernel wakes readers with POLLPRI."""
+    limit = time.monotonic() + PATIENCE
+    with open(path) as file:
+        poller = select.poll()
+        poller.register(file, select.POLLPRI)
+        while line not in file.read().splitlines() and (left := limit - time.monotonic()) > 0:
+            poller.poll(left * 1000)
+            file.seek(0)

@@ -1,0 +1,144 @@
+"""Making a workload: root, configuration, monitor, process that waits to be started. Blocking; runs in a launcher."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from shared import telemetry
+from shared.contracts.platform import CreateRequest
+from shared.errors import InvalidArgument
+
+from ..domain import failures, spec
+from ..domain.facts import Facts
+from ..domain.process import granted
+from . import bundle, copyup, devices, monitor, process, rootfs
+from .cgroup import Cgroups
+from .runtime import Runtime, Runtimes
+
+
+class Creator:
+    """Makes workloads below `run` (bundles, roots) with logs in `logs`."""
+
+    def __init__(
+        self, run: Path, logs: Path, facts: Facts, program: monitor.Program, runtimes: Runtimes, cgroups: Cgroups
+    ) -> None:
+        self.run, self.logs, self.facts = run, logs, facts
+        self._program, self._runtimes, self._cgroups = program, runtimes, cgroups
+        self._filters: dict[tuple[object, ...], str] = {}
+
+    def folder(self, workload: str) -> Path:
+        return self.run / "workloads" / workload
+
+    def root(self, workload: str) -> Path:
+        return self.run / "roots" / workload
+
+    def log_path(self, workload: str, tty: bool) -> Path:
+        """The log's name tells whether it is a terminal's: a reader needs no other record for that."""
+        return self.logs / f"{workload}{'.tty' if tty else ''}.log"
+
+    def create(self, request: CreateRequest, cgroup: str, shm: str) -> bundle.Record:
+        """Everything up to the waiting process. What was made is taken back when a step fails."""
+        runtime = self._runtimes.get(request.runtime)
+        folder, root = self.folder(request.id), self.root(request.id)
+        folder.mkdir(mode=0o700)
+        try:
+            root.mkdir(mode=0o700, exist_ok=True)
+            config = self._prepare(request, root, cgroup, shm)
+            (folder / "config.json").write_bytes(config)
+            with telemetry.span("monitor.create", runtime=runtime.name):
+                return self._launch(request, runtime, folder, cgroup, shm)
+        except BaseException:
+            self.discard(request.id, runtime, cgroup)
+            raise
+
+    def discard(self, workload: str, runtime: Runtime, cgroup: str) -> None:
+        """Removes all traces on the host of a workload without monitor; idempotent."""
+        if cgroup:
+            self._cgroups.remove(cgroup)
+        runtime.forget(workload)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(self.root(workload))
+        bundle.remove(self.folder(workload))
+
+    def _prepare(self, request: CreateRequest, root: Path, cgroup: str, shm: str) -> bytes:
+        """The root mounted and filled; the encoded configuration."""
+        with telemetry.span("mount.root"):
+            rootfs.mount_root(request.rootfs, root)
+        inside = rootfs.open_root(root)
+        try:
+            ids = rootfs.lookup(inside, request.process.user, request.process.group_add)
+            if not request.readonly_rootfs:
+                rootfs.mark(inside)
+            for point in request.mounts:
+                if point.copy_up:
+                    copyup.fill(inside, point.destination, point.source)
+        finally:
+            os.close(inside)
+        inputs = spec.Inputs(
+            root=str(root),
+            cgroup_path=cgroup,
+            ids=ids,
+            nodes=devices.requested(request),
+            shm=shm,
+            filter_bpf=self._filters.get(self._filter_key(request), ""),
+        )
+        return msgspec.json.encode(spec.build(request, self.facts, inputs, devices.numbers))
+
+    def _filter_key(self, request: CreateRequest) -> tuple[object, ...]:
+        return (request.seccomp, request.process.privileged, granted(request.process, self.facts), request.runtime)
+
+    def _launch(self, request: CreateRequest, runtime: Runtime, folder: Path, cgroup: str, shm: str) -> bundle.Record:
+        wanted = request.process
+        log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
+        arguments = monitor.common_arguments(runtime, request.id, folder, f"k8s-file:{log}" if log else "none")
+        arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
+        pid, watcher = run_monitor(self._program, arguments, failures.create_failure)
+        self._keep_filter(request, runtime)
+        record = bundle.Record(
+            id=request.id,
+            pid=pid,
+            pid_start=process.start_time(pid),
+            monitor=watcher,
+            monitor_start=process.start_time(watcher),
+            runtime=runtime.name,
+            cgroup=cgroup,
+            log_path=str(log or ""),
+            tty=wanted.tty,
+            stdin=wanted.stdin,
+            stdin_once=request.stdin_once,
+            shm=shm,
+        )
+        bundle.write_record(folder, record)
+        return record
+
+    def _keep_filter(self, request: CreateRequest, runtime: Runtime) -> None:
+        """The filter that the runtime compiled serves the next workload with the same profile and capabilities."""
+        key = self._filter_key(request)
+        if key not in self._filters and (compiled := runtime.filter_bpf(request.id)):
+            self._filters[key] = compiled
+
+
+def run_monitor(program: monitor.Program, arguments: list[str], tell: Callable[[str], str]) -> tuple[int, int]:
+    """Starts a monitor and waits for the process it makes: pids of process and monitor.
+
+    Raises `InvalidArgument` with `tell`'s message and the detail `exit_code` when the runtime refuses.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        watcher = program.spawn(arguments, {"_OCI_SYNCPIPE": writer})
+    finally:
+        os.close(writer)
+    try:
+        return monitor.read_pid(reader, watcher), watcher
+    except monitor.RuntimeFailure as failure:
+        message = tell(str(failure))
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(watcher, 0)
+        raise InvalidArgument(message, exit_code=str(failures.exit_code(message))) from None
+    finally:
+        os.close(reader)

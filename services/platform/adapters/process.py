@@ -1,0 +1,71 @@
+"""Processes by descriptor: what is signalled or awaited is the very process that was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+
+def start_time(pid: int) -> int:
+    """Start of a process in clock ticks since boot (proc_pid_stat(5), field 22); 0 when there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(text[text.rindex(")") + 2 :].split()[19])
+
+
+class Handle:
+    """One process, held by pidfd_open(2)."""
+
+    def __init__(self, pid: int, start: int = 0) -> None:
+        """Raises `ProcessLookupError` when the process is gone, or (start given) is another one by now."""
+        self.pid = pid
+        self._descriptor = os.pidfd_open(pid)
+        self.start = start_time(pid)
+        if start and self.start != start:
+            self.close()
+            raise ProcessLookupError(pid)
+        self._watched = False
+
+    def send(self, number: int) -> None:
+        """Raises `ProcessLookupError` when it has ended."""
+        signal.pidfd_send_signal(self._descriptor, number)
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Calls back once, from the event loop, when the process has ended."""
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(self._descriptor)
+            self._watched = False
+            callback()
+
+        self._watched = True
+        loop.add_reader(self._descriptor, ended)
+
+    def close(self) -> None:
+        if self._descriptor < 0:
+            return
+        if getattr(self, "_watched", False):
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def alive(pid: int, start: int) -> Handle | None:
+    """A handle of that process if it is still there."""
+    try:
+        return Handle(pid, start)
+    except (ProcessLookupError, OSError):
+        return None
+
+
+def reap(pid: int) -> None:
+    """Takes the exit status of a child that has ended; of a process that is none of ours, nothing."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,119 @@
+"""OCI runtimes. What crun does in a program of its own for start and delete is here done by its state's files.
+
+crun's state is `<root>/<id>/`: `status`, `config.json`, `seccomp.bpf`, and until it is started `exec.fifo`. A
+runtime that lacks the file `status` there is another one, and is asked by its command line.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.config import Settings
+from shared.errors import Conflict, Internal, InvalidArgument
+
+ALIASES = {"": "", "io.containerd.runc.v2": ""}
+KNOWN = ("crun", "runc")
+COMMAND_SECONDS = 30.0
+
+
+class Runtime:
+    """One runtime program and the folder of its state."""
+
+    def __init__(self, name: str, program: str, state: Path) -> None:
+        self.name, self.program, self.state = name, program, state
+
+    def arguments(self) -> list[str]:
+        """Global options for every call."""
+        return ["--root", str(self.state)]
+
+    def _own_layout(self, workload: str) -> bool:
+        return (self.state / workload / "status").exists()
+
+    def start(self, workload: str) -> None:
+        """Lets the created process run. `Conflict` when it is not waiting for that."""
+        fifo = self.state / workload / "exec.fifo"
+        if not self._own_layout(workload):
+            return self._command("start", workload)
+        try:
+            descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                raise Conflict(f"container {workload} is not waiting to be started") from None
+            raise
+        try:
+            os.unlink(fifo)
+            os.write(descriptor, b"\0")
+        finally:
+            os.close(descriptor)
+        return None
+
+    def waits(self, workload: str) -> bool:
+        """Whether the workload was created and not started."""
+        return (self.state / workload / "exec.fifo").exists()
+
+    def forget(self, workload: str) -> None:
+        """Removes the state of a workload whose processes and control groups are gone."""
+        if self._own_layout(workload) or self.name == "crun":
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.state / workload)
+        elif (self.state / workload).exists():
+            self._command("delete", "--force", workload)
+
+    def filter_bpf(self, workload: str) -> str:
+        """The compiled system call filter of a created workload in base64; empty where the runtime keeps none."""
+        try:
+            return base64.b64encode((self.state / workload / "seccomp.bpf").read_bytes()).decode()
+        except OSError:
+            return ""
+
+    def _command(self, *words: str) -> None:
+        command = [self.program, *self.arguments(), *words]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Internal(f"{self.name} {words[0]}: {error}") from None
+        if done.returncode:
+            raise Internal(f"OCI runtime {words[0]} failed: {done.stderr.strip() or done.returncode}")
+
+
+class Runtimes:
+    """The runtimes that a request may name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._default = settings.default_runtime
+        self._state = settings.run_path / "platform" / "runtime"
+        self._programs = programs(settings)
+
+    def names(self) -> Mapping[str, str]:
+        return self._programs
+
+    def get(self, name: str) -> Runtime:
+        """`InvalidArgument` in Docker's words for a name that is not set up."""
+        wanted = ALIASES.get(name, name) or self._default
+        program = self._programs.get(wanted)
+        if program is None:
+            raise InvalidArgument(f"unknown or invalid runtime name: {name or wanted}")
+        state = self._state / wanted
+        state.mkdir(parents=True, exist_ok=True, mode=0o710)
+        return Runtime(wanted, program, state)
+
+
+def programs(settings: Settings) -> dict[str, str]:
+    """Name to program: those set, and crun and runc where the host has them."""
+    found = {name: path for name in KNOWN if (path := program(settings, name))}
+    return found | settings.runtimes
+
+
+def program(settings: Settings, name: str) -> str:
+    """A program of the toolchain: the private prefix first, else the PATH; empty: not there."""
+    own = Path(settings.runtime_prefix) / "bin" / name
+    return str(own) if os.access(own, os.X_OK) else shutil.which(name) or ""

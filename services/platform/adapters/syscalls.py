@@ -1,0 +1,76 @@
+"""System calls that Python's library lacks. All raise `OSError`; descriptors are close-on-exec."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_IN_ROOT = 0x10
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_OPENAT2 = 437
+_FSOPEN, _FSCONFIG, _FSMOUNT, _MOVE_MOUNT = 430, 431, 432, 429
+_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CREATE = 0, 1, 6
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def _check(result: int, what: str = "") -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return int(result)
+
+
+def unshare(flags: int) -> None:
+    """Leaves shared parts of the calling thread's surroundings, see the manual page of unshare."""
+    _check(_libc.unshare(flags))
+
+
+def setns(descriptor: int, kind: int) -> None:
+    """Moves the calling thread into a namespace, see the manual page of setns."""
+    _check(_libc.setns(descriptor, kind))
+
+
+def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """Opens `path` as if the folder `root` were the file system's root: no link in it leads out (openat2(2))."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    result = _libc.syscall(_OPENAT2, root, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+    return _check(result, path)
+
+
+def mount_long(kind: str, source: str, target: str, options: tuple[tuple[str, str], ...]) -> None:
+    """A mount whose options are more than the one page that mount(2) takes (fsopen(2); overlay: Linux 6.7)."""
+    context = _check(_libc.syscall(_FSOPEN, kind.encode(), 1), kind)
+    try:
+        for name, value in (("source", source), *options):
+            command = _FSCONFIG_SET_STRING if value else _FSCONFIG_SET_FLAG
+            arguments = (name.encode(), value.encode() if value else None, 0)
+            _check(_libc.syscall(_FSCONFIG, context, command, *arguments), f"{name}={value}")
+        _check(_libc.syscall(_FSCONFIG, context, _FSCONFIG_CREATE, None, None, 0), target)
+        mounted = _check(_libc.syscall(_FSMOUNT, context, 1, 0), target)
+    finally:
+        os.close(context)
+    try:
+        moved = _libc.syscall(_MOVE_MOUNT, mounted, b"", -100, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+        _check(moved, target)
+    finally:
+        os.close(mounted)
+
+
+def inotify(path: str, mask: int) -> int:
+    """A non-blocking descriptor that becomes readable when something of `mask` happens to `path`."""
+    descriptor = _check(_libc.inotify_init1(IN_NONBLOCK_CLOEXEC))
+    try:
+        _check(_libc.inotify_add_watch(descriptor, os.fsencode(path), mask), path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,79 @@
+"""One workload, or one exec in it, as the running platform holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from shared import clock
+
+from ..domain.lifecycle import UNKNOWN_EXIT, Ended, State
+from . import bundle, process
+
+
+class Watched:
+    """A first process and its monitor. `ended` is done when the monitor has written everything and is gone."""
+
+    def __init__(self, record: bundle.Record, folder: Path) -> None:
+        self.record, self.folder = record, folder
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._init = process.alive(record.pid, record.pid_start)
+        self._monitor = process.alive(record.monitor, record.monitor_start)
+
+    def watch(self, told: Callable[[], None]) -> None:
+        """Calls `told` once when it has ended; at once for one that had ended before."""
+        self.ended.add_done_callback(lambda future: None if future.cancelled() else told())
+        if self._monitor is None:
+            self._monitor_gone()
+        else:
+            self._monitor.on_end(self._monitor_gone)
+
+    def _monitor_gone(self) -> None:
+        process.reap(self.record.monitor)
+        status = bundle.exit_status(self.folder)
+        if status is not None:
+            self._end(Ended(*status, bundle.oom_killed(self.folder)))
+        elif self._init is not None:
+            self._init.on_end(self._end_unknown)  # the monitor was killed, the process goes on
+        else:
+            self._end_unknown()
+
+    def _end_unknown(self) -> None:
+        self._end(Ended(UNKNOWN_EXIT, clock.now_ns(), bundle.oom_killed(self.folder)))
+
+    def _end(self, ended: Ended) -> None:
+        if not self.ended.done():
+            self.ended.set_result(ended)
+
+    def send(self, number: int) -> None:
+        """Signals the first process; nothing when it has just ended."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._init is not None:
+                self._init.send(number)
+
+    def close(self) -> None:
+        """Stops watching; the workload is not touched."""
+        for handle in (self._init, self._monitor):
+            if handle is not None:
+                handle.close()
+        self.ended.cancel()
+
+
+class Workload(Watched):
+    """A container's processes."""
+
+    def __init__(self, record: bundle.Record, folder: Path, waits: bool, paused: bool = False) -> None:
+        super().__init__(record, folder)
+        self.waits, self.paused = waits, paused
+        self.lock = asyncio.Lock()
+        self.execs: dict[str, Watched] = {}
+
+    @property
+    def state(self) -> State:
+        if self.ended.done():
+            return "stopped"
+        if self.waits:
+            return "created"
+        return "paused" if self.paused else "running"

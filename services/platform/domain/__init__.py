@@ -1,0 +1,1 @@
+"""Decisions of the platform: values in, values out."""

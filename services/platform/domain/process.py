@@ -1,0 +1,89 @@
+"""The program of a workload or of an exec (runtime-spec `process`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared.contracts.container import Ulimit
+from shared.contracts.platform import Process
+from shared.errors import InvalidArgument
+
+from . import capabilities
+from .facts import Facts
+from .mounts import INIT_PATH
+from .users import Ids
+
+_LIMITS = frozenset(
+    (
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+        "as",
+    )
+)
+_TYPE = {"cpu": 0, "fsize": 1, "data": 2, "stack": 3, "core": 4, "rss": 5, "nproc": 6, "nofile": 7, "memlock": 8}
+"""Numbers of the commoner limits on Linux, for the error's text."""
+
+
+def process(
+    wanted: Process, ids: Ids, facts: Facts, ulimits: Iterable[Ulimit] = (), init: bool = False
+) -> dict[str, Any]:
+    """The `process` object. Raises `InvalidArgument` for an empty command, unknown capabilities or bad limits."""
+    if not wanted.args:
+        raise InvalidArgument("no command specified")
+    held = granted(wanted, facts)
+    answer: dict[str, Any] = {
+        "terminal": wanted.tty,
+        "user": {"uid": ids.uid, "gid": ids.gid, "additionalGids": list(ids.groups)},
+        "args": [INIT_PATH, "--", *wanted.args] if init else list(wanted.args),
+        "env": list(wanted.env),
+        "cwd": wanted.cwd or "/",
+        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), held),
+        "noNewPrivileges": wanted.no_new_privileges,
+        "oomScoreAdj": wanted.oom_score_adj,
+        "rlimits": rlimits(ulimits, facts),
+    }
+    height, width = wanted.console_size
+    if wanted.tty and height and width:
+        answer["consoleSize"] = {"height": height, "width": width}
+    return answer
+
+
+def granted(wanted: Process, facts: Facts) -> tuple[str, ...]:
+    """The capabilities of the process, which decide on its system call filter."""
+    return capabilities.effective(wanted.cap_add, wanted.cap_drop, wanted.privileged, facts.bounding)
+
+
+def rlimits(ulimits: Iterable[Ulimit], facts: Facts) -> list[dict[str, Any]]:
+    """`process.rlimits`; where the engine may not raise limits, they end at its own hard limit (-1: no limit)."""
+    answer = []
+    for limit in ulimits:
+        if limit.name not in _LIMITS:
+            raise InvalidArgument(f"invalid ulimit type: {limit.name}")
+        kind = f"RLIMIT_{limit.name.upper()}"
+        soft, hard = _unsigned(limit.soft), _unsigned(limit.hard)
+        if soft > hard:
+            raise InvalidArgument(
+                "error during container init: error setting rlimits for ready process: "
+                f"error setting rlimit type {_TYPE.get(limit.name, limit.name)}: invalid argument"
+            )
+        highest = _unsigned(-1 if facts.raise_limits else facts.hard_limits.get(kind, -1))
+        answer.append({"type": kind, "soft": min(soft, highest), "hard": min(hard, highest)})
+    return answer
+
+
+def _unsigned(value: int) -> int:
+    return value if value >= 0 else (1 << 64) - 1

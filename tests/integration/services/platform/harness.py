@@ -1,0 +1,171 @@
+"""A platform service on in-memory twins with real monitors and runtime; a root of Debian's busybox-static."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from services.platform.service import PlatformService
+from shared import hostmounts, ids
+from shared.config import Settings
+from shared.contracts import platform
+from shared.contracts.common import Mount, Ref
+from shared.contracts.executor import AttachRequest, LogsRequest
+from shared.contracts.platform import CreateRequest, Process
+from shared.errors import ShoalError
+from shared.service import Kernel
+from shared.streams import Channel
+from shared.streams.frames import Deframer
+from shared.testing import kernel
+
+BUSYBOX = Path("/usr/bin/busybox")
+APPLETS = "sh cat true false sleep echo yes head dd id env ps ls grep wc seq kill stat df md5sum mkdir touch nc printf"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def make_root(folder: Path) -> None:
+    """A small root file system with a user alice and what tests look for."""
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "home/alice", "data/sub"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    shutil.copy(BUSYBOX, folder / "bin/busybox")
+    for applet in APPLETS.split():
+        (folder / "bin" / applet).symlink_to("busybox")
+    (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n")
+    (folder / "etc/group").write_text("root:x:0:\nalice:x:1000:\nstaff:x:50:alice\n")
+    (folder / "etc/not-executable").write_text("x")
+    (folder / "data/file").write_text("from the image")
+    os.chown(folder / "data/file", 1000, 50)
+
+
+class Host:
+    """Short words for what tests do."""
+
+    def __init__(self, made: Kernel, service: PlatformService, directory: Path) -> None:
+        self.kernel, self.service, self.directory = made, service, directory
+        self.settings = made.settings
+        self.made: list[str] = []
+        self.exits: dict[str, asyncio.Future[platform.Exited]] = {}
+
+    def request(self, *args: str, name: str = "", **fields: Any) -> CreateRequest:
+        """A request for a container of its own root; `process_` fields go to its process."""
+        name = name or ids.new_id()
+        layer = self.directory / "layers" / name
+        for part in ("upper", "work"):
+            (layer / part).mkdir(parents=True, exist_ok=True)
+        options = (f"lowerdir={self.directory}/root", f"upperdir={layer}/upper", f"workdir={layer}/work")
+        process = {k.removeprefix("process_"): fields.pop(k) for k in list(fields) if k.startswith("process_")}
+        process = {"env": (PATH,)} | process
+        self.made.append(name)
+        self.exits.setdefault(name, asyncio.get_running_loop().create_future())
+        return CreateRequest(
+            id=name,
+            rootfs=(Mount(type="overlay", source="overlay", options=options),),
+            process=Process(args=args, **process),
+            hostname=name[:12],
+            **fields,
+        )
+
+    async def run(self, *args: str, **fields: Any) -> str:
+        """Creates and starts."""
+        request = self.request(*args, **fields)
+        await self.service.create(request)
+        await self.service.start(Ref(id=request.id))
+        return request.id
+
+    async def exited(self, name: str) -> platform.Exited:
+        return await asyncio.wait_for(asyncio.shield(self.exits[name]), 30)
+
+    async def code(self, name: str) -> int:
+        return (await self.exited(name)).exit_code
+
+    async def output(self, *args: str, **fields: Any) -> bytes:
+        """Runs to the end and returns its log, both streams as one."""
+        name = await self.run(*args, **fields)
+        await self.exited(name)
+        return b"".join(data for _, data in await self.logs(name))
+
+    async def logs(self, name: str, **fields: Any) -> list[tuple[int, bytes]]:
+        offer = await self.service.logs(LogsRequest(id=name, **fields))
+        return frames(await everything(await self.kernel.streams.take(offer)))
+
+    async def attach(self, name: str, **fields: Any) -> Channel:
+        wanted = {"stdout": True, "stderr": True, "stream": True} | fields
+        return await self.kernel.streams.take(await self.service.attach(AttachRequest(id=name, **wanted)))
+
+    async def delete(self, name: str, logs: bool = True) -> None:
+        await self.service.delete(platform.DeleteRequest(id=name, logs=logs))
+
+    def told(self, message: platform.Exited) -> None:
+        key = message.exec_id or message.id
+        future = self.exits.setdefault(key, asyncio.get_running_loop().create_future())
+        if not future.done():
+            future.set_result(message)
+
+    async def sweep(self) -> None:
+        """Ends and removes everything that a test left."""
+        for workload in (await self.service.list(platform.Empty())).workloads:
+            try:
+                if workload.state != "stopped":
+                    os.kill(workload.pid, signal.SIGKILL)
+                    await self.exited(workload.id)
+                await self.delete(workload.id)
+            except (ShoalError, ProcessLookupError):
+                pass
+
+
+async def everything(channel: Channel) -> bytes:
+    """All bytes to the end."""
+    parts = []
+    while data := await channel.read():
+        parts.append(data)
+    channel.close()
+    return b"".join(parts)
+
+
+def frames(data: bytes) -> list[tuple[int, bytes]]:
+    deframer = Deframer()
+    found = list(deframer.feed(data))
+    assert deframer.rest == 0
+    return found
+
+
+@asynccontextmanager
+async def service_on(made: Kernel, host_directory: Path) -> AsyncIterator[Host]:
+    """The service on a kernel, opened and closed; workloads stay as they are."""
+    service = PlatformService(made)
+    host = Host(made, service, host_directory)
+
+    async def told(message: platform.Exited) -> None:
+        host.told(message)
+
+    await made.bus.listen(platform.EXITED, told)
+    await service.open()
+    try:
+        yield host
+    finally:
+        await service.close()
+
+
+@asynccontextmanager
+async def platform_host(directory: Path | None = None) -> AsyncIterator[Host]:
+    """A host of its own below a temporary folder, swept at the end."""
+    with tempfile.TemporaryDirectory(prefix="shl-", dir="/tmp") as temporary:
+        base = directory or Path(temporary)
+        make_root(base / "root")
+        settings = Settings(
+            state_dir=str(base / "state"), run_dir=str(base / "run"), cgroup_parent=f"shoal-test-{base.name}"
+        )
+        async with kernel("platform", base, settings=settings) as made, service_on(made, base) as host:
+            try:
+                yield host
+            finally:
+                await host.sweep()
+                host.service._linux.cgroups.remove(f"/{settings.cgroup_parent}")
+                hostmounts.drop_shared(base / "run/platform/roots")
