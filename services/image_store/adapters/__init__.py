@@ -1,0 +1,1 @@
+"""How the image store touches disk, processes and the state store."""

@@ -1,0 +1,80 @@
+"""The store's folder: where everything is, and sweeping what a crash left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from .remove_tree import remove_tree
+
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """An OCI image layout (`oci-layout`, `index.json`, `blobs`), and beside it what is unpacked.
+
+    `layers/<chain id>/diff` are unpacked layers, `l/<short>` links to them, `snapshots/<key>` writable layers,
+    `spares` folders for more of them, `ingest` what is being taken in, `trash` what is being removed.
+    """
+
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs" / "sha256"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index.json"
+
+    @property
+    def layers(self) -> Path:
+        return self.root / "layers"
+
+    @property
+    def links(self) -> Path:
+        return self.root / "l"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "snapshots"
+
+    @property
+    def ingest(self) -> Path:
+        return self.root / "ingest"
+
+    @property
+    def spares(self) -> Path:
+        return self.root / "spares"
+
+    @property
+    def trash(self) -> Path:
+        return self.root / "trash"
+
+    def open(self) -> None:
+        """Makes the folders, moves what a predecessor was taking in to the trash."""
+        for path in (self.blobs, self.layers, self.links, self.snapshots, self.spares, self.ingest, self.trash):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.chmod(0o700)
+        marker = self.root / "oci-layout"
+        if not marker.exists():
+            marker.write_bytes(_LAYOUT)
+        for left in self.ingest.iterdir():
+            self.discard(left)
+
+    def discard(self, path: Path) -> Path | None:
+        """Takes a file or tree out of the way in one step; `empty_trash` gives its space back."""
+        grave = self.trash / secrets.token_hex(8)
+        try:
+            os.rename(path, grave)
+        except FileNotFoundError:
+            return None
+        return grave
+
+    def empty_trash(self) -> None:
+        """Removes all that was discarded. May be interrupted and called again; blocks."""
+        for path in self.trash.iterdir():
+            remove_tree(str(path))

@@ -1,0 +1,188 @@
+"""Starting the confined helper and talking to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import stat
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared import telemetry
+from shared.config import Settings
+from shared.errors import DataLoss, Internal, InvalidArgument, ShoalError, from_kind
+
+from ..ports import Entry, Progress, Unpacked
+from .layout import StoreLayout
+from .remove_tree import remove_tree
+
+_BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from services.image_store.adapters.unpack_helper import main; main()"
+_LONGEST_LINE = 64 << 20
+_FRAME = 1 << 20
+
+
+def _paths() -> list[str]:
+    """Where the helper finds this program and its two libraries; it runs without `site`."""
+    room = Path(__file__).resolve().parents[3]
+    libraries = {str(Path(spec.origin).parents[1]) for name in ("isal", "zstandard")
+                 if (spec := find_spec(name)) is not None and spec.origin}  # fmt: skip
+    return [str(room), *sorted(libraries)]
+
+
+class LocalUnpacker:
+    """Helpers on this host, one for each archive, each in a folder of its own under `ingest`."""
+
+    def __init__(self, layout: StoreLayout, settings: Settings) -> None:
+        self._layout = layout
+        self._limits = settings.max_unpack_bytes, settings.max_unpack_entries, settings.max_unpack_ratio
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[HelperSession]:
+        """A helper ready for commands. Afterwards it is gone, and so is all it wrote that was not moved away."""
+        folder = self._layout.ingest / secrets.token_hex(8)
+        folder.mkdir(mode=0o700)
+        process: Process | None = None
+        try:
+            process = await self._start(folder)
+            yield HelperSession(process, folder, self._limits)
+        finally:
+            await _end(process)
+            await asyncio.to_thread(remove_tree, str(folder))
+
+    @staticmethod
+    async def _start(folder: Path) -> Process:
+        with telemetry.span("unpack helper"):
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", "-c", _BOOT, *_paths(),
+                stdin=PIPE, stdout=PIPE, cwd=folder, env={}, limit=_LONGEST_LINE,
+            )  # fmt: skip
+
+
+async def _end(process: Process | None) -> None:
+    if process is not None and process.returncode is None:
+        try:
+            process.kill()
+        except ProcessLookupError:
+            pass
+        await asyncio.shield(process.wait())
+
+
+class HelperSession:
+    """Commands go one after the other. After an error only the end of the session is left."""
+
+    def __init__(self, process: Process, folder: Path, limits: tuple[int, int, int]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out, self._folder, self._limits = process.stdin, process.stdout, folder, limits
+        self._trees = 0
+
+    def path(self, file: str) -> Path:
+        return self._folder / file
+
+    def link(self, blob: Path) -> str:
+        """Puts a blob of the store where the helper can read it."""
+        name = f"blob-{blob.name}"
+        os.link(blob, self.path(name), follow_symlinks=False)
+        return name
+
+    def read(self, entry: Entry, most: int) -> bytes:
+        """A file the helper kept; `InvalidArgument` when it is larger than `most`."""
+        descriptor = os.open(self.path(entry.file), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise DataLoss(f"{entry.file} is no regular file")
+            data = file.read(most + 1)
+        if len(data) > most:
+            raise InvalidArgument(f"invalid archive: {entry.name[:200]!r} is larger than {most} bytes")
+        return data
+
+    def head(self, entry: Entry, size: int) -> bytes:
+        """The first bytes of a file the helper kept."""
+        descriptor = os.open(self.path(entry.file), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, size)
+        finally:
+            os.close(descriptor)
+
+    async def spool(self, archive: AsyncIterator[bytes]) -> tuple[Entry, ...]:
+        entries: list[Entry] = []
+        with telemetry.span("spool archive"):
+            await self._fed({"do": "spool"}, archive, entries)
+        return tuple(entries)
+
+    async def inflate(self, archive: AsyncIterator[bytes]) -> Entry:
+        with telemetry.span("spool archive"):
+            done = await self._fed({"do": "inflate"}, archive, [])
+        return Entry(name="", **done)
+
+    async def unpack(self, file: str, hashed: bool, progress: Progress | None = None) -> tuple[Path, Unpacked]:
+        tree = f"tree{self._trees}"
+        self._trees += 1
+        self.path(tree).mkdir(mode=0o700)
+        (self.path(tree) / "diff").mkdir(mode=0o755)
+        with telemetry.span("unpack layer"):
+            await self._command({"do": "unpack", "file": file, "tree": f"{tree}/diff", "hashed": hashed})
+            done = await self._answer([], progress)
+        return self.path(tree), msgspec.convert(done, Unpacked)
+
+    async def _command(self, command: dict[str, Any]) -> None:
+        await self._frame(msgspec.json.encode(command | {"limits": self._limits}))
+
+    async def _frame(self, data: bytes) -> None:
+        self._in.write(len(data).to_bytes(4, "big"))
+        self._in.write(data)
+        try:
+            await self._in.drain()
+        except (ConnectionError, RuntimeError):
+            raise Internal("the unpacking helper ended too early") from None
+
+    async def _fed(
+        self, command: dict[str, Any], archive: AsyncIterator[bytes], entries: list[Entry]
+    ) -> dict[str, Any]:
+        """Runs a command that is followed by the archive. Its error ends the sending too."""
+        await self._command(command)
+        try:
+            async with asyncio.TaskGroup() as both:
+                answer = both.create_task(self._answer(entries, None))
+                both.create_task(self._send(archive))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return answer.result()
+
+    async def _send(self, archive: AsyncIterator[bytes]) -> None:
+        async for data in archive:
+            for start in range(0, len(data), _FRAME):
+                await self._frame(data[start : start + _FRAME])
+        await self._frame(b"")
+
+    async def _answer(self, entries: list[Entry], progress: Progress | None) -> dict[str, Any]:
+        while line := await self._line():
+            said: dict[str, Any] = msgspec.json.decode(line)
+            if "done" in said:
+                done: dict[str, Any] = said["done"]
+                return done
+            if "error" in said:
+                raise _error(said)
+            if "entry" in said:
+                entries.append(msgspec.convert(said["entry"], Entry))
+            elif progress is not None:
+                await progress(said["progress"])
+        raise Internal("the unpacking helper ended too early")
+
+    async def _line(self) -> bytes:
+        try:
+            return await self._out.readline()
+        except ValueError:
+            raise InvalidArgument("invalid archive: too much to say about it") from None
+
+
+def _error(said: dict[str, Any]) -> ShoalError:
+    return from_kind(str(said.get("kind")), str(said["error"]))

@@ -1,0 +1,1 @@
+"""What is decided about images: values in, values out, no I/O."""

@@ -1,0 +1,301 @@
+"""Reading an image archive's table of contents: which images it holds, of which files.
+
+`images` is a plan in steps: it asks for one document at a time (`yield entry`), is sent its bytes, and
+ends with the images. It never sees a path of the host: names are looked up in the archive alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from posixpath import dirname, join, normpath
+from typing import Any
+
+import msgspec
+
+from shared.contracts.common import Descriptor, Platform
+from shared.contracts.image_store import Image
+from shared.errors import InvalidArgument, NotFound
+
+from ..ports import Entry
+from . import config
+from . import platform as platforms
+from .digest import check_sha256, hex_of
+from .reference import Reference, parse
+
+MOST_LINKS = 16
+MOST_IMAGES = 1000
+DEEPEST_INDEX = 4
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+_INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
+_NAME, _TAG = "io.containerd.image.name", "org.opencontainers.image.ref.name"
+_ATTESTATION = "vnd.docker.reference.type"
+
+
+class Loadable(msgspec.Struct, frozen=True, kw_only=True):
+    """One image of an archive. `manifest` is the OCI manifest that came with it, or None."""
+
+    image: Image
+    config: bytes
+    layers: tuple[Entry, ...]
+    tags: tuple[Reference, ...]
+    manifest: bytes | None = None
+    parent: str = ""
+
+
+Plan = Generator[Entry, bytes, tuple[Loadable, ...]]
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """One image in Docker's `manifest.json`."""
+
+    config: str = msgspec.field(name="Config")
+    layers: list[str] | None = msgspec.field(name="Layers", default=None)
+    repo_tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
+    parent: str = msgspec.field(name="Parent", default="")
+
+
+class _Platform(msgspec.Struct, frozen=True):
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    os_version: str = msgspec.field(name="os.version", default="")
+
+
+class _Descriptor(msgspec.Struct, frozen=True, kw_only=True):
+    digest: str
+    size: int
+    media_type: str = msgspec.field(name="mediaType", default="")
+    platform: _Platform | None = None
+    annotations: dict[str, str] | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """An OCI image manifest, or Docker's schema 2."""
+
+    config: _Descriptor
+    layers: list[_Descriptor] = []
+
+
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    manifests: list[_Descriptor] = []
+
+
+class Archive:
+    """The entries of an archive by name."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = {normpath(entry.name.lstrip("/") or "."): entry for entry in entries}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def file(self, name: str) -> Entry:
+        """The regular file of this name, through links inside the archive; raises `InvalidArgument`."""
+        entry = self._lookup(normpath(name), MOST_LINKS)
+        if entry is None:
+            raise InvalidArgument(f"invalid archive: {name[:200]!r} is missing")
+        if entry.kind != "file":
+            raise InvalidArgument(f"invalid archive: {name[:200]!r} is not a regular file")
+        return entry
+
+    def _lookup(self, path: str, links: int) -> Entry | None:
+        entry = self._entries.get(path)
+        if entry is None or entry.kind != "symlink" or not links:
+            return entry
+        return self._lookup(normpath(join(dirname(path), entry.link)), links - 1)
+
+    def blob(self, descriptor: _Descriptor) -> Entry:
+        """The blob a descriptor names; what it holds must be what its digest and size say."""
+        digest = check_sha256(descriptor.digest, "descriptor")
+        entry = self.file(f"blobs/sha256/{hex_of(digest)}")
+        if (entry.digest, entry.size) != (digest, descriptor.size):
+            raise InvalidArgument(
+                f"invalid archive: blob {digest} holds {entry.digest} of {entry.size} bytes, "
+                f"{descriptor.size} were announced"
+            )
+        return entry
+
+
+def images(archive: Archive, host: Platform, wanted: Platform | None) -> Plan:
+    """The plan for an archive: Docker's `manifest.json` where there is one, else the OCI layout's index."""
+    if "manifest.json" in archive:
+        return (yield from _docker(archive, wanted))
+    if "index.json" in archive:
+        return (yield from _layout(archive, host, wanted))
+    raise InvalidArgument("invalid archive: does not contain a manifest.json")
+
+
+def decode(document: bytes, kind: Any, what: str) -> Any:
+    """JSON into a type; raises `InvalidArgument` naming what it was read from."""
+    try:
+        return msgspec.json.decode(document, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArgument(f"invalid {what}: {error}") from None
+
+
+def _docker(archive: Archive, wanted: Platform | None) -> Plan:
+    document = yield _small(archive.file("manifest.json"))
+    items = decode(document, list[_Item], "manifest.json")
+    if len(items) > MOST_IMAGES:
+        raise InvalidArgument(f"invalid manifest.json: more than {MOST_IMAGES} images")
+    manifests = (yield from _manifests(archive)) if "index.json" in archive else {}
+    found = []
+    for item in items:
+        raw = yield _small(archive.file(item.config))
+        image = config.parse(raw)
+        if wanted is not None and not platforms.matches(wanted, image.platform):
+            continue
+        layers = tuple(archive.file(path) for path in item.layers or ())
+        manifest = manifests.get(image.id)
+        same = manifest and [each.digest for each in manifest[1].layers] == [entry.digest for entry in layers]
+        found.append(
+            _loadable(image, raw, layers, tuple(_tag(tag) for tag in item.repo_tags or ()), item.parent,
+                      manifest[0] if manifest and same else None)
+        )  # fmt: skip
+    if items and not found and wanted is not None:
+        raise NotFound(f"the archive has no image for platform {platforms.describe(wanted)}")
+    return tuple(found)
+
+
+def _manifests(archive: Archive) -> Generator[Entry, bytes, dict[str, tuple[bytes, Manifest]]]:
+    """The manifests an archive of both forms names, by the image's id; damaged ones stay out."""
+    found: dict[str, tuple[bytes, Manifest]] = {}
+    document = yield _small(archive.file("index.json"))
+    for descriptor in decode(document, _Index, "index.json").manifests[:MOST_IMAGES]:
+        if descriptor.media_type in _INDEX_TYPES:
+            continue
+        raw = yield _small(archive.blob(descriptor))
+        manifest = decode(raw, Manifest, f"manifest {descriptor.digest}")
+        found[manifest.config.digest] = (raw, manifest)
+    return found
+
+
+def _loadable(
+    image: Image,
+    raw: bytes,
+    layers: tuple[Entry, ...],
+    tags: tuple[Reference, ...],
+    parent: str = "",
+    manifest: bytes | None = None,
+) -> Loadable:
+    if image.platform.os != "linux":
+        raise InvalidArgument(f"cannot load {image.platform.os} image on linux")
+    if len(layers) != len(image.diff_ids):
+        raise InvalidArgument(
+            f"invalid manifest, layers length mismatch: expected {len(image.diff_ids)}, got {len(layers)}"
+        )
+    return Loadable(image=image, config=raw, layers=layers, tags=tags, manifest=manifest, parent=parent)
+
+
+def _tag(text: str) -> Reference:
+    reference = parse(text)
+    if not reference.tag or reference.digest:
+        raise InvalidArgument(f"invalid tag {text!r}")
+    return reference
+
+
+def _layout(archive: Archive, host: Platform, wanted: Platform | None) -> Plan:
+    document = yield _small(archive.file("index.json"))
+    found: dict[str, Loadable] = {}
+    descriptors = decode(document, _Index, "index.json").manifests
+    if len(descriptors) > MOST_IMAGES:
+        raise InvalidArgument(f"invalid index.json: more than {MOST_IMAGES} manifests")
+    for descriptor in _of_platform(descriptors, host, wanted):
+        loadable = yield from _manifest(archive, descriptor, host, wanted, DEEPEST_INDEX)
+        if loadable.image.id in found:
+            known = found[loadable.image.id]
+            loadable = msgspec.structs.replace(known, tags=tuple(dict.fromkeys(known.tags + loadable.tags)))
+        found[loadable.image.id] = loadable
+    return tuple(found.values())
+
+
+def _of_platform(descriptors: list[_Descriptor], host: Platform, wanted: Platform | None) -> list[_Descriptor]:
+    """Of each name's manifests the one for the platform: a layout may hold one image several times."""
+    named: dict[str, list[_Descriptor]] = {}
+    for descriptor in descriptors:
+        if not (descriptor.annotations or {}).get(_ATTESTATION):
+            named.setdefault(_annotated(descriptor), []).append(descriptor)
+    chosen: list[_Descriptor] = []
+    for name, group in named.items():
+        if all(each.platform is None or each.media_type in _INDEX_TYPES for each in group):
+            chosen += group
+        elif name:
+            chosen.append(_pick(group, host, wanted))
+        else:
+            chosen += [_pick(group, host, wanted)] if wanted else group
+    return chosen
+
+
+def _manifest(
+    archive: Archive, descriptor: _Descriptor, host: Platform, wanted: Platform | None, depth: int
+) -> Generator[Entry, bytes, Loadable]:
+    name = _annotated(descriptor)
+    raw = yield _small(archive.blob(descriptor))
+    if descriptor.media_type in _INDEX_TYPES:
+        if not depth:
+            raise InvalidArgument(f"invalid archive: indexes nested deeper than {DEEPEST_INDEX}")
+        inner = _pick(decode(raw, _Index, f"index {descriptor.digest}").manifests[:MOST_IMAGES], host, wanted)
+        found = yield from _manifest(archive, inner, host, wanted, depth - 1)
+        return msgspec.structs.replace(found, tags=_annotated_tags(name) or found.tags)
+    manifest = decode(raw, Manifest, f"manifest {descriptor.digest}")
+    document = yield _small(archive.blob(manifest.config))
+    image = config.parse(document)
+    if wanted is not None and not platforms.matches(wanted, image.platform):
+        raise NotFound(f"the archive has no image for platform {platforms.describe(wanted)}")
+    layers = tuple(archive.blob(each) for each in manifest.layers)
+    return _loadable(image, document, layers, _annotated_tags(name), manifest=raw)
+
+
+def _pick(descriptors: list[_Descriptor], host: Platform, wanted: Platform | None) -> _Descriptor:
+    """The manifest for the platform asked for, else for this host, else the only one there is."""
+    real = [each for each in descriptors if not (each.annotations or {}).get(_ATTESTATION)]
+    pairs = [(_platform(each.platform), each) for each in real if each.platform]
+    found = platforms.choose(wanted or host, pairs)
+    if found is None and len(real) == 1 and wanted is None:
+        return real[0]
+    if found is None:
+        raise NotFound(f"the archive has no image for platform {platforms.describe(wanted or host)}")
+    return found
+
+
+def _platform(raw: _Platform) -> Platform:
+    return Platform(os=raw.os, architecture=raw.architecture, variant=raw.variant, os_version=raw.os_version)
+
+
+def _annotated(descriptor: _Descriptor) -> str:
+    """The name a layout gives an image: in full by containerd and Docker; by others only where it is a whole one."""
+    annotations = descriptor.annotations or {}
+    full, short = annotations.get(_NAME, ""), annotations.get(_TAG, "")
+    return full or (short if ":" in short or "/" in short else "")
+
+
+def _annotated_tags(name: str) -> tuple[Reference, ...]:
+    return (parse(name).with_default_tag(),) if name else ()
+
+
+def _small(entry: Entry) -> Entry:
+    if entry.size > config.LONGEST:
+        raise InvalidArgument(f"invalid archive: {entry.name[:200]!r} has {entry.size} bytes, at most {config.LONGEST}")
+    return entry
+
+
+def layer_digests(document: bytes) -> tuple[str, tuple[str, ...]]:
+    """The digests of configuration and layers that a manifest names; raises `InvalidArgument`."""
+    manifest = decode(document, Manifest, "manifest")
+    return check_sha256(manifest.config.digest, "config"), tuple(
+        check_sha256(each.digest, "layers") for each in manifest.layers
+    )
+
+
+def make_manifest(config_digest: str, config_size: int, layers: Iterable[Descriptor]) -> bytes:
+    """The OCI manifest of an image that came without one; the same bytes for the same content."""
+    return msgspec.json.encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": config_size},
+            "layers": [{"mediaType": each.media_type, "digest": each.digest, "size": each.size} for each in layers],
+        }
+    )

@@ -1,0 +1,105 @@
+"""The documents of a saved image archive: an OCI layout that older engines can load as well (Docker 25 and up)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from shared.contracts.common import Descriptor, Platform
+
+from .archive import CONFIG_TYPE, INDEX_TYPE
+from .digest import hex_of
+from .reference import Reference
+
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """One image to save: its blobs by descriptor, layers lowest first."""
+
+    image_id: str
+    config_size: int
+    manifest: Descriptor
+    platform: Platform
+    layers: tuple[Descriptor, ...]
+    diff_ids: tuple[str, ...]
+    tags: tuple[Reference, ...]
+    parent: str = ""
+
+    def blobs(self) -> tuple[Descriptor, ...]:
+        config = Descriptor(media_type=CONFIG_TYPE, digest=self.image_id, size=self.config_size)
+        return (config, self.manifest, *self.layers)
+
+
+def blob_name(digest: str) -> str:
+    """A blob's name in the archive."""
+    return f"blobs/sha256/{hex_of(digest)}"
+
+
+def index(images: Iterable[Saved]) -> bytes:
+    """`index.json`: the manifest once for each name, with the annotations that containerd and Docker read."""
+    manifests = []
+    for image in images:
+        names: list[dict[str, str]] = [
+            {"io.containerd.image.name": str(tag), "org.opencontainers.image.ref.name": tag.tag} for tag in image.tags
+        ]
+        for names_given in names or [{}]:
+            entry = _descriptor(image.manifest) | {"platform": _platform(image.platform)}
+            manifests.append(entry | ({"annotations": names_given} if names_given else {}))
+    return msgspec.json.encode({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
+
+
+def manifest(images: Iterable[Saved]) -> bytes:
+    """`manifest.json`, Docker's own table of contents."""
+    images = tuple(images)
+    saved = {image.image_id for image in images}
+    items = []
+    for image in images:
+        item: dict[str, object] = {
+            "Config": blob_name(image.image_id),
+            "RepoTags": [tag.familiar for tag in image.tags] or None,
+            "Layers": [blob_name(layer.digest) for layer in image.layers],
+        }
+        if image.parent in saved:
+            item["Parent"] = image.parent
+        sources = zip(image.diff_ids, image.layers, strict=True)
+        item["LayerSources"] = {diff_id: _descriptor(layer) for diff_id, layer in sources}
+        items.append(item)
+    return msgspec.json.encode(items) + b"\n"
+
+
+def repositories(images: Iterable[Saved]) -> bytes:
+    """`repositories`: the oldest form, from names to top layers; b"" without names."""
+    found: dict[str, dict[str, str]] = {}
+    for image in images:
+        for tag in image.tags:
+            found.setdefault(tag.familiar_name, {})[tag.tag] = hex_of(image.layers[-1].digest) if image.layers else ""
+    return msgspec.json.encode(found) + b"\n" if found else b""
+
+
+def _descriptor(value: Descriptor) -> dict[str, object]:
+    return {"mediaType": value.media_type, "digest": value.digest, "size": value.size}
+
+
+def _platform(value: Platform) -> dict[str, str]:
+    variant = {"variant": value.variant} if value.variant else {}
+    return {"architecture": value.architecture, "os": value.os, **variant}
+
+
+def tar_header(name: str, size: int, directory: bool = False) -> bytes:
+    """A ustar header: root's, 1970, so that the same images make the same bytes. Names of at most 100 bytes."""
+    block = bytearray(512)
+    encoded = name.encode()
+    if len(encoded) > 100:
+        raise ValueError(f"too long for a header: {name}")
+    block[0 : len(encoded)] = encoded
+    block[100:108] = b"0000755\0" if directory else b"0000644\0"
+    block[108:124] = b"0000000\x000000000\0"
+    block[124:136] = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
+    block[136:148] = b"00000000000\0"
+    block[148:156] = b" " * 8
+    block[156:157] = b"5" if directory else b"0"
+    block[257:265] = b"ustar\x0000"
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)

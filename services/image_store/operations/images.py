@@ -1,0 +1,184 @@
+"""The images of this store: taking in, naming, giving up; disk, catalog and events in step."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+
+from shared import clock
+from shared.contracts.common import Descriptor
+from shared.contracts.image_store import ReferenceRecord
+from shared.errors import ShoalError
+
+from ..domain import archive, config
+from ..domain.catalog import Catalog, Stored
+from ..domain.digest import chain_ids
+from ..domain.reference import Reference
+from ..ports import ContentStore, Events, Indexed, LayerStore, References, Snapshotter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Lease:
+    """What a running operation has taken in and not yet tied to an image."""
+
+    blobs: set[str] = field(default_factory=set)
+    chains: set[str] = field(default_factory=set)
+
+
+class Images:
+    """Content first, then the index, then names: what a crash leaves half-way is unreachable, and swept."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        content: ContentStore,
+        layers: LayerStore,
+        snapshots: Snapshotter,
+        references: References,
+        events: Events,
+    ) -> None:
+        self.catalog, self.content, self.layers, self.snapshots = catalog, content, layers, snapshots
+        self._references, self._events = references, events
+        self._leases: list[Lease] = []
+        self._writing = asyncio.Lock()
+        self._unpacking: Counter[str] = Counter()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def open(self) -> None:
+        """Reads the index; an image whose content is damaged is left out and said so."""
+        for indexed in self.content.read_index():
+            try:
+                self.catalog.add(self._read(indexed))
+            except ShoalError as error:
+                log.error("image with manifest %s cannot be used: %s", indexed.manifest.digest, error)
+
+    def _read(self, indexed: Indexed) -> Stored:
+        manifest = self.content.read(indexed.manifest.digest, config.LONGEST)
+        config_digest, layer_digests = archive.layer_digests(manifest)
+        document = self.content.read(config_digest, config.LONGEST)
+        return self._stored(document, indexed, (config_digest, *layer_digests))
+
+    def _stored(self, document: bytes, indexed: Indexed, blobs: Iterable[str]) -> Stored:
+        image = config.parse(document)
+        chains = chain_ids(image.diff_ids)
+        sizes = tuple(layer.size if (layer := self.layers.get(chain)) else 0 for chain in chains)
+        image = config.with_sizes(image, sizes)
+        return Stored(
+            image=msgspec.structs.replace(image, parent=indexed.parent, descriptor=indexed.manifest),
+            manifest=indexed.manifest,
+            blobs=frozenset((indexed.manifest.digest, *blobs)),
+            chains=chains,
+        )
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Lease]:
+        """What is taken in under the lease stays until its end; then only what an image needs."""
+        lease = Lease()
+        self._leases.append(lease)
+        try:
+            yield lease
+        finally:
+            self._leases.remove(lease)
+            await self.collect(lease.blobs, lease.chains)
+
+    @asynccontextmanager
+    async def unpacking(self, chain_id: str) -> AsyncIterator[None]:
+        """One at a time for each layer: who comes second finds the work done."""
+        lock = self._locks.setdefault(chain_id, asyncio.Lock())
+        self._unpacking[chain_id] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._unpacking[chain_id] -= 1
+            if not self._unpacking[chain_id]:
+                del self._unpacking[chain_id], self._locks[chain_id]
+
+    async def collect(self, blobs: Iterable[str], chains: Iterable[str]) -> None:
+        """Removes those of the blobs and layers that nothing needs any more."""
+        needed = self._needed()
+        self.content.delete([blob for blob in blobs if blob not in needed.blobs and self.content.has(blob)])
+        await self.layers.delete([chain for chain in chains if chain not in needed.chains])
+
+    def _needed(self) -> Lease:
+        """All that images, snapshots and running operations stand on."""
+        needed = Lease()
+        for stored in self.catalog.all():
+            needed.blobs |= stored.blobs
+            needed.chains.update(stored.chains)
+        for lease in self._leases:
+            needed.blobs |= lease.blobs
+            needed.chains |= lease.chains
+        for top in self.snapshots.chains():
+            needed.chains.update(self._below(top))
+        needed.blobs.update(layer.blob.digest for layer in self.layers.all() if layer.chain_id in needed.chains)
+        return needed
+
+    async def collect_below(self, chain_id: str) -> None:
+        """Removes the layer and those below it, where nothing else needs them."""
+        layers = [layer for chain in self._below(chain_id) if (layer := self.layers.get(chain))]
+        await self.collect([layer.blob.digest for layer in layers], [layer.chain_id for layer in layers])
+
+    def _below(self, chain_id: str) -> Iterable[str]:
+        while chain_id and (layer := self.layers.get(chain_id)):
+            yield chain_id
+            chain_id = layer.parent
+
+    async def commit(self, document: bytes, manifest: bytes, parent: str, lease: Lease) -> Stored:
+        """Makes an image of what is in the store already; durable when it returns."""
+        config_digest, layer_digests = archive.layer_digests(manifest)
+        lease.blobs.add(await self.content.write(document))
+        digest = await self.content.write(manifest)
+        lease.blobs.add(digest)
+        descriptor = Descriptor(media_type=archive.MANIFEST_TYPE, digest=digest, size=len(manifest))
+        stored = self._stored(document, Indexed(manifest=descriptor, parent=parent), (config_digest, *layer_digests))
+        async with self._writing:
+            present = {each.image.id: each for each in self.catalog.all()} | {stored.image.id: stored}
+            await self._write_index(present.values())
+            self.catalog.add(stored)
+        return stored
+
+    async def _write_index(self, images: Iterable[Stored]) -> None:
+        await self.content.write_index(Indexed(manifest=each.manifest, parent=each.image.parent) for each in images)
+
+    async def forget(self, image_id: str) -> tuple[str, ...]:
+        """Gives up an image and all that only it needed; the chain ids of removed layers, top first."""
+        stored = self.catalog.stored(image_id)
+        async with self._writing:
+            await self._write_index(each for each in self.catalog.all() if each.image.id != image_id)
+            self.catalog.discard(image_id)
+        before = [chain for chain in reversed(stored.chains) if self.layers.get(chain)]
+        await self.collect(stored.blobs, before)
+        self.tell("delete", image_id, stored.image.config.labels)
+        return tuple(chain for chain in before if not self.layers.get(chain))
+
+    async def name(self, reference: Reference, image_id: str) -> None:
+        """Gives the image a name; whichever had it before loses it."""
+        record = ReferenceRecord(
+            reference=str(reference.key()),
+            image_id=image_id,
+            manifest=self.catalog.stored(image_id).manifest,
+            tagged=clock.now_ns(),
+        )
+        await self._references.put(record)
+
+    async def unname(self, reference: Reference) -> None:
+        await self._references.delete(str(reference.key()))
+
+    def labels(self, image_id: str) -> dict[str, str]:
+        return self.catalog.stored(image_id).image.config.labels if image_id in self.catalog else {}
+
+    def tell_pruned(self, freed: int) -> None:
+        self._events("prune", "", {"reclaimed": str(freed)})
+
+    def tell(self, action: str, image_id: str, labels: dict[str, str], name: str = "") -> None:
+        """A Docker event: attributes are the labels and the name (the id, where Docker gives that)."""
+        self._events(action, image_id, {**labels, "name": name or image_id})

@@ -1,0 +1,167 @@
+"""What the image store needs of the world outside, and the values that pass there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.contracts.base import Message
+from shared.contracts.common import Descriptor, Mount
+from shared.contracts.image_store import ReferenceRecord
+
+
+class Layer(Message, frozen=True):
+    """An unpacked layer. `size`: bytes of its files; `blob`: the archive it came from; `link`: its short name.
+
+    `mode`, `uid`, `gid` are those of its root directory.
+    """
+
+    chain_id: str
+    parent: str
+    diff_id: str
+    size: int
+    blob: Descriptor
+    link: str = ""
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+class Unpacked(Message, frozen=True):
+    """What came of unpacking a layer: digest of the plain archive ("" when not asked for), sizes in bytes."""
+
+    digest: str
+    bytes: int
+    size: int
+    opaque: tuple[str, ...] = ()
+    implied: tuple[str, ...] = ()
+
+
+class Entry(Message, frozen=True):
+    """One entry of an image archive; `file` names its content in the session when `kind` is `file`."""
+
+    name: str
+    kind: str = "file"
+    link: str = ""
+    file: str = ""
+    digest: str = ""
+    size: int = 0
+
+
+class Indexed(Message, frozen=True):
+    """An image as the store's index names it: its manifest and, for images built here, its parent."""
+
+    manifest: Descriptor
+    parent: str = ""
+
+
+Progress = Callable[[int], Awaitable[None]]
+"""Told how many bytes of the archive have been read."""
+
+
+class ContentStore(Protocol):
+    """Blobs by digest, and the index of images; all writes are durable when they return."""
+
+    def has(self, digest: str) -> bool: ...
+
+    def digests(self) -> set[str]: ...
+
+    def path(self, digest: str) -> Path: ...
+
+    def read(self, digest: str, most: int) -> bytes:
+        """A whole blob; `DataLoss` when it is missing, larger than `most`, or not what its digest says."""
+
+    async def flush(self, file: Path) -> None:
+        """Makes a file's bytes durable."""
+
+    def adopt(self, file: Path, digest: str) -> None:
+        """Takes a flushed file over as a blob; the file may be removed afterwards."""
+
+    async def write(self, data: bytes) -> str: ...
+
+    def delete(self, digests: Iterable[str]) -> None: ...
+
+    def read_index(self) -> tuple[Indexed, ...]: ...
+
+    async def write_index(self, images: Iterable[Indexed]) -> None: ...
+
+
+class LayerStore(Protocol):
+    """Unpacked layers by chain id, shared by all images and snapshots that stand on them."""
+
+    def get(self, chain_id: str) -> Layer | None: ...
+
+    def all(self) -> tuple[Layer, ...]: ...
+
+    def lineage(self, chain_id: str) -> tuple[Layer, ...]:
+        """The layer and those below it, top first; `DataLoss` when one is missing."""
+
+    def directory(self, layer: Layer) -> Path: ...
+
+    def link(self, layer: Layer) -> Path:
+        """A short path of the layer's tree, for the options of a mount."""
+
+    async def put(self, layer: Layer, tree: Path, unpacked: Unpacked) -> Layer: ...
+
+    async def delete(self, chain_ids: Iterable[str]) -> None: ...
+
+
+class Snapshotter(Protocol):
+    """Writable layers on top of images, by key."""
+
+    def prepare(self, key: str, image_id: str, lineage: tuple[Layer, ...]) -> tuple[Mount, ...]: ...
+
+    def find(self, key: str) -> tuple[str, str] | None:
+        """(image id, chain id) that the snapshot stands on."""
+
+    def mounts(self, key: str, lineage: tuple[Layer, ...]) -> tuple[Mount, ...]: ...
+
+    def upper(self, key: str) -> Path: ...
+
+    def release(self, key: str) -> None: ...
+
+    def chains(self) -> set[str]:
+        """Chain ids that snapshots stand on."""
+
+    def keys(self) -> tuple[str, ...]: ...
+
+
+class Session(Protocol):
+    """One confined helper and the folder it works in; see `adapters.unpack_helper`."""
+
+    async def spool(self, archive: AsyncIterator[bytes]) -> tuple[Entry, ...]: ...
+
+    async def inflate(self, archive: AsyncIterator[bytes]) -> Entry: ...
+
+    async def unpack(self, file: str, hashed: bool, progress: Progress | None = None) -> tuple[Path, Unpacked]: ...
+
+    def path(self, file: str) -> Path: ...
+
+    def read(self, entry: Entry, most: int) -> bytes: ...
+
+    def head(self, entry: Entry, size: int) -> bytes: ...
+
+    def link(self, blob: Path) -> str: ...
+
+
+class Unpacker(Protocol):
+    """Maker of helpers that take archives apart."""
+
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        """A fresh helper; all it left behind is gone when the context ends."""
+
+
+class References(Protocol):
+    """The names of images on this node. A change shows in the catalog when the call returns."""
+
+    async def put(self, record: ReferenceRecord) -> None: ...
+
+    async def delete(self, reference: str) -> None: ...
+
+
+class Events(Protocol):
+    """Where Docker events are told."""
+
+    def __call__(self, action: str, actor: str, attributes: dict[str, Any]) -> None: ...

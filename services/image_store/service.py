@@ -1,0 +1,178 @@
+"""The image store's endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import platform as machine
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from shared import telemetry
+from shared.clock import now_ns
+from shared.contracts import image_store as contract
+from shared.contracts.base import Empty
+from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
+from shared.errors import NotFound, NotImplementedYet
+from shared.service import Kernel
+from shared.streams import Channel
+
+from .adapters.content_local import LocalContent
+from .adapters.layers_local import LocalLayers
+from .adapters.layout import StoreLayout
+from .adapters.references_kv import KvReferences
+from .adapters.snapshot_overlay import OverlaySnapshots
+from .adapters.unpack_client import LocalUnpacker
+from .domain import filters
+from .domain import platform as platforms
+from .domain.catalog import Catalog
+from .domain.graph_driver import graph_driver
+from .domain.reference import with_tag
+from .operations import recover, remove, save, usage
+from .operations.answering import answer
+from .operations.images import Images
+from .operations.import_ import Importing
+from .operations.load import Loading, received
+
+
+class ImageStoreService:
+    """See `shared.contracts.image_store`; every method is one of its endpoints."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._layout = StoreLayout(kernel.settings.state_path / "image_store")
+        self._content, self._layers = LocalContent(self._layout), LocalLayers(self._layout)
+        self._snapshots = OverlaySnapshots(self._layout, self._layers)
+        self._unpacker = LocalUnpacker(self._layout, kernel.settings)
+        self._catalog = Catalog()
+        self._references = KvReferences(kernel.state, kernel.node, self._catalog)
+        self._images = Images(self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit)
+        self._untidy = self._tidying = False
+        self._host = platforms.normalise(Platform(architecture=machine.machine()))
+
+    def _emit(self, action: str, actor: str, attributes: dict[str, str]) -> None:
+        event = DockerEvent(type="image", action=action, actor=actor, attributes=attributes, time_ns=now_ns())
+        self._kernel.bus.emit(contract.IMAGE_EVENT, event, suffix=action)
+
+    async def start(self) -> None:
+        """Reads the store, finishes or forgets what was under way when it was last left."""
+        self._layout.open()
+        self._content.open()
+        lost = self._layers.open()
+        self._snapshots.open()
+        await recover.unpack_again(lost, self._images, self._unpacker)
+        self._images.open()
+        await self._images.collect(self._content.digests(), [layer.chain_id for layer in self._layers.all()])
+        await self._references.open()
+        self._tidy()
+
+    async def close(self) -> None:
+        await self._layers.settle()
+
+    def _tidy(self) -> None:
+        """Has the disk put in order behind the requests' backs; one at a time."""
+        self._untidy = True
+        if not self._tidying:
+            self._tidying = True
+            self._kernel.tasks.start(self._put_in_order(), "tidy")
+
+    async def _put_in_order(self) -> None:
+        try:
+            while self._untidy:
+                self._untidy = False
+                await asyncio.to_thread(self._snapshots.stock)
+                await asyncio.to_thread(self._layout.empty_trash)
+                await self._layers.settle()
+        finally:
+            self._tidying = False
+
+    async def resolve(self, request: contract.ResolveRequest) -> contract.Image:
+        image = self._catalog.resolve(request.reference, request.platform)
+        directories = tuple(str(self._layers.directory(layer)) for layer in self._layers.lineage(image.chain_id))
+        return msgspec.structs.replace(image, graph_driver=graph_driver(directories))
+
+    async def list(self, request: contract.ListRequest) -> contract.ListReply:
+        images = filters.select(self._catalog, request.filters, request.all, now_ns())
+        shared: dict[str, int] = {}
+        if request.shared_size:
+            sizes = {layer.chain_id: layer.size for layer in self._layers.all()}
+            shared = filters.shared_sizes(self._catalog, sizes)
+        return contract.ListReply(images=images, shared_sizes=shared)
+
+    async def tag(self, request: contract.TagRequest) -> Empty:
+        image = self._catalog.resolve(request.source)
+        reference = with_tag(request.repository, request.tag)
+        await self._images.name(reference, image.id)
+        self._images.tell("tag", image.id, image.config.labels, reference.familiar)
+        return Empty()
+
+    async def remove(self, request: contract.RemoveRequest) -> contract.RemoveReply:
+        done = await remove.remove(self._images, request)
+        self._tidy()
+        return done
+
+    async def prune(self, request: contract.PruneRequest) -> PruneReport:
+        done = await remove.prune(self._images, request)
+        self._tidy()
+        return done
+
+    async def prepare(self, request: contract.PrepareRequest) -> contract.Snapshot:
+        image = self._catalog.resolve(request.reference, request.platform)
+        lineage = self._layers.lineage(image.chain_id)
+        with telemetry.span("snapshot"):
+            mounts = self._snapshots.prepare(request.key, image.id, lineage)
+        if self._snapshots.short_of_spares:
+            self._tidy()
+        return self._snapshot(request.key, image, mounts)
+
+    async def snapshot(self, request: Ref) -> contract.Snapshot:
+        stands = self._snapshots.find(request.id)
+        if stands is None:
+            raise NotFound(f"no snapshot {request.id}")
+        image_id, chain_id = stands
+        known = image_id in self._catalog
+        image = self._catalog.image(image_id) if known else contract.Image(id=image_id, chain_id=chain_id)
+        return self._snapshot(request.id, image, self._snapshots.mounts(request.id, self._layers.lineage(chain_id)))
+
+    def _snapshot(self, key: str, image: contract.Image, mounts: tuple[Mount, ...]) -> contract.Snapshot:
+        upper = str(self._snapshots.upper(key))
+        return contract.Snapshot(key=key, image=msgspec.structs.replace(image, history=()), mounts=mounts, upper=upper)
+
+    async def release(self, request: Ref) -> Empty:
+        stands = self._snapshots.find(request.id)
+        with telemetry.span("snapshot removal"):
+            self._snapshots.release(request.id)
+        if stands is not None and stands[0] not in self._catalog:
+            await self._images.collect_below(stands[1])  # its image was removed before it
+        self._tidy()
+        return Empty()
+
+    async def usage(self, request: contract.UsageRequest) -> contract.UsageReply:
+        return await usage.usage(self._images, request)
+
+    async def load(self, request: contract.LoadRequest) -> StreamOffer:
+        async def serve(channel: Channel) -> None:
+            loading = Loading(self._images, self._unpacker, self._host, request, channel.write)
+            await loading.run(received(channel))
+
+        return self._offer(serve)
+
+    async def save(self, request: contract.SaveRequest) -> StreamOffer:
+        chosen = save.named(self._catalog, request.references)
+        saved = save.describe(self._images, chosen, request.platform)
+        return self._kernel.streams.offer(lambda channel: save.save(self._images, saved, channel.write), framed=False)
+
+    async def import_(self, request: contract.ImportRequest) -> StreamOffer:
+        importing = Importing(self._images, self._unpacker, self._host, request)
+        return self._offer(lambda channel: importing.run(received(channel), channel.write))
+
+    def _offer(self, serve: Callable[[Channel], Awaitable[None]]) -> StreamOffer:
+        return self._kernel.streams.offer(
+            lambda channel: answer(channel, lambda: serve(channel), self._tidy), framed=False
+        )
+
+    async def pull(self, request: contract.PullRequest) -> StreamOffer:
+        raise NotImplementedYet(
+            f"pulling images is not implemented yet: {request.reference} must come from an archive "
+            "(docker load, docker import)"
+        )
