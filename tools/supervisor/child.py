@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import logging
 import os
 import signal
@@ -68,6 +69,13 @@ def serve(name: str, settings: Settings, where: Path) -> None:
 
     gc.enable()
     importlib.import_module(module_of(name)).run(settings, ready)
+
+
+def gateway_inherits() -> bool:
+    """Whether this checkout's gateway takes a listening socket that is handed over."""
+    if importlib.util.find_spec("gateway.http") is None:
+        return True
+    return hasattr(importlib.import_module("gateway.http.listen"), "inherited")
 
 
 def become(program: str, *arguments: str) -> None:

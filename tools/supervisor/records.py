@@ -26,8 +26,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def folder(settings: Settings) -> Path:
-    """Where the records are; made when missing."""
-    path = settings.run_path / "engine"
+    """Where the records are."""
+    return settings.run_path / "engine"
+
+
+def make_folder(settings: Settings) -> Path:
+    """Makes the folder of the records when it is missing."""
+    path = folder(settings)
     path.mkdir(parents=True, exist_ok=True, mode=0o710)
     return path
 

@@ -37,7 +37,7 @@ class Supervisor:
     def __init__(self, settings: Settings, command: Sequence[str], with_standby: bool = True) -> None:
         self._settings = settings
         self._command = command
-        self._where = records.folder(settings)
+        self._where = records.make_folder(settings)
         self._logs = settings.state_path / "log"
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o710)
         self._locks = [_lock(path / "supervisor.lock") for path in (settings.state_path, self._where)]
@@ -108,9 +108,10 @@ class Supervisor:
         self._poll.register(descriptor, select.POLLIN)
         log.info("started %s, process %d", name, pid)
 
-    def _listening(self) -> socket.socket:
+    def _listening(self) -> socket.socket | None:
         """The API's socket; made when the first gateway of this supervisor starts."""
-        self._listener = self._listener or listener.listen(self._settings)
+        if child.gateway_inherits():
+            self._listener = self._listener or listener.listen(self._settings)
         return self._listener
 
     def _watch(self, name: str, record: records.Record) -> bool:

@@ -36,7 +36,7 @@ def test_a_damaged_record_counts_as_none(tmp_path):
 
 
 def test_the_folder_is_made_and_closed_to_others(tmp_path):
-    folder = records.folder(Settings(run_dir=str(tmp_path / "run")))
+    folder = records.make_folder(Settings(run_dir=str(tmp_path / "run")))
     assert folder.stat().st_mode & 0o7777 == 0o710
 
 

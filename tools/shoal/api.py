@@ -1,0 +1,57 @@
+"""Requests to the engine's own Docker API, for commands that need one or two of them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from shared.errors import ShoalError, Unavailable
+
+SECONDS = 300
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(str(self._path))
+
+
+def call(path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json") -> Any:
+    """The decoded JSON answer, or the text of an answer that is none, or None for an empty one.
+
+    Raises:
+        Unavailable: nobody listens at the path.
+        ShoalError: the engine answered with an error; the message is the engine's.
+    """
+    connection = _Connection(path)
+    try:
+        connection.request(method, target, body, {"Content-Type": kind} if body is not None else {})
+        answer = connection.getresponse()
+        content = answer.read()
+    except OSError as error:
+        raise Unavailable(f"no engine answers at {path} ({error}); start it by: shoal up") from None
+    finally:
+        connection.close()
+    if answer.status >= 400:
+        raise ShoalError(_message(content) or f"{method} {target}: status {answer.status}")
+    return _decode(content)
+
+
+def _decode(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return content.decode(errors="replace")
+
+
+def _message(content: bytes) -> str:
+    decoded = _decode(content)
+    return str(decoded.get("message", "")) if isinstance(decoded, dict) else ""

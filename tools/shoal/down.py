@@ -1,0 +1,75 @@
+"""`shoal down`."""
+
+from __future__ import annotations
+
+import select
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import typer
+
+from shared import config
+from shared.config import Settings
+from shared.errors import DeadlineExceeded
+from tools.supervisor import plan, records, standby
+from tools.supervisor.supervisor import NAME as SUPERVISOR
+
+from . import api
+from .options import Config
+from .processes import names
+
+AT_ONCE = 16
+
+
+def command(
+    config_file: Config = None,
+    containers: Annotated[
+        bool, typer.Option("--containers", help="First stop all containers, each in its own stop timeout.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each process to end.")] = 60,
+) -> None:
+    """Stop the engine. Containers go on running, and the next `shoal up` finds them again.
+
+    Requests that are being served are finished first.
+    """
+    settings = config.load(config_file)
+    if containers:
+        stop_containers(settings)
+    ended = stop_engine(settings, timeout)
+    print("Shoal has stopped." if ended else "Shoal was not running.")
+
+
+def stop_containers(settings: Settings) -> None:
+    """Stops every running container through the engine."""
+    running = api.call(settings.socket_path, "GET", "/containers/json")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda one: api.call(settings.socket_path, "POST", f"/containers/{one['Id']}/stop"), running))
+
+
+def stop_engine(settings: Settings, timeout: float) -> list[str]:
+    """Ends all engine processes; returns the names of those that ran.
+
+    The supervisor ends the others in order. Whoever is left because the supervisor was dead is ended here, the
+    standby first, which would otherwise take over.
+    """
+    where = records.folder(settings)
+    order = (standby.NAME, SUPERVISOR, plan.GATEWAY, *names(settings))
+    running = [name for name in names(settings) if (record := records.read(where, name)) and records.alive(record)]
+    if SUPERVISOR in running:
+        _end(settings, SUPERVISOR, timeout)
+    for name in order:
+        _end(settings, name, timeout)
+    return running
+
+
+def _end(settings: Settings, name: str, timeout: float) -> None:
+    where = records.folder(settings)
+    record = records.read(where, name)
+    descriptor = records.open_pidfd(record) if record else None
+    if descriptor is None:
+        return
+    signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+    if not select.select([descriptor], [], [], timeout)[0]:
+        raise DeadlineExceeded(f"{name} (process {record.pid if record else 0}) did not end within {timeout:g} s")
+    records.remove(where, name)
