@@ -1,0 +1,49 @@
+"""Fixtures of all tests: a real broker, and the two worlds of the kernel's own suite.
+
+`world` is once the in-memory twins and once a real broker, so that one suite holds for both; `broker` is a real one
+alone, which may be killed and started; `nats` is its world.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import Broker
+from tests.support.worlds import NatsWorld, World, memory_world, nats_world
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A short path: names of unix sockets have at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="shoal-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def broker(directory: Path) -> Iterator[Broker]:
+    """A real broker of its own for the test, as the engine configures it."""
+    made = Broker(directory).start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def nats(directory: Path, broker: Broker) -> AsyncIterator[NatsWorld]:
+    """The world of a real broker."""
+    async with nats_world(directory, broker) as made:
+        yield made
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def world(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[World]:
+    """Both worlds, one after the other."""
+    if request.param == "memory":
+        async with memory_world(directory) as made:
+            yield made
+    else:
+        async with nats_world(directory, request.getfixturevalue("broker")) as made:
+            yield made

@@ -1,0 +1,76 @@
+"""A process of a test: started, known to be ready by what it prints, gone with the test."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+
+
+class Process:
+    """Runs a command until `close`. It dies with the thread that made it, even when the test run is killed.
+
+    It counts as ready when it has printed a line that `ready` (a regular expression) is found in.
+    """
+
+    def __init__(self, command: Sequence[str], ready: str, environment: Mapping[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self._ready = re.compile(ready)
+        self._found: re.Match[str] | None = None
+        self._known = threading.Event()
+        self._popen = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """To the end: the process would stop at a full pipe."""
+        for line in self._popen.stdout or ():
+            self.lines.append(line)
+            if self._found is None and (found := self._ready.search(line)):
+                self._found = found
+                self._known.set()
+        self._known.set()
+
+    def wait(self, timeout: float = 30.0) -> re.Match[str]:
+        """Blocks until it is ready; the match. `RuntimeError`, with what it printed, when it never will be."""
+        self._known.wait(timeout)
+        if self._found is None:
+            raise RuntimeError(f"{self._popen.args!r} is not ready; exit code {self._popen.poll()}:\n{self.log}")
+        return self._found
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return "".join(self.lines)
+
+    def kill(self) -> int:
+        """SIGKILL, and waits for the end."""
+        return self._end(signal.SIGKILL, 10)
+
+    def close(self, patience: float = 10.0) -> int:
+        """SIGTERM, then SIGKILL; the exit code."""
+        return self._end(signal.SIGTERM, patience)
+
+    def _end(self, number: signal.Signals, patience: float) -> int:
+        self._popen.send_signal(number)
+        try:
+            code = self._popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            code = self._popen.wait()
+        self._reader.join(patience)
+        return code
