@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref, StreamOffer
-from shared.contracts.executor import AttachRequest, LogsRequest
+from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.service import Kernel
 from shared.streams import Channel
 
@@ -52,7 +52,57 @@ class PlatformService:
         return Empty()
 
     async def list(self, request: Empty) -> platform.ListReply:
-        return platform.ListReply(workloads=tuple(_told(w) for w in self._linux.workloads.values()))
+        workloads = self._linux.workloads.values()
+        execs = [running for workload in workloads for running in workload.execs.values() if running.ended.done()]
+        return platform.ListReply(
+            workloads=tuple(_told(workload) for workload in workloads), execs=tuple(_exec_told(e) for e in execs)
+        )
+
+    async def prepare(self, request: platform.PrepareRequest) -> Empty:
+        self._linux.check(request.request)
+        return Empty()
+
+    async def signal(self, request: platform.SignalRequest) -> Empty:
+        await self._linux.signal(request.id, request.signal, request.all)
+        return Empty()
+
+    async def pause(self, request: Ref) -> Empty:
+        await self._linux.freeze(request.id, True)
+        return Empty()
+
+    async def unpause(self, request: Ref) -> Empty:
+        await self._linux.freeze(request.id, False)
+        return Empty()
+
+    async def exec(self, request: platform.ExecRequest) -> platform.ExecReply:
+        running, streams = await self._linux.exec(request)
+        if streams is None:
+            return platform.ExecReply(pid=running.record.pid)
+        serve = self._linux.attachments.keep(running, streams, request.process.stdin)
+        offer = self._kernel.streams.offer(serve, framed=not request.process.tty)
+        return platform.ExecReply(pid=running.record.pid, offer=offer)
+
+    async def exec_forget(self, request: Ref) -> Empty:
+        self._linux.forget_exec(request.id)
+        return Empty()
+
+    async def resize(self, request: ResizeRequest) -> Empty:
+        self._linux.resize(request.id, request.exec_id, request.height, request.width)
+        return Empty()
+
+    async def top(self, request: TopRequest) -> TopReply:
+        titles, rows = await self._linux.top(request.id, request.ps_args)
+        return TopReply(titles=titles, processes=rows)
+
+    async def update(self, request: platform.UpdateRequest) -> Empty:
+        await self._linux.update(request.id, request.resources)
+        return Empty()
+
+    async def stats(self, request: Ref) -> platform.StatsReply:
+        return platform.StatsReply(raw=self._linux.stats(request.id))
+
+    async def host(self, request: Empty) -> platform.HostInfo:
+        return await self._linux.host()
 
     async def attach(self, request: AttachRequest) -> StreamOffer:
         linux, found = self._linux, self._linux.workloads.get(request.id)
@@ -84,3 +134,8 @@ def _told(workload: Workload) -> platform.Workload:
         oom_killed=ended.oom_killed,
         log_path=record.log_path,
     )
+
+
+def _exec_told(running: Watched) -> platform.ExecExit:
+    record = running.record
+    return platform.ExecExit(exec_id=record.exec_id, container_id=record.id, exit_code=running.ended.result().exit_code)

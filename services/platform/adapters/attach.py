@@ -23,13 +23,17 @@ BATCH = 512 << 10
 _STDOUT = 2
 
 
-async def connect(folder: Path) -> socket.socket:
-    """The attach socket of the monitor of that bundle. `OSError` when it is gone."""
+def connect_now(folder: Path) -> socket.socket:
+    """The attach socket of the monitor of that bundle, non-blocking. `OSError` when it is gone.
+
+    A unix socket that listens is joined at once, whether its owner looks or not.
+    """
     descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         # by descriptor, because a socket's path may have 107 bytes only
-        await asyncio.get_running_loop().sock_connect(connection, f"/proc/self/fd/{descriptor}/attach")
+        connection.connect(f"/proc/self/fd/{descriptor}/attach")
+        connection.setblocking(False)
     except OSError:
         connection.close()
         raise

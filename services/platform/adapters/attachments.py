@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from shared.contracts.executor import AttachRequest
 from shared.streams import Channel
@@ -16,6 +16,8 @@ from . import attach
 from .workload import Watched
 
 log = logging.getLogger(__name__)
+OFFER_SECONDS = 31.0
+"""A stream that was not taken by then (`shared.streams` allows 30) never will be."""
 TAKE_SECONDS = 1.0
 """How long a start waits for a client that was offered a stream and has not taken it yet."""
 
@@ -52,7 +54,7 @@ class Attachments:
                     await event.wait()
         for client in self._waiting.pop(workload.record.id, set()):
             if not client.joined.done():
-                client.joined.set_result((workload, await attach.connect(workload.folder)))
+                client.joined.set_result((workload, attach.connect_now(workload.folder)))
 
     def dismiss(self, workload: str) -> None:
         """Lets those go who wait for a workload that was not made."""
@@ -60,6 +62,19 @@ class Attachments:
         for client in self._waiting.pop(workload, set()):
             if not client.joined.done():
                 client.joined.set_result(None)
+
+    def keep(self, workload: Watched, connection: socket.socket, stdin: bool) -> Callable[[Channel], Awaitable[None]]:
+        """What serves an exec's stream whose monitor is joined already; a stream that nobody takes is drained."""
+        request = AttachRequest(id=workload.record.id, stdin=stdin, stdout=True, stderr=True, stream=True)
+        loop = asyncio.get_running_loop()
+        output = attach.Output(connection, framed=False)
+        unwanted = loop.call_later(OFFER_SECONDS, lambda: self._tasks.start(_drain(connection, output), "drain"))
+
+        async def serve(channel: Channel) -> None:
+            unwanted.cancel()
+            await self.serve(channel, workload, connection, request)
+
+        return serve
 
     async def serve(
         self, channel: Channel, workload: Watched, connection: socket.socket, request: AttachRequest

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..domain import stats
+
 MOUNT = Path("/sys/fs/cgroup")
 PATIENCE = 10.0
 """Seconds until a group that should be empty or frozen is given up."""
@@ -28,6 +30,29 @@ class Cgroups:
         """Folder of a group; on v1 in the hierarchy of that controller."""
         root = self._mount if self.v2 else self._mount / (controller or "pids")
         return root / group.lstrip("/")
+
+    def controllers(self) -> list[str]:
+        """Names of the controllers that this host has."""
+        if self.v2:
+            return (self._mount / "cgroup.controllers").read_text().split()
+        return [name for root in self._roots for name in root.name.split(",")]
+
+    def counts_swap(self) -> bool:
+        """Whether swap is accounted (v2: a file of every group but the root one)."""
+        if self.v2:
+            return any((folder / "memory.swap.max").exists() for folder in self._mount.iterdir() if folder.is_dir())
+        return (self._mount / "memory" / "memory.memsw.limit_in_bytes").exists()
+
+    def read(self, group: str) -> dict[str, str]:
+        """The texts of the usage files."""
+        wanted = {"": stats.FILES_V2} if self.v2 else stats.FILES_V1
+        found = {}
+        for controller, names in wanted.items():
+            folder = self.directory(group, controller)
+            for name in names:
+                with contextlib.suppress(OSError):
+                    found[name] = (folder / name).read_text()
+        return found
 
     def exists(self, group: str) -> bool:
         return self.directory(group).is_dir()

@@ -137,8 +137,7 @@ def run_monitor(program: monitor.Program, arguments: list[str], tell: Callable[[
         return monitor.read_pid(reader, watcher), watcher
     except monitor.RuntimeFailure as failure:
         message = tell(str(failure))
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(watcher, 0)
+        process.reap_now(watcher)
         raise InvalidArgument(message, exit_code=str(failures.exit_code(message))) from None
     finally:
         os.close(reader)

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from shared import clock
 from shared.config import Settings
+from shared.contracts.container import Resources
 from shared.contracts.executor import AttachRequest, LogsRequest
-from shared.contracts.platform import CreateRequest
+from shared.contracts.platform import CreateRequest, ExecRequest, HostInfo
 from shared.errors import AlreadyExists, NotFound
 from shared.streams import Channel
 
-from ..domain import lifecycle
+from ..domain import lifecycle, stats, top
+from ..domain.host import memory_total
 from ..domain.lifecycle import Ended
 from ..domain.logs import Decoder, Selection
-from . import attach, bundle, facts, launcher, monitor
+from ..domain.process import granted
+from ..domain.resources import resources
+from . import attach, bundle, devices, facts, host, launcher, monitor, process
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .creation import Creator
+from .execution import Executor
 from .launcher import Launcher
 from .logs import LogFile
 from .runtime import Runtimes, program
@@ -50,15 +57,29 @@ class Linux:
         self.runtimes = Runtimes(settings)
         self.monitors = monitor.Program(program(settings, "conmon"))
         self.creator = Creator(self.run, logs, self.facts, self.monitors, self.runtimes, self.cgroups)
+        self.executor = Executor(self.run, self.facts, self.monitors)
         self.attachments = Attachments()
         self.workloads: dict[str, Workload] = {}
         self._making: set[str] = set()
+        self._host: HostInfo | None = None
 
     def get(self, workload: str) -> Workload:
         found = self.workloads.get(workload)
         if found is None:
             raise NotFound(f"No such container: {workload}")
         return found
+
+    def check(self, request: CreateRequest) -> None:
+        """Refuses what Docker refuses when a container is made: an unknown runtime, an unknown capability."""
+        self.runtimes.get(request.runtime)
+        granted(request.process, self.facts)
+
+    async def host(self) -> HostInfo:
+        """Facts of the host; the tools' versions are asked once."""
+        if self._host is None:
+            work = partial(host.read, self._settings, self.facts, self.cgroups, self.runtimes, self.monitors.path)
+            self._host = await self.launcher.plain(work)
+        return self._host
 
     async def create(self, request: CreateRequest) -> Workload:
         """A workload whose process waits for its start, clients joined."""
@@ -120,12 +141,90 @@ class Linux:
         if not workload.ended.done():
             workload.send(9)
             await asyncio.wait((workload.ended,))
-        for running in workload.execs.values():
+        for exec_id, running in list(workload.execs.items()):
             await asyncio.wait((running.ended,))
+            self.forget_exec(exec_id)
         runtime = self.runtimes.get(record.runtime)
         await self.launcher.plain(partial(self.creator.discard, record.id, runtime, record.cgroup))
         workload.close()
         del self.workloads[record.id]
+
+    async def signal(self, name: str, number: int, everyone: bool) -> None:
+        """Signals the first process, or every process of the workload."""
+        async with self.doing(name, "signal") as workload:
+            if everyone:
+                self.cgroups.signal(workload.record.cgroup, number)
+            else:
+                workload.send(number)
+
+    async def freeze(self, name: str, frozen: bool) -> None:
+        """Suspends or resumes a workload."""
+        async with self.doing(name, "pause" if frozen else "unpause") as workload:
+            await self.launcher.plain(partial(self.cgroups.freeze, workload.record.cgroup, frozen))
+            workload.paused = frozen
+
+    async def exec(self, request: ExecRequest) -> tuple[Watched, socket.socket | None]:
+        """Runs a program in a running workload."""
+        async with self.doing(request.id, "exec") as workload:
+            if request.exec_id in workload.execs:
+                raise AlreadyExists(f"exec {request.exec_id} exists")
+            record, runtime = workload.record, self.runtimes.get(workload.record.runtime)
+            monitored = workload.monitored
+            root = self.creator.root(record.id) if monitored else Path(f"/proc/{record.pid}/root")
+            work = partial(self.executor.run, request, record, workload.folder, root, runtime)
+            made, streams = await (
+                self.launcher.beside(record.monitor, work) if monitored else self.launcher.fresh(work)
+            )
+            running = Watched(made, self.executor.folder(request.exec_id))
+            self._keep_exec(workload, running)
+            return running, streams
+
+    def _keep_exec(self, workload: Workload, running: Watched) -> None:
+        workload.execs[running.record.exec_id] = running
+        running.watch(lambda: self._told(running, running.ended.result()))
+
+    def forget_exec(self, exec_id: str) -> None:
+        """Drops what is kept of an exec that ended. Idempotent."""
+        for workload in self.workloads.values():
+            running = workload.execs.get(exec_id)
+            if running is not None and running.ended.done():
+                del workload.execs[exec_id]
+                running.close()
+                bundle.remove(running.folder)
+
+    def resize(self, name: str, exec_id: str, height: int, width: int) -> None:
+        """Tells the monitor the new size of its terminal."""
+        workload = self.get(name)
+        lifecycle.check(name, workload.state, "resize")
+        running: Watched | None = workload.execs.get(exec_id) if exec_id else workload
+        if running is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        monitor.resize(running.folder, height, width)
+
+    async def top(self, name: str, arguments: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Titles and rows of ps(1) for the workload's processes."""
+        words = top.check_arguments(arguments)
+        async with self.doing(name, "top") as workload:
+            output = await self.launcher.plain(partial(process.ps, words))
+            return top.select(output, set(self.cgroups.processes(workload.record.cgroup)))
+
+    async def update(self, name: str, wanted: Resources) -> None:
+        """Changes limits of a living workload."""
+        async with self.doing(name, "update") as workload:
+            limits = resources(wanted, devices.numbers)
+            if wanted.pids_limit is None:
+                del limits["pids"]
+            runtime = self.runtimes.get(workload.record.runtime)
+            if limits:
+                await self.launcher.fresh(partial(runtime.update, name, limits))
+
+    def stats(self, name: str) -> dict[str, Any]:
+        """One sample of the workload's usage."""
+        workload = self.get(name)
+        lifecycle.check(name, workload.state, "stats")
+        system, memory = stats.system_time(Path("/proc/stat").read_text()), Path("/proc/meminfo").read_text()
+        files = self.cgroups.read(workload.record.cgroup)
+        return stats.sample(files, self.cgroups.v2, system, len(os.sched_getaffinity(0)), memory_total(memory))
 
     async def attach(self, request: AttachRequest, channel: Channel) -> None:
         """Serves a client until the workload has ended; one that comes before its workload waits for it."""
@@ -135,7 +234,7 @@ class Linux:
             return
         found = self.workloads.get(request.id)
         if found is not None and not found.ended.done():
-            joined: Joined | None = await _join(found)
+            joined: Joined | None = _join(found)
         else:
             joined = await self.attachments.wait(request.id)
         if joined is not None:
@@ -172,6 +271,11 @@ class Linux:
                 continue
             runtime = self.runtimes.get(record.runtime)
             self._keep(Workload(record, folder, runtime.waits(record.id), self.cgroups.frozen(record.cgroup)))
+        for folder, record in list(bundle.records(self.run / "execs")):
+            if record is None or record.id not in self.workloads:
+                bundle.remove(folder)
+            else:
+                self._keep_exec(self.workloads[record.id], Watched(record, folder))
 
     def _discard_half_made(self, folder: Path) -> None:
         """A monitor without record: its process never ran."""
@@ -183,6 +287,8 @@ class Linux:
         """Stops watching. Workloads go on."""
         await self.attachments.close()
         for workload in self.workloads.values():
+            for running in workload.execs.values():
+                running.close()
             workload.close()
         self.launcher.close()
 
@@ -190,10 +296,10 @@ class Linux:
 Joined = tuple[Watched, socket.socket]
 
 
-async def _join(workload: Workload) -> Joined | None:
+def _join(workload: Workload) -> Joined | None:
     """A connection to the monitor; None when it is just ending."""
     try:
-        return workload, await attach.connect(workload.folder)
+        return workload, attach.connect_now(workload.folder)
     except OSError:
         return None
 

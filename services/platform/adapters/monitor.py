@@ -75,13 +75,30 @@ def stream_arguments(stdin: bool, stdin_once: bool, tty: bool) -> list[str]:
     return [*arguments, "-t"] if tty else arguments
 
 
-def read_pid(pipe: int, monitor: int) -> int:
-    """The pid that conmon tells. Raises `RuntimeFailure` with the runtime's text, `Internal` when it says nothing."""
+def resize(folder: Path, height: int, width: int) -> None:
+    """Sends a terminal size to the monitor of a bundle; nothing when it has just ended."""
+    try:
+        control = os.open(folder / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.write(control, f"1 {height} {width}\n".encode())
+    finally:
+        os.close(control)
+
+
+def readable(pipe: int) -> bool:
+    """Waits until something can be read, or the other end is gone; False when the time has run out."""
     poller = select.poll()
     poller.register(pipe, select.POLLIN)
+    return bool(poller.poll(CREATE_SECONDS * 1000))
+
+
+def read_pid(pipe: int, monitor: int) -> int:
+    """The pid that conmon tells. Raises `RuntimeFailure` with the runtime's text, `Internal` when it says nothing."""
     text = b""
     while not text.endswith(b"\n"):
-        if not poller.poll(CREATE_SECONDS * 1000):
+        if not readable(pipe):
             os.kill(monitor, signal.SIGKILL)
             raise Internal(f"the OCI runtime has not answered within {CREATE_SECONDS:.0f} seconds")
         more = os.read(pipe, 65536)

@@ -6,8 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+from shared.errors import InvalidArgument
+
+PS_SECONDS = 10.0
 
 
 def start_time(pid: int) -> int:
@@ -63,6 +68,22 @@ def alive(pid: int, start: int) -> Handle | None:
         return Handle(pid, start)
     except (ProcessLookupError, OSError):
         return None
+
+
+def ps(arguments: list[str]) -> str:
+    """What the host's process list program prints. `InvalidArgument` with its complaint when it refuses the arguments."""
+    done = subprocess.run(
+        ["ps", *arguments], capture_output=True, text=True, errors="replace", timeout=PS_SECONDS, check=False
+    )
+    if done.returncode and not done.stdout.strip():
+        raise InvalidArgument(f"Error running ps: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def reap_now(pid: int) -> None:
+    """Waits for a child that is about to end."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def reap(pid: int) -> None:

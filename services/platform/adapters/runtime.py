@@ -14,6 +14,9 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from shared.config import Settings
 from shared.errors import Conflict, Internal, InvalidArgument
@@ -54,6 +57,10 @@ class Runtime:
             os.close(descriptor)
         return None
 
+    def update(self, workload: str, limits: dict[str, Any]) -> None:
+        """Changes limits of a living workload (runtime-spec `linux.resources`)."""
+        self._command("update", "--resources", "-", workload, text=msgspec.json.encode(limits).decode())
+
     def waits(self, workload: str) -> bool:
         """Whether the workload was created and not started."""
         return (self.state / workload / "exec.fifo").exists()
@@ -73,11 +80,11 @@ class Runtime:
         except OSError:
             return ""
 
-    def _command(self, *words: str) -> None:
+    def _command(self, *words: str, text: str = "") -> None:
         command = [self.program, *self.arguments(), *words]
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL, check=False
+                command, capture_output=True, text=True, timeout=COMMAND_SECONDS, input=text, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Internal(f"{self.name} {words[0]}: {error}") from None

@@ -47,6 +47,11 @@ class Watched:
         if not self.ended.done():
             self.ended.set_result(ended)
 
+    @property
+    def monitored(self) -> bool:
+        """Whether the monitor lives, and with it its mount namespace."""
+        return self._monitor is not None and process.start_time(self.record.monitor) == self.record.monitor_start
+
     def send(self, number: int) -> None:
         """Signals the first process; nothing when it has just ended."""
         with contextlib.suppress(ProcessLookupError):

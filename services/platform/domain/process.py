@@ -62,6 +62,15 @@ def process(
     return answer
 
 
+def exec_process(wanted: Process, base: dict[str, Any], ids: Ids, facts: Facts) -> dict[str, Any]:
+    """The `process` object of an exec: its workload's own (limits, capabilities) with what the exec changes."""
+    own = process(wanted, ids, facts)
+    if not wanted.privileged:
+        own["capabilities"] = base.get("capabilities", own["capabilities"])
+    own["noNewPrivileges"] = wanted.no_new_privileges or base.get("noNewPrivileges", False)
+    return base | own | {"rlimits": base.get("rlimits", []), "oomScoreAdj": base.get("oomScoreAdj", 0)}
+
+
 def granted(wanted: Process, facts: Facts) -> tuple[str, ...]:
     """The capabilities of the process, which decide on its system call filter."""
     return capabilities.effective(wanted.cap_add, wanted.cap_drop, wanted.privileged, facts.bounding)

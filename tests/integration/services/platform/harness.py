@@ -16,6 +16,7 @@ from services.platform.service import PlatformService
 from shared import hostmounts, ids
 from shared.config import Settings
 from shared.contracts import platform
+from shared.contracts.base import Empty
 from shared.contracts.common import Mount, Ref
 from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.contracts.platform import CreateRequest, Process
@@ -110,7 +111,7 @@ class Host:
 
     async def sweep(self) -> None:
         """Ends and removes everything that a test left."""
-        for workload in (await self.service.list(platform.Empty())).workloads:
+        for workload in (await self.service.list(Empty())).workloads:
             try:
                 if workload.state != "stopped":
                     os.kill(workload.pid, signal.SIGKILL)
