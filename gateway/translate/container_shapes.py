@@ -97,7 +97,7 @@ HOST_CONFIG = Shape(
     omit="annotations mounts storage_opt tmpfs sysctls init",
     null=(
         "binds volumes_from cap_add cap_drop extra_hosts group_add links security_opt "
-        "device_cgroup_rules device_requests ulimits oom_kill_disable pids_limit"
+        "device_cgroup_rules device_requests oom_kill_disable pids_limit"
     ),
     shapes={
         DeviceMapping: Shape(DeviceMapping, "Device"),

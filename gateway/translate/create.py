@@ -46,7 +46,7 @@ def create_request(data: dict[str, Any] | None, name: str, platform: str, versio
     if not data:
         raise InvalidArgument("config cannot be empty in order to create a container")
     config = CONFIG.load(data)
-    host = HOST_CONFIG.load(member(data, "HostConfig") or {})
+    host = HOST_CONFIG.load(_given(member(data, "HostConfig")))
     networks = _endpoints(member(data, "NetworkingConfig"))
     host, networks = _default_network(host, networks)
     networks = _mac_address(config, host, networks, version)
@@ -59,6 +59,10 @@ def create_request(data: dict[str, Any] | None, name: str, platform: str, versio
     )
 
 
+def _given(value: Any) -> Any:
+    return {} if value is None else value
+
+
 def _endpoints(networking: object) -> dict[str, EndpointSettings]:
     if networking is None:
         return {}
@@ -67,7 +71,7 @@ def _endpoints(networking: object) -> dict[str, EndpointSettings]:
         return {}
     if not isinstance(endpoints, dict):
         raise InvalidArgument("invalid JSON: NetworkingConfig.EndpointsConfig: Expected `object`")
-    return {name: ENDPOINT.load(settings or {}) for name, settings in endpoints.items()}
+    return {name: ENDPOINT.load(_given(settings)) for name, settings in endpoints.items()}
 
 
 def _default_network(

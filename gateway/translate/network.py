@@ -80,4 +80,5 @@ def container_of(data: dict[str, Any] | None) -> str:
 
 def endpoint_settings(data: dict[str, Any] | None) -> EndpointSettings:
     """`EndpointConfig` of a request to connect."""
-    return ENDPOINT.load(member(data or {}, "EndpointConfig") or {})
+    settings = member(data or {}, "EndpointConfig")
+    return ENDPOINT.load({} if settings is None else settings)

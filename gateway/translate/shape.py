@@ -7,6 +7,7 @@ Field names in requests match without regard to case, as Go's decoder has it; nu
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -99,7 +100,7 @@ class Shape(Generic[S]):
 
     def _explain(self, text: str) -> str:
         message, _, path = text.partition(" - at `$")
-        field = "".join(self._spelled(part) for part in path.rstrip("`").split("."))
+        field = "".join(self._spelled(part) for part in re.split(r"\.(?=\w)", path.rstrip("`")))
         return f"{self.label}{field}: {message}"
 
     def _spelled(self, part: str) -> str:

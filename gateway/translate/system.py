@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def version(host: HostInfo) -> dict[str, Any]:
     """The answer of `GET /version`."""
     facts = {
         "GitCommit": "",
-        "GoVersion": "",
+        "GoVersion": f"python{platform.python_version()}",
         "Os": host.platform.os,
         "Arch": host.platform.architecture,
         "KernelVersion": host.kernel_version,
