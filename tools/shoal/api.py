@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from shared.errors import ShoalError, Unavailable
+from shared.errors import NotFound, ShoalError, Unavailable
 
 SECONDS = 300
 
@@ -25,11 +25,17 @@ class _Connection(http.client.HTTPConnection):
 
 
 def call(path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json") -> Any:
-    """The decoded JSON answer, or the text of an answer that is none, or None for an empty one.
+    """The decoded JSON answer, or the text of an answer that is none, or None for an empty one; errors as `request`."""
+    return _decode(request(path, method, target, body, kind))
+
+
+def request(path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
+    """The body of the answer.
 
     Raises:
         Unavailable: nobody listens at the path.
-        ShoalError: the engine answered with an error; the message is the engine's.
+        NotFound: status 404; the message is the engine's.
+        ShoalError: any other error of the engine.
     """
     connection = _Connection(path)
     try:
@@ -41,8 +47,9 @@ def call(path: Path, method: str, target: str, body: bytes | None = None, kind: 
     finally:
         connection.close()
     if answer.status >= 400:
-        raise ShoalError(_message(content) or f"{method} {target}: status {answer.status}")
-    return _decode(content)
+        kind_of_error = NotFound if answer.status == 404 else ShoalError
+        raise kind_of_error(_message(content) or f"{method} {target}: status {answer.status}")
+    return content
 
 
 def _decode(content: bytes) -> Any:

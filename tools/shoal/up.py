@@ -35,14 +35,15 @@ def command(
     """
     settings = config.load(config_file)
     where = records.make_folder(settings)
-    supervisor = running(settings)
-    if supervisor is None:
-        supervisor = start(settings, config_file)
-    try:
-        if not wait_until(where, lambda: services_ready(settings), timeout, ends=[supervisor]):
-            raise Unavailable(explain(settings))
-    finally:
-        os.close(supervisor)
+    for _ in range(2):  # a second time when somebody else's supervisor was faster than ours
+        supervisor = running(settings) or start(settings, config_file)
+        try:
+            if wait_until(where, lambda: services_ready(settings), timeout, ends=[supervisor]):
+                break
+        finally:
+            os.close(supervisor)
+    else:
+        raise Unavailable(explain(settings))
     print(f"Shoal serves the Docker API at {settings.socket_path}.\n\n{next_steps(settings)}")
 
 
@@ -66,7 +67,7 @@ def start(settings: Settings, config_file: Path | None) -> int:
             stdout=log,
             stderr=log,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{CHECKOUT}".lstrip(":")},
+            env={**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH") or str(CHECKOUT)},
             start_new_session=True,
         )
     return os.pidfd_open(process.pid)

@@ -59,6 +59,7 @@ class Supervisor:
         self._adopt()
         if self._members[plan.GATEWAY].started is None:
             self._listening()  # before anything is started: without it there is no engine
+        _notify_systemd()
         while not self._stopping:
             self._start_due()
             self._keep_standby()
@@ -186,6 +187,14 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise FailedPrecondition(f"another supervisor holds {path}") from None
     return descriptor
+
+
+def _notify_systemd() -> None:
+    """Tells systemd, if it started us and waits for it, that the supervisor is in charge; see sd_notify(3)."""
+    if address := os.environ.pop("NOTIFY_SOCKET", ""):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+            to.connect("\0" + address[1:] if address.startswith("@") else address)
+            to.send(b"READY=1")
 
 
 def _signals_wake() -> int:
