@@ -157,7 +157,7 @@ class Catalog:
         """The name first: it is what makes a network the only one of that name."""
         key = naming.name_key(self._node, spec.name)
         try:
-            await self._state.create(NAMES, key, value=NameRecord(id=spec.id))
+            await self._state.create(NAMES, key, value=NameRecord(id=spec.id, node=self._node))
         except AlreadyExists:
             await self._take_over_name(key, spec)
         revision = await self._state.create(SPECS, spec.id, value=spec)
@@ -169,7 +169,9 @@ class Catalog:
         held = await self._state.get(NAMES, key)
         if held is not None and held.value.id in self._specs:
             raise AlreadyExists(f"network with name {spec.name} already exists")
-        await self._state.update(NAMES, key, value=NameRecord(id=spec.id), revision=held.revision if held else 0)
+        await self._state.update(
+            NAMES, key, value=NameRecord(id=spec.id, node=self._node), revision=held.revision if held else 0
+        )
 
     async def _rewrite(self, spec: NetworkSpec) -> None:
         entry = await self._state.get(SPECS, spec.id)

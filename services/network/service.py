@@ -82,7 +82,7 @@ class NetworkService:
         return self._network(self._catalog.find(request.reference))
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
-        lookup.check_filters(request.filters, lookup.LIST_FILTERS)
+        lookup.check_list(request.filters)
         found = (self._network(spec) for spec in self._catalog.all())
         return contract.ListReply(networks=tuple(net for net in found if lookup.matches(net, request.filters)))
 
@@ -98,12 +98,11 @@ class NetworkService:
         return Revision(revision=revision)
 
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
-        lookup.check_filters(request.filters, lookup.PRUNE_FILTERS)
-        until = lookup.until(request.filters, clock.now_ns())
+        now = clock.now_ns()
         removed = []
         for spec in self._catalog.all():
             used = self._sandboxes.busy(spec.id) or not {spec.id, spec.name}.isdisjoint(request.in_use)
-            if not used and lookup.prunable(spec, request.filters, until):
+            if lookup.prunable(spec, request.filters, now) and not used:
                 await self._catalog.remove(spec)
                 self._emit("destroy", spec)
                 removed.append(spec.name)

@@ -68,11 +68,17 @@ class PruneRequest(Message, frozen=True):
 
 
 class MountRequest(Message, frozen=True):
-    """Makes the volume usable for `user` (a container's id); counted, so that it stays mounted while used."""
+    """Makes the volume usable for `user` (a container's id); counted, so that it stays mounted while used.
+
+    `subpath`: only that part of it. `destination`, `propagation` and `rw` are what the event tells.
+    """
 
     name: str
     user: str
     subpath: str = ""
+    destination: str = ""
+    propagation: str = ""
+    rw: bool = True
 
 
 class MountReply(Message, frozen=True):
@@ -96,7 +102,7 @@ class UsageReply(Message, frozen=True):
 
 
 _NF = NotFound
-CREATE = Endpoint("volume.create", CreateRequest, VolumeSpec, (InvalidArgument, Conflict), idempotent=True)
+CREATE = Endpoint("volume.create", CreateRequest, VolumeSpec, (_NF, InvalidArgument, Conflict), idempotent=True)
 INSPECT = Endpoint("volume.inspect", NameRequest, VolumeSpec, (_NF,), idempotent=True)
 LIST = Endpoint("volume.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
 REMOVE = Endpoint("volume.remove", RemoveRequest, Empty, (_NF, Conflict))

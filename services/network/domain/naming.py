@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = re.compile(r"[A-Za-z0-9_-]")
 _NAMESPACE_NAME = 12
 _VETH_PART = 8
 
@@ -36,8 +35,5 @@ def namespace_file(sandbox_id: str) -> str:
 
 
 def name_key(node: str, name: str) -> str:
-    """Part of the key that holds a node's network name: what no key may contain is written as `=` and hexadecimal."""
-    safe = "".join(
-        char if _PLAIN.fullmatch(char) else "".join(f"={byte:02x}" for byte in char.encode()) for char in name
-    )
-    return f"{node}/{safe}"
+    """Part of the key that holds a network's name: networks of a host are named apart from those of another."""
+    return f"{node}/{name}"

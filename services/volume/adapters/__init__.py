@@ -1,0 +1,1 @@
+"""What touches the host: folders, mounts, the record of users."""
