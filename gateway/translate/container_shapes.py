@@ -79,7 +79,7 @@ CONFIG = Shape(
     ContainerConfig,
     "Config",
     omit="exposed_ports healthcheck args_escaped network_disabled mac_address stop_signal stop_timeout shell",
-    null="env cmd volumes entrypoint on_build",
+    null="env",
     inward={"cmd": _string_or_list, "entrypoint": _string_or_list, "shell": _string_or_list},
     shapes={Healthcheck: HEALTHCHECK},
 )
@@ -87,7 +87,6 @@ ENDPOINT_IPAM = Shape(EndpointIPAMConfig, "IPAMConfig", omit="ipv4_address ipv6_
 ENDPOINT = Shape(
     EndpointSettings,
     "EndpointSettings",
-    null="ipam_config links aliases driver_opts dns_names",
     shapes={EndpointIPAMConfig: ENDPOINT_IPAM},
 )
 PORT_BINDING = Shape(PortBinding, "PortBinding")
@@ -97,7 +96,7 @@ HOST_CONFIG = Shape(
     omit="annotations mounts storage_opt tmpfs sysctls init",
     null=(
         "binds volumes_from cap_add cap_drop extra_hosts group_add links security_opt "
-        "device_cgroup_rules device_requests oom_kill_disable pids_limit"
+        "device_cgroup_rules device_requests oom_kill_disable"
     ),
     shapes={
         DeviceMapping: Shape(DeviceMapping, "Device"),

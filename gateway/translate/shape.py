@@ -21,6 +21,7 @@ from .names import docker_name
 S = TypeVar("S", bound=msgspec.Struct)
 Convert = Callable[[Any], Any]
 _INT64 = 1 << 63
+_NEVER, _EMPTY, _POINTER = range(3)
 
 
 def _same(value: Any) -> Any:
@@ -30,7 +31,8 @@ def _same(value: Any) -> Any:
 class Shape(Generic[S]):
     """Translation of one kind of struct.
 
-    `omit`: left out when empty. `null`: shown as null when empty. `names`: spellings that differ from the
+    `omit`: left out when empty (a number or flag that may be None: when None). `null`: shown as null when empty,
+    as None always is. `names`: spellings that differ from the
     table's. `outward`, `inward`: functions for single fields. `label` is what error texts call the object.
     """
 
@@ -50,13 +52,14 @@ class Shape(Generic[S]):
         self._shapes = shapes or {}
         hints = get_type_hints(kind)
         omitted, nulled = frozenset(omit.split()), frozenset(null.split())
-        self._out: list[tuple[str, str, Convert | None, bool, bool]] = []
+        self._out: list[tuple[str, str, Convert | None, int, bool]] = []
         self._in: dict[str, tuple[str, Convert]] = {}
         self._names: dict[str, str] = {}
         for field in msgspec.structs.fields(kind):
             name = names.get(field.name) or docker_name(field.name)
             out = outward.get(field.name) or self._outward(hints[field.name])
-            self._out.append((field.name, name, out, field.name in omitted, field.name in nulled))
+            rule = _NEVER if field.name not in omitted else _POINTER if _pointer(hints[field.name]) else _EMPTY
+            self._out.append((field.name, name, out, rule, field.name in nulled))
             into = inward.get(field.name) or self._inward(hints[field.name], f"{label}.{name}")
             self._in[name.lower()] = (field.name, into)
             self._names[field.name] = name
@@ -70,7 +73,7 @@ class Shape(Generic[S]):
         for attribute, name, convert, omit, null in self._out:
             item = getattr(value, attribute)
             if not item:
-                if omit:
+                if omit and (item is None or omit != _POINTER):
                     continue
                 if null:
                     item = None
@@ -164,6 +167,11 @@ def _int64(value: object, label: str) -> object:
     if isinstance(value, int | float) and not -_INT64 <= value < _INT64:
         raise InvalidArgument(f"invalid JSON: {label}: number {value} is out of range")
     return value
+
+
+def _pointer(hint: Any) -> bool:
+    """A number or flag that may be absent: Go's `*bool`, `*int`."""
+    return _nullable(hint) and _without_none(hint) in (bool, int)
 
 
 def _nullable(hint: Any) -> bool:

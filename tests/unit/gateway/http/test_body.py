@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -65,12 +66,8 @@ def test_other_bodies_are_refused(data: bytes, text: str) -> None:
 
 @given(st.binary(max_size=50))
 def test_no_bytes_break_the_decoder(data: bytes) -> None:
-    try:
-        value = body.decode(data)
-    except InvalidArgument as error:
-        assert error.message.startswith("invalid JSON")
-    else:
-        assert value is None or isinstance(value, dict)
+    with suppress(InvalidArgument):
+        assert isinstance(body.decode(data), dict | None)
 
 
 async def test_a_body_cut_short_is_told() -> None:

@@ -12,7 +12,8 @@ def test_every_kind_has_a_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(NotFound("x"), 404), (Unavailable("x"), 503), (NotModified("x"), 304), (ShoalError("x"), 500)]
+    ("error", "status"),
+    [(NotFound("x"), 404), (Unavailable("x"), 503), (NotModified("x"), 304), (ShoalError("x"), 500)],
 )
 def test_status_by_kind(error: ShoalError, status: int) -> None:
     assert status_of(error) == status

@@ -44,7 +44,8 @@ RUNNING = ContainerStatus(
 def test_inspect_of_a_running_container() -> None:
     data = shown.inspect(SPEC, RUNNING, V51)
     assert (data["Name"], data["Created"], data["Path"]) == ("/web", "2023-11-14T22:13:20Z", "sh")
-    assert data["State"]["Running"] and data["State"]["Pid"] == 12
+    assert data["State"]["Running"]
+    assert data["State"]["Pid"] == 12
     assert data["State"]["FinishedAt"] == "0001-01-01T00:00:00Z"
     assert data["NetworkSettings"]["Networks"]["bridge"]["IPAddress"] == "172.17.0.2"
     assert data["NetworkSettings"]["Networks"]["un"]["Aliases"] == ("w",)
@@ -62,8 +63,10 @@ def test_old_versions_repeat_the_bridge_and_name_the_container_as_alias() -> Non
     old, new = (shown.inspect(SPEC, RUNNING, version)["NetworkSettings"] for version in (V41, V52))
     assert (old["IPAddress"], old["MacAddress"]) == ("172.17.0.2", "02:42:ac:11:00:02")
     assert old["Networks"]["un"]["Aliases"] == ["w", "abababababab"]
-    assert "DNSNames" not in old["Networks"]["bridge"] and "GwPriority" not in old["Networks"]["bridge"]
-    assert "IPAddress" not in new and "Bridge" not in new
+    assert "DNSNames" not in old["Networks"]["bridge"]
+    assert "GwPriority" not in old["Networks"]["bridge"]
+    assert "IPAddress" not in new
+    assert "Bridge" not in new
     assert {"DNSNames", "GwPriority"} <= set(new["Networks"]["bridge"])
 
 
@@ -100,7 +103,8 @@ def test_a_summary_ends_with_its_status_text() -> None:
     for version in (V41, V51, V52):
         data = shown.summary(SPEC, RUNNING, version, "Up 3 seconds")
         assert list(data)[-1] == "Status"
-    assert data["Names"] == ["/web"] and data["State"] == "running"
+    assert data["Names"] == ["/web"]
+    assert data["State"] == "running"
     assert data["Health"] == {"Status": "none", "FailingStreak": 0}
     assert "Health" not in shown.summary(SPEC, RUNNING, V51, "")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -138,10 +139,8 @@ def test_platforms(text: str, platform: Platform) -> None:
 
 @given(st.text())
 def test_no_platform_does_more_than_be_refused(text: str) -> None:
-    try:
+    with suppress(InvalidArgument):
         assert parse_platform(text).os
-    except InvalidArgument as error:
-        assert "platform" in error.message or "operating system" in error.message
 
 
 def test_an_exec_needs_a_command() -> None:

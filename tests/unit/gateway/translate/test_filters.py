@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -33,10 +34,8 @@ def test_other_json_is_refused(text: str) -> None:
 
 @given(st.text())
 def test_no_text_does_more_than_be_refused(text: str) -> None:
-    try:
+    with suppress(InvalidArgument):
         assert isinstance(filters.parse(text), dict)
-    except InvalidArgument as error:
-        assert error.message == "invalid filter"
 
 
 def test_an_unknown_filter_is_named() -> None:
@@ -76,7 +75,9 @@ def test_labels_that_must_not_be() -> None:
     assert filters.not_labels({"label!": ("a=c",)}, {"a": "b"})
 
 
-@pytest.mark.parametrize(("values", "result"), [(("true",), True), (("1",), True), (("0",), False), (("false",), False)])
+@pytest.mark.parametrize(
+    ("values", "result"), [(("true",), True), (("1",), True), (("0",), False), (("false",), False)]
+)
 def test_boolean_filters(values: tuple[str, ...], result: bool) -> None:
     assert filters.boolean({"dangling": values}, "dangling", True) is result
 

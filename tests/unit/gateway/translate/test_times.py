@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +46,5 @@ def test_moments(text: str, time: int) -> None:
 
 @given(st.text())
 def test_no_text_does_more_than_be_refused(text: str) -> None:
-    try:
+    with suppress(InvalidArgument):
         assert isinstance(moment(text, "until", NOW), int)
-    except InvalidArgument as error:
-        assert "until" in error.message
