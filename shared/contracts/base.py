@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -133,9 +133,9 @@ class Contract:
     name: str
     version: str
     summary: str
-    endpoints: tuple[Endpoint[object, object], ...] = ()  # type: ignore[type-var]
-    events: tuple[Event[object], ...] = ()  # type: ignore[type-var]
-    owns: tuple[Keys[object], ...] = ()  # type: ignore[type-var]
+    endpoints: tuple[Endpoint[Any, Any], ...] = ()
+    events: tuple[Event[Any], ...] = ()
+    owns: tuple[Keys[Any], ...] = ()
     calls: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
     reads: tuple[str, ...] = field(default=())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,30 +12,50 @@ from shared.contracts.base import Contract
 
 
 def document(contract: Contract) -> dict[str, Any]:
-    """The AsyncAPI 3.0 document of a contract. Deterministic: equal contracts give equal documents."""
+    """The AsyncAPI 3.0 document of a contract. Deterministic: equal contracts give equal documents.
+
+    `ValueError` when two of its messages have one name.
+    """
     kinds = [kind for e in contract.endpoints for kind in (e.request, e.reply)]
     kinds += [event.message for event in contract.events] + [keys.record for keys in contract.owns]
-    unique = sorted({kind.__name__: kind for kind in kinds}.items())
-    _, schemas = msgspec.json.schema_components(
-        [kind for _, kind in unique], ref_template="#/components/schemas/{name}"
-    )
+    unique = _by_name(kinds)
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for endpoint in contract.endpoints:
         _add_endpoint(endpoint, channels, operations)
     for event in contract.events:
         _add_event(event, channels, operations)
-    return {
+    made = {
         "asyncapi": "3.0.0",
         "info": {"title": f"shoal {contract.name}", "version": contract.version, "description": contract.summary},
         "channels": channels,
         "operations": operations,
-        "components": {"messages": _messages(unique), "schemas": dict(sorted(schemas.items()))},
+        "components": {"messages": _messages(unique), "schemas": _schemas(unique)},
         "x-keys": {keys.pattern: {"bucket": keys.bucket, "record": keys.record.__name__} for keys in contract.owns},
         "x-calls": list(contract.calls),
         "x-hears": list(contract.hears),
         "x-reads": list(contract.reads),
     }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # tuples are lists, as in the file
+    return plain
+
+
+def _by_name(kinds: Iterable[Any]) -> list[tuple[str, Any]]:
+    named: dict[str, Any] = {}
+    for kind in kinds:
+        if named.setdefault(kind.__name__, kind) is not kind:
+            raise ValueError(f"two messages of one contract are called {kind.__name__}")
+    return sorted(named.items())
+
+
+def _schemas(unique: list[tuple[str, Any]]) -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components(
+        [kind for _, kind in unique], ref_template="#/components/schemas/{name}"
+    )
+    for schema in schemas.values():  # Python 3.13 keeps docstrings without their indentation, 3.11 with it
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
+    return dict(sorted(schemas.items()))
 
 
 def _messages(unique: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -70,5 +92,8 @@ def _add_endpoint(endpoint: Any, channels: dict[str, Any], operations: dict[str,
 
 def _add_event(event: Any, channels: dict[str, Any], operations: dict[str, Any]) -> None:
     address = f"{event.subject}.{{action}}" if event.kept else event.subject
-    channels[event.name] = {"address": address, "messages": {"event": _message(event.message.__name__)}}
+    channel: dict[str, Any] = {"address": address, "messages": {"event": _message(event.message.__name__)}}
+    if event.kept:
+        channel["parameters"] = {"action": {"description": "what happened, as `start`"}}
+    channels[event.name] = channel
     operations[f"tell.{event.name}"] = {"action": "send", "channel": {"$ref": f"#/channels/{event.name}"}}

@@ -222,9 +222,9 @@ CONTRACT = Contract(
     endpoints=(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, RESIZE, ATTACH, LOGS,
         EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE,
-    ),  # type: ignore[arg-type]
-    events=(CONTAINER_EVENT,),  # type: ignore[arg-type]
-    owns=(NAMES, SPECS, PLACEMENTS, STATUSES),  # type: ignore[arg-type]
+    ),
+    events=(CONTAINER_EVENT,),
+    owns=(NAMES, SPECS, PLACEMENTS, STATUSES),
     calls=("image_store.*", "platform.*", "network.*", "volume.*"),
     hears=("platform.exited",),
 )  # fmt: skip

@@ -200,7 +200,7 @@ CONTRACT = Contract(
     summary="Content-addressed images of one node: references, layers, snapshots.",
     endpoints=(
         RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, PULL,
-    ),  # type: ignore[arg-type]
-    events=(IMAGE_EVENT,),  # type: ignore[arg-type]
-    owns=(REFERENCES,),  # type: ignore[arg-type]
+    ),
+    events=(IMAGE_EVENT,),
+    owns=(REFERENCES,),
 )  # fmt: skip

@@ -233,7 +233,7 @@ CONTRACT = Contract(
     summary="Networks, endpoints, sandboxes, addresses and published ports of one node.",
     endpoints=(
         CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, RENAMED,
-    ),  # type: ignore[arg-type]
-    events=(NETWORK_EVENT,),  # type: ignore[arg-type]
-    owns=(NAMES, SPECS, ENDPOINTS),  # type: ignore[arg-type]
+    ),
+    events=(NETWORK_EVENT,),
+    owns=(NAMES, SPECS, ENDPOINTS),
 )  # fmt: skip

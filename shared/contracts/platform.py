@@ -227,6 +227,6 @@ CONTRACT = Contract(
     endpoints=(
         PREPARE, CREATE, START, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
         LOGS, TOP, UPDATE, STATS, HOST,
-    ),  # type: ignore[arg-type]
-    events=(EXITED,),  # type: ignore[arg-type]
+    ),
+    events=(EXITED,),
 )  # fmt: skip

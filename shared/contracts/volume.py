@@ -117,7 +117,7 @@ CONTRACT = Contract(
     name="volume",
     version="v1",
     summary="Volumes of one node and their drivers.",
-    endpoints=(CREATE, INSPECT, LIST, REMOVE, PRUNE, MOUNT, UNMOUNT, USAGE),  # type: ignore[arg-type]
-    events=(VOLUME_EVENT,),  # type: ignore[arg-type]
-    owns=(SPECS,),  # type: ignore[arg-type]
+    endpoints=(CREATE, INSPECT, LIST, REMOVE, PRUNE, MOUNT, UNMOUNT, USAGE),
+    events=(VOLUME_EVENT,),
+    owns=(SPECS,),
 )

@@ -30,9 +30,9 @@ CONTRACT = Contract(
     name="echo",
     version="v1",
     summary="What goes in comes out.",
-    endpoints=(ECHO, FAIL, WAIT, ANY, OPEN),  # type: ignore[arg-type]
-    events=(SAID, HINT),  # type: ignore[arg-type]
-    owns=(RECORDS, PARTS),  # type: ignore[arg-type]
+    endpoints=(ECHO, FAIL, WAIT, ANY, OPEN),
+    events=(SAID, HINT),
+    owns=(RECORDS, PARTS),
 )
 
 
