@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +39,7 @@ class Containers:
         self._state, self._view = state, view
         self._by_id: dict[str, Container] = {}
         self._sorted: list[Container] | None = None
-        self._waiters: dict[str, set[Callable[[], None]]] = {}
+        self._followers: dict[str, list[asyncio.Queue[Container | None]]] = {}
         for (id,), _ in view.items(SPECS):
             self._refresh(id)
         view.on_change(self._changed)
@@ -53,8 +52,8 @@ class Containers:
         if keys.pattern == NAMES.pattern:
             return
         self._refresh(parts[0])
-        for wake in tuple(self._waiters.get(parts[0], ())):
-            wake()
+        for follower in self._followers.get(parts[0], ()):
+            follower.put_nowait(self._by_id.get(parts[0]))
 
     def _refresh(self, id: str) -> None:
         spec = self._view.get(SPECS, id)
@@ -63,12 +62,14 @@ class Containers:
             self._sorted = None
             return
         status, placement = self._view.get(STATUSES, id), self._view.get(PLACEMENTS, id)
-        if id not in self._by_id:
+        before = self._by_id.get(id)
+        if before is None:
             self._sorted = None
         self._by_id[id] = fresh = Container(
             spec.value,
-            status.value if status is not None else _UNKNOWN,
-            placement.value.node if placement is not None else "",
+            # On removal the records go one after another: what was last known counts until the last has gone.
+            status.value if status is not None else before.status if before is not None else _UNKNOWN,
+            placement.value.node if placement is not None else before.node if before is not None else "",
         )
         if self._sorted is not None:
             self._sorted = [fresh if known.id == id else known for known in self._sorted]
@@ -130,26 +131,18 @@ class Containers:
         await self._view.reached(spec.revision)
         return self._by_id.get(id)
 
-    @contextmanager
-    def changes(self, id: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of a container's records; the waiter clears it."""
-        changed = asyncio.Event()
-        waiters = self._waiters.setdefault(id, set())
-        waiters.add(changed.set)
-        try:
-            yield changed
-        finally:
-            waiters.discard(changed.set)
-            if not waiters:
-                self._waiters.pop(id, None)
-
     async def follow(self, container: Container) -> AsyncIterator[Container | None]:
-        """The container now and after each change; None when it is removed, which ends it."""
-        with self.changes(container.id) as changed:
-            while True:
-                changed.clear()
-                present = self._by_id.get(container.id)
+        """The container now and after each change, none left out; None, at the end, when it is removed."""
+        changes: asyncio.Queue[Container | None] = asyncio.Queue()
+        followers = self._followers.setdefault(container.id, [])
+        followers.append(changes)
+        present = self._by_id.get(container.id)
+        try:
+            while present is not None:
                 yield present
-                if present is None:
-                    return
-                await changed.wait()
+                present = await changes.get()
+            yield None
+        finally:
+            followers.remove(changes)
+            if not followers:
+                self._followers.pop(container.id, None)
