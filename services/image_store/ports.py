@@ -135,7 +135,10 @@ class Session(Protocol):
 
     async def inflate(self, archive: AsyncIterator[bytes]) -> Entry: ...
 
-    async def unpack(self, file: str, hashed: bool, progress: Progress | None = None) -> tuple[Path, Unpacked]: ...
+    async def unpack(
+        self, file: str, hashed: bool, whole: bool = False, progress: Progress | None = None
+    ) -> tuple[Path, Unpacked]:
+        """A folder with the tree in `diff`. `hashed`: tell the plain archive's digest; `whole`: insist on its end."""
 
     def path(self, file: str) -> Path: ...
 

@@ -58,10 +58,10 @@ class ImageStoreService:
         """Reads the store, finishes or forgets what was under way when it was last left."""
         self._layout.open()
         self._content.open()
-        lost = self._layers.open()
+        self._layers.open()
         self._snapshots.open()
-        await recover.unpack_again(lost, self._images, self._unpacker)
         self._images.open()
+        await recover.unpack_again(self._images, self._unpacker)
         await self._images.collect(self._content.digests(), [layer.chain_id for layer in self._layers.all()])
         await self._references.open()
         self._tidy()

@@ -38,7 +38,7 @@ class LocalLayers:
     """`layers/<chain id>/diff`, immutable once there.
 
     The trees are not synced one by one: the blobs they came from are. `settle` syncs them all later and
-    marks them; after a power cut a tree without the mark counts as lost (`open` returns those).
+    marks them; after a power cut a tree without the mark counts as lost.
     """
 
     def __init__(self, layout: StoreLayout) -> None:
@@ -47,22 +47,18 @@ class LocalLayers:
         self._links: dict[str, str] = {}
         self._unsettled: set[str] = set()
 
-    def open(self) -> tuple[Layer, ...]:
-        """Reads what is there; trees that may have been lost are discarded and returned, to be unpacked again."""
-        boot, lost = _boot(), []
+    def open(self) -> None:
+        """Reads what is there; trees that may be damaged are discarded, to be unpacked again."""
+        boot = _boot()
         for path in self._layout.layers.iterdir():
-            record = _read(path)
-            if record is None:
+            record, settled = _read(path), (path / "synced").exists()
+            if record is None or not (settled or record.boot == boot):
                 self._layout.discard(path)
-            elif record.boot == boot or (path / "synced").exists():
-                self._keep(record.layer)
-                if not (path / "synced").exists():
-                    self._unsettled.add(record.layer.chain_id)
-            else:
-                self._layout.discard(path)
-                lost.append(record.layer)
+                continue
+            self._keep(record.layer)
+            if not settled:
+                self._unsettled.add(record.layer.chain_id)
         self._relink()
-        return tuple(lost)
 
     def _keep(self, layer: Layer) -> None:
         self._layers[layer.chain_id] = layer

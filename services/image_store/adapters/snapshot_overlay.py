@@ -16,7 +16,7 @@ from .layout import StoreLayout
 _LONGEST_KEY = 200
 _IMAGE, _CHAIN = "trusted.shoal.image", "trusted.shoal.chain"
 SPARES = 8
-"""Folders kept ready. Making one takes up to a millisecond: ext4 looks long for an inode where some were just freed."""
+"""Folders kept ready: making one takes longer than all the rest of a `prepare`."""
 
 
 class OverlaySnapshots:

@@ -14,13 +14,17 @@ MOST_PARTS = 1 << 16
 
 
 class TarReader:
-    """Iterates the headers. After each, `data()` may give the entry's bytes; what is left of them is skipped."""
+    """Iterates the headers. After each, `data()` may give the entry's bytes; what is left of them is skipped.
+
+    `ended`: whether the archive's own end came; a stream that was cut between two entries has none.
+    """
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self._source, self._limits = source, limits
         self._globals: list[tuple[str, bytes]] = []
         self._left = self._padding = 0
         self.entries = 0
+        self.ended = False
 
     def __iter__(self) -> Iterator[Header]:
         while (header := self._read()) is not None:
@@ -43,6 +47,7 @@ class TarReader:
             block = self._source.read(BLOCK)
             header = tar.parse(block) if block else None
             if header is None:
+                self.ended = bool(block)
                 return None
             if header.kind in (tar.PAX, tar.PAX_SOLARIS):
                 records += tar.parse_pax(self._extended(header))

@@ -123,13 +123,16 @@ class HelperSession:
             done = await self._fed({"do": "inflate"}, archive, [])
         return Entry(name="", **done)
 
-    async def unpack(self, file: str, hashed: bool, progress: Progress | None = None) -> tuple[Path, Unpacked]:
+    async def unpack(
+        self, file: str, hashed: bool, whole: bool = False, progress: Progress | None = None
+    ) -> tuple[Path, Unpacked]:
         tree = f"tree{self._trees}"
         self._trees += 1
         self.path(tree).mkdir(mode=0o700)
         (self.path(tree) / "diff").mkdir(mode=0o755)
         with telemetry.span("unpack layer"):
-            await self._command({"do": "unpack", "file": file, "tree": f"{tree}/diff", "hashed": hashed})
+            command = {"do": "unpack", "file": file, "tree": f"{tree}/diff", "hashed": hashed, "whole": whole}
+            await self._command(command)
             done = await self._answer([], progress)
         return self.path(tree), msgspec.convert(done, Unpacked)
 

@@ -128,6 +128,7 @@ class Files:
             if entry["kind"] == "file" and header.parts is None:
                 entry |= self._keep(header.size, reader.data())
             say(entry=entry)
+        _check_end(reader)
         return {"size": source.size}
 
     def _keep(self, size: int, data: Iterator[memoryview]) -> dict[str, Any]:
@@ -151,6 +152,8 @@ def unpack(command: dict[str, Any], limits: Limits) -> dict[str, Any]:
     reader, writer = TarReader(source, limits), TreeWriter(limits.bytes)
     for header in reader:
         writer.apply(header, reader.data())
+    if command["whole"]:
+        _check_end(reader)
     writer.finish()
     return {
         "digest": source.digest,
@@ -159,6 +162,12 @@ def unpack(command: dict[str, Any], limits: Limits) -> dict[str, Any]:
         "opaque": sorted(writer.opaque),
         "implied": sorted(writer.implied),
     }
+
+
+def _check_end(reader: TarReader) -> None:
+    """Nothing vouches for an archive that came in alone: one cut off between two entries must not pass."""
+    if reader.entries and not reader.ended:
+        raise TarError("unexpected EOF: the archive is cut short")
 
 
 def _told(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ def apply(config: ContainerConfig, changes: Iterable[str]) -> ContainerConfig:
         if change is None:
             raise InvalidArgument(f"{command} is not a valid change command")
         rest = rest.strip()
-        if not rest:
+        if not rest and command.upper() not in ("CMD", "ENTRYPOINT"):
             raise InvalidArgument(f"{command.upper()} requires at least one argument")
         config = change(config, rest)
     return config
@@ -73,7 +73,7 @@ def _list(text: str) -> tuple[str, ...] | None:
 
 
 def _command(config: ContainerConfig, text: str) -> tuple[str, ...]:
-    exact = _list(text)
+    exact = _list(text) if text else ()
     return exact if exact is not None else (*(config.shell or ("/bin/sh", "-c")), text)
 
 
@@ -211,7 +211,8 @@ def _flag(name: str, value: str) -> dict[str, int]:
         raise InvalidArgument(f"unknown flag: {name}")
     length = duration(value)
     if length is None:
-        raise InvalidArgument(f'time: invalid duration "{value[:30]}"')
+        what = "missing unit in" if value.isdigit() else "invalid"
+        raise InvalidArgument(f'time: {what} duration "{value[:30]}"')
     if 0 < length < _SHORTEST:
         raise InvalidArgument(f'Interval "{name.removeprefix("--")}" cannot be less than 1ms')
     return {_FLAGS[name]: length}

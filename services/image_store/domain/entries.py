@@ -74,7 +74,7 @@ def inside(name: str) -> str:
     path = normpath(name).lstrip("/")
     if path == ".." or path.startswith("../"):
         raise EntryError(f"{name[:100]!r} is outside of the archive")
-    if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST_NAME for part in path.split("/")):
+    if max(map(len, path.encode("utf-8", "surrogateescape").split(b"/"))) > LONGEST_NAME:
         raise EntryError(f"file name too long: {name[:100]!r}")
     return "" if path == "." else path
 

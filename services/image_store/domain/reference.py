@@ -110,6 +110,8 @@ def with_tag(repository: str, tag: str) -> Reference:
     reference = parse(repository)
     if reference.digest:
         raise InvalidArgument("refusing to create a tag with a digest reference")
+    if reference.familiar_name == "sha256":
+        raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
     if tag:
         if not _TAG_ALONE.match(tag):
             raise InvalidArgument("invalid tag format")

@@ -58,12 +58,18 @@ def number(raw: bytes) -> int:
     if raw[:1] >= b"\x80":
         return int.from_bytes(raw, "big") - (1 << (8 * len(raw) - 1))
     digits = raw.strip(b" \0")
-    if not digits:
-        return 0
+    try:
+        return int(digits, 8) if digits else 0
+    except ValueError:
+        return _octal(digits)
+
+
+def _octal(digits: bytes) -> int:
+    """The number before the first zero byte: some writers leave garbage behind it."""
     try:
         return int(digits.partition(b"\0")[0], 8)
     except ValueError:
-        raise TarError(f"invalid tar header: not a number: {raw[:12]!r}") from None
+        raise TarError(f"archive/tar: invalid tar header: not a number: {digits[:12]!r}") from None
 
 
 def parse(block: bytes) -> Header | None:

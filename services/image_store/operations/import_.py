@@ -16,7 +16,7 @@ from ..domain.digest import digest_of
 from ..domain.reference import Reference, with_tag
 from ..ports import Unpacker
 from .images import Images
-from .load import LayerIntake, Say
+from .load import Expected, LayerIntake, Say
 
 
 class Importing:
@@ -35,7 +35,7 @@ class Importing:
         async with self._images.lease() as lease, self._unpacker.session() as session:
             entry = await session.inflate(incoming)
             intake = LayerIntake(self._images, session, lease, None)
-            layer = await intake.run(entry, entry.digest, "", entry.digest, 0)
+            layer = await intake.run(entry, Expected(0, entry.digest, entry.digest, "", vouched=False))
             document = config.encode(self._image(entry.digest))
             manifest = archive.make_manifest(digest_of(document), len(document), (layer.blob,))
             stored = await self._images.commit(document, manifest, "", lease)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import LoadRequest
@@ -14,7 +17,7 @@ from ..domain import platform as platforms
 from ..domain.archive import Archive, Loadable
 from ..domain.compression import HEAD, MEDIA_TYPES, recognise
 from ..domain.digest import chain_ids, digest_of, short
-from ..ports import Entry, Layer, Session, Unpacker
+from ..ports import Entry, Layer, Session, Unpacked, Unpacker
 from .images import Images, Lease
 
 Say = Callable[[bytes], Awaitable[None]]
@@ -57,7 +60,8 @@ class Loading:
         for number, (entry, chain_id) in enumerate(zip(loadable.layers, chains, strict=True)):
             parent = chains[number - 1] if number else ""
             take = LayerIntake(self._images, session, lease, None if self._request.quiet else self._say)
-            layer = await take.run(entry, chain_id, parent, loadable.image.diff_ids[number], number)
+            expected = Expected(number, loadable.image.diff_ids[number], chain_id, parent)
+            layer = await take.run(entry, expected)
             if loadable.manifest is not None:
                 await take.keep_blob(entry)
             blobs.append(layer.blob)
@@ -82,52 +86,82 @@ class Loading:
         self._images.tell("load", image_id, stored.image.config.labels)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a layer must be. `vouched`: the digest was given by somebody, not read off the archive itself."""
+
+    number: int
+    diff_id: str
+    chain_id: str
+    parent: str
+    vouched: bool = True
+
+    def check(self, digest: str) -> None:
+        if digest != self.diff_id:
+            raise InvalidArgument(f'invalid diffID for layer {self.number}: expected "{self.diff_id}", got "{digest}"')
+
+
 class LayerIntake:
     """Takes layers of a session into the store: verified, unpacked once, their blobs kept."""
 
     def __init__(self, images: Images, session: Session, lease: Lease, say: Say | None) -> None:
         self._images, self._session, self._lease, self._say = images, session, lease, say
 
-    async def run(self, entry: Entry, chain_id: str, parent: str, diff_id: str, number: int) -> Layer:
+    async def run(self, entry: Entry, expected: Expected) -> Layer:
         """The layer, from the store where it is there already; `InvalidArgument` when it is not what it should be."""
-        self._lease.chains.add(chain_id)
-        async with self._images.unpacking(chain_id):
-            present = self._images.layers.get(chain_id)
+        self._lease.chains.add(expected.chain_id)
+        async with self._images.unpacking(expected.chain_id):
+            present = self._images.layers.get(expected.chain_id)
             if present is not None and self._images.content.has(present.blob.digest):
                 self._lease.blobs.add(present.blob.digest)
                 return present
-            return await self._unpack(entry, chain_id, parent, diff_id, number)
+            return await self._take(entry, expected)
 
-    async def _unpack(self, entry: Entry, chain_id: str, parent: str, diff_id: str, number: int) -> Layer:
+    async def _take(self, entry: Entry, expected: Expected) -> Layer:
         compression = recognise(self._session.head(entry, HEAD))
         if compression not in MEDIA_TYPES:
-            raise InvalidArgument(f"layer {number}: {compression} compression is not supported: gzip, zstd or none")
+            raise InvalidArgument(
+                f"layer {expected.number}: {compression} compression is not supported: gzip, zstd or none"
+            )
         plain = compression == "none"
         if plain:
-            _check(number, diff_id, entry.digest)
+            expected.check(entry.digest)
+        tree, unpacked = await self._unpack(entry, expected, hashed=not plain)
+        if not plain:
+            expected.check(unpacked.digest)
+        self._adopt(entry)
+        blob = Descriptor(media_type=MEDIA_TYPES[compression], digest=entry.digest, size=entry.size)
+        layer = Layer(
+            chain_id=expected.chain_id,
+            parent=expected.parent,
+            diff_id=expected.diff_id,
+            size=unpacked.size,
+            blob=blob,
+        )
+        return await self._images.layers.put(layer, tree, unpacked)
+
+    async def _unpack(self, entry: Entry, expected: Expected, hashed: bool) -> tuple[Path, Unpacked]:
+        """Unpacks while the blob is made durable."""
 
         async def told(current: int) -> None:
             if self._say is not None:
-                await self._say(progress.step("Loading layer", short(diff_id), current, entry.size))
+                await self._say(progress.step("Loading layer", short(expected.diff_id), current, entry.size))
 
         await told(0)
-        tree, unpacked = await self._session.unpack(entry.file, not plain, told)
-        if not plain:
-            _check(number, diff_id, unpacked.digest)
+        unpacked, _ = await asyncio.gather(
+            self._session.unpack(entry.file, hashed, not expected.vouched, told),
+            self._images.content.flush(self._session.path(entry.file)),
+        )
         await told(entry.size)
-        await self.keep_blob(entry)
-        blob = Descriptor(media_type=MEDIA_TYPES[compression], digest=entry.digest, size=entry.size)
-        layer = Layer(chain_id=chain_id, parent=parent, diff_id=diff_id, size=unpacked.size, blob=blob)
-        return await self._images.layers.put(layer, tree, unpacked)
+        return unpacked
 
     async def keep_blob(self, entry: Entry) -> None:
         """Takes the layer's archive over as a blob, durably."""
-        self._lease.blobs.add(entry.digest)
         if not self._images.content.has(entry.digest):
             await self._images.content.flush(self._session.path(entry.file))
+        self._adopt(entry)
+
+    def _adopt(self, entry: Entry) -> None:
+        self._lease.blobs.add(entry.digest)
+        if not self._images.content.has(entry.digest):
             self._images.content.adopt(self._session.path(entry.file), entry.digest)
-
-
-def _check(number: int, expected: str, actual: str) -> None:
-    if actual != expected:
-        raise InvalidArgument(f'invalid diffID for layer {number}: expected "{expected}", got "{actual}"')

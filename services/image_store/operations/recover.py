@@ -4,32 +4,57 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
+from shared.contracts.common import Descriptor
 from shared.errors import ShoalError
 
+from ..domain import config
+from ..domain.archive import Manifest, decode
+from ..domain.catalog import Stored
 from ..ports import Layer, Session, Unpacker
 from .images import Images
 
 log = logging.getLogger(__name__)
 
 
-async def unpack_again(lost: tuple[Layer, ...], images: Images, unpacker: Unpacker) -> None:
-    """Restores the layers, those below first. What cannot be restored is logged; images on it cannot be used."""
-    if not lost:
+async def unpack_again(images: Images, unpacker: Unpacker) -> None:
+    """Restores the layers that images need and that are not there; what cannot be restored is logged."""
+    missing = {layer.chain_id: layer for stored in images.catalog.all() for layer in _missing(images, stored)}
+    if not missing:
         return
-    waiting = {layer.chain_id: layer for layer in lost}
     async with unpacker.session() as session:
-        while waiting:
-            ready = [layer for layer in waiting.values() if layer.parent not in waiting]
-            for layer in ready or list(waiting.values()):
-                del waiting[layer.chain_id]
+        for layer in missing.values():  # in each image those below come first
+            if not layer.parent or images.layers.get(layer.parent):
                 await _unpack(layer, images, session)
+    images.open()
+
+
+def _missing(images: Images, stored: Stored) -> list[Layer]:
+    if all(images.layers.get(chain_id) for chain_id in stored.chains):
+        return []
+    manifest: Manifest = decode(images.content.read(stored.manifest.digest, config.LONGEST), Manifest, "manifest")
+    return [
+        Layer(
+            chain_id=chain_id,
+            parent=stored.chains[number - 1] if number else "",
+            diff_id=stored.image.diff_ids[number],
+            size=0,
+            blob=Descriptor(media_type=blob.media_type, digest=blob.digest, size=blob.size),
+        )
+        for number, (chain_id, blob) in enumerate(zip(stored.chains, manifest.layers, strict=True))
+        if not images.layers.get(chain_id)
+    ]
 
 
 async def _unpack(layer: Layer, images: Images, session: Session) -> None:
     try:
         file = session.link(images.content.path(layer.blob.digest))
-        tree, unpacked = await session.unpack(file, hashed=False)
-        await images.layers.put(layer, tree, unpacked)
-        log.info("layer %s was unpacked again", layer.chain_id)
+        tree, unpacked = await session.unpack(file, hashed=True)
+        if unpacked.digest != layer.diff_id:
+            log.error("layer %s: its blob %s is damaged", layer.chain_id, layer.blob.digest)
+            return
+        await images.layers.put(msgspec.structs.replace(layer, size=unpacked.size), tree, unpacked)
+        log.warning("layer %s was unpacked again", layer.chain_id)
     except (ShoalError, OSError) as error:
         log.error("layer %s cannot be unpacked again: %s", layer.chain_id, error)
