@@ -20,18 +20,21 @@ class Version(NamedTuple):
 
 NEWEST = Version(1, 55)
 OLDEST = Version(1, 24)
+OFFERED = Version(1, 51)
+"""What clients are told and what a path without prefix means. Clients that take whatever a server offers
+(docker-py) still read fields that 1.52 dropped; who asks for a newer version gets it."""
 _PREFIX = re.compile(r"/v([0-9.]+)(/.*)\Z", re.DOTALL)
 _NUMBER = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\Z")
 
 
 def split(path: str) -> tuple[Version, str]:
-    """The version asked for (the newest when there is no prefix) and the path without its prefix.
+    """The version asked for (`OFFERED` when there is no prefix) and the path without its prefix.
 
     Raises `InvalidArgument`, in Docker's words, for a version outside the range served.
     """
     match = _PREFIX.match(path)
     if match is None:
-        return NEWEST, path
+        return OFFERED, path
     number = _NUMBER.match(match[1])
     if number is None:
         raise InvalidArgument(f"invalid API version: {match[1]}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from .message import Headers, Response
-from .version import NEWEST
+from .version import OFFERED
 
 ENGINE_VERSION = "0.1.0"
 """Version of this engine, as `docker version` shows it."""
 _EVERY_ANSWER = (
-    f"Api-Version: {NEWEST}\r\nDocker-Experimental: true\r\nOstype: linux\r\n"
+    f"Api-Version: {OFFERED}\r\nDocker-Experimental: true\r\nOstype: linux\r\n"
     f"Server: Docker/{ENGINE_VERSION} (linux)\r\n"
 ).encode()
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}

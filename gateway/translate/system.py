@@ -12,7 +12,7 @@ from shared.config import Settings
 from shared.contracts.container import State
 from shared.contracts.platform import HostInfo
 
-from ..http.version import NEWEST, OLDEST, Version
+from ..http.version import OFFERED, OLDEST, Version
 from ..http.wire import ENGINE_VERSION
 from .container import DRIVER
 
@@ -37,7 +37,7 @@ def version(host: HostInfo) -> dict[str, Any]:
         "KernelVersion": host.kernel_version,
         "BuildTime": "",
         "MinAPIVersion": str(OLDEST),
-        "ApiVersion": str(NEWEST),
+        "ApiVersion": str(OFFERED),
     }
     engine = {"Name": "Engine", "Version": ENGINE_VERSION, "Details": {**facts, "Experimental": "true"}}
     parts = (

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.version import NEWEST, OLDEST, Version, split
+from gateway.http.version import NEWEST, OFFERED, OLDEST, Version, split
 from shared.errors import InvalidArgument
 
 
-def test_a_path_without_prefix_has_the_newest_version() -> None:
-    assert split("/containers/json") == (NEWEST, "/containers/json")
+def test_a_path_without_prefix_has_the_offered_version() -> None:
+    assert split("/containers/json") == (OFFERED, "/containers/json")
 
 
 def test_versions_compare_by_number() -> None:
@@ -42,4 +42,4 @@ def test_other_versions_are_refused_in_dockers_words(path: str, text: str) -> No
 
 
 def test_what_only_looks_like_a_version_is_a_path() -> None:
-    assert split("/vx/version") == (NEWEST, "/vx/version")
+    assert split("/vx/version") == (OFFERED, "/vx/version")

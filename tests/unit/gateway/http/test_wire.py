@@ -13,7 +13,7 @@ def fields(data: bytes) -> tuple[bytes, dict[str, str], bytes]:
 def test_every_answer_tells_version_and_system() -> None:
     start, headers, body = fields(render_response(Response(201, b"{}\n", JSON), head_only=False, close=False))
     assert (start, body) == (b"HTTP/1.1 201 Created", b"{}\n")
-    assert headers["Api-Version"] == "1.55"
+    assert headers["Api-Version"] == "1.51"
     assert headers["Ostype"] == "linux"
     assert headers["Docker-Experimental"] == "true"
     assert headers["Server"].startswith("Docker/")
