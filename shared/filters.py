@@ -75,7 +75,7 @@ def until(filters: Filters, now: int) -> int:
     values = filters.get("until", ())
     if len(values) > 1:
         raise InvalidArgument("more than one until filter specified")
-    return _moment(values[0], now) if values else 0
+    return max(_moment(values[0], now), 1) if values else 0
 
 
 def _moment(text: str, now: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -24,6 +25,7 @@ DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
 DEFAULT_MTU = 1500
 _LATER = ("macvlan", "ipvlan", "overlay")
 _SINGLE = ("host", "null")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}\Z")
 
 
 def default_bridge_options(interface: str, mtu: int = DEFAULT_MTU) -> dict[str, str]:
@@ -82,7 +84,7 @@ def _check_options(options: Mapping[str, str]) -> None:
     mtu(options)
     host_binding(options)
     name = options.get(NAME_LABEL, "")
-    if len(name) > 15 or "/" in name or any(char.isspace() for char in name) or name in (".", ".."):
+    if name and not _INTERFACE.match(name):
         raise InvalidArgument(f"invalid value for {NAME_LABEL}: {name!r} is not the name of an interface")
 
 

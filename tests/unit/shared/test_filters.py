@@ -21,7 +21,9 @@ def test_an_unknown_filter_is_named() -> None:
     filters.check({"name": ("a",)}, {"name"})
 
 
-@pytest.mark.parametrize(("values", "expected"), [((), None), (("1",), True), (("true",), True), (("0", "false"), False)])
+@pytest.mark.parametrize(
+    ("values", "expected"), [((), None), (("1",), True), (("true",), True), (("0", "false"), False)]
+)
 def test_booleans(values: tuple[str, ...], expected: bool | None) -> None:
     assert filters.boolean({"dangling": values}, "dangling") is expected
 

@@ -1,0 +1,81 @@
+"""The files that containers get."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.network.domain import files
+from shared.errors import InvalidArgument
+
+HOST = "# made by hand\nnameserver 10.0.0.53\nsearch example.org lab\noptions rotate\n"
+
+
+def test_the_hosts_file_is_dockers() -> None:
+    assert files.hosts([("1.2.3.4", "foo")], ["172.31.77.2"], "hh.dd.ee hh") == (
+        "127.0.0.1\tlocalhost\n"
+        "::1\tlocalhost ip6-localhost ip6-loopback\n"
+        "fe00::0\tip6-localnet\n"
+        "ff00::0\tip6-mcastprefix\n"
+        "ff02::1\tip6-allnodes\n"
+        "ff02::2\tip6-allrouters\n"
+        "1.2.3.4\tfoo\n"
+        "172.31.77.2\thh.dd.ee hh\n"
+    )
+
+
+def test_own_names_with_and_without_domain() -> None:
+    assert files.own_names("web", "") == "web"
+    assert files.own_names("web", "example.org") == "web.example.org web"
+
+
+def test_extra_hosts_know_the_host() -> None:
+    wanted = ["foo:1.2.3.4", "gw:host-gateway", "six:::1", "six2:[fe80::1]"]
+    assert files.extra_records(wanted, "172.17.0.1") == [
+        ("1.2.3.4", "foo"),
+        ("172.17.0.1", "gw"),
+        ("::1", "six"),
+        ("fe80::1", "six2"),
+    ]
+
+
+@pytest.mark.parametrize("entry", ["foo", ":1.2.3.4", "foo:", "foo:nonsense", "foo:1.2.3.4\n5.6.7.8 evil"])
+def test_bad_extra_hosts_are_refused(entry: str) -> None:
+    with pytest.raises(InvalidArgument, match="add-host"):
+        files.extra_records([entry], "172.17.0.1")
+
+
+def test_without_wishes_the_hosts_resolver_file_is_kept() -> None:
+    assert files.resolv_conf(HOST) == HOST
+
+
+def test_nameservers_out_of_reach_are_left_out() -> None:
+    host = "nameserver 127.0.0.53\nnameserver 9.9.9.9\nnameserver ::1\nnameserver fe80::1%eth0\nsearch x\n"
+    assert files.resolv_conf(host) == "nameserver 9.9.9.9\nsearch x\n"
+
+
+def test_without_any_reachable_nameserver_there_are_dockers_own() -> None:
+    assert files.resolv_conf("nameserver 127.0.0.1\n") == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
+    assert files.resolv_conf("") == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
+    assert files.resolv_conf("nameserver\n", search=["a"]) == "search a\nnameserver 8.8.8.8\nnameserver 8.8.4.4\n"
+
+
+def test_the_host_modes_file_is_a_copy() -> None:
+    assert files.resolv_conf("nameserver 127.0.0.53\n", filtered=False) == "nameserver 127.0.0.53\n"
+
+
+def test_wishes_replace_and_the_rest_is_the_hosts() -> None:
+    assert files.resolv_conf(HOST, ["1.1.1.1"], ["aa.bb"], ["ndots:3"]) == (
+        "search aa.bb\nnameserver 1.1.1.1\noptions ndots:3\n"
+    )
+    assert files.resolv_conf(HOST, ["1.1.1.1"]) == ("search example.org lab\nnameserver 1.1.1.1\noptions rotate\n")
+    assert files.resolv_conf(HOST, search=["."]) == "nameserver 10.0.0.53\noptions rotate\n"
+
+
+def test_a_nameserver_is_an_address() -> None:
+    with pytest.raises(InvalidArgument, match=r"dns\.example is not an ip address"):
+        files.resolv_conf(HOST, ["dns.example"])
+
+
+def test_records_are_put_at_the_end_of_a_copy() -> None:
+    assert files.append_records("127.0.0.1 localhost", [("1.2.3.4", "foo")]) == "127.0.0.1 localhost\n1.2.3.4\tfoo\n"
+    assert files.append_records("", []) == ""
