@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -53,6 +54,7 @@ class Creator:
             with telemetry.span("monitor.create", runtime=runtime.name):
                 return self._launch(request, runtime, folder, cgroup, shm)
         except BaseException:
+            rootfs.unmount_root(root)  # else this very namespace would keep it
             self.discard(request.id, runtime, cgroup)
             raise
 
@@ -97,7 +99,7 @@ class Creator:
         log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
         arguments = monitor.common_arguments(runtime, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
-        pid, watcher = run_monitor(self._program, arguments, failures.create_failure)
+        pid, watcher = run_monitor(self._program, arguments, partial(failures.create_failure, program=wanted.args[0]))
         self._keep_filter(request, runtime)
         record = bundle.Record(
             id=request.id,

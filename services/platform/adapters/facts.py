@@ -15,8 +15,8 @@ from ..domain.facts import Facts
 from .runtime import program
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-INIT_NAMES = ("docker-init", "tini-static", "tini", "catatonit")
-"""Small init programs that take `-- command`; the first that the host has is used for --init."""
+INIT_NAMES = ("docker-init", "tini-static", "catatonit")
+"""Small static init programs that take `-- command`; the first that the host has is used for --init."""
 
 
 def read(settings: Settings, cgroup_v2: bool) -> Facts:
@@ -29,6 +29,7 @@ def read(settings: Settings, cgroup_v2: bool) -> Facts:
         architecture=_ARCHITECTURES.get(machine, machine),
         kernel=_kernel(),
         hard_limits=_hard_limits(),
+        open_files=raise_open_files(),
         raise_limits="CAP_SYS_RESOURCE" in bounding,
         init_path=next((path for name in INIT_NAMES if (path := init_program(settings, name))), ""),
         masked_extra=tuple(str(path) for path in sorted(Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle"))),
@@ -50,6 +51,13 @@ def _bounding() -> frozenset[str]:
 def _kernel() -> tuple[int, int]:
     major, minor = os.uname().release.split(".")[:2]
     return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
+
+
+def raise_open_files() -> tuple[int, int]:
+    """Lets this process open as many files as it may; the soft and hard limit before, for workloads to keep."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
 
 
 def _hard_limits() -> dict[str, int]:

@@ -34,17 +34,17 @@ class Launcher:
         self._host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._threads = ThreadPoolExecutor(THREADS, "launcher", initializer=_own_file_system_view)
 
-    async def fresh(self, work: Callable[[], T]) -> T:
+    def fresh(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Runs `work` in a thread, in a copy of the host's mount namespace. What it spawns stays there."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_fresh, work)
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._in_fresh, work)
 
-    async def beside(self, monitor: int, work: Callable[[], T]) -> T:
+    def beside(self, monitor: int, work: Callable[[], T]) -> asyncio.Future[T]:
         """Runs `work` in a thread, in the mount namespace of the process `monitor`."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_that_of, monitor, work)
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._in_that_of, monitor, work)
 
-    async def plain(self, work: Callable[[], T]) -> T:
+    def plain(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Runs blocking work in a thread, in the host's mount namespace."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _in_fresh(self, work: Callable[[], T]) -> T:
         syscalls.unshare(syscalls.CLONE_NEWNS)

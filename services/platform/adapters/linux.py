@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared import clock
+from shared import clock, hostmounts
 from shared.config import Settings
 from shared.contracts.container import Resources
 from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.contracts.platform import CreateRequest, ExecRequest, HostInfo
-from shared.errors import AlreadyExists, NotFound
+from shared.errors import AlreadyExists, Conflict, NotFound
 from shared.streams import Channel
+from shared.tasks import TaskGroup
 
 from ..domain import lifecycle, stats, top
 from ..domain.host import memory_total
@@ -50,6 +51,7 @@ class Linux:
         logs = settings.state_path / "platform" / "logs"
         for folder in (self.run / "workloads", self.run / "execs", launcher.roots_dir(settings), logs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o710)
+        hostmounts.prepare(settings)
         launcher.ensure_private(launcher.roots_dir(settings))
         self.launcher = Launcher(launcher.is_hybrid())
         self.cgroups = Cgroups()
@@ -61,6 +63,7 @@ class Linux:
         self.attachments = Attachments()
         self.workloads: dict[str, Workload] = {}
         self._making: set[str] = set()
+        self._tasks = TaskGroup("platform")
         self._host: HostInfo | None = None
 
     def get(self, workload: str) -> Workload:
@@ -86,32 +89,41 @@ class Linux:
         if request.id in self.workloads or request.id in self._making:
             raise AlreadyExists(f"container {request.id} exists on this host")
         self._making.add(request.id)
+        made = self.launcher.fresh(partial(self.creator.create, request, self._cgroup(request), ""))
+        made.add_done_callback(lambda _: self._making.discard(request.id))
         try:
-            work = partial(self.creator.create, request, self._cgroup(request), "")
-            record = await self.launcher.fresh(work)
+            record = await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(self._unwanted)
+            raise
         except BaseException:
             self.attachments.dismiss(request.id)
             raise
-        finally:
-            self._making.discard(request.id)
-        workload = Workload(record, self.creator.folder(request.id), waits=True)
-        self._keep(workload)
-        return workload
+        return self._keep(Workload(record, self.creator.folder(request.id), waits=True))
+
+    def _unwanted(self, made: asyncio.Future[bundle.Record]) -> None:
+        """Removes a workload whose caller has gone while it was made: a thread cannot be broken off."""
+        if made.exception() is None:
+            workload = self._keep(Workload(made.result(), self.creator.folder(made.result().id), waits=True))
+            self._tasks.start(self.delete(workload.record.id, logs=False), "take back")
 
     def _cgroup(self, request: CreateRequest) -> str:
         parent = request.resources.cgroup_parent or self._settings.cgroup_parent
         parts = [part for part in parent.split("/") if part not in ("", ".", "..")]
         return "/" + "/".join((*parts, request.id))
 
-    def _keep(self, workload: Workload) -> None:
+    def _keep(self, workload: Workload) -> Workload:
         self.workloads[workload.record.id] = workload
         workload.watch(lambda: self._told(workload, workload.ended.result()))
+        return workload
 
     @asynccontextmanager
     async def doing(self, workload: str, wish: str) -> AsyncIterator[Workload]:
         """The workload, locked, in a state that allows `wish`."""
         found = self.get(workload)
         async with found.lock:
+            if self.get(workload) is not found:
+                raise NotFound(f"No such container: {workload}")
             lifecycle.check(workload, found.state, wish)
             yield found
 
@@ -128,6 +140,8 @@ class Linux:
 
     async def delete(self, name: str, logs: bool) -> None:
         """Removes what is left of a workload that does not run. Idempotent."""
+        if name in self._making:
+            raise Conflict(f"container {name} is being made")
         self.attachments.dismiss(name)
         if name in self.workloads:
             async with self.doing(name, "delete") as workload:
@@ -285,6 +299,7 @@ class Linux:
 
     async def close(self) -> None:
         """Stops watching. Workloads go on."""
+        await self._tasks.drain(monitor.CREATE_SECONDS)
         await self.attachments.close()
         for workload in self.workloads.values():
             for running in workload.execs.values():

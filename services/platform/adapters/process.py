@@ -71,7 +71,7 @@ def alive(pid: int, start: int) -> Handle | None:
 
 
 def ps(arguments: list[str]) -> str:
-    """What the host's process list program prints. `InvalidArgument` with its complaint when it refuses the arguments."""
+    """What the host's process list program prints; `InvalidArgument` when it refuses the arguments."""
     done = subprocess.run(
         ["ps", *arguments], capture_output=True, text=True, errors="replace", timeout=PS_SECONDS, check=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable
@@ -36,6 +37,12 @@ def mount_root(mounts: Iterable[Mount], target: Path) -> None:
             _mount(mount, str(place))
         except OSError as error:
             raise InvalidArgument(f"mounting {mount.type} at {place}: {error.strerror}") from None
+
+
+def unmount_root(target: Path) -> None:
+    """Takes back `mount_root` in the caller's mount namespace; nothing where nothing was mounted."""
+    with contextlib.suppress(OSError):
+        hostmounts.unmount(target)
 
 
 def _mount(mount: Mount, target: str) -> None:

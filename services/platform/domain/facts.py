@@ -18,6 +18,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kernel: tuple[int, int] = (6, 1)
     hard_limits: dict[str, int] = {}
     raise_limits: bool = False
+    open_files: tuple[int, int] | None = None
+    """RLIMIT_NOFILE as the engine was started with it: what a workload gets that asks for nothing."""
     init_path: str = ""
     masked_extra: tuple[str, ...] = ()
     """Host-dependent paths that are masked with the fixed ones (thermal throttle counters of each CPU)."""

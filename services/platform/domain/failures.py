@@ -12,64 +12,83 @@ from collections.abc import Callable
 CREATE_PREFIX = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
 _STARTING = "unable to start container process: "
 
-_RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tuple(
+_INIT = f"{_STARTING}error during container init: "
+_HINT = (
+    ": Are you trying to mount a directory onto a file (or vice-versa)? "
+    "Check if the specified host path exists and is the expected type"
+)
+
+_RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], str]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), rewrite)
     for pattern, rewrite in (
         (
-            r"executable file `(?P<file>[^/`]*)` not found in \$PATH",
-            lambda m: f'{_STARTING}exec: "{m["file"]}": executable file not found in $PATH',
+            r"executable file `[^`]*` not found in \$PATH|cannot find `[^`]*` in \$PATH",
+            lambda _, program: f'{_STARTING}exec: "{program}": executable file not found in $PATH',
         ),
         (
-            r"executable file `(?P<file>/[^`]*)` not found",
-            lambda m: f'{_STARTING}exec: "{m["file"]}": stat {m["file"]}: no such file or directory',
+            r"executable file `[^`]*` not found",
+            lambda _, program: f'{_STARTING}exec: "{program}": stat {program}: no such file or directory',
         ),
         (
-            r"executable file `(?P<file>[^`]*)` not found",
-            lambda m: f'{_STARTING}exec: "{m["file"]}": stat {m["file"]}: no such file or directory',
-        ),
-        (
-            r"(?:the path `(?P<path>[^`]*)` exists but it is not executable|open executable|open `(?P<file>[^`]*)`)"
-            r".*[Pp]ermission denied|the path `(?P<only>[^`]*)` exists but it is not executable",
-            lambda m: f'{_STARTING}exec: "{m["path"] or m["file"] or m["only"] or ""}": permission denied',
+            r"exists but it is not executable|is not a regular file|open executable: Permission denied",
+            lambda _, program: f'{_STARTING}exec: "{program}": permission denied',
         ),
         (
             r"chdir to `(?P<dir>[^`]*)`: Not a directory",
-            lambda m: f"Cannot mkdir: {m['dir']} is not a directory",
+            lambda m, _: f"Cannot mkdir: {m['dir']} is not a directory",
         ),
         (
             r"chdir to `(?P<dir>[^`]*)`: (?P<why>[^\n]*)",
-            lambda m: f'{_STARTING}chdir to cwd ("{m["dir"]}") set in config.json failed: {m["why"].lower()}',
+            lambda m, _: f'{_STARTING}chdir to cwd ("{m["dir"]}") set in config.json failed: {m["why"].lower()}',
         ),
         (
             r"the sysctl `(?P<name>[^`]*)` (?:is not namespaced|requires a new [^\n]* namespace)",
-            lambda m: f'sysctl "{m["name"]}" is not in a separate kernel namespace',
+            lambda m, _: f'sysctl "{m["name"]}" is not in a separate kernel namespace',
         ),
         (
             r"open `?(?P<file>/proc/sys/[^`:\s]*)`?: (?P<why>[^\n]*)",
-            lambda m: f"{_STARTING}error during container init: open {m['file']}: {m['why'].lower()}",
+            lambda m, _: f"{_INIT}open {m['file']}: {m['why'].lower()}",
+        ),
+        (
+            r"cannot stat `(?P<file>/[^`]*)`: (?P<why>[^\n]*)",
+            lambda m, _: f'{_INIT}error mounting "{m["file"]}": stat {m["file"]}: {m["why"].lower()}',
+        ),
+        (
+            r"mount `(?P<source>[^`]*)` to `/?(?P<place>[^`]*)`: (?P<why>[^\n]*)",
+            lambda m, _: f'{_INIT}error mounting "{m["source"]}" to rootfs at "/{m["place"]}": {m["why"].lower()}',
         ),
     )
 )
 
 
-def create_failure(text: str) -> str:
-    """The message of a failed create."""
-    told = translate(text)
-    if told.startswith("Cannot mkdir"):
-        return told
-    return f"{CREATE_PREFIX}runc create failed: {told}: unknown"
+def create_failure(text: str, program: str = "") -> str:
+    """The message of a failed create; `program` is the command as it was asked for."""
+    told = translate(text, program)
+    return told if told.startswith("Cannot mkdir") else refused(told)
 
 
-def exec_failure(text: str) -> str:
+def refused(why: str) -> str:
+    """The message for what runc would have refused."""
+    hint = _HINT if "not a directory" in why else ""
+    return f"{CREATE_PREFIX}runc create failed: {why}: unknown{hint}"
+
+
+def bad_limit(number: int | str) -> str:
+    """The message for a resource limit whose soft value is above the hard one."""
+    why = f"error setting rlimits for ready process: error setting rlimit type {number}: invalid argument"
+    return refused(_INIT + why)
+
+
+def exec_failure(text: str, program: str = "") -> str:
     """The message of a failed exec."""
-    return f"OCI runtime exec failed: exec failed: {translate(text)}: unknown"
+    return f"OCI runtime exec failed: exec failed: {translate(text, program)}: unknown"
 
 
-def translate(text: str) -> str:
+def translate(text: str, program: str = "") -> str:
     """The known failures in runc's words, any other as the runtime told it."""
     for pattern, rewrite in _RULES:
         if match := pattern.search(text):
-            return rewrite(match)
+            return rewrite(match, program)
     return _STARTING + " ".join(text.split())
 
 

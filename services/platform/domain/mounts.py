@@ -48,6 +48,8 @@ def mounts(request: CreateRequest, facts: Facts, shm: str = "") -> list[OciMount
     """
     own = [*_files(request), *_volumes(request, facts), *_tmpfs(request)]
     if request.init:
+        if not facts.init_path:
+            raise InvalidArgument('exec: "docker-init": executable file not found in $PATH')
         own.append(_bind(facts.init_path, INIT_PATH, ("bind", "ro")))
     taken = {mount["destination"] for mount in own}
     base = [m for m in _defaults(request, shm) if not _hidden(m["destination"], taken)]

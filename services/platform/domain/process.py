@@ -11,6 +11,7 @@ from shared.errors import InvalidArgument
 
 from . import capabilities
 from .facts import Facts
+from .failures import bad_limit
 from .mounts import INIT_PATH
 from .users import Ids
 
@@ -85,12 +86,12 @@ def rlimits(ulimits: Iterable[Ulimit], facts: Facts) -> list[dict[str, Any]]:
         kind = f"RLIMIT_{limit.name.upper()}"
         soft, hard = _unsigned(limit.soft), _unsigned(limit.hard)
         if soft > hard:
-            raise InvalidArgument(
-                "error during container init: error setting rlimits for ready process: "
-                f"error setting rlimit type {_TYPE.get(limit.name, limit.name)}: invalid argument"
-            )
+            raise InvalidArgument(bad_limit(_TYPE.get(limit.name, limit.name)))
         highest = _unsigned(-1 if facts.raise_limits else facts.hard_limits.get(kind, -1))
         answer.append({"type": kind, "soft": min(soft, highest), "hard": min(hard, highest)})
+    if facts.open_files and not any(limit["type"] == "RLIMIT_NOFILE" for limit in answer):
+        soft, hard = facts.open_files
+        answer.append({"type": "RLIMIT_NOFILE", "soft": _unsigned(soft), "hard": _unsigned(hard)})
     return answer
 
 

@@ -51,7 +51,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(request: CreateRequest, facts: Facts, inputs: Inputs, numbers: DeviceNumbers) -> dict[str, Any]:
     """The whole configuration. Raises `InvalidArgument` where the request cannot be met."""
-    annotations = dict(request.annotations)
+    annotations = {name: text for name, text in request.annotations.items() if name != BPF_ANNOTATION}
     if inputs.filter_bpf:
         annotations[BPF_ANNOTATION] = inputs.filter_bpf
     config: dict[str, Any] = {

@@ -27,7 +27,7 @@ from shared.streams.frames import Deframer
 from shared.testing import kernel
 
 BUSYBOX = Path("/usr/bin/busybox")
-APPLETS = "sh cat true false sleep echo yes head dd id env ps ls grep wc seq kill stat df md5sum mkdir touch nc printf"
+APPLETS = "sh cat true false sleep echo yes head dd id stty tty env ps ls grep wc seq kill stat df md5sum mkdir touch nc printf"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -169,4 +169,5 @@ async def platform_host(directory: Path | None = None) -> AsyncIterator[Host]:
             finally:
                 await host.sweep()
                 host.service._linux.cgroups.remove(f"/{settings.cgroup_parent}")
-                hostmounts.drop_shared(base / "run/platform/roots")
+                for mounted in ("run/platform/roots", "run", "state/volumes"):
+                    hostmounts.drop_shared(base / mounted)
