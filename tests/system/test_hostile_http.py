@@ -1,0 +1,408 @@
+"""Malformed requests get a 4xx with {"message"}, and the engine still answers. dockerd answers many with 5xx."""
+
+import json
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.engine import IMAGE, Engine
+
+pytestmark = pytest.mark.beyond_reference("dockerd answers about half of these with 5xx")
+CREATE = "/v1.41/containers/create"
+JSON = {"Content-Type": "application/json"}
+
+
+def refused(engine: Engine, method: str, path: str, **how: Any) -> str:
+    """The message of an answer that has to be 4xx."""
+    answer = engine.call(method, path, **how)
+    assert 400 <= answer.status < 500, answer
+    message = answer.message
+    assert message
+    assert "Traceback" not in message
+    assert engine.call("GET", "/_ping").status == 200
+    return message
+
+
+BODIES: Mapping[str, bytes] = {
+    "empty": b"",
+    "cut": b'{"Image":',
+    "no json": b"Image=busybox",
+    "array": b"[]",
+    "null": b"null",
+    "string": b'"busybox"',
+    "two documents": b'{"Image":"busybox"}{"Image":"busybox"}',
+    "number for a string": b'{"Image":5}',
+    "string for a list": b'{"Image":"busybox","Env":"A=b"}',
+    "object for a list": b'{"Image":"busybox","Cmd":{"a":"b"}}',
+    "list for an object": b'{"Image":"busybox","Labels":["a"]}',
+    "string for a number": b'{"Image":"busybox","HostConfig":{"Memory":"much"}}',
+    "fraction for an integer": b'{"Image":"busybox","HostConfig":{"Memory":1.5}}',
+    "string for a boolean": b'{"Image":"busybox","Tty":"yes"}',
+    "number beyond 64 bits": b'{"Image":"busybox","HostConfig":{"Memory":99999999999999999999999}}',
+    "no utf-8": b'{"Image":"\xff\xfe"}',
+    "deep": b'{"Image":"busybox","Labels":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep objects": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    "NaN": b'{"Image":"busybox","HostConfig":{"Memory":NaN}}',
+    "NUL in a name": b'{"Image":"busybox\\u0000"}',
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+def test_body(engine: Engine, body: bytes) -> None:
+    refused(engine, "POST", CREATE, data=body, headers=JSON)
+    assert engine.ok("ps", "-aq") == ""
+
+
+def test_content_type(engine: Engine) -> None:
+    body = b'{"Image":"busybox"}'
+    assert "text/plain" in refused(engine, "POST", CREATE, data=body, headers={"Content-Type": "text/plain"})
+
+
+HOST_CONFIGS: Mapping[str, Mapping[str, Any]] = {
+    "negative memory": {"Memory": -1},
+    "small memory": {"Memory": 1000},
+    "negative swap": {"Memory": 64 << 20, "MemorySwap": -5},
+    "negative cpus": {"NanoCpus": -1},
+    "negative shm": {"ShmSize": -1},
+    "cpuset": {"CpusetCpus": "abc"},
+    "cpuset beyond": {"CpusetCpus": "0-9999"},
+    "mems": {"CpusetMems": "99"},
+    "restart": {"RestartPolicy": {"Name": "sometimes"}},
+    "restart negative": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": -3}},
+    "restart with rm": {"AutoRemove": True, "RestartPolicy": {"Name": "always"}},
+    "network mode": {"NetworkMode": "container:"},
+    "ipc mode": {"IpcMode": "foo"},
+    "pid mode": {"PidMode": "foo"},
+    "uts mode": {"UTSMode": "foo"},
+    "userns mode": {"UsernsMode": "foo"},
+    "cgroupns mode": {"CgroupnsMode": "foo"},
+    "isolation": {"Isolation": "foo"},
+    "capability": {"CapAdd": ["FOO"]},
+    "security option": {"SecurityOpt": ["foo"]},
+    "seccomp": {"SecurityOpt": ["seccomp=notjson"]},
+    "seccomp action": {"SecurityOpt": ['seccomp={"defaultAction":"SCMP_ACT_MAYBE"}']},
+    "bind": {"Binds": ["/tmp:relative"]},
+    "bind to the root": {"Binds": ["/tmp:/"]},
+    "bind with NUL": {"Binds": ["/tmp\0x:/x"]},
+    "bind mode": {"Binds": ["/tmp:/x:foo"]},
+    "bind twice": {"Binds": ["/tmp:/x", "/etc:/x"]},
+    "volume name": {"Binds": ["../etc:/x"]},
+    "volume name dots": {"Binds": ["..:/x"]},
+    "mount type": {"Mounts": [{"Type": "foo", "Source": "/tmp", "Target": "/x"}]},
+    "mount target": {"Mounts": [{"Type": "bind", "Source": "/tmp"}]},
+    "mount source": {"Mounts": [{"Type": "bind", "Source": "/nope/nope", "Target": "/x"}]},
+    "tmpfs source": {"Mounts": [{"Type": "tmpfs", "Source": "/tmp", "Target": "/x"}]},
+    "port": {"PortBindings": {"99999/tcp": [{}]}},
+    "port protocol": {"PortBindings": {"80/foo": [{}]}},
+    "host port": {"PortBindings": {"80/tcp": [{"HostPort": "99999"}]}},
+    "host port text": {"PortBindings": {"80/tcp": [{"HostPort": "abc"}]}},
+    "host port negative": {"PortBindings": {"80/tcp": [{"HostPort": "-1"}]}},
+    "host address": {"PortBindings": {"80/tcp": [{"HostIp": "not-an-address", "HostPort": "80"}]}},
+    "ulimit": {"Ulimits": [{"Name": "foo", "Soft": 1, "Hard": 1}]},
+    "ulimit order": {"Ulimits": [{"Name": "nofile", "Soft": 10, "Hard": 1}]},
+    "runtime": {"Runtime": "nort"},
+    "runtime path": {"Runtime": "../../bin/sh"},
+    "log driver": {"LogConfig": {"Type": "nolog"}},
+    "log option": {"LogConfig": {"Type": "json-file", "Config": {"foo": "x"}}},
+    "log size": {"LogConfig": {"Type": "json-file", "Config": {"max-size": "-1"}}},
+    "extra host": {"ExtraHosts": ["foo"]},
+    "extra host address": {"ExtraHosts": ["foo:bar"]},
+    "dns": {"Dns": ["foo"]},
+    "sysctl": {"Sysctls": {"kernel.foo": "1"}},
+    "oom score": {"OomScoreAdj": 5000},
+    "swappiness": {"MemorySwappiness": 200},
+    "device permissions": {
+        "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "xyz"}]
+    },
+    "volumes from": {"VolumesFrom": ["nope"]},
+}
+
+
+@pytest.mark.parametrize("host_config", HOST_CONFIGS.values(), ids=HOST_CONFIGS.keys())
+def test_host_config(engine: Engine, host_config: Mapping[str, Any]) -> None:
+    """Refused at creation, or by a 4xx at the start; nothing is left behind."""
+    answer = engine.call("POST", CREATE, {"Image": IMAGE, "Cmd": ["true"], "HostConfig": host_config})
+    if answer.status == 201:
+        answer = engine.call("POST", f"/containers/{answer.json['Id']}/start")
+    assert 400 <= answer.status < 500, answer
+    assert answer.message
+    assert engine.call("GET", "/containers/json").json == []
+
+
+CONFIGS: Mapping[str, Mapping[str, Any]] = {
+    "environment": {"Env": ["=x"]},
+    "environment empty": {"Env": [""]},
+    "environment NUL": {"Env": ["A=\0"]},
+    "workdir": {"WorkingDir": "a/b"},
+    "hostname": {"Hostname": "a" * 70},
+    "hostname characters": {"Hostname": "a b\n"},
+    "stop signal": {"StopSignal": "FOO"},
+    "exposed port": {"ExposedPorts": {"foo": {}}},
+    "volume": {"Volumes": {"relative": {}}},
+    "volume root": {"Volumes": {"/": {}}},
+    "health check": {"Healthcheck": {"Test": ["CMD", "x"], "Interval": 5}},
+    "mac": {"MacAddress": "zz"},
+    "command NUL": {"Cmd": ["a\0b"]},
+    "user NUL": {"User": "a\0b"},
+    "no image": {"Image": ""},
+    "image name": {"Image": "UPPER"},
+    "image path": {"Image": "../../etc"},
+    "endpoint address": {
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": {"IPAMConfig": {"IPv4Address": "nonsense"}}}}
+    },
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_config(engine: Engine, config: Mapping[str, Any]) -> None:
+    answer = engine.call("POST", CREATE, {"Image": IMAGE, "Cmd": ["true"], **config})
+    if answer.status == 201:
+        answer = engine.call("POST", f"/containers/{answer.json['Id']}/start")
+    assert 400 <= answer.status < 500, answer
+    assert answer.message
+    assert engine.call("GET", "/containers/json").json == []
+
+
+@pytest.mark.parametrize("name", ["-x", "a b", "a", "../x", "a/b", "ä", "a\0b", "%00", ".", "\n"])
+def test_container_name(engine: Engine, name: str) -> None:
+    refused(engine, "POST", f"{CREATE}?name={quote(name, safe='')}", body={"Image": IMAGE})
+
+
+QUERIES = [
+    ("GET", "/containers/json?limit=x"),
+    ("GET", "/containers/json?filters=x"),
+    ("GET", "/containers/json?filters=%5B%5D"),
+    ("GET", "/containers/json?filters=%7B%22status%22%3A5%7D"),
+    ("GET", "/containers/json?filters=" + quote('{"status":["foo"]}')),
+    ("GET", "/containers/json?filters=" + quote('{"exited":["foo"]}')),
+    ("GET", "/containers/json?filters=" + quote('{"before":["nope"]}')),
+    ("GET", "/containers/json?filters=" + quote('{"nonsense":["x"]}')),
+    ("GET", "/images/json?filters=" + quote('{"nonsense":["x"]}')),
+    ("GET", "/volumes?filters=" + quote('{"nonsense":["x"]}')),
+    ("GET", "/networks?filters=" + quote('{"nonsense":["x"]}')),
+    ("GET", "/events?filters=foo"),
+    ("GET", "/events?since=abc&until=1"),
+    ("GET", "/events?since=99999999999999999999999&until=1"),
+    ("GET", "/containers/box/logs?stdout=1&since=abc"),
+    ("GET", "/containers/box/logs"),
+    ("POST", "/containers/box/stop?t=abc"),
+    ("POST", "/containers/box/restart?t=abc"),
+    ("POST", "/containers/box/kill?signal=FOO"),
+    ("POST", "/containers/box/kill?signal=-1"),
+    ("POST", "/containers/box/kill?signal=999"),
+    ("POST", "/containers/box/resize?h=a&w=1"),
+    ("POST", "/containers/box/resize?h=-1&w=99999999999"),
+    ("POST", "/containers/box/wait?condition=foo"),
+    ("POST", "/containers/box/update"),
+    ("POST", "/containers/box/exec"),
+    ("GET", "/containers/box/archive"),
+    ("POST", f"{CREATE}?platform=a/b/c/d"),
+    ("POST", "/containers//start"),
+    ("GET", "/containers/..%2f..%2fetc/json"),
+    ("GET", "/containers/%00/json"),
+    ("GET", "/containers/%ff%fe/json"),
+    ("GET", f"/containers/{'a' * 5000}/json"),
+    ("GET", "/images/UPPER/json"),
+    ("GET", "/images/%00/json"),
+    ("DELETE", "/volumes/..%2f..%2fetc"),
+    ("GET", "/volumes/..%2f..%2fetc"),
+    ("POST", "/images/create?fromSrc=-&repo=UPPER"),
+    ("POST", f"/images/{IMAGE}/tag?repo=UPPER"),
+    ("POST", "/volumes/create"),
+    ("POST", "/networks/create"),
+    ("GET", "/v1.41x/info"),
+    ("GET", "/v1.9999999999999999999/info"),
+    ("GET", "/nope"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), QUERIES, ids=[f"{method} {path[:60]}" for method, path in QUERIES])
+def test_query(engine: Engine, method: str, path: str) -> None:
+    engine.start("--name", "box", IMAGE, "sleep", "100")
+    how: dict[str, Any] = {"body": {"Image": IMAGE}} if path.startswith(CREATE) else {}
+    refused(engine, method, path, **how)
+    assert engine.inspect("box")["State"]["Running"] is True
+
+
+VOLUMES: Mapping[str, Mapping[str, Any]] = {
+    "name": {"Name": "a b"},
+    "dots": {"Name": ".."},
+    "path": {"Name": "../../etc"},
+    "driver": {"Name": "vol", "Driver": "nodriver"},
+    "option": {"Name": "vol", "DriverOpts": {"nonsense": "x"}},
+    "types": {"Name": 5},
+    "labels": {"Name": "vol", "Labels": []},
+}
+
+
+@pytest.mark.parametrize("body", VOLUMES.values(), ids=VOLUMES.keys())
+def test_volume(engine: Engine, body: Mapping[str, Any]) -> None:
+    refused(engine, "POST", "/volumes/create", body=body)
+
+
+NETWORKS: Mapping[str, Mapping[str, Any]] = {
+    "no name": {"Driver": "bridge"},
+    "predefined": {"Name": "bridge"},
+    "driver": {"Name": "net", "Driver": "nodriver"},
+    "subnet": {"Name": "net", "IPAM": {"Config": [{"Subnet": "nonsense"}]}},
+    "subnet bits": {"Name": "net", "IPAM": {"Config": [{"Subnet": "10.0.0.0/99"}]}},
+    "gateway outside": {"Name": "net", "IPAM": {"Config": [{"Subnet": "10.9.0.0/24", "Gateway": "10.8.0.1"}]}},
+    "option": {"Name": "net", "Options": {"com.docker.network.driver.mtu": "big"}},
+}
+
+
+@pytest.mark.parametrize("body", NETWORKS.values(), ids=NETWORKS.keys())
+def test_network(engine: Engine, body: Mapping[str, Any]) -> None:
+    refused(engine, "POST", "/networks/create", body=body)
+
+
+def raw_answer(engine: Engine, request: bytes) -> bytes:
+    """What comes back until the engine closes or says nothing more for a while."""
+    with engine.raw(timeout=5) as connection:
+        try:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:  # answered and closed before all was sent
+            pass
+        received = b""
+        try:
+            while part := connection.recv(65536):
+                received += part
+        except OSError:
+            pass
+    return received
+
+
+RAW: Mapping[str, bytes] = {
+    "no http": b"\0\1\2\3\4\r\n\r\n",
+    "tls": bytes.fromhex("16030100f8010000f40303") + b"x" * 100,
+    "no version": b"GET /_ping\r\n\r\n",
+    "wrong version": b"GET /_ping HTTP/9.9\r\nHost: x\r\n\r\n",
+    "huge path": b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "huge header": b"GET /_ping HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    "many headers": b"GET /_ping HTTP/1.1\r\nHost: x\r\n"
+    + b"".join(b"X%d: y\r\n" % n for n in range(50_000))
+    + b"\r\n",
+    "header without colon": b"GET /_ping HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n",
+    "length and chunked": b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+    "negative length": b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "length is text": b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+    "chunk size": b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "huge chunk": b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"f" * 40
+    + b"\r\n",
+    "line feeds in the path": b"GET /containers/\r\n/json HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", RAW.values(), ids=RAW.keys())
+def test_raw(engine: Engine, request_bytes: bytes) -> None:
+    received = raw_answer(engine, request_bytes)
+    assert received == b"" or received.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4", b"HTTP/1.1 505")), received[:300]
+    assert b"Traceback" not in received
+    assert engine.call("GET", "/_ping").status == 200
+
+
+def test_body_that_is_too_large(engine: Engine) -> None:
+    head = f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {1 << 40}\r\n\r\n"
+    assert raw_answer(engine, head.encode() + b"x" * (1 << 20)).startswith((b"HTTP/1.1 413", b"HTTP/1.1 400"))
+
+
+def test_body_that_is_too_large_in_chunks(engine: Engine) -> None:
+    """Never more than a bounded part of it is kept."""
+    head = f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    with engine.raw(timeout=10) as connection:
+        connection.sendall(head.encode())
+        try:
+            for _ in range(256):
+                connection.sendall(chunk)
+        except OSError:
+            pass
+        try:
+            received = connection.recv(65536)
+        except ConnectionResetError:
+            received = b""
+    assert received == b"" or received.startswith(b"HTTP/1.1 413"), received
+    assert engine.call("GET", "/_ping").status == 200
+
+
+def test_half_sent_requests_and_slow_clients_hold_nobody_up(engine: Engine) -> None:
+    halves = [b"", b"G", b"GET /_ping HTTP/1.1\r\n", b"GET /_ping HTTP/1.1\r\nHost: x\r\nX: "]
+    halves.append(
+        f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{".encode()
+    )
+    waiting = []
+    for number in range(200):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(engine.path)
+        connection.sendall(halves[number % len(halves)])
+        waiting.append(connection)
+    try:
+        assert engine.call("GET", "/_ping", timeout=5).status == 200
+        assert engine.run(IMAGE, "echo", "x") == "x"
+    finally:
+        for connection in waiting:
+            connection.close()
+    assert engine.ok("ps", "-aq") == ""
+
+
+def test_a_client_that_does_not_read_holds_nobody_up(engine: Engine) -> None:
+    identity = engine.start(
+        IMAGE, "sh", "-c", "yes 0123456789012345678901234567890123456789 | head -c 20000000; sleep 100"
+    )
+    with engine.raw() as connection:
+        connection.sendall(
+            f"GET /v1.41/containers/{identity}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert len(engine.docker_bytes("logs", identity).stdout) >= 0
+        assert engine.run(IMAGE, "echo", "x") == "x"
+
+
+def test_pipelined_requests_are_answered_in_order(engine: Engine) -> None:
+    received = raw_answer(
+        engine,
+        b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n" * 5 + b"GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    assert received.count(b"HTTP/1.1 200") == 5
+    assert received.count(b"HTTP/1.1 404") == 1
+    assert received.rindex(b"HTTP/1.1 200") < received.index(b"HTTP/1.1 404")
+
+
+def test_clients_that_go_away(engine: Engine) -> None:
+    identity = engine.start("-i", IMAGE, "cat")
+    for path in (f"containers/{identity}/logs?follow=1&stdout=1", "events", f"containers/{identity}/stats"):
+        for _ in range(20):
+            with engine.raw() as connection:
+                connection.sendall(f"GET /v1.41/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    for _ in range(20):
+        with engine.raw() as connection:
+            path = f"/v1.41/containers/{identity}/attach?stream=1&stdin=1&stdout=1"
+            connection.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode()
+            )
+    assert engine.inspect(identity)["State"]["Running"] in (True, False)
+    assert engine.run(IMAGE, "echo", "x") == "x"
+
+
+def test_a_hundred_creations_at_once_of_one_name(engine: Engine) -> None:
+    """One wins, the others get a conflict."""
+    statuses = []
+
+    def create() -> None:
+        statuses.append(engine.call("POST", f"{CREATE}?name=wanted", {"Image": IMAGE}).status)
+
+    threads = [threading.Thread(target=create) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [201] + [409] * 29
+    assert json.loads(engine.call("GET", "/containers/json?all=1").body)[0]["Names"] == ["/wanted"]
