@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from shared.config import Settings
+from tools.shoal.down import stop_engine
 from tools.supervisor import records
 from tools.supervisor.plan import GATEWAY, SERVICES
 from tools.supervisor.watch import wait_until
@@ -96,7 +98,7 @@ class FakeEngine:
         process = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL)
         self._started.append(process)
         self.until(lambda: all(self.record(name).get("ready") for name in (*SERVICES, GATEWAY)))
-        self.until(lambda: self.lives("standby"))
+        self.until(lambda: self.lives("guardian") and self.lives("supervisor"))
         return process
 
     def until(self, holds: Callable[[], bool]) -> None:
@@ -116,19 +118,15 @@ class FakeEngine:
         return pid
 
     def back(self, name: str, old: int) -> None:
-        """Waits until another process than `old` bears the name and is ready (brokers and standbys just run)."""
+        """Waits until another process than `old` bears the name and is ready (brokers and guardians just run)."""
         ready = name in (*SERVICES, GATEWAY, "supervisor")
         self.until(
             lambda: self.record(name).get("pid") not in (None, old) and (not ready or self.record(name)["ready"])
         )
 
     def sweep(self) -> None:
-        """Ends the engine in order, then whatever still runs."""
-        if self.lives("supervisor"):
-            self._end("supervisor", signal.SIGTERM)
-        for name in ("standby", GATEWAY, *SERVICES, "broker"):
-            if self.lives(name):
-                self.kill(name)
+        """Ends the engine, whatever state a test has left it in."""
+        stop_engine(Settings(run_dir=str(self.run_dir), state_dir=str(self.state_dir)), SECONDS)
         for process in self._started:
             process.wait(SECONDS)
 

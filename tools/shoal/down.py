@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import typer
 from shared import config
 from shared.config import Settings
 from shared.errors import DeadlineExceeded
-from tools.supervisor import plan, records, standby
+from tools.supervisor import guardian, plan, records
 from tools.supervisor.supervisor import NAME as SUPERVISOR
 
 from . import api
@@ -50,26 +51,35 @@ def stop_containers(settings: Settings) -> None:
 def stop_engine(settings: Settings, timeout: float) -> list[str]:
     """Ends all engine processes; returns the names of those that ran.
 
-    The supervisor ends the others in order. Whoever is left because the supervisor was dead is ended here, the
-    standby first, which would otherwise take over.
+    The supervisor ends the others in order. Without one, whoever is left is ended here, the guardian first, with
+    the supervisor that it may be starting at the moment.
     """
-    where = records.folder(settings)
-    order = (standby.NAME, SUPERVISOR, plan.GATEWAY, *names(settings))
-    running = [name for name in names(settings) if (record := records.read(where, name)) and records.alive(record)]
+    running = _alive(settings)
     if SUPERVISOR in running:
         _end(settings, SUPERVISOR, timeout)
-    for name in order:
+    for name in (guardian.NAME, SUPERVISOR, plan.GATEWAY, *names(settings)):
         _end(settings, name, timeout)
     return running
+
+
+def _alive(settings: Settings) -> list[str]:
+    where = records.folder(settings)
+    return [name for name in names(settings) if (record := records.read(where, name)) and records.alive(record)]
 
 
 def _end(settings: Settings, name: str, timeout: float) -> None:
     where = records.folder(settings)
     record = records.read(where, name)
     descriptor = records.open_pidfd(record) if record else None
-    if descriptor is None:
+    if record is None or descriptor is None:
         return
-    signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-    if not select.select([descriptor], [], [], timeout)[0]:
-        raise DeadlineExceeded(f"{name} (process {record.pid if record else 0}) did not end within {timeout:g} s")
+    try:
+        if name == guardian.NAME:
+            os.killpg(record.pid, signal.SIGTERM)  # it leads the group of the supervisors that it starts
+        else:
+            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        if not select.select([descriptor], [], [], timeout)[0]:
+            raise DeadlineExceeded(f"{name} (process {record.pid}) did not end within {timeout:g} s")
+    finally:
+        os.close(descriptor)
     records.remove(where, name)

@@ -20,7 +20,7 @@ def command(
         bool, typer.Option("--json", help="A list of {name, pid, state, uptime_s, memory_bytes}.")
     ] = False,
 ) -> None:
-    """Show the engine's own processes: supervisor, standby, broker, gateway and services.
+    """Show the engine's own processes: supervisor, guardian, broker, gateway and services.
 
     MEMORY is the proportional set size: pages that several processes share count by share, so the total is what
     the engine costs. Exit code 0 when all run, 3 when one does not (`shoal up` starts what is missing).

@@ -1,4 +1,4 @@
-"""`python -m tools.supervisor [--config FILE] [--no-standby]`: the supervisor in the foreground."""
+"""`python -m tools.supervisor [--config FILE] [--no-guardian]`: the supervisor in the foreground."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shared import config, logs
 from shared.errors import ShoalError
 
 from .child import module_of
+from .guardian import REFUSED
 from .plan import GATEWAY, SERVICES
 from .supervisor import Supervisor
 
@@ -20,18 +21,19 @@ log = logging.getLogger("tools.supervisor")
 
 
 def main() -> int:
-    """Exit code 0 after an ordered stop, 1 when it could not begin."""
+    """Exit code 0 after an ordered stop, 2 when it must not begin."""
     arguments = _parser().parse_args()
     try:
         logs.configure("info")
         settings = config.load(Path(arguments.config) if arguments.config else None)
         logs.configure(settings.log_level)
-        supervisor = Supervisor(settings, _command(), with_standby=not arguments.no_standby)
+        supervisor = Supervisor(settings, _command(), with_guardian=not arguments.no_guardian)
+        supervisor.keep_guardian()
         _warm()
         supervisor.run()
     except ShoalError as error:
         log.error("%s", error.message)
-        return 1
+        return REFUSED
     return 0
 
 
@@ -41,13 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", help="settings file (default: SHOAL_CONFIG, then /etc/shoal/shoal.toml)")
     parser.add_argument(
-        "--no-standby", action="store_true", help="somebody else, such as systemd, restarts the supervisor"
+        "--no-guardian", action="store_true", help="somebody else, such as systemd, restarts the supervisor"
     )
     return parser
 
 
 def _command() -> list[str]:
-    """What the standby executes to take over: the same as was executed for this process."""
+    """What the guardian executes when this process has died: the same as was executed for this process."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 

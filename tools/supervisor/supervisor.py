@@ -16,8 +16,8 @@ from shared.config import Settings
 from shared.errors import FailedPrecondition
 
 from . import broker, child, listener, plan, records
-from .standby import NAME as STANDBY
-from .standby import Standby
+from .guardian import NAME as GUARDIAN
+from .guardian import Guardian
 from .users import broker_users
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Supervisor:
         FailedPrecondition: another supervisor already answers for this engine, or its socket cannot be had.
     """
 
-    def __init__(self, settings: Settings, command: Sequence[str], with_standby: bool = True) -> None:
+    def __init__(self, settings: Settings, command: Sequence[str], with_guardian: bool = True) -> None:
         self._settings = settings
         self._command = command
         self._where = records.make_folder(settings)
@@ -45,25 +45,25 @@ class Supervisor:
         self._running: dict[int, str] = {}
         self._poll = select.poll()
         self._stopping = False
-        self._with_standby = with_standby
-        self._standby: Standby | None = None
+        self._with_guardian = with_guardian
+        self._guardian: Guardian | None = None
         self._listener: socket.socket | None = None
-
-    def run(self) -> None:
-        """Starts what does not run, then waits; returns after SIGTERM or SIGINT, when all have ended."""
-        wakeup = _signals_wake()
-        self._poll.register(wakeup, select.POLLIN)
+        self._wakeup = _signals_wake()
+        self._poll.register(self._wakeup, select.POLLIN)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         records.write(self._where, records.of_this_process(NAME, ready=True))
+
+    def run(self) -> None:
+        """Starts what does not run, then waits; returns after SIGTERM or SIGINT, when all have ended."""
         self._adopt()
         if self._members[plan.GATEWAY].started is None:
             self._listening()  # before anything is started: without it there is no engine
         _notify_systemd()
         while not self._stopping:
             self._start_due()
-            self._keep_standby()
-            self._wait(wakeup)
+            self.keep_guardian()
+            self._wait()
         self._end_all()
 
     def _stop(self, number: int, _frame: object) -> None:
@@ -123,18 +123,20 @@ class Supervisor:
         self._poll.register(descriptor, select.POLLIN)
         return True
 
-    def _keep_standby(self) -> None:
-        if self._with_standby and self._standby is None:
-            self._standby = Standby(self._where, self._log_file(STANDBY), self._command)
-            descriptor = os.pidfd_open(self._standby.pid)
-            self._running[descriptor] = STANDBY
-            self._poll.register(descriptor, select.POLLIN)
+    def keep_guardian(self) -> None:
+        """Sees to it that somebody restarts this supervisor if it dies; done before anything that takes time."""
+        if self._with_guardian and self._guardian is None:
+            spawn = (self._where, self._log_file(GUARDIAN), self._command)
+            self._guardian = Guardian.parent(self._where) or Guardian.spawn(*spawn)
+            self._poll.register(self._guardian.pidfd, select.POLLIN)
 
-    def _wait(self, wakeup: int) -> None:
+    def _wait(self) -> None:
         seconds = plan.wait(tuple(self._members.values()), time.monotonic())
         for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1):
-            if descriptor == wakeup:
-                os.read(wakeup, 4096)
+            if descriptor == self._wakeup:
+                os.read(self._wakeup, 4096)
+            elif self._guardian and descriptor == self._guardian.pidfd:
+                self._guardian_ended()
             else:
                 self._ended(descriptor)
 
@@ -143,23 +145,26 @@ class Supervisor:
         self._poll.unregister(descriptor)
         status = _reap(descriptor)
         os.close(descriptor)
-        if name == STANDBY and self._standby:
-            self._standby.forget()
-            self._standby = None
-        elif not self._stopping:
+        if not self._stopping:
             log.warning("%s ended (%s) and is started again", name, status)
             self._members[name] = plan.ended(self._members[name], time.monotonic())
 
+    def _guardian_ended(self) -> None:
+        if self._guardian:
+            self._poll.unregister(self._guardian.pidfd)
+            _reap(self._guardian.pidfd)
+            self._guardian.close()
+            self._guardian = None
+
     def _end_all(self) -> None:
-        if self._standby:
-            self._standby.dismiss()
-        self._await_end(STANDBY)
+        if self._guardian:
+            self._guardian.dismiss()
         for names in plan.stop_order(tuple(self._members.values())):
             for name in names:
                 self._send(name, signal.SIGTERM)
             for name in names:
                 self._await_end(name)
-        for name in (STANDBY, *self._members, NAME):
+        for name in (GUARDIAN, *self._members, NAME):
             records.remove(self._where, name)
 
     def _send(self, name: str, number: signal.Signals) -> None:

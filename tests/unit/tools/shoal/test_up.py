@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -39,7 +41,8 @@ def test_a_second_up_changes_nothing(engine):
 
 def test_down_ends_what_a_dead_supervisor_left(engine):
     shoal(engine, "up")
-    engine.kill("standby")
+    os.kill(engine.pid("supervisor"), signal.SIGSTOP)
+    engine.kill("guardian")
     engine.kill("supervisor")
     assert shoal(engine, "down").stdout == "Shoal has stopped.\n"
     assert not any(engine.lives(name) for name in ("gateway", "executor", "broker"))

@@ -1,3 +1,5 @@
+import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,7 +12,7 @@ from tests.support.fake_engine import FakeEngine, fake_engine
 from tools.supervisor.broker import accepts
 from tools.supervisor.plan import GATEWAY, SERVICES
 
-ALL = ("broker", "standby", "supervisor", GATEWAY, *SERVICES)
+ALL = ("broker", "guardian", "supervisor", GATEWAY, *SERVICES)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_everything_runs_and_ends_in_order(engine):
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-@pytest.mark.parametrize("name", [GATEWAY, "executor", "broker", "standby"])
+@pytest.mark.parametrize("name", [GATEWAY, "executor", "broker", "guardian"])
 def test_a_killed_process_is_back(engine, name):
     engine.start()
     engine.back(name, engine.kill(name))
@@ -50,24 +52,54 @@ def test_a_client_that_comes_while_the_gateway_is_dead_waits_and_is_served(engin
     assert ask_gateway(engine) != old
 
 
-def test_the_standby_takes_over_without_touching_the_others(engine):
+def test_the_guardian_starts_another_without_touching_the_rest(engine):
     engine.start()
-    before = {name: engine.pid(name) for name in ("broker", GATEWAY, *SERVICES)}
-    old = engine.kill("supervisor")
-    engine.back("supervisor", old)
-    engine.back("standby", engine.pid("supervisor"))
+    before = {name: engine.pid(name) for name in ("broker", "guardian", GATEWAY, *SERVICES)}
+    engine.back("supervisor", engine.kill("supervisor"))
     assert {name: engine.pid(name) for name in before} == before
     engine.back(GATEWAY, engine.kill(GATEWAY))
     engine.back("supervisor", engine.kill("supervisor"))
     assert ask_gateway(engine) == engine.pid(GATEWAY)
 
 
-def test_with_supervisor_and_standby_dead_a_new_start_finds_the_rest(engine):
+@pytest.mark.parametrize("rounds", [["supervisor", "guardian"], ["guardian", "supervisor"]])
+def test_supervisor_and_guardian_may_die_in_turns(engine, rounds):
+    engine.start()
+    for name in rounds * 2:
+        engine.back(name, engine.kill(name))
+    engine.back("volume", engine.kill("volume"))
+    assert engine.lives("guardian")
+
+
+def test_a_supervisor_killed_while_it_starts_is_started_again(engine):
+    engine.start()
+    guardian = engine.pid("guardian")
+    old = engine.kill("supervisor")
+    children = Path(f"/proc/{guardian}/task/{guardian}/children")
+    while not children.read_text():
+        os.sched_yield()
+    os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+    engine.back("supervisor", old)
+    assert engine.pid("guardian") == guardian
+
+
+def test_stopping_ends_a_guardian_that_has_started_a_supervisor(engine):
+    engine.start()
+    engine.back("supervisor", engine.kill("supervisor"))
+    guardian = os.pidfd_open(engine.pid("guardian"))
+    os.kill(engine.pid("supervisor"), signal.SIGTERM)
+    assert select.select([guardian], [], [], 20)[0]
+    os.close(guardian)
+    assert not Path(engine.records / "gateway.json").exists()
+
+
+def test_with_supervisor_and_guardian_dead_a_new_start_finds_the_rest(engine):
     engine.start()
     before = engine.pid("executor")
-    engine.kill("standby")
+    os.kill(engine.pid("supervisor"), signal.SIGSTOP)  # or it would have another guardian at once
+    engine.kill("guardian")
     engine.kill("supervisor")
-    engine.start().send_signal(0)
+    engine.start()
     assert engine.pid("executor") == before
 
 
@@ -75,7 +107,7 @@ def test_a_second_supervisor_refuses_and_harms_nothing(engine):
     engine.start()
     command = [sys.executable, "-P", "-m", "tools.supervisor"]
     second = subprocess.run(command, env=engine.environment, capture_output=True, text=True, timeout=20, check=False)
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert "another supervisor holds" in second.stderr
     assert ask_gateway(engine) == engine.pid(GATEWAY)
 
@@ -101,6 +133,6 @@ def test_a_socket_in_use_is_refused_before_anything_starts(engine):
         other.listen()
         command = [sys.executable, "-P", "-m", "tools.supervisor"]
         done = subprocess.run(command, env=engine.environment, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "another engine listens on" in done.stderr
     assert engine.record("broker") == {}
