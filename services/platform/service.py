@@ -22,7 +22,7 @@ class PlatformService:
         self._linux = Linux(kernel.settings, self._ended)
 
     async def open(self) -> None:
-        await self._linux.recover()
+        await self._linux.making.recover()
 
     async def close(self) -> None:
         await self._linux.close()
@@ -40,19 +40,19 @@ class PlatformService:
         self._kernel.bus.emit(platform.EXITED, message)
 
     async def create(self, request: platform.CreateRequest) -> platform.CreateReply:
-        workload = await self._linux.create(request)
-        started = await self._linux.start(request.id) if request.start else 0
+        workload = await self._linux.making.create(request)
+        started = await self._linux.making.start(request.id) if request.start else 0
         return platform.CreateReply(pid=workload.record.pid, log_path=workload.record.log_path, started_at=started)
 
     async def start(self, request: Ref) -> platform.StartReply:
-        return platform.StartReply(started_at=await self._linux.start(request.id))
+        return platform.StartReply(started_at=await self._linux.making.start(request.id))
 
     async def delete(self, request: platform.DeleteRequest) -> Empty:
-        await self._linux.delete(request.id, request.logs)
+        await self._linux.making.delete(request.id, request.logs)
         return Empty()
 
     async def list(self, request: Empty) -> platform.ListReply:
-        workloads = self._linux.workloads.values()
+        workloads = tuple(self._linux.workloads)
         execs = [running for workload in workloads for running in workload.execs.values() if running.ended.done()]
         return platform.ListReply(
             workloads=tuple(_told(workload) for workload in workloads), execs=tuple(_exec_told(e) for e in execs)
@@ -63,19 +63,19 @@ class PlatformService:
         return Empty()
 
     async def signal(self, request: platform.SignalRequest) -> Empty:
-        await self._linux.signal(request.id, request.signal, request.all)
+        await self._linux.control.signal(request.id, request.signal, request.all)
         return Empty()
 
     async def pause(self, request: Ref) -> Empty:
-        await self._linux.freeze(request.id, True)
+        await self._linux.control.freeze(request.id, True)
         return Empty()
 
     async def unpause(self, request: Ref) -> Empty:
-        await self._linux.freeze(request.id, False)
+        await self._linux.control.freeze(request.id, False)
         return Empty()
 
     async def exec(self, request: platform.ExecRequest) -> platform.ExecReply:
-        running, streams = await self._linux.exec(request)
+        running, streams = await self._linux.control.exec(request, self._linux.creator.root(request.id))
         if streams is None:
             return platform.ExecReply(pid=running.record.pid)
         serve = self._linux.attachments.keep(running, streams, request.process.stdin)
@@ -83,40 +83,40 @@ class PlatformService:
         return platform.ExecReply(pid=running.record.pid, offer=offer)
 
     async def exec_forget(self, request: Ref) -> Empty:
-        self._linux.forget_exec(request.id)
+        self._linux.workloads.forget_exec(request.id)
         return Empty()
 
     async def resize(self, request: ResizeRequest) -> Empty:
-        self._linux.resize(request.id, request.exec_id, request.height, request.width)
+        self._linux.control.resize(request.id, request.exec_id, request.height, request.width)
         return Empty()
 
     async def top(self, request: TopRequest) -> TopReply:
-        titles, rows = await self._linux.top(request.id, request.ps_args)
+        titles, rows = await self._linux.control.top(request.id, request.ps_args)
         return TopReply(titles=titles, processes=rows)
 
     async def update(self, request: platform.UpdateRequest) -> Empty:
-        await self._linux.update(request.id, request.resources)
+        await self._linux.control.update(request.id, request.resources)
         return Empty()
 
     async def stats(self, request: Ref) -> platform.StatsReply:
-        return platform.StatsReply(raw=self._linux.stats(request.id))
+        return platform.StatsReply(raw=self._linux.control.stats(request.id))
 
     async def host(self, request: Empty) -> platform.HostInfo:
         return await self._linux.host()
 
     async def attach(self, request: AttachRequest) -> StreamOffer:
-        linux, found = self._linux, self._linux.workloads.get(request.id)
+        linux, found = self._linux, self._linux.workloads.find(request.id)
         taken = linux.attachments.offered(request.id) if found is None or found.waits else (lambda: None)
 
         async def serve(channel: Channel) -> None:
             taken()
-            await linux.attach(request, channel)
+            await linux.streams.attach(request, channel)
 
         return self._kernel.streams.offer(serve, framed=not (found and found.record.tty))
 
     async def logs(self, request: LogsRequest) -> StreamOffer:
         async def serve(channel: Channel) -> None:
-            await self._linux.logs(request, channel)
+            await self._linux.streams.logs(request, channel)
 
         return self._kernel.streams.offer(serve)
 

@@ -18,6 +18,7 @@ from ..domain import failures, spec
 from ..domain.facts import Facts
 from ..domain.process import granted
 from . import bundle, copyup, devices, monitor, process, rootfs
+from . import shm as sharing
 from .cgroup import Cgroups
 from .runtime import Runtime, Runtimes
 
@@ -62,6 +63,7 @@ class Creator:
         """Removes all traces on the host of a workload without monitor; idempotent."""
         if cgroup:
             self._cgroups.remove(cgroup)
+        sharing.drop(self.run, workload)
         runtime.forget(workload)
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(self.root(workload))

@@ -1,0 +1,142 @@
+"""The life of a workload: made, started, removed, found again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from functools import partial
+from pathlib import Path
+
+from shared import clock
+from shared.contracts.platform import CreateRequest
+from shared.errors import AlreadyExists, Conflict
+from shared.tasks import TaskGroup
+
+from . import bundle, shm
+from .attachments import Attachments
+from .cgroup import Cgroups
+from .creation import Creator
+from .launcher import Launcher
+from .monitor import CREATE_SECONDS
+from .runtime import Runtimes
+from .workload import Watched, Workload
+from .workloads import Workloads
+
+log = logging.getLogger(__name__)
+
+
+class Making:
+    """Creates, starts and deletes; `recover` comes before all else."""
+
+    def __init__(
+        self,
+        workloads: Workloads,
+        launcher: Launcher,
+        creator: Creator,
+        runtimes: Runtimes,
+        cgroups: Cgroups,
+        attachments: Attachments,
+        cgroup_parent: str,
+    ) -> None:
+        self._workloads, self._launcher, self._creator = workloads, launcher, creator
+        self._runtimes, self._cgroups, self._attachments = runtimes, cgroups, attachments
+        self._cgroup_parent = cgroup_parent
+        self._made: set[str] = set()
+        self._tasks = TaskGroup("making")
+
+    async def create(self, request: CreateRequest) -> Workload:
+        """A workload whose process waits for its start. `AlreadyExists`, `InvalidArgument`."""
+        name = request.id
+        if self._workloads.find(name) or name in self._made:
+            raise AlreadyExists(f"container {name} exists on this host")
+        self._made.add(name)
+        made = self._launcher.fresh(partial(self._creator.create, request, self._cgroup(request), self._shm(request)))
+        made.add_done_callback(lambda _: self._made.discard(name))
+        try:
+            record = await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(self._unwanted)
+            raise
+        except BaseException:
+            self._attachments.dismiss(name)
+            raise
+        return self._workloads.keep(Workload(record, self._creator.folder(name), waits=True))
+
+    def _unwanted(self, made: asyncio.Future[bundle.Record]) -> None:
+        """Removes a workload whose caller has gone while it was made: a thread cannot be broken off."""
+        if made.exception() is None:
+            record = made.result()
+            self._workloads.keep(Workload(record, self._creator.folder(record.id), waits=True))
+            self._tasks.start(self.delete(record.id, logs=False), "take back")
+
+    def _cgroup(self, request: CreateRequest) -> str:
+        parent = request.resources.cgroup_parent or self._cgroup_parent
+        parts = [part for part in parent.split("/") if part not in ("", ".", "..")]
+        return "/" + "/".join((*parts, request.id))
+
+    def _shm(self, request: CreateRequest) -> str:
+        """The host folder of a /dev/shm that several workloads share; empty for one of its own."""
+        if request.isolation.ipc == shm.SHAREABLE:
+            return shm.make(self._creator.run, request.id, request.shm_size)
+        sharing = (w.record.shm for w in self._workloads if request.isolation.ipc == f"/proc/{w.record.pid}/ns/ipc")
+        return next(sharing, "")
+
+    async def start(self, name: str) -> int:
+        """Lets the process run, clients that wait for it joined before; the time in nanoseconds."""
+        async with self._workloads.doing(name, "start") as workload:
+            await self._attachments.join(workload)
+            record = workload.record
+            record.started_at = clock.now_ns()
+            bundle.write_record(workload.folder, record)
+            self._runtimes.get(record.runtime).start(name)
+            workload.waits = False
+            return record.started_at
+
+    async def delete(self, name: str, logs: bool) -> None:
+        """Removes what is left of a workload that does not run, with `logs` its log too. Idempotent."""
+        if name in self._made:
+            raise Conflict(f"container {name} is being made")
+        self._attachments.dismiss(name)
+        if self._workloads.find(name):
+            async with self._workloads.doing(name, "delete") as workload:
+                await self._remove(workload)
+        if logs:
+            for tty in (False, True):
+                self._creator.log_path(name, tty).unlink(missing_ok=True)
+
+    async def _remove(self, workload: Workload) -> None:
+        record = workload.record
+        if not workload.ended.done():
+            workload.send(signal.SIGKILL)
+            await asyncio.wait((workload.ended,))
+        for exec_id, running in list(workload.execs.items()):
+            await asyncio.wait((running.ended,))
+            self._workloads.forget_exec(exec_id)
+        runtime = self._runtimes.get(record.runtime)
+        await self._launcher.plain(partial(self._creator.discard, record.id, runtime, record.cgroup))
+        self._workloads.forget(workload)
+
+    async def recover(self) -> None:
+        """Finds again what runs or has ended while no platform was there; removes what was half made."""
+        for folder, record in list(bundle.records(self._creator.run / "workloads")):
+            if record is None:
+                self._discard_half_made(folder)
+                continue
+            waits = self._runtimes.get(record.runtime).waits(record.id)
+            self._workloads.keep(Workload(record, folder, waits, self._cgroups.frozen(record.cgroup)))
+        for folder, record in list(bundle.records(self._creator.run / "execs")):
+            of = self._workloads.find(record.id) if record else None
+            if record is None or of is None:
+                bundle.remove(folder)
+            else:
+                self._workloads.keep_exec(of, Watched(record, folder))
+
+    def _discard_half_made(self, folder: Path) -> None:
+        """A monitor may be there, but its process never ran."""
+        log.warning("removing workload %s, which was not made to the end", folder.name)
+        for runtime in self._runtimes.names():
+            self._creator.discard(folder.name, self._runtimes.get(runtime), f"/{self._cgroup_parent}/{folder.name}")
+
+    async def close(self) -> None:
+        await self._tasks.drain(CREATE_SECONDS)

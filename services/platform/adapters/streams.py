@@ -1,0 +1,76 @@
+"""A client's streams: attached live, or the log."""
+
+from __future__ import annotations
+
+import socket
+
+from shared.contracts.executor import AttachRequest, LogsRequest
+from shared.streams import Channel
+
+from ..domain.logs import Decoder, Selection
+from . import attach
+from .attachments import Attachments
+from .creation import Creator
+from .logs import LogFile
+from .workload import Watched, Workload
+from .workloads import Workloads
+
+Joined = tuple[Watched, socket.socket]
+
+
+class Streams:
+    """Serves attach and logs on a channel that the client took."""
+
+    def __init__(self, workloads: Workloads, creator: Creator, attachments: Attachments) -> None:
+        self._workloads, self._creator, self._attachments = workloads, creator, attachments
+
+    async def attach(self, request: AttachRequest, channel: Channel) -> None:
+        """Serves a client until the workload has ended; one that comes before its workload waits for it."""
+        if request.logs:
+            await self.logs(LogsRequest(id=request.id, stdout=request.stdout, stderr=request.stderr), channel)
+        if not request.stream:
+            return
+        found = self._workloads.find(request.id)
+        if found is not None and not found.ended.done():
+            joined: Joined | None = _join(found)
+        else:
+            joined = await self._attachments.wait(request.id)
+        if joined is not None:
+            await self._attachments.serve(channel, *joined, request)
+
+    async def logs(self, request: LogsRequest, channel: Channel) -> None:
+        """Sends the log; with `follow` until a workload that runs has ended. Nothing logged: nothing sent."""
+        found = self._workloads.find(request.id)
+        file, tty = self._open(request.id)
+        if file is None:
+            return
+        decoder = Decoder(
+            Selection(request.stdout, request.stderr, request.since, request.until, request.timestamps, not tty)
+        )
+        try:
+            if request.tail >= 0:
+                file.tail(request.tail)
+            if request.follow and found is not None:
+                await file.follow(channel, decoder, found.ended)
+            else:
+                await file.send(channel, decoder)
+            await channel.write(decoder.flush())
+        finally:
+            file.close()
+
+    def _open(self, workload: str) -> tuple[LogFile | None, bool]:
+        """The log and whether it is a terminal's."""
+        for tty in (False, True):
+            try:
+                return LogFile(self._creator.log_path(workload, tty)), tty
+            except FileNotFoundError:
+                continue
+        return None, False
+
+
+def _join(workload: Workload) -> Joined | None:
+    """A connection to the monitor; None when it is just ending."""
+    try:
+        return workload, attach.connect_now(workload.folder)
+    except OSError:
+        return None

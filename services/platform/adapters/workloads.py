@@ -1,0 +1,80 @@
+"""All workloads of this host, by id."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+from shared.errors import NotFound
+
+from ..domain import lifecycle
+from ..domain.lifecycle import Ended
+from . import bundle
+from .workload import Watched, Workload
+
+Told = Callable[[Watched, Ended], None]
+
+
+class Workloads:
+    """What the platform knows of; operations on one workload are done one after the other, on several at once."""
+
+    def __init__(self, told: Told) -> None:
+        """`told` is called when the first process of a workload or exec has ended."""
+        self._told = told
+        self._known: dict[str, Workload] = {}
+
+    def __iter__(self) -> Iterator[Workload]:
+        return iter(self._known.values())
+
+    def find(self, workload: str) -> Workload | None:
+        """The workload, or None."""
+        return self._known.get(workload)
+
+    def get(self, workload: str) -> Workload:
+        """The workload; `NotFound` when there is none."""
+        found = self._known.get(workload)
+        if found is None:
+            raise NotFound(f"No such container: {workload}")
+        return found
+
+    @asynccontextmanager
+    async def doing(self, workload: str, wish: str) -> AsyncIterator[Workload]:
+        """The workload, locked, in a state that allows `wish`; `Conflict` when its state does not."""
+        found = self.get(workload)
+        async with found.lock:
+            if self._known.get(workload) is not found:
+                raise NotFound(f"No such container: {workload}")
+            lifecycle.check(workload, found.state, wish)
+            yield found
+
+    def keep(self, workload: Workload) -> Workload:
+        """Takes a workload in and tells of its end."""
+        self._known[workload.record.id] = workload
+        workload.watch(lambda: self._told(workload, workload.ended.result()))
+        return workload
+
+    def keep_exec(self, workload: Workload, running: Watched) -> None:
+        """Takes an exec in and tells of its end."""
+        workload.execs[running.record.exec_id] = running
+        running.watch(lambda: self._told(running, running.ended.result()))
+
+    def forget(self, workload: Workload) -> None:
+        """Lets go of a workload that was removed."""
+        workload.close()
+        del self._known[workload.record.id]
+
+    def forget_exec(self, exec_id: str) -> None:
+        """Drops what is kept of an exec that ended. Idempotent."""
+        for workload in self:
+            running = workload.execs.get(exec_id)
+            if running is not None and running.ended.done():
+                del workload.execs[exec_id]
+                running.close()
+                bundle.remove(running.folder)
+
+    def close(self) -> None:
+        """Stops watching. The workloads go on."""
+        for workload in self:
+            for running in workload.execs.values():
+                running.close()
+            workload.close()
