@@ -30,9 +30,12 @@ class Records:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o710)
 
     def load(self) -> tuple[SandboxRecord, ...]:
-        """All records; what is not one (cut short by a full disk) is taken away."""
+        """All records; what is not one (never renamed, or cut short by a full disk) is taken away."""
         found = []
         for path in self._folder.iterdir():
+            if path.suffix != ".json":
+                path.unlink()
+                continue
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=SandboxRecord))
             except msgspec.DecodeError:

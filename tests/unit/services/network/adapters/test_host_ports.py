@@ -1,0 +1,107 @@
+"""Host ports."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from services.network.adapters.host_ports import HostPorts
+from services.network.domain.publishing import ANY4, ANY6, Forward, Wish
+from shared.errors import Conflict, InvalidArgument, ResourceExhausted
+
+A = ipaddress.ip_address
+TARGET = A("10.9.0.2")
+LOCAL = A("127.0.0.1")
+pytestmark = pytest.mark.usefixtures("host_network")
+
+
+@pytest.fixture
+async def ports(host_network: None) -> HostPorts:
+    return HostPorts(lambda: (40000, 40003))
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+async def test_a_reserved_port_is_nobody_elses(ports: HostPorts) -> None:
+    forwards = ports.reserve(Wish("tcp", 80, (ANY4, ANY6), 8080, 8080), TARGET)
+    assert forwards == [Forward("tcp", ANY4, 8080, TARGET, 80), Forward("tcp", ANY6, 8080, TARGET, 80)]
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", 8080))
+    ports.release(forwards)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 8080))
+        assert other.getsockname()[1] == 8080
+
+
+async def test_a_port_of_ours_is_already_allocated(ports: HostPorts) -> None:
+    ports.reserve(Wish("tcp", 80, (ANY4,), 8080, 8080), TARGET)
+    with pytest.raises(Conflict) as caught:
+        ports.reserve(Wish("tcp", 81, (LOCAL,), 8080, 8080), TARGET)
+    assert caught.value.message == "Bind for 127.0.0.1:8080 failed: port is already allocated"
+
+
+async def test_a_port_of_another_program_is_in_use(ports: HostPorts, taken: int) -> None:
+    with pytest.raises(Conflict) as caught:
+        ports.reserve(Wish("tcp", 80, (ANY4,), taken, taken), TARGET)
+    text = f"Error starting userland proxy: listen tcp4 0.0.0.0:{taken}: bind: address already in use"
+    assert caught.value.message == text
+
+
+async def test_an_address_of_another_host(ports: HostPorts) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        ports.reserve(Wish("udp", 80, (A("192.0.2.99"),), 8080, 8080), TARGET)
+    assert caught.value.message.endswith("listen udp4 192.0.2.99:8080: bind: cannot assign requested address")
+
+
+async def test_a_range_gives_its_first_free_port(ports: HostPorts) -> None:
+    wish = Wish("tcp", 80, (LOCAL,), 8080, 8081)
+    assert ports.reserve(wish, TARGET)[0].host_port == 8080
+    assert ports.reserve(wish, TARGET)[0].host_port == 8081
+    with pytest.raises(Conflict, match="already allocated"):
+        ports.reserve(wish, TARGET)
+
+
+async def test_chosen_ports_follow_each_other_and_run_out(ports: HostPorts) -> None:
+    wish = Wish("udp", 53, (LOCAL,))
+    given = [ports.reserve(wish, TARGET) for _ in range(4)]
+    assert [forwards[0].host_port for forwards in given] == [40000, 40001, 40002, 40003]
+    with pytest.raises(ResourceExhausted, match="all ports are allocated"):
+        ports.reserve(wish, TARGET)
+    ports.release(given[1])
+    assert ports.reserve(wish, TARGET)[0].host_port == 40001
+
+
+async def test_half_a_reservation_is_taken_back(ports: HostPorts) -> None:
+    ports.reserve(Wish("tcp", 80, (A("::1"),), 8080, 8080), TARGET)
+    with pytest.raises(Conflict, match=r"Bind for \[::\]:8080 failed"):
+        ports.reserve(Wish("tcp", 80, (ANY4, ANY6), 8080, 8080), TARGET)
+    assert ports.reserve(Wish("tcp", 80, (ANY4,), 8080, 8080), TARGET)[0].host_port == 8080
+
+
+async def test_ports_are_taken_again_after_a_restart(ports: HostPorts, taken: int) -> None:
+    forwards = [Forward("tcp", ANY4, 8080, TARGET, 80), Forward("tcp", LOCAL, taken, TARGET, 81)]
+    ports.adopt(forwards)
+    for forward in forwards:
+        wish = Wish("tcp", 80, (LOCAL,), forward.host_port, forward.host_port)
+        with pytest.raises(Conflict, match="already allocated"):
+            ports.reserve(wish, TARGET)
+    ports.release(forwards)
+    ports.close()
+
+
+async def test_tcp_and_udp_do_not_mind_each_other(ports: HostPorts) -> None:
+    for protocol in ("tcp", "udp", "sctp"):
+        assert ports.reserve(Wish(protocol, 53, (ANY4,), 8053, 8053), TARGET)[0].protocol == protocol
+    ports.close()

@@ -1,0 +1,36 @@
+"""libnftables in process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from services.network.adapters.nftables import Nftables
+from shared.errors import Internal
+
+pytestmark = pytest.mark.usefixtures("host_network")
+
+
+@pytest.fixture
+def nftables(host_network: None) -> Iterator[Nftables]:
+    opened = Nftables()
+    yield opened
+    opened.close()
+
+
+def test_commands_are_carried_out_and_answered(nftables: Nftables) -> None:
+    nftables.run("add table inet t; add set inet t s { type inet_service; }")
+    nftables.run("add element inet t s { 80 }")
+    assert "elements = { 80 }" in nftables.run("list set inet t s")
+    assert nftables.run("") == ""
+
+
+def test_a_failure_changes_nothing_and_tells_why(nftables: Nftables) -> None:
+    with pytest.raises(Internal, match="No such file or directory"):
+        nftables.run("add table inet t; delete table inet other")
+    assert nftables.run("list tables") == ""
+
+
+def test_the_context_is_of_the_threads_namespace(nftables: Nftables) -> None:
+    assert nftables.run("list tables") == ""
