@@ -1,0 +1,86 @@
+"""Checks of a running engine: its processes, the broker, each service's answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from shared.config import Settings
+from shared.errors import ShoalError
+from tools.shoal import api
+from tools.shoal.processes import Process, processes
+from tools.supervisor import plan
+from tools.supervisor.users import OPERATOR
+
+from .findings import Finding, ok, warning, wrong
+
+SECONDS = 5.0
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """The engine, if one runs."""
+    found = processes(settings)
+    yield from judge_processes(found)
+    if any(process.state == "running" for process in found):
+        answers = asyncio.run(ping(settings))
+        yield from (judge_answer(name, problem) for name, problem in answers.items())
+        yield judge_api(str(settings.socket_path), _ask(settings))
+
+
+def judge_processes(found: list[Process]) -> Iterator[Finding]:
+    """All run, or none."""
+    stopped = [process.name for process in found if process.state == "stopped"]
+    if len(stopped) == len(found):
+        yield warning("engine", "does not run", "shoal up")
+    elif stopped:
+        yield wrong("engine", f"{', '.join(stopped)} not running", "shoal up; the logs are in <state_dir>/log")
+    else:
+        yield ok("engine", f"{len(found)} processes, {sum(one.memory_bytes for one in found) / 1e6:.0f} MB")
+
+
+def judge_answer(name: str, problem: str) -> Finding:
+    """A service's answer to a ping over the broker."""
+    if problem:
+        return wrong(
+            name, f"does not answer: {problem}", f"look into <state_dir>/log/{name}.log; kill it to have it restarted"
+        )
+    return ok(name, "answers")
+
+
+def judge_api(path: str, problem: str) -> Finding:
+    """The Docker API's answer."""
+    if problem:
+        return wrong("Docker API", problem, "look into <state_dir>/log/gateway.log")
+    return ok("Docker API", f"answers at {path}")
+
+
+async def ping(settings: Settings) -> dict[str, str]:
+    """Why each service did not answer `$SRV.PING`; empty for those who did."""
+    from shared.service import connect
+
+    names = (*plan.SERVICES, plan.GATEWAY)
+    try:
+        async with asyncio.timeout(SECONDS):
+            bus, _ = await connect(settings, OPERATOR)
+    except (ShoalError, TimeoutError, OSError) as error:
+        return dict.fromkeys(names, f"no connection to the broker ({error or 'time-out'})")
+
+    async def one(name: str) -> str:
+        try:
+            await bus.request_raw(f"$SRV.PING.{name}", b"", timeout=SECONDS)
+        except ShoalError as error:
+            return error.message
+        return ""
+
+    try:
+        return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+    finally:
+        await bus.close()
+
+
+def _ask(settings: Settings) -> str:
+    try:
+        api.call(settings.socket_path, "GET", "/_ping")
+    except ShoalError as error:
+        return error.message
+    return ""
