@@ -68,8 +68,7 @@ class App:
         route, request.params = self._router.find(request.method, request.path)
         if not route.traced:
             return await route.handler(self._gateway, request)
-        attributes = {"http.request.method": request.method, "url.path": request.path}
-        with telemetry.server_span(f"{route.method} {route.template}", request.headers, **attributes):
+        with telemetry.server_span(route.span, request.headers):
             return await route.handler(self._gateway, request)
 
     def connection(self) -> Connection:

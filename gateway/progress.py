@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -21,12 +22,16 @@ FIRST_LINE = 64 << 10
 async def transfer(gateway: Gateway, request: Request, offer: StreamOffer) -> Response | None:
     """The request's body goes in while the answer comes out."""
     channel = await gateway.kernel.streams.take(offer)
-    tasks = TaskGroup("upload")
-    upload = tasks.start(_upload(request, channel), "body")
+    tasks = TaskGroup("transfer")
+    upload = tasks.start(_upload(request, channel), "upload")
+    answer = tasks.start(_answer(request, channel, JSON), "answer")
     try:
-        return await _answer(request, channel, JSON)
+        await asyncio.wait((upload, answer), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done() and not upload.result():
+            return _cut_short(request)
+        return await answer
     finally:
-        upload.cancel()
+        await tasks.close()  # before the descriptor they wait on is closed
         channel.close()
 
 
@@ -39,15 +44,24 @@ async def download(gateway: Gateway, request: Request, offer: StreamOffer, heade
         channel.close()
 
 
-async def _upload(request: Request, channel: Channel) -> None:
+async def _upload(request: Request, channel: Channel) -> bool:
+    """False when the client's archive is cut short."""
     try:
         while data := await request.body.read():
             await channel.write(data)
         await channel.write_eof()
     except ClientGone:
-        channel.close()  # half an archive must not look like a whole one
+        return False
     except ConnectionError:
-        return  # the store has seen enough; its answer says why
+        return True  # the store has seen enough; its answer says why
+    return True
+
+
+def _cut_short(request: Request) -> Response | None:
+    if request.connection.answering:
+        request.connection.abort()
+        return None
+    return refusal(400, "the archive was cut short: unexpected EOF", close=True)
 
 
 async def _answer(request: Request, channel: Channel, headers: Headers) -> Response | None:

@@ -6,45 +6,65 @@ import asyncio
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from shared.streams import Channel
+from shared.streams.frames import Deframer
 from shared.tasks import TaskGroup
 
 from .http.detach import Scanner
 from .http.inbox import ClientGone
-from .http.outlet import Duplex, Stream
+from .http.outlet import Stream
 
 
-async def relay(client: Duplex, channel: Channel, stdin: bool, scanner: Scanner | None = None) -> None:
+class Client(Protocol):
+    """The client's side: a hijacked connection or a WebSocket."""
+
+    async def read(self) -> bytes: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+async def relay(
+    client: Client,
+    channel: Channel,
+    stdin: bool,
+    scanner: Scanner | None = None,
+    deframer: Deframer | None = None,
+) -> None:
     """Until the service ends its direction, the client goes, or it types its detach keys.
 
-    The client's half-close is passed on; output goes on after it.
+    The client's half-close is passed on; output goes on after it. With a `deframer` the client gets the
+    frames' payload only.
     """
     tasks = TaskGroup("relay")
-    work = asyncio.current_task()
-    assert work is not None
-    output = tasks.start(_output(channel, client), "output")
-    inputs = tasks.start(_input(client, channel, stdin, scanner, output), "input")
+    output = tasks.start(_output(channel, client, deframer), "output")
+    tasks.start(_input(client, channel, stdin, scanner, output), "input")
     try:
         async with _closed(client, output):
             await asyncio.wait((output,))
     finally:
-        inputs.cancel()
-        output.cancel()
+        await tasks.close()  # before the descriptors they wait on are closed, and their numbers used again
         channel.close()
         client.close()
 
 
-async def _output(channel: Channel, client: Duplex) -> None:
+async def _output(channel: Channel, client: Client, deframer: Deframer | None) -> None:
     try:
         while data := await channel.read():
+            if deframer is not None:
+                data = b"".join(payload for _, payload in deframer.feed(data))
             await client.write(data)
     except ConnectionError:
         return  # either side is gone: the end of the relay closes the other
 
 
 async def _input(
-    client: Duplex, channel: Channel, stdin: bool, scanner: Scanner | None, output: asyncio.Task[None]
+    client: Client, channel: Channel, stdin: bool, scanner: Scanner | None, output: asyncio.Task[None]
 ) -> None:
     try:
         while data := await client.read():
@@ -69,7 +89,7 @@ async def _input(
 
 
 @asynccontextmanager
-async def _closed(client: Duplex, output: asyncio.Task[None]) -> AsyncIterator[None]:
+async def _closed(client: Client, output: asyncio.Task[None]) -> AsyncIterator[None]:
     """Ends the relay when the client closes both directions, which its half-close alone does not tell.
 
     The kernel reports it as a hang-up, and an epoll descriptor that waits for nothing else becomes readable.

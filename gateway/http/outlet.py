@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .inbox import READ_SIZE, Inbox
+from .inbox import READ_SIZE, ClientGone, Inbox
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -53,6 +53,14 @@ class Duplex:
 
     def fileno(self) -> int:
         return self._connection.fileno()
+
+    def finish(self, last: bytes) -> None:
+        """Sends last bytes, if the client is still there, and ends the connection."""
+        try:
+            self._connection.send((last,))
+        except ClientGone:
+            return
+        self._connection.close()
 
     def close(self) -> None:
         """Ends the connection after what was written."""

@@ -24,6 +24,11 @@ class Route:
     name: str
     traced: bool = True
 
+    @property
+    def span(self) -> str:
+        """Name of the span of a request: never with ids."""
+        return f"{self.method} {self.template}"
+
     def pattern(self) -> re.Pattern[str]:
         """A parameter takes any text, slashes included (image names), except one at the end of a longer route."""
         parts = re.split(r"\{(\w+)\}", self.template)

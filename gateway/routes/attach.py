@@ -6,9 +6,10 @@ import msgspec
 
 from shared.contracts import executor
 from shared.errors import Conflict, InvalidArgument
+from shared.streams.frames import Deframer
 
 from ..context import Gateway
-from ..http import detach
+from ..http import detach, websocket
 from ..http.message import Request
 from ..http.router import Route
 from ..http.version import Version
@@ -54,6 +55,23 @@ async def attach(gateway: Gateway, request: Request) -> None:
     await relay(client, channel, wanted.stdin, scanner)
 
 
+async def attach_ws(gateway: Gateway, request: Request) -> None:
+    """Attach over WebSocket: binary messages without Docker's frames; all three streams before 1.42."""
+    keys = detach.parse(request.query.get("detachKeys"))
+    container = await gateway.container(request)
+    check_attachable(container, request.params["id"])
+    wanted, tty = attach_request(container, request), container.spec.config.tty
+    if request.version < (1, 42):
+        stdin = container.spec.config.open_stdin
+        wanted = msgspec.structs.replace(wanted, stdin=stdin, stdout=True, stderr=True)
+    websocket.check(request)
+    offer = await gateway.call(executor.ATTACH, wanted, container.node)
+    channel = await gateway.kernel.streams.take(offer)
+    client = websocket.accept(request)
+    scanner = detach.Scanner(keys) if tty and wanted.stdin else None
+    await relay(client, channel, wanted.stdin, scanner, None if tty else Deframer())
+
+
 async def logs(gateway: Gateway, request: Request) -> None:
     query = request.query
     stdout, stderr = query.flag("stdout"), query.flag("stderr")
@@ -89,5 +107,6 @@ async def _send_logs(gateway: Gateway, request: Request, wanted: executor.LogsRe
 
 ROUTES = (
     Route("POST", "/containers/{id}/attach", attach, "ContainerAttach"),
+    Route("GET", "/containers/{id}/attach/ws", attach_ws, "ContainerAttachWebsocket"),
     Route("GET", "/containers/{id}/logs", logs, "ContainerLogs"),
 )

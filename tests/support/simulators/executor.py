@@ -32,6 +32,7 @@ class Machine:
         self.ended = asyncio.Event()
         self.written = asyncio.Event()
         self.attached: list[Channel] = []
+        self.joined = asyncio.Event()
         self.started = asyncio.Event()
         self.stdin: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -55,6 +56,10 @@ class ExecutorSimulator:
         self.execs: dict[str, contract.ExecState] = {}
         self.calls: list[Message] = []
         self.fail: dict[str, Exception] = {}
+
+    def last(self) -> Message:
+        """The request noted last."""
+        return self.calls[-1]
 
     def _note(self, operation: str, request: Message) -> None:
         self.calls.append(request)
@@ -227,12 +232,14 @@ class ExecutorSimulator:
         async def serve(channel: Channel) -> None:
             if request.stream:
                 machine.attached.append(channel)
+                machine.joined.set()
             if request.logs:
                 await channel.write(machine.log)
             if request.stdin:
                 while data := await channel.read():
                     await machine.stdin.put(data)
-                await machine.stdin.put(b"")
+                if not machine.spec.config.tty:  # a terminal has no end of input
+                    await machine.stdin.put(b"")
             if request.stream:
                 await machine.started.wait()
                 await machine.ended.wait()

@@ -33,6 +33,10 @@ class ImageStoreSimulator:
         self.calls: list[Message] = []
         self.received = b""
 
+    def last(self) -> Message:
+        """The request noted last."""
+        return self.calls[-1]
+
     def _find(self, reference: str) -> contract.Image:
         if reference != reference.lower():
             raise InvalidArgument("invalid reference format: repository name must be lowercase")

@@ -20,6 +20,10 @@ class NetworkSimulator:
         for name, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
             self.networks[name] = contract.NetworkSpec(id=new_id(), name=name, created=now_ns(), driver=driver)
 
+    def last(self) -> Message:
+        """The request noted last."""
+        return self.calls[-1]
+
     def _find(self, reference: str) -> contract.NetworkSpec:
         for spec in self.networks.values():
             if reference in (spec.name, spec.id) or (len(reference) > 4 and spec.id.startswith(reference)):

@@ -17,6 +17,10 @@ class VolumeSimulator:
         self.calls: list[Message] = []
         self.volumes: dict[str, contract.VolumeSpec] = {}
 
+    def last(self) -> Message:
+        """The request noted last."""
+        return self.calls[-1]
+
     def _find(self, name: str) -> contract.VolumeSpec:
         if name not in self.volumes:
             raise NotFound(f"get {name}: no such volume")

@@ -144,7 +144,8 @@ def test_no_platform_does_more_than_be_refused(text: str) -> None:
 
 
 def test_an_exec_needs_a_command() -> None:
-    for data in (None, {}, {"Cmd": []}, {"Cmd": None}):
+    empty: tuple[dict[str, Any] | None, ...] = (None, {}, {"Cmd": []}, {"Cmd": None})
+    for data in empty:
         with pytest.raises(InvalidArgument, match="No exec command specified"):
             exec_request("c", data, V51)
 

@@ -45,7 +45,7 @@ def test_an_unknown_filter_is_named() -> None:
 
 
 def test_matching() -> None:
-    wanted = {"name": ("web", "^db[0-9]$")}
+    wanted: filters.Filters = {"name": ("web", "^db[0-9]$")}
     assert filters.match(wanted, "name", "my-web-1")
     assert filters.match(wanted, "name", "db1")
     assert not filters.match(wanted, "name", "db12")
@@ -64,7 +64,7 @@ def test_a_pattern_cannot_keep_the_gateway_busy() -> None:
 
 @given(st.dictionaries(st.text(st.characters(exclude_characters="=")), st.text()))
 def test_labels_match_by_key_and_by_value(present: dict[str, str]) -> None:
-    wanted = {"label": tuple(present) + tuple(f"{key}={value}" for key, value in present.items())}
+    wanted: filters.Filters = {"label": tuple(present) + tuple(f"{key}={value}" for key, value in present.items())}
     assert filters.labels(wanted, present)
     assert not filters.labels({"label": ("=",)}, {"a": "b"})
     assert not filters.labels({"label": ("a=c",)}, {"a": "b"})

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.routes.images import json_platform, registry_auth
+from shared.contracts import image_store
+from shared.contracts.common import Platform
+from shared.errors import InvalidArgument
+from tests.support.gateways import World
+from tests.support.http import Answer, connected
+from tests.support.simulators.image_store import BUSYBOX
+
+Api = Callable[..., Awaitable[Answer]]
+Create = Callable[..., Awaitable[str]]
+
+
+async def test_list_inspect_history(api: Api) -> None:
+    [entry] = (await api("GET", "/images/json")).json()
+    assert (entry["RepoTags"], entry["Created"]) == (["busybox:latest"], 1_767_225_600)
+    assert (await api("GET", "/images/busybox/json")).json()["Id"] == BUSYBOX.id
+    assert (await api("GET", "/images/busybox/history")).json()[0]["Tags"] == ["busybox:latest"]
+
+
+async def test_what_is_not_there(api: Api) -> None:
+    answer = await api("GET", "/images/a/b/c/json")
+    assert (answer.status, answer.message) == (404, "No such image: a/b/c:latest")
+    assert (await api("GET", "/images/UPPER/json")).status == 400
+
+
+async def test_tag_and_remove(api: Api, world: World, create: Create) -> None:
+    assert (await api("POST", "/images/busybox/tag?repo=a/b&tag=x")).status == 201
+    id = await create("sleep", "1", start=True)
+    answer = await api("DELETE", "/images/a/b:x?force=1&noprune=1")
+    assert answer.json() == [{"Untagged": "a/b:x"}, {"Deleted": BUSYBOX.id}]
+    assert world.images.last() == image_store.RemoveRequest(
+        reference="a/b:x", force=True, no_prune=True, in_use={BUSYBOX.id: id}, running=(BUSYBOX.id,)
+    )
+
+
+async def test_a_load_streams_in_and_answers_in_lines(api: Api, world: World) -> None:
+    answer = await api("POST", "/images/load?quiet=0", b"x" * 1_000_000)
+    assert answer.json() == {"stream": "Loaded image: busybox:latest\n"}
+    assert len(world.images.received) == 1_000_000
+    assert world.images.last() == image_store.LoadRequest(quiet=False)
+
+
+async def test_an_error_before_the_first_line_is_an_http_error(api: Api) -> None:
+    answer = await api("POST", "/images/load")
+    assert (answer.status, answer.message) == (400, "empty archive")
+
+
+async def test_half_an_archive_is_not_taken_for_a_whole_one(world: World) -> None:
+    async with connected(world.socket) as client:
+        await client.send(b"POST /images/load HTTP/1.1\r\nContent-Length: 1000\r\n\r\nhalf")
+        client.half_close()
+        answer = await client.answer()
+    assert answer.status >= 400
+
+
+async def test_an_import(api: Api, world: World) -> None:
+    path = "/images/create?fromSrc=-&repo=r&tag=t&message=m&changes=CMD+x&changes=ENV+a%3Db"
+    assert (await api("POST", path, b"tar")).json()["status"].startswith("sha256:")
+    assert world.images.last() == image_store.ImportRequest(
+        repository="r", tag="t", message="m", changes=("CMD x", "ENV a=b")
+    )
+
+
+async def test_a_pull_carries_its_credentials(api: Api, world: World) -> None:
+    header = base64.urlsafe_b64encode(json.dumps({"username": "u"}).encode()).decode()
+    answer = await api("POST", "/images/create?fromImage=r/i&tag=1&platform=linux/arm64", None, X_Registry_Auth=header)
+    assert answer.status == 404
+    assert world.images.last() == image_store.PullRequest(
+        reference="r/i:1", platform=Platform(architecture="arm64"), auth={"username": "u"}
+    )
+
+
+async def test_saving(api: Api, world: World) -> None:
+    answer = await api("GET", "/images/busybox/get")
+    assert (len(answer.body), answer.headers["content-type"]) == (4 << 20, "application/x-tar")
+    await api("GET", "/images/get?names=busybox&names=busybox:latest")
+    assert world.images.last() == image_store.SaveRequest(references=("busybox", "busybox:latest"))
+    assert (await api("GET", "/images/nope/get")).status == 404
+    assert (await api("GET", "/images/get")).status == 400
+
+
+async def test_prune(api: Api, world: World, create: Create) -> None:
+    await create("sleep", "1")
+    answer = await api("POST", '/images/prune?filters={"dangling":["false"]}')
+    assert answer.json() == {"ImagesDeleted": None, "SpaceReclaimed": 0}
+    assert world.images.last() == image_store.PruneRequest(filters={"dangling": ("false",)}, in_use=(BUSYBOX.id,))
+    assert (await api("POST", '/images/prune?filters={"dangling":["x"]}')).status == 400
+
+
+async def test_old_clients_filter_by_a_parameter(api: Api, world: World) -> None:
+    await api("GET", "/v1.24/images/json?filter=busy*&all=1")
+    assert world.images.last() == image_store.ListRequest(filters={"reference": ("busy*",)}, all=True)
+
+
+def test_platforms_in_json() -> None:
+    assert json_platform('{"os":"linux","architecture":"arm64","variant":"v8"}') == Platform(
+        architecture="arm64", variant="v8"
+    )
+    assert json_platform("") is None
+
+
+@pytest.mark.parametrize("text", ["x", "[]", '{"os":"linux"}', '{"os":5,"architecture":"a"}', "[" * 5000])
+def test_other_platforms_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument):
+        json_platform(text)
+
+
+@pytest.mark.parametrize("header", ["", "!!", "bm90IGpzb24", "W10", "é"])
+def test_credentials_that_cannot_be_read_are_none(header: str) -> None:
+    assert registry_auth(header) == {}

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from shared.contracts import network
+from tests.support.gateways import World
+from tests.support.http import Answer
+
+Api = Callable[..., Awaitable[Answer]]
+Create = Callable[..., Awaitable[str]]
+
+
+async def test_list_inspect_create_remove(api: Api, world: World) -> None:
+    assert [one["Name"] for one in (await api("GET", "/networks")).json()] == ["bridge", "host", "none"]
+    assert len((await api("GET", "/networks/")).json()) == 3
+    body = {"Name": "un", "Labels": {"a": "b"}, "CheckDuplicate": True, "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]}}
+    made = await api("POST", "/networks/create", body)
+    assert (made.status, made.json()["Warning"]) == (201, "")
+    shown = (await api("GET", f"/networks/{made.json()['Id'][:12]}")).json()
+    assert (shown["Name"], shown["Labels"], shown["IPAM"]["Config"]) == ("un", {"a": "b"}, [{"Subnet": "10.0.0.0/24"}])
+    assert (await api("POST", "/networks/create", body)).status == 409
+    assert (await api("DELETE", "/networks/un")).status == 204
+    assert (await api("DELETE", "/networks/un")).message == "network un not found"
+    assert (await api("DELETE", "/networks/bridge")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/networks/create", {}),
+        ("/networks/create", {"Name": ""}),
+        ("/networks/create", {"Name": "x", "Driver": 5}),
+        ("/networks/create", {"Name": "x", "IPAM": {"Config": {}}}),
+        ("/networks/bridge/connect", {}),
+        ("/networks/bridge/connect", {"Container": 5}),
+        ("/networks/bridge/connect", {"Container": "c1", "EndpointConfig": []}),
+        ("/networks/bridge/disconnect", None),
+        ('/networks/prune?filters={"foo":["x"]}', None),
+    ],
+)
+async def test_wrong_requests_are_refused(api: Api, create: Create, path: str, body: object) -> None:
+    await create("sleep", "1")
+    answer = await api("POST", path, body)
+    assert answer.status == 400
+    assert answer.message
+
+
+async def test_connect_and_disconnect(api: Api, create: Create, world: World) -> None:
+    id = await create("sleep", "1", start=True)
+    body = {"Container": "c1", "EndpointConfig": {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}}}
+    assert (await api("POST", "/networks/bridge/connect", body)).status == 200
+    asked = world.networks.last()
+    assert isinstance(asked, network.ConnectRequest)
+    assert (asked.network, asked.container_id, asked.running) == ("bridge", id, True)
+    assert asked.settings.aliases == ("a",)
+    assert asked.settings.ipam_config is not None
+    assert (await api("POST", "/networks/bridge/disconnect", {"Container": id[:12], "Force": True})).status == 200
+    assert world.networks.last() == network.DisconnectRequest(network="bridge", container_id=id, force=True)
+    missing = await api("POST", "/networks/bridge/connect", {"Container": "nope"})
+    assert (missing.status, missing.message) == (404, "No such container: nope")
+
+
+async def test_prune_spares_what_containers_name(api: Api, create: Create, world: World) -> None:
+    await create("sleep", "1", HostConfig={"NetworkMode": "un"})
+    assert (await api("POST", "/networks/prune")).json() == {"NetworksDeleted": None}
+    asked = world.networks.last()
+    assert isinstance(asked, network.PruneRequest)
+    assert "un" in asked.in_use

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from shared.contracts import volume
+from tests.support.gateways import World
+from tests.support.http import Answer
+
+Api = Callable[..., Awaitable[Answer]]
+
+
+async def test_create_inspect_list_remove(api: Api, world: World) -> None:
+    made = await api("POST", "/volumes/create", {"Name": "v", "Labels": {"a": "b"}, "DriverOpts": {"o": "x"}})
+    assert (made.status, made.json()["Options"]) == (201, {"o": "x"})
+    assert (await api("GET", "/volumes/v")).json()["Labels"] == {"a": "b"}
+    listed = (await api("GET", "/volumes")).json()
+    assert ([one["Name"] for one in listed["Volumes"]], listed["Warnings"]) == (["v"], None)
+    assert (await api("DELETE", "/volumes/v?force=1")).status == 204
+    assert world.volumes.last() == volume.RemoveRequest(name="v", force=True)
+    assert (await api("DELETE", "/volumes/v")).message == "get v: no such volume"
+
+
+async def test_an_unnamed_volume(api: Api) -> None:
+    made = (await api("POST", "/volumes/create")).json()
+    assert len(made["Name"]) == 64
+    assert made["Labels"] == {"com.docker.volume.anonymous": ""}
+
+
+async def test_wrong_requests(api: Api) -> None:
+    assert (await api("POST", "/volumes/create", {"Name": "a b"})).status == 400
+    assert (await api("POST", "/volumes/create", {"Name": 5})).message.startswith(
+        "invalid JSON: VolumeCreateRequest.Name"
+    )
+    assert (await api("POST", '/volumes/prune?filters={"foo":["x"]}')).status == 400
+    assert (await api("PUT", "/volumes/v?version=1", {})).status == 503
+
+
+async def test_old_clients_prune_named_volumes_too(api: Api, world: World) -> None:
+    assert (await api("POST", "/v1.41/volumes/prune")).json() == {"VolumesDeleted": None, "SpaceReclaimed": 0}
+    assert world.volumes.last() == volume.PruneRequest(filters={"all": ("true",)})
+    await api("POST", "/v1.42/volumes/prune")
+    assert world.volumes.last() == volume.PruneRequest()
