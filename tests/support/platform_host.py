@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from services.platform.adapters.linux import Linux
 from services.platform.service import PlatformService
 from shared import hostmounts, ids
 from shared.config import Settings
@@ -20,7 +21,6 @@ from shared.contracts.base import Empty
 from shared.contracts.common import Mount, Ref
 from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.contracts.platform import CreateRequest, Process
-from shared.errors import ShoalError
 from shared.service import Kernel
 from shared.streams import Channel
 from shared.streams.frames import Deframer
@@ -51,6 +51,7 @@ class Host:
     def __init__(self, made: Kernel, service: PlatformService, directory: Path) -> None:
         self.kernel, self.service, self.directory = made, service, directory
         self.settings = made.settings
+        self.stopped = False
         self.made: list[str] = []
         self.exits: dict[str, asyncio.Future[platform.Exited]] = {}
 
@@ -100,6 +101,44 @@ class Host:
         wanted = {"stdout": True, "stderr": True, "stream": True} | fields
         return await self.kernel.streams.take(await self.service.attach(AttachRequest(id=name, **wanted)))
 
+    async def exec(self, name: str, *args: str, attach: bool = True, **fields: Any) -> tuple[str, Channel | None]:
+        """Starts a program in a container: its id and the taken stream."""
+        exec_id = ids.new_id()
+        self.exits[exec_id] = asyncio.get_running_loop().create_future()
+        process = Process(args=args, **({"env": (PATH,)} | fields))
+        request = platform.ExecRequest(id=name, exec_id=exec_id, process=process, attach=attach)
+        reply = await self.service.exec(request)
+        return exec_id, await self.kernel.streams.take(reply.offer) if reply.offer else None
+
+    async def ran(self, name: str, *args: str, **fields: Any) -> tuple[int, bytes]:
+        """Runs a program in a container to its end: exit code and output of both streams."""
+        exec_id, channel = await self.exec(name, *args, **fields)
+        assert channel is not None
+        data = await everything(channel)
+        text = data if fields.get("tty") else b"".join(part for _, part in frames(data))
+        return await self.code(exec_id), text
+
+    @property
+    def linux(self) -> Linux:
+        return self.service._linux
+
+    async def stop(self) -> None:
+        """The service goes; all that it watched goes on."""
+        await self.service.close()
+        self.stopped = True
+
+    async def restart(self) -> None:
+        """Another service takes over what this one left, as after its death."""
+        if not self.stopped:
+            await self.stop()
+        self.service, self.stopped = PlatformService(self.kernel), False
+        await self.service.open()
+
+    async def state(self, name: str) -> platform.Workload:
+        """What the platform tells of one container."""
+        (found,) = (w for w in (await self.service.list(Empty())).workloads if w.id == name)
+        return found
+
     async def delete(self, name: str, logs: bool = True) -> None:
         await self.service.delete(platform.DeleteRequest(id=name, logs=logs))
 
@@ -111,14 +150,11 @@ class Host:
 
     async def sweep(self) -> None:
         """Ends and removes everything that a test left."""
-        for workload in (await self.service.list(Empty())).workloads:
-            try:
-                if workload.state != "stopped":
-                    os.kill(workload.pid, signal.SIGKILL)
-                    await self.exited(workload.id)
-                await self.delete(workload.id)
-            except (ShoalError, ProcessLookupError):
-                pass
+        for workload in list(self.linux.workloads):
+            self.linux.cgroups.freeze(workload.record.cgroup, False)
+            self.linux.cgroups.signal(workload.record.cgroup, signal.SIGKILL)
+            await asyncio.wait((workload.ended,), timeout=10)
+            await self.delete(workload.record.id)
 
 
 async def everything(channel: Channel) -> bytes:
@@ -140,18 +176,17 @@ def frames(data: bytes) -> list[tuple[int, bytes]]:
 @asynccontextmanager
 async def service_on(made: Kernel, host_directory: Path) -> AsyncIterator[Host]:
     """The service on a kernel, opened and closed; workloads stay as they are."""
-    service = PlatformService(made)
-    host = Host(made, service, host_directory)
+    host = Host(made, PlatformService(made), host_directory)
 
     async def told(message: platform.Exited) -> None:
         host.told(message)
 
     await made.bus.listen(platform.EXITED, told)
-    await service.open()
+    await host.service.open()
     try:
         yield host
     finally:
-        await service.close()
+        await host.service.close()
 
 
 @asynccontextmanager
@@ -168,6 +203,6 @@ async def platform_host(directory: Path | None = None) -> AsyncIterator[Host]:
                 yield host
             finally:
                 await host.sweep()
-                host.service._linux.cgroups.remove(f"/{settings.cgroup_parent}")
+                host.linux.cgroups.remove(f"/{settings.cgroup_parent}")
                 for mounted in ("run/platform/roots", "run", "state/volumes"):
                     hostmounts.drop_shared(base / mounted)

@@ -42,17 +42,16 @@ class Making:
         self._workloads, self._launcher, self._creator = workloads, launcher, creator
         self._runtimes, self._cgroups, self._attachments = runtimes, cgroups, attachments
         self._cgroup_parent = cgroup_parent
-        self._made: set[str] = set()
+        self._pending: dict[str, asyncio.Future[bundle.Record]] = {}
         self._tasks = TaskGroup("making")
 
     async def create(self, request: CreateRequest) -> Workload:
         """A workload whose process waits for its start. `AlreadyExists`, `InvalidArgument`."""
         name = request.id
-        if self._workloads.find(name) or name in self._made:
+        if self._workloads.find(name) or name in self._pending:
             raise AlreadyExists(f"container {name} exists on this host")
-        self._made.add(name)
-        made = self._launcher.fresh(partial(self._creator.create, request, self._cgroup(request), self._shm(request)))
-        made.add_done_callback(lambda _: self._made.discard(name))
+        made = self._pending[name] = self._launcher.fresh(partial(self._creator.create, request, self._cgroup(request), self._shm(request)))
+        made.add_done_callback(lambda _: self._pending.pop(name))
         try:
             record = await asyncio.shield(made)
         except asyncio.CancelledError:
@@ -95,7 +94,7 @@ class Making:
 
     async def delete(self, name: str, logs: bool) -> None:
         """Removes what is left of a workload that does not run, with `logs` its log too. Idempotent."""
-        if name in self._made:
+        if name in self._pending:
             raise Conflict(f"container {name} is being made")
         self._attachments.dismiss(name)
         if self._workloads.find(name):
@@ -139,4 +138,8 @@ class Making:
             self._creator.discard(folder.name, self._runtimes.get(runtime), f"/{self._cgroup_parent}/{folder.name}")
 
     async def close(self) -> None:
+        """Ends what was begun."""
+        if self._pending:
+            await asyncio.wait(tuple(self._pending.values()))
+            await asyncio.sleep(0)  # whoever waited for one of them goes first
         await self._tasks.drain(CREATE_SECONDS)
