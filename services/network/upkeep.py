@@ -14,17 +14,23 @@ log = logging.getLogger(__name__)
 READY = 16
 """Stacks kept ready: a burst of starts as large finds all of them made."""
 _REFILL_DELAY = 0.02
-_SWEEP_DELAY = 1.0
-_RETRY_DELAY = 5.0
 
 
 class Upkeep:
     """Timers that run only after something happened: an idle engine does nothing."""
 
-    def __init__(self, stacks: Stacks, tasks: TaskGroup, ready: int = READY) -> None:
+    def __init__(
+        self,
+        stacks: Stacks,
+        tasks: TaskGroup,
+        ready: int = READY,
+        sweep_delay: float = 1.0,
+        retry_delay: float = 5.0,
+    ) -> None:
         self._stacks = stacks
         self._tasks = tasks
         self._ready = ready
+        self._sweep_delay, self._retry_delay = sweep_delay, retry_delay
         self._refill: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -47,7 +53,10 @@ class Upkeep:
         if self._sweep is not None:
             self._sweep.cancel()
         loop = asyncio.get_running_loop()
-        self._sweep = loop.call_later(_SWEEP_DELAY, lambda: self._tasks.start(asyncio.to_thread(self._stacks.sweep)))
+        self._sweep = loop.call_later(self._sweep_delay, lambda: self._tasks.start(self._delete(), "sweep"))
+
+    async def _delete(self) -> None:
+        await asyncio.to_thread(self._stacks.sweep)
 
     def _arm_refill(self, delay: float) -> None:
         loop = asyncio.get_running_loop()
@@ -60,4 +69,4 @@ class Upkeep:
             self._refill = None
         except OSError as error:
             log.warning("no network stack can be made ahead: %s", error)
-            self._arm_refill(_RETRY_DELAY)
+            self._arm_refill(self._retry_delay)

@@ -72,13 +72,14 @@ class HostLinks:
             if link is None:
                 raise OSError(errno.ENODEV, f"bridge {bridge} does not exist")
             self._indexes[bridge] = link.index
-        self._netlink.request(rtnetlink.set_link(index, master=self._indexes[bridge], mtu=mtu))
+        joined = rtnetlink.set_link(index, master=self._indexes[bridge], mtu=mtu)
+        self._netlink.request(joined, rtnetlink.hairpin(index))
 
     def cut_off(self, name: str) -> None:
         """No frame passes the port any more, at once; the interface itself goes with `delete_dying`."""
         link = self._netlink.link(name)
-        if link is not None:
-            self._ignoring_missing(rtnetlink.close_port(link.index), rtnetlink.set_link(link.index, group=DYING))
+        if link is not None:  # in this order: any other change of the link would open its port again
+            self._ignoring_missing(rtnetlink.set_link(link.index, group=DYING), rtnetlink.close_port(link.index))
 
     def delete_dying(self) -> None:
         """Deletes all that was cut off: tens of milliseconds of the kernel's time, however many."""
@@ -88,7 +89,7 @@ class HostLinks:
         try:
             self._netlink.request(*messages)
         except OSError as error:
-            if error.errno not in (errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP):
+            if error.errno not in (errno.ENODEV, errno.EOPNOTSUPP):
                 raise
 
 

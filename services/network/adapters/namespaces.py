@@ -62,17 +62,22 @@ def create() -> Namespace:
 
 def enter(path: Path) -> Namespace:
     """The pinned namespace of that file. Raises `OSError`."""
+    return inside(path, _here)
 
-    def work() -> Namespace:
+
+def inside(path: Path, work: Callable[[], T]) -> T:
+    """The result of work done by a thread in the pinned namespace: sockets it makes stay there. Raises `OSError`."""
+
+    def run() -> T:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if _libc.setns(descriptor, CLONE_NEWNET) < 0:
                 raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {path}")
         finally:
             os.close(descriptor)
-        return _here()
+        return work()
 
-    return _in_thread(work)
+    return _in_thread(run)
 
 
 def unpin(path: Path) -> None:

@@ -29,6 +29,8 @@ class Nftables:
         if not commands:
             return ""
         with self._lock:
+            if not self._context:
+                raise Internal("nftables: used after its end")
             failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
             said = self._library.nft_ctx_get_error_buffer(self._context) or b""
             output = self._library.nft_ctx_get_output_buffer(self._context) or b""
@@ -37,9 +39,11 @@ class Nftables:
         return str(output.decode())
 
     def close(self) -> None:
+        """Ends the conversation; what was said stays. Using it afterwards is an error."""
         with self._lock:
-            self._library.nft_ctx_free(self._context)
-            self._context = None
+            context, self._context = self._context, None
+            if context:
+                self._library.nft_ctx_free(context)
 
 
 def _load() -> ctypes.CDLL:

@@ -22,7 +22,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, 
     1, 3, 4, 10, 12, 18, 27, 28,
 )  # fmt: skip
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
-IFLA_BRPORT_STATE, IFLA_BRPORT_FLUSH = 1, 26
+IFLA_BRPORT_STATE, IFLA_BRPORT_MODE, IFLA_BRPORT_FLUSH = 1, 4, 24
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST, RT_SCOPE_UNIVERSE = 254, 3, 1, 0
@@ -115,6 +115,12 @@ def set_link(
     parts += [_number(IFLA_MASTER, master)] if master is not None else []
     parts += [_number(IFLA_GROUP, group)] if group is not None else []
     return Message(RTM_NEWLINK, 0, b"".join(parts))
+
+
+def hairpin(index: int) -> Message:
+    """A bridge port that may send frames back where they came from, as a container's own published port needs."""
+    port = _nested(IFLA_PROTINFO, attribute(IFLA_BRPORT_MODE, b"\1"))
+    return Message(RTM_SETLINK, 0, _link(index, family=socket.AF_BRIDGE) + port)
 
 
 def close_port(index: int) -> Message:

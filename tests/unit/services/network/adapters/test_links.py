@@ -56,13 +56,27 @@ def test_removing_what_is_not_there_is_fine(host: HostLinks) -> None:
     assert "br0" not in host.names()
 
 
+def port_state(name: str) -> int:
+    """State of a bridge port, as the kernel lists it: 0 is disabled, 3 forwarding."""
+    netlink = Netlink()
+    for body in netlink.dump(rtnetlink.Message(rtnetlink.RTM_GETLINK, rtnetlink.NLM_F_DUMP, b"\7" + bytes(15))):
+        if rtnetlink.parse_link(body).name == name:
+            port = rtnetlink.attributes(rtnetlink.attributes(body[16:])[rtnetlink.IFLA_PROTINFO])
+            netlink.close()
+            return port[rtnetlink.IFLA_BRPORT_STATE][0]
+    raise AssertionError(f"{name} is no port")
+
+
 def test_a_port_that_is_cut_off_is_closed_at_once_and_deleted_later(host: HostLinks) -> None:
     host.ensure_bridge("br0", ADDRESS, 1500)
     namespace = namespaces.create()
     index = host.add_veth("v0", "eth0", namespace.descriptor, 1500)
     host.attach(index, "br0")
+    link = namespace.netlink.link("eth0")
+    assert link is not None
+    namespace.netlink.request(rtnetlink.set_link(link.index, up=True))
     host.cut_off("v0")
-    assert Path("/sys/class/net").exists()
+    assert port_state("v0") == 0
     assert "v0" in host.names()
     host.delete_dying()
     assert "v0" not in host.names()

@@ -1,0 +1,111 @@
+"""Records, pools and bridges of networks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.network.service import NetworkService
+from shared.contracts.network import (
+    CREATE,
+    INSPECT,
+    IPAM,
+    LIST,
+    NAMES,
+    REMOVE,
+    SPECS,
+    CreateRequest,
+    InspectRequest,
+    IPAMConfig,
+    ListRequest,
+    NetworkSpec,
+)
+from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from tests.support.network_world import NetworkWorld
+
+pytestmark = pytest.mark.usefixtures("service")
+
+
+async def inspect(world: NetworkWorld, reference: str) -> NetworkSpec:
+    return (await world.bus.call(INSPECT, InspectRequest(reference=reference))).spec
+
+
+async def create(world: NetworkWorld, name: str, subnet: str = "", **options: str) -> str:
+    ipam = IPAM(config=(IPAMConfig(subnet=subnet),)) if subnet else IPAM()
+    wanted = CreateRequest(name=name, ipam=ipam, options={key.replace("_", "."): options[key] for key in options})
+    return (await world.bus.call(CREATE, wanted)).id
+
+
+async def test_the_predefined_networks_are_there_from_the_start(world: NetworkWorld) -> None:
+    listed = (await world.bus.call(LIST, ListRequest())).networks
+    assert {net.spec.name: net.spec.driver for net in listed} == {"bridge": "bridge", "host": "host", "none": "null"}
+    bridge = await inspect(world, "bridge")
+    assert bridge.ipam.config == (IPAMConfig(subnet="172.17.0.0/16", gateway="172.17.0.1"),)
+    assert bridge.options["com.docker.network.bridge.name"] == "shoal0"
+    assert "shoal0" in world.links()
+
+
+async def test_networks_take_the_next_free_subnets(world: NetworkWorld) -> None:
+    await create(world, "one", "172.18.0.0/16")
+    await create(world, "two")
+    assert (await inspect(world, "two")).ipam.config[0].subnet == "172.19.0.0/16"
+
+
+async def test_a_name_and_a_subnet_are_taken_once(world: NetworkWorld) -> None:
+    results = await asyncio.gather(*(create(world, "web") for _ in range(4)), return_exceptions=True)
+    assert sum(isinstance(result, str) for result in results) == 1
+    assert {str(r) for r in results if isinstance(r, AlreadyExists)} == {"network with name web already exists"}
+    with pytest.raises(InvalidArgument, match="Pool overlaps with other one on this address space"):
+        await create(world, "other", (await inspect(world, "web")).ipam.config[0].subnet)
+
+
+async def test_a_bridge_can_be_named_but_no_interface_of_the_host_is_taken(world: NetworkWorld) -> None:
+    with pytest.raises(Conflict, match="bridge name lo is already in use on this host"):
+        await create(world, "bad", com_docker_network_bridge_name="lo")
+    await create(world, "good", com_docker_network_bridge_name="mine0")
+    assert "mine0" in world.links()
+    await world.bus.call(REMOVE, InspectRequest(reference="good"))
+    assert "mine0" not in world.links()
+
+
+async def test_a_removed_network_leaves_nothing(world: NetworkWorld) -> None:
+    before, rules = world.links(), world.rules()
+    identity = await create(world, "web")
+    assert world.links() != before
+    await world.bus.call(REMOVE, InspectRequest(reference="web"))
+    assert (world.links(), world.rules()) == (before, rules)
+    assert await world.state.get(SPECS, identity) is None
+    with pytest.raises(NotFound, match="network web not found"):
+        await inspect(world, "web")
+    assert await create(world, "web") != identity
+
+
+async def test_ids_live_through_a_restart(world: NetworkWorld, service: NetworkService) -> None:
+    await create(world, "web", "10.77.0.0/24")
+    before = {net.spec.id for net in (await world.bus.call(LIST, ListRequest())).networks}
+    async with world.running():
+        after = (await world.bus.call(LIST, ListRequest())).networks
+        assert {net.spec.id for net in after} == before
+        assert (await inspect(world, "web")).ipam.config[0].gateway == "10.77.0.1"
+
+
+async def test_a_name_that_a_crash_left_without_network_can_be_taken(world: NetworkWorld) -> None:
+    identity = await create(world, "web")
+    await world.bus.call(REMOVE, InspectRequest(reference="web"))
+    node = world.bus.node
+    assert await world.state.get(NAMES, f"{node}/web") is None
+    from shared.contracts.common import NameRecord
+
+    await world.state.create(NAMES, f"{node}/web", value=NameRecord(id=identity))
+    assert (await inspect(world, await create(world, "web"))).name == "web"
+
+
+async def test_another_default_subnet_is_taken_over_at_the_next_start(world: NetworkWorld) -> None:
+    before = await inspect(world, "bridge")
+    again = NetworkWorld(world.directory, bridge_subnet="10.200.0.1/24")
+    again.state = world.state
+    async with again.running():
+        bridge = await inspect(again, "bridge")
+    assert bridge.id == before.id
+    assert bridge.ipam.config == (IPAMConfig(subnet="10.200.0.0/24", gateway="10.200.0.1"),)

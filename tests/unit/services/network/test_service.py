@@ -1,0 +1,94 @@
+"""The endpoints: lists, removal, prune, events."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.contracts import network as contract
+from shared.contracts.container import EndpointSettings
+from shared.contracts.network import CreateRequest, InspectRequest, ListRequest, PruneRequest
+from shared.errors import NotFound, NotImplementedYet, PermissionDenied
+from tests.support.network_world import NetworkWorld
+
+pytestmark = pytest.mark.usefixtures("service")
+
+
+async def create(world: NetworkWorld, name: str, **fields: object) -> str:
+    wanted = CreateRequest(**{"name": name, **fields})  # type: ignore[arg-type]
+    return (await world.bus.call(contract.CREATE, wanted)).id
+
+
+async def event(world: NetworkWorld) -> tuple[str, str, dict[str, str]]:
+    async with asyncio.timeout(5):
+        told = await world.events.get()
+    return told.action, told.actor, told.attributes
+
+
+async def test_events_have_dockers_attributes(world: NetworkWorld) -> None:
+    identity = await create(world, "web")
+    await world.sandbox("c1", endpoints={"web": EndpointSettings()})
+    await world.release("c1")
+    await world.bus.call(contract.REMOVE, InspectRequest(reference="web"))
+    about = {"name": "web", "type": "bridge"}
+    assert await event(world) == ("create", identity, about)
+    assert await event(world) == ("connect", identity, {"container": "c1", **about})
+    assert await event(world) == ("disconnect", identity, {"container": "c1", **about})
+    assert await event(world) == ("destroy", identity, about)
+
+
+async def test_inspect_shows_who_is_on_a_network(world: NetworkWorld) -> None:
+    made = await world.sandbox("c1")
+    shown = await world.bus.call(contract.INSPECT, InspectRequest(reference="bridge"))
+    [end] = shown.endpoints
+    assert (end.container_id, end.container_name) == ("c1", "name-c1")
+    assert (end.ipv4_address, end.mac_address) == ("172.17.0.2/16", "02:42:ac:11:00:02")
+    assert end.id == made.endpoints["bridge"].endpoint_id
+
+
+async def test_a_network_in_use_stays(world: NetworkWorld) -> None:
+    identity = await create(world, "web")
+    await world.sandbox("c1", endpoints={"web": EndpointSettings()})
+    with pytest.raises(PermissionDenied) as caught:
+        await world.bus.call(contract.REMOVE, InspectRequest(reference="web"))
+    assert caught.value.message == f"error while removing network: network web id {identity} has active endpoints"
+
+
+@pytest.mark.parametrize("name", ["bridge", "host", "none"])
+async def test_predefined_networks_stay(world: NetworkWorld, name: str) -> None:
+    with pytest.raises(PermissionDenied, match=f"{name} is a pre-defined network and cannot be removed"):
+        await world.bus.call(contract.REMOVE, InspectRequest(reference=name))
+
+
+async def test_prune_removes_what_nobody_uses_or_names(world: NetworkWorld) -> None:
+    for name in ("used", "named", "kept", "gone"):
+        await create(world, name, labels={"keep": ""} if name == "kept" else {})
+    await world.sandbox("c1", endpoints={"used": EndpointSettings()})
+    wanted = PruneRequest(filters={"label!": ("keep",)}, in_use=("named",))
+    assert (await world.bus.call(contract.PRUNE, wanted)).removed == ("gone",)
+    listed = await world.bus.call(contract.LIST, ListRequest(filters={"type": ("custom",)}))
+    assert {net.spec.name for net in listed.networks} == {"used", "named", "kept"}
+
+
+def wish(name: str) -> contract.ConnectRequest:
+    return contract.ConnectRequest(network=name, container_id="c1", container_name="x")
+
+
+async def test_a_wish_to_connect_is_checked(world: NetworkWorld) -> None:
+    identity = await create(world, "web")
+    reply = await world.bus.call(contract.CONNECT, wish("web"))
+    assert (reply.network_name, reply.settings.network_id) == ("web", identity)
+    with pytest.raises(NotFound, match="network nope not found"):
+        await world.bus.call(contract.CONNECT, wish("nope"))
+
+
+async def test_what_is_not_there_yet_says_so(world: NetworkWorld) -> None:
+    await world.sandbox("c1")
+    with pytest.raises(NotImplementedYet, match="connecting a running container"):
+        await world.bus.call(
+            contract.CONNECT,
+            contract.ConnectRequest(network="bridge", container_id="c1", container_name="x", running=True),
+        )
+    with pytest.raises(NotImplementedYet, match="disconnecting a running container"):
+        await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="bridge", container_id="c1"))
