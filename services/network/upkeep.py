@@ -11,7 +11,7 @@ from .adapters.stacks import Stacks
 
 log = logging.getLogger(__name__)
 
-READY = 16
+READY = 8
 """Stacks kept ready: a burst of starts as large finds all of them made."""
 _REFILL_DELAY = 0.02
 
