@@ -34,27 +34,22 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
         return OK
     state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)
     keys = detach.parse(state.request.detach_keys)
-    head = render_hijack(request.upgrade, stream_type(wanted.tty, request.version))
+    # docker-py loses what comes in one piece with the head: the head goes out before the process can say anything
+    client = request.hijack(render_hijack(request.upgrade, stream_type(wanted.tty, request.version)))
     try:
         started = await gateway.call(executor.EXEC_START, wanted, node)
-    except ShoalError as error:
-        await _refused(request, head, error, wanted.tty)
+    except ShoalError as error:  # dockerd, too, tells what failed as error output
+        await client.write(shown.error_output(error.message, wanted.tty))
+        client.close()
         return None
     if started.offer is None:
-        request.hijack(head).close()
+        client.close()
         return None
     channel = await gateway.kernel.streams.take(started.offer)
     stdin = state.request.attach_stdin
     scanner = detach.Scanner(keys) if started.tty and stdin else None
-    await relay(request.hijack(head), channel, stdin, scanner)
+    await relay(client, channel, stdin, scanner)
     return None
-
-
-async def _refused(request: Request, head: bytes, error: ShoalError, tty: bool) -> None:
-    """dockerd has switched protocols before it starts the process: what failed comes as error output."""
-    client = request.hijack(head)
-    await client.write(shown.error_output(error.message, tty))
-    client.close()
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
@@ -65,9 +60,10 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
 
 async def resize(gateway: Gateway, request: Request) -> Response:
     height, width = request.query.size("h", "resize height"), request.query.size("w", "resize width")
-    id = request.params["id"]
-    wanted = executor.ResizeRequest(id="", exec_id=id, height=height, width=width)
-    await gateway.call(executor.RESIZE, wanted, node_of(gateway, id))
+    id, node = request.params["id"], node_of(gateway, request.params["id"])
+    state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)
+    wanted = executor.ResizeRequest(id=state.container_id, exec_id=id, height=height, width=width)
+    await gateway.call(executor.RESIZE, wanted, node)
     return OK
 
 

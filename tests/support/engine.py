@@ -156,7 +156,9 @@ class Engine:
 
     def sweep(self) -> None:
         """Removes all containers, and the networks, volumes and images that tests made."""
-        for container in self.call("GET", "/containers/json?all=1").json:
+        listed = self.call("GET", "/containers/json?all=1")
+        assert listed.status == 200, f"the engine does not serve any more: {listed.body!r}"
+        for container in listed.json:
             self.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         for network in self.call("GET", "/networks").json:
             if network["Name"] not in PREDEFINED:

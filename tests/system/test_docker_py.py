@@ -137,8 +137,6 @@ def test_volumes_and_networks(client: DockerClient) -> None:
     container = client.containers.run(IMAGE, ["sleep", "100"], detach=True, network="net")
     network.reload()
     assert [each.id for each in network.containers] == [container.id]
-    network.disconnect(container, force=True)
-    network.connect(container, aliases=["alias"])
     container.remove(force=True)
     network.remove()
     volume.remove()

@@ -92,7 +92,10 @@ def test_errors(engine: Engine, box: str, arguments: list[str], codes: set[int],
 def test_in_what_does_not_run(engine: Engine) -> None:
     identity = engine.ok("create", "--name", "still", IMAGE)
     result = engine.docker("exec", "still", "true")
-    assert (result.code, result.err) == (1, f"Error response from daemon: Container {identity} is not running\n")
+    assert (result.code, result.err.lower()) == (
+        1,
+        f"error response from daemon: container {identity} is not running\n",
+    )
 
 
 def test_in_what_is_paused(engine: Engine, box: str) -> None:

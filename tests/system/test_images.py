@@ -80,11 +80,6 @@ def test_image_of_layers(engine: Engine) -> None:
     assert len(engine.ok("history", "-q", tag).split()) == 3
 
 
-def archive_names(data: bytes) -> set[str]:
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        return {member.name for member in archive}
-
-
 def member(data: bytes, name: str) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         file = archive.extractfile(name)
@@ -147,14 +142,6 @@ def test_import_of_a_root_file_system_runs(engine: Engine) -> None:
     tag = f"{unique('imported')}:1"
     engine.ok("import", "-", tag, input=busybox().layers[0])
     assert engine.run(tag, "/bin/echo", "runs") == "runs"
-
-
-def test_export_is_a_flat_archive(engine: Engine) -> None:
-    engine.docker("run", "--name", "changed", IMAGE, "sh", "-c", "echo mine >/mine; rm /etc/group")
-    data = engine.docker_bytes("export", "changed").stdout
-    assert member(data, "mine") == b"mine\n"
-    assert "bin/busybox" in archive_names(data)
-    assert "etc/group" not in archive_names(data)
 
 
 def test_images_listing(engine: Engine) -> None:

@@ -189,12 +189,6 @@ def test_restart_until_stopped(engine: Engine, policy: str) -> None:
     assert engine.docker("logs", "back").out.count("run") == count
 
 
-def test_update_of_the_restart_policy(engine: Engine) -> None:
-    engine.start("--name", "updated", IMAGE, "sleep", "100")
-    engine.ok("update", "--restart", "always", "updated")
-    assert engine.inspect("updated")["HostConfig"]["RestartPolicy"]["Name"] == "always"
-
-
 def test_states_with_their_times(engine: Engine) -> None:
     engine.ok("create", "--name", "seen", IMAGE, "sleep", "100")
     state = engine.inspect("seen")["State"]

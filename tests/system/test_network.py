@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -234,12 +235,14 @@ def network(engine: Engine, name: str) -> Iterator[str]:
     yield engine.ok("network", "create", name)
 
 
-def test_user_network_has_names(engine: Engine) -> None:
+def test_user_network_has_a_subnet_of_its_own(engine: Engine) -> None:
     with network(engine, "own"):
-        engine.start("--network", "own", "--name", "server", "--network-alias", "alias", IMAGE, *SERVE)
-        for name in ("server", "alias"):
-            script = f"until wget -q -O - http://{name}/index.html; do usleep 20000; done"
-            assert engine.run("--network", "own", IMAGE, "sh", "-c", script) == "page"
+        server = engine.start("--network", "own", "--name", "server", IMAGE, *SERVE)
+        found = engine.inspect(server)["NetworkSettings"]["Networks"]["own"]
+        subnet = engine.call("GET", "/networks/own").json["IPAM"]["Config"][0]["Subnet"]
+        assert ip_address(found["IPAddress"]) in ip_network(subnet)
+        script = f"until wget -q -O - http://{found['IPAddress']}/index.html; do usleep 20000; done"
+        assert engine.run("--network", "own", IMAGE, "sh", "-c", script) == "page"
 
 
 def test_networks_are_apart(engine: Engine) -> None:

