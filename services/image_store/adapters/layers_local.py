@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from shared.errors import DataLoss
+from shared.paths import open_in_root
 
 from ..domain.digest import hex_of
 from ..ports import Layer, Unpacked
 from . import disk
-from .beneath import open_directory
 from .layout import StoreLayout
 
 log = logging.getLogger(__name__)
@@ -158,11 +158,12 @@ def _finish(tree: Path, below: list[Path], unpacked: Unpacked) -> os.stat_result
     try:
         for path in unpacked.opaque:
             with _directory(root, path) as target:
-                os.setxattr(target, _OPAQUE, b"y")
+                if target is not None:
+                    os.setxattr(target, _OPAQUE, b"y")
         for path in unpacked.implied:
-            original = _first(below, path)
-            if original is not None:
-                with _directory(root, path) as target:
+            with _directory(root, path) as target:
+                original = _first(below, path)
+                if target is not None and original is not None:
                     _describe(target, original)
         return os.fstat(root)
     finally:
@@ -170,8 +171,13 @@ def _finish(tree: Path, below: list[Path], unpacked: Unpacked) -> os.stat_result
 
 
 @contextmanager
-def _directory(root: int, path: str) -> Iterator[int]:
-    target = open_directory(root, path, follow=True)
+def _directory(root: int, path: str) -> Iterator[int | None]:
+    """A directory of the tree; None where a later entry of the archive has taken its place."""
+    try:
+        target = open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield None
+        return
     try:
         yield target
     finally:
@@ -183,7 +189,7 @@ def _first(below: list[Path], path: str) -> os.stat_result | None:
     for tree in below:
         root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            found = open_directory(root, path, follow=False)
+            found = open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             continue
         finally:

@@ -11,6 +11,7 @@ from .streams import LimitError, Limits, Source
 LONGEST_HEADER = 1 << 20
 """Bytes of extended headers of one entry."""
 MOST_PARTS = 1 << 16
+_DIGITS = 20
 
 
 class TarReader:
@@ -115,11 +116,14 @@ class TarReader:
             self._left -= BLOCK
             *complete, rest = (rest + b"".join(self._source.pieces(BLOCK))).split(b"\n")
             lines += complete
-            if len(rest) > 30 or any(not line.isdigit() or len(line) > 20 for line in lines[:wanted]):
+            endless = len(lines) < wanted and len(rest) > _DIGITS
+            if endless or any(not line.isdigit() or len(line) > _DIGITS for line in lines[:1]):
                 raise TarError(f"invalid sparse map of {header.name[:100]!r}")
             wanted = 1 + 2 * int(lines[0]) if lines else 1
             if wanted > 2 * MOST_PARTS:
                 raise LimitError(f"a sparse file of more than {MOST_PARTS} parts")
+        if any(not line.isdigit() or len(line) > _DIGITS for line in lines[:wanted]):
+            raise TarError(f"invalid sparse map of {header.name[:100]!r}")
         numbers = [int(line) for line in lines[1:wanted]]
         header.parts = list(zip(numbers[::2], numbers[1::2], strict=True))
 

@@ -138,9 +138,9 @@ class TreeWriter:
                 os.close(inside)
 
     def _file(self, name: str, header: Header, data: Iterator[memoryview]) -> None:
-        self._count(header.size if header.parts is None else header.real_size)
         out = os.open(name, _CREATE, header.mode, dir_fd=self._parent_fd)
         try:
+            self._count(header.size if header.parts is None else header.real_size)
             if header.parts is None:
                 _write(out, data)
             else:

@@ -9,7 +9,7 @@ import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,13 @@ class LocalUnpacker:
         """A helper ready for commands. Afterwards it is gone, and so is all it wrote that was not moved away."""
         folder = self._layout.ingest / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
-        process: Process | None = None
         try:
             process = await self._start(folder)
-            yield HelperSession(process, folder, self._limits)
+            try:
+                yield HelperSession(process, folder, self._limits)
+            finally:
+                await asyncio.shield(_end(process))
         finally:
-            await _end(process)
             await asyncio.to_thread(remove_tree, str(folder))
 
     @staticmethod
@@ -66,13 +67,16 @@ class LocalUnpacker:
             )  # fmt: skip
 
 
-async def _end(process: Process | None) -> None:
-    if process is not None and process.returncode is None:
-        try:
+async def _end(process: Process) -> None:
+    """Returns when the helper is gone, whatever it was doing."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
             process.kill()
-        except ProcessLookupError:
-            pass
-        await asyncio.shield(process.wait())
+    await process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
+    with suppress(ConnectionError):
+        await process.stdin.wait_closed()
 
 
 class HelperSession:

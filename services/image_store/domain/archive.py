@@ -192,7 +192,7 @@ def _loadable(
 def _tag(text: str) -> Reference:
     reference = parse(text)
     if not reference.tag or reference.digest:
-        raise InvalidArgument(f"invalid tag {text!r}")
+        raise InvalidArgument(f'invalid tag "{text}"')
     return reference
 
 

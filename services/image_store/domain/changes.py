@@ -11,7 +11,7 @@ import msgspec
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.errors import InvalidArgument
 
-from .moments import duration
+from .durations import duration
 from .words import expand, expand_words, split
 
 _PORT = re.compile(r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?(?:/(?P<protocol>[A-Za-z]+))?\Z")

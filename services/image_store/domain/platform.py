@@ -49,7 +49,8 @@ def acceptable(wanted: Platform) -> list[tuple[str, str]]:
     architecture, variant = wanted.architecture, wanted.variant
     if architecture == "amd64":
         level = int(variant[1:]) if re.fullmatch(r"v[2-9]", variant) else 1
-        return [("amd64", f"v{n}" if n > 1 else "") for n in range(level, 0, -1)] + [("386", "")]
+        lower = [("amd64", f"v{n}" if n > 1 else "") for n in range(level - 1, 0, -1)]
+        return [("amd64", variant), *lower, ("386", "")]
     if architecture == "arm":
         return _arm(variant)
     if architecture == "arm64":

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from services.image_store.adapters.layout import StoreLayout
+
+
+def test_the_folders_are_the_engines_alone(layout: StoreLayout) -> None:
+    assert json.loads((layout.root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    for path in (layout.root, layout.blobs, layout.layers, layout.snapshots, layout.trash):
+        assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_was_being_taken_in_is_swept(layout: StoreLayout) -> None:
+    (layout.ingest / "x/deep").mkdir(parents=True)
+    (layout.ingest / "y").touch()
+    StoreLayout(layout.root).open()
+    assert list(layout.ingest.iterdir()) == []
+    assert len(list(layout.trash.iterdir())) == 2
+    layout.empty_trash()
+    assert list(layout.trash.iterdir()) == []
+
+
+def test_discarding_what_is_not_there(layout: StoreLayout, tmp_path: Path) -> None:
+    assert layout.discard(tmp_path / "nothing") is None

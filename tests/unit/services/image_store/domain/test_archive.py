@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.image_store.domain import archive
+from services.image_store.domain.archive import Archive, Loadable
+from services.image_store.domain.digest import digest_of, hex_of
+from services.image_store.ports import Entry
+from shared.contracts.common import Descriptor, Platform
+from shared.errors import InvalidArgument, NotFound
+
+HOST = Platform()
+MANIFEST, INDEX = archive.MANIFEST_TYPE, archive.INDEX_TYPE
+LAYER = b"a layer"
+
+
+class Files:
+    """An archive in memory: names to contents, and what is no file."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.others: list[Entry] = []
+
+    def file(self, name: str, content: Any) -> None:
+        self.contents[name] = content if isinstance(content, bytes) else json.dumps(content).encode()
+
+    def blob(self, content: Any, **more: Any) -> dict[str, Any]:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.file(f"blobs/sha256/{hex_of(digest_of(data))}", data)
+        return {"digest": digest_of(data), "size": len(data), **more}
+
+    def image(self, architecture: str = "amd64", layer: bytes = LAYER, **more: Any) -> dict[str, Any]:
+        """The descriptor of a manifest, with all it names."""
+        config = {"os": "linux", "architecture": architecture, "rootfs": {"diff_ids": [digest_of(layer)]}}
+        manifest = {"config": self.blob(config), "layers": [self.blob(layer)]}
+        platform = {"os": "linux", "architecture": architecture}
+        return self.blob(manifest, mediaType=MANIFEST, platform=platform, **more)
+
+    def read(self, wanted: Platform | None = None, host: Platform = HOST) -> tuple[Loadable, ...]:
+        entries = [
+            Entry(name=name, file=name, digest=digest_of(data), size=len(data)) for name, data in self.contents.items()
+        ]
+        plan = archive.images(Archive([*entries, *self.others]), host, wanted)
+        try:
+            entry = next(plan)
+            while True:
+                entry = plan.send(self.contents[entry.file])
+        except StopIteration as finished:
+            found: tuple[Loadable, ...] = finished.value
+            return found
+
+
+def named(name: str) -> dict[str, dict[str, str]]:
+    return {"annotations": {"io.containerd.image.name": name}}
+
+
+@pytest.fixture
+def files() -> Files:
+    return Files()
+
+
+def docker(files: Files, *tags: str, layers: tuple[str, ...] = ("l/layer.tar",), **item: Any) -> None:
+    files.file("c.json", {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [digest_of(LAYER)]}})
+    files.file("l/layer.tar", LAYER)
+    files.file("manifest.json", [{"Config": "c.json", "RepoTags": list(tags) or None, "Layers": layers, **item}])
+
+
+def test_dockers_form(files: Files) -> None:
+    docker(files, "a:1", "b:2", Parent="sha256:x")
+    (image,) = files.read()
+    assert [tag.familiar for tag in image.tags] == ["a:1", "b:2"]
+    assert (image.image.id, image.parent, image.manifest) == (digest_of(files.contents["c.json"]), "sha256:x", None)
+    assert [entry.digest for entry in image.layers] == [digest_of(LAYER)]
+
+
+def test_links_inside_the_archive_are_followed(files: Files) -> None:
+    docker(files, layers=("m/layer.tar",))
+    files.others = [
+        Entry(name="./m/layer.tar", kind="symlink", link="../n/x"),
+        Entry(name="n/x", kind="symlink", link="../l/layer.tar"),
+    ]
+    (image,) = files.read()
+    assert image.layers[0].file == "l/layer.tar"
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../../../etc/passwd", "layer.tar", ".."])
+def test_links_that_lead_nowhere_in_the_archive(files: Files, link: str) -> None:
+    docker(files, layers=("m/layer.tar",))
+    files.others = [Entry(name="m/layer.tar", kind="symlink", link=link)]
+    with pytest.raises(InvalidArgument, match=r"'m/layer\.tar' is"):
+        files.read()
+
+
+@pytest.mark.parametrize("kind", ["other", "directory", "sparse"])
+def test_only_regular_files_are_read(files: Files, kind: str) -> None:
+    docker(files)
+    del files.contents["manifest.json"]
+    files.others = [Entry(name="manifest.json", kind=kind)]
+    with pytest.raises(InvalidArgument, match=r"'manifest\.json' is not a regular file"):
+        files.read()
+
+
+def test_manifests_beside_dockers_form_are_kept_when_they_say_the_same(files: Files) -> None:
+    descriptor = files.image()
+    files.file("index.json", {"manifests": [descriptor]})
+    manifest = json.loads(files.contents[f"blobs/sha256/{hex_of(descriptor['digest'])}"])
+    name = f"blobs/sha256/{hex_of(manifest['config']['digest'])}"
+    layer = f"blobs/sha256/{hex_of(digest_of(LAYER))}"
+    files.file("manifest.json", [{"Config": name, "Layers": [layer]}])
+    (image,) = files.read()
+    assert image.manifest is not None
+    assert digest_of(image.manifest) == descriptor["digest"]
+    files.file("x", LAYER + b"other")
+    files.file("manifest.json", [{"Config": name, "Layers": ["x"]}])
+    assert files.read()[0].manifest is None
+
+
+def test_a_layout_with_its_names(files: Files) -> None:
+    descriptor = files.image()
+    again = descriptor | named("docker.io/library/a:2")
+    files.file("index.json", {"manifests": [descriptor | named("docker.io/library/a:1"), again]})
+    (image,) = files.read()
+    assert [tag.familiar for tag in image.tags] == ["a:1", "a:2"]
+    assert image.manifest is not None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "tags"), [("latest", []), ("a:1", ["a:1"]), ("quay.io/a/b", ["quay.io/a/b:latest"])]
+)
+def test_names_as_other_tools_write_them(files: Files, annotation: str, tags: list[str]) -> None:
+    descriptor = files.image() | {"annotations": {"org.opencontainers.image.ref.name": annotation}}
+    files.file("index.json", {"manifests": [descriptor]})
+    assert [tag.familiar for tag in files.read()[0].tags] == tags
+
+
+def test_of_several_platforms_the_hosts_is_chosen(files: Files) -> None:
+    arm, amd = files.image("arm64"), files.image("amd64")
+    attested = files.blob({}, mediaType=MANIFEST, annotations={"vnd.docker.reference.type": "attestation-manifest"})
+    inner = files.blob({"manifests": [arm, amd, attested]}, mediaType=INDEX, **named("docker.io/library/a:1"))
+    files.file("index.json", {"manifests": [inner]})
+    (image,) = files.read()
+    assert (image.image.platform.architecture, [str(tag) for tag in image.tags]) == ("amd64", ["docker.io/library/a:1"])
+    assert files.read(Platform(architecture="arm64"))[0].image.platform.architecture == "arm64"
+    with pytest.raises(NotFound, match="the archive has no image for platform linux/s390x"):
+        files.read(Platform(architecture="s390x"))
+    with pytest.raises(NotFound, match="no image for platform linux/riscv64"):
+        files.read(host=Platform(architecture="riscv64"))
+
+
+def test_one_name_for_several_platforms_side_by_side(files: Files) -> None:
+    both = [
+        files.image("arm64") | named("docker.io/library/a:1"),
+        files.image("amd64") | named("docker.io/library/a:1"),
+    ]
+    files.file("index.json", {"manifests": both})
+    assert [image.image.platform.architecture for image in files.read()] == ["amd64"]
+
+
+def test_a_foreign_image_alone_is_taken_unless_another_was_asked_for(files: Files) -> None:
+    files.file("index.json", {"manifests": [files.image("arm64")]})
+    assert files.read()[0].image.platform.architecture == "arm64"
+    with pytest.raises(NotFound):
+        files.read(Platform(architecture="amd64"))
+
+
+def break_digest(files: Files) -> None:
+    name = next(name for name, data in files.contents.items() if data == LAYER)
+    files.contents[name] = b"another layer"
+
+
+def break_size(files: Files) -> None:
+    index = json.loads(files.contents["index.json"])
+    index["manifests"][0]["size"] += 1
+    files.file("index.json", index)
+
+
+def remove_layer(files: Files) -> None:
+    files.contents = {name: data for name, data in files.contents.items() if data != LAYER}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(break_digest, "invalid archive: blob sha256:"), (break_size, "were announced"), (remove_layer, "is missing")],
+)
+def test_blobs_must_be_what_they_are_announced_as(files: Files, damage: Any, message: str) -> None:
+    files.file("index.json", {"manifests": [files.image()]})
+    damage(files)
+    with pytest.raises(InvalidArgument, match=message):
+        files.read()
+
+
+def test_indexes_nested_without_end(files: Files) -> None:
+    descriptor = files.image()
+    for _ in range(6):
+        descriptor = files.blob({"manifests": [descriptor]}, mediaType=INDEX)
+    files.file("index.json", {"manifests": [descriptor]})
+    with pytest.raises(InvalidArgument, match="nested deeper"):
+        files.read()
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"RepoTags": ["Foo"]}, "must be lowercase"),
+        ({"RepoTags": ["foo"]}, 'invalid tag "foo"'),
+        ({"Layers": []}, "layers length mismatch: expected 1, got 0"),
+        ({"Layers": ["x"]}, "'x' is missing"),
+        ({"Config": "nope"}, "'nope' is missing"),
+        ({"Config": 1}, "invalid manifest.json"),
+    ],
+)
+def test_what_is_wrong_with_dockers_form(files: Files, item: dict[str, Any], message: str) -> None:
+    docker(files, **item)
+    with pytest.raises(InvalidArgument) as refused:
+        files.read()
+    assert message in refused.value.message
+
+
+@pytest.mark.parametrize("document", [b"null", b"{", b"[" * 100_000, b"\xff", b"[1]"])
+def test_documents_that_are_none(files: Files, document: bytes) -> None:
+    files.file("manifest.json", document)
+    with pytest.raises(InvalidArgument, match=r"invalid manifest\.json"):
+        files.read()
+
+
+def test_other_systems_and_empty_archives(files: Files) -> None:
+    with pytest.raises(InvalidArgument, match=r"does not contain a manifest\.json"):
+        files.read()
+    docker(files)
+    files.file("c.json", {"os": "windows", "rootfs": {"diff_ids": [digest_of(LAYER)]}})
+    with pytest.raises(InvalidArgument, match="cannot load windows image on linux"):
+        files.read()
+
+
+def test_a_document_that_is_too_large_is_not_read(files: Files) -> None:
+    docker(files)
+    files.file("manifest.json", b" " * (9 << 20))
+    with pytest.raises(InvalidArgument, match="at most 8388608"):
+        files.read()
+
+
+def test_of_dockers_form_only_the_platform_asked_for(files: Files) -> None:
+    docker(files, "a:1")
+    assert len(files.read(Platform(architecture="amd64"))) == 1
+    with pytest.raises(NotFound):
+        files.read(Platform(architecture="arm64"))
+
+
+def test_manifests_made_here_name_config_and_layers() -> None:
+    layer = Descriptor(media_type="application/vnd.oci.image.layer.v1.tar", digest=digest_of(LAYER), size=7)
+    made = archive.make_manifest(digest_of(b"c"), 1, [layer])
+    assert made == archive.make_manifest(digest_of(b"c"), 1, [layer])
+    assert archive.layer_digests(made) == (digest_of(b"c"), (digest_of(LAYER),))
+
+
+@pytest.mark.parametrize("document", [b"", b"{}", b'{"config":{"digest":"x","size":1}}'])
+def test_manifests_that_are_none(document: bytes) -> None:
+    with pytest.raises(InvalidArgument):
+        archive.layer_digests(document)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(max_size=5),
+        lambda each: (
+            st.lists(each)
+            | st.dictionaries(st.sampled_from(["Config", "Layers", "RepoTags", "manifests", "digest"]), each)
+        ),
+    )
+)
+def test_any_json_is_understood_or_refused(document: Any) -> None:
+    for name in ("manifest.json", "index.json"):
+        files = Files()
+        files.file(name, document)
+        try:
+            assert files.read() == ()
+        except (InvalidArgument, NotFound):
+            continue
