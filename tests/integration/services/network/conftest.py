@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> Iterator[NetworkWorld]:
         made.sweep()
 
 
-@pytest.fixture(autouse=True)
-async def _running(world: NetworkWorld) -> AsyncIterator[None]:
+@pytest.fixture
+async def running(world: NetworkWorld) -> AsyncIterator[None]:
     async with world.running():
         yield

@@ -17,6 +17,7 @@ from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.network import CREATE, CreateRequest
 from tests.support.network_world import NetworkWorld, address_of, ask, listen, socket_in
 
+pytestmark = pytest.mark.usefixtures("running")
 UDP = socket.SOCK_DGRAM
 QUICK = 0.3
 """Seconds after which nobody is taken to answer; an answer takes far less than one of them."""
@@ -34,7 +35,7 @@ def here(kind: socket.SocketKind = socket.SOCK_STREAM, family: socket.AddressFam
 
 
 @pytest.fixture
-def neighbour(world: NetworkWorld, tmp_path: Path) -> Iterator[str]:
+def neighbour(running: None, tmp_path: Path) -> Iterator[str]:
     """Another machine on the host's network, as the path of its namespace; its routes lead to the host."""
     path = tmp_path / "neighbour"
     namespace = namespaces.create()
@@ -58,7 +59,7 @@ def neighbour(world: NetworkWorld, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def web(world: NetworkWorld) -> AsyncIterator[str]:
+async def web(running: None, world: NetworkWorld) -> AsyncIterator[str]:
     """Address of a server on port 80 of a sandbox that is published as 8080."""
     made = await world.sandbox("web", publish=publish())
     task = await listen(made.path)
