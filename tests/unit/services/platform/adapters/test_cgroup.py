@@ -1,0 +1,107 @@
+"""Control groups of this host by both versions' files: a hybrid host has a small v2 tree beside v1."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.platform.adapters.cgroup import MOUNT, Cgroups
+
+TREES = [path for path in (MOUNT, MOUNT / "unified") if (path / "cgroup.procs").exists() or path == MOUNT]
+
+
+@pytest.fixture(params=TREES, ids=lambda path: str(path))
+def cgroups(request: pytest.FixtureRequest) -> Cgroups:
+    return Cgroups(request.param)
+
+
+@pytest.fixture
+def group(cgroups: Cgroups) -> Iterator[str]:
+    """A group of the test's own in every hierarchy."""
+    name = f"/shoal-test-{uuid.uuid4().hex[:12]}"
+    for root in cgroups._roots:
+        (root / name.lstrip("/")).mkdir()
+    yield name
+    cgroups.remove(name)
+
+
+@pytest.fixture
+def member(cgroups: Cgroups, group: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in the group."""
+    child = subprocess.Popen(["sleep", "100"])
+    for root in cgroups._roots:
+        folder = root / group.lstrip("/")
+        if (folder / "cpuset.cpus").exists() and not (folder / "cpuset.cpus").read_text().strip():
+            for name in ("cpuset.cpus", "cpuset.mems"):  # v1: a group without processors takes no process
+                (folder / name).write_text((root / name).read_text())
+        (folder / "cgroup.procs").write_text(str(child.pid))
+    yield child
+    child.kill()
+    child.wait()
+
+
+def test_processes_are_found_in_groups_below_too(cgroups: Cgroups, group: str, member: subprocess.Popen[bytes]) -> None:
+    assert cgroups.processes(group) == [member.pid]
+    below = cgroups.directory(group) / "below"
+    below.mkdir()
+    (below / "cgroup.procs").write_text(str(member.pid))
+    assert cgroups.processes(group) == [member.pid]
+    assert cgroups.processes("/nosuch") == []
+
+
+def test_freezing_and_thawing(cgroups: Cgroups, group: str, member: subprocess.Popen[bytes]) -> None:
+    assert not cgroups.frozen(group)
+    cgroups.freeze(group, True)
+    assert cgroups.frozen(group)
+    cgroups.freeze(group, False)
+    assert not cgroups.frozen(group)
+    cgroups.freeze("/nosuch", True)
+    assert not cgroups.frozen("/nosuch")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_every_process_is_signalled(
+    cgroups: Cgroups, group: str, member: subprocess.Popen[bytes], number: signal.Signals
+) -> None:
+    cgroups.signal(group, number)
+    assert member.wait(10) == -number
+
+
+def test_removing_ends_what_is_in_it_even_frozen(cgroups: Cgroups, group: str, member: subprocess.Popen[bytes]) -> None:
+    (cgroups.directory(group) / "below").mkdir()
+    cgroups.freeze(group, True)
+    os.waitid(os.P_PID, member.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    cgroups.remove(group)
+    assert member.wait(10) == -signal.SIGKILL
+    assert not cgroups.directory(group).exists()
+    cgroups.remove(group)
+
+
+def test_usage_files_are_read_as_far_as_there_are_any(cgroups: Cgroups, group: str) -> None:
+    found = cgroups.read(group)
+    assert all(isinstance(text, str) for text in found.values())
+    assert cgroups.v2 or found["pids.current"] == "0\n"
+    assert cgroups.read("/nosuch") == {}
+
+
+def test_the_hosts_controllers(cgroups: Cgroups) -> None:
+    names = cgroups.controllers()
+    assert names
+    assert cgroups.v2 or "memory" in names
+    assert isinstance(cgroups.counts_swap(), bool)
+
+
+def test_a_link_to_a_hierarchy_is_not_another_one(directory: Path) -> None:
+    (directory / "cpu,cpuacct").mkdir()
+    (directory / "cpu,cpuacct" / "cgroup.clone_children").touch()
+    (directory / "cpu").symlink_to("cpu,cpuacct")
+    (directory / "file").touch()
+    made = Cgroups(directory)
+    assert not made.v2
+    assert sorted(made.controllers()) == ["cpu", "cpuacct"]

@@ -1,0 +1,90 @@
+"""Threads with mount namespaces of their own: nothing they mount is seen elsewhere, or stays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.platform.adapters import launcher
+from services.platform.adapters.launcher import Launcher
+from shared import hostmounts
+from shared.config import Settings
+
+
+def namespace() -> str:
+    return os.readlink("/proc/thread-self/ns/mnt")
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[Launcher]:
+    made = Launcher(launcher.is_hybrid())
+    yield made
+    made.close()
+
+
+async def test_each_work_has_a_namespace_of_its_own(threads: Launcher) -> None:
+    found = await asyncio.gather(*(threads.fresh(namespace) for _ in range(4)))
+    assert namespace() not in found
+    assert await threads.plain(namespace) == namespace()
+
+
+async def test_what_is_mounted_goes_with_the_namespace(threads: Launcher, directory: Path) -> None:
+    def work() -> bool:
+        hostmounts.mount("none", directory, "tmpfs")
+        (directory / "inside").touch()
+        return os.path.ismount(directory)
+
+    assert await threads.fresh(work)
+    assert not os.path.ismount(directory)
+    assert list(directory.iterdir()) == []
+    os.rmdir(directory)
+    directory.mkdir()
+
+
+async def test_a_failure_brings_the_thread_back(threads: Launcher) -> None:
+    def fail() -> None:
+        raise ValueError("x")
+
+    for _ in range(2 * launcher.THREADS):
+        with pytest.raises(ValueError, match="x"):
+            await threads.fresh(fail)
+    assert await threads.plain(namespace) == namespace()
+
+
+async def test_work_beside_a_process_sees_what_it_sees(threads: Launcher, directory: Path) -> None:
+    child = subprocess.Popen(["unshare", "-m", "sh", "-c", f"mount -t tmpfs x {directory}; echo; exec sleep 100"],
+                             stdout=subprocess.PIPE)  # fmt: skip
+    assert child.stdout is not None
+    child.stdout.readline()
+    assert await threads.beside(child.pid, lambda: os.path.ismount(directory))
+    assert not await threads.plain(lambda: os.path.ismount(directory))
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    with pytest.raises(FileNotFoundError):
+        await threads.beside(child.pid, namespace)
+
+
+async def test_a_hybrid_host_shows_one_kind_of_cgroups_only(threads: Launcher) -> None:
+    hidden = await threads.fresh(lambda: (launcher.UNIFIED / "cgroup.controllers").exists())
+    assert not (hidden and launcher.is_hybrid())
+
+
+def test_a_folder_below_a_shared_mount_is_made_private(directory: Path) -> None:
+    outer, inner = directory / "outer", directory / "outer/inner"
+    outer.mkdir()
+    hostmounts.ensure_shared(outer)
+    try:
+        launcher.ensure_private(inner)
+        launcher.ensure_private(inner)
+        assert hostmounts.mount_of(inner) == (os.path.realpath(inner), False)
+        assert Path("/proc/self/mountinfo").read_text().count(f" {os.path.realpath(inner)} ") == 1
+    finally:
+        hostmounts.drop_shared(inner)
+        hostmounts.drop_shared(outer)
+    assert launcher.roots_dir(Settings(run_dir="/r")) == Path("/r/platform/roots")
