@@ -74,9 +74,9 @@ def record(span: ReadableSpan, service: str, node: str) -> SpanRecord:
 def configure(service: str, node: str, sink: Callable[[SpanRecord], None]) -> Callable[[], None]:
     """Makes the spans of this process real; returns what to call at the end. After forking, never before."""
     global _tracer
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": f"shoal.{service}", "host.id": node}), shutdown_on_exit=False
-    )
+    # Not Resource.create: its detectors read the metadata of every installed package.
+    resource = Resource({"service.name": f"shoal.{service}", "host.id": node})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(_Collector(service, node, sink))
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         provider.add_span_processor(_otlp())

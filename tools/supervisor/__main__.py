@@ -62,6 +62,7 @@ def _warm() -> None:
     """
     import asyncio  # noqa: F401
 
+    import nkeys  # noqa: F401  # nats-py imports it when it connects: 3 MB in each service
     import uvloop  # noqa: F401
 
     with _without("aiohttp"):
