@@ -12,6 +12,8 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,15 +38,20 @@ class Launcher:
 
     def fresh(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Runs `work` in a thread, in a copy of the host's mount namespace. What it spawns stays there."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._in_fresh, work)
+        return self._run(partial(self._in_fresh, work))
 
     def beside(self, monitor: int, work: Callable[[], T]) -> asyncio.Future[T]:
         """Runs `work` in a thread, in the mount namespace of the process `monitor`."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._in_that_of, monitor, work)
+        return self._run(partial(self._in_that_of, monitor, work))
 
     def plain(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Runs blocking work in a thread, in the host's mount namespace."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return self._run(work)
+
+    def _run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """In the context of the caller, so that its spans stay in the caller's trace."""
+        in_context = partial(copy_context().run, work)
+        return asyncio.get_running_loop().run_in_executor(self._threads, in_context)
 
     def _in_fresh(self, work: Callable[[], T]) -> T:
         syscalls.unshare(syscalls.CLONE_NEWNS)
