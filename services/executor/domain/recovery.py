@@ -13,6 +13,7 @@ from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.contracts.platform import Workload
 
 from . import lifecycle, restart
+from .status import UNKNOWN_EXIT, Exit, exited
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,12 @@ def _container(spec: ContainerSpec, recorded: Recorded, observed: Observed) -> I
         yield Bury(spec.id)
     elif workload is not None and workload.state in ("running", "paused"):
         yield from _alive(status, workload)
+    elif status.state in lifecycle.ALIVE and workload is not None and workload.state == "stopped":
+        yield RecordExit(spec.id)
     elif status.state in lifecycle.ALIVE:
-        yield RecordLoss(spec.id) if workload is None or workload.state == "created" else RecordExit(spec.id)
+        yield RecordLoss(spec.id)
+        if observed.engine_started:
+            yield from _comes_back(spec, exited(status, Exit(UNKNOWN_EXIT, at=0)))
     elif workload is not None and workload.state == "stopped" and _is_news(status, workload):
         yield Adopt(spec.id)  # started, ended, and neither was recorded
     else:
@@ -157,5 +162,11 @@ def _down(
         yield Restart(spec.id)
     elif spec.host_config.auto_remove and (status.runs > 0 or observed.engine_started):
         yield AutoRemove(spec.id)
-    elif observed.engine_started and restart.at_engine_start(spec.host_config.restart_policy, status):
+    elif observed.engine_started:
+        yield from _comes_back(spec, status)
+
+
+def _comes_back(spec: ContainerSpec, status: ContainerStatus) -> Iterator[Action]:
+    """After a restart of engine or host the policies start containers in an order of the executor's choice."""
+    if restart.at_engine_start(spec.host_config.restart_policy, status):
         yield Restart(spec.id)

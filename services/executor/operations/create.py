@@ -93,8 +93,7 @@ async def _name_and_snapshot(
     )
     if isinstance(name, str):
         undo.push_async_callback(patiently, "name release", lambda: engine.records.release_name(name))
-    if isinstance(snapshot, image_store.Snapshot) or not isinstance(snapshot, ShoalError):
-        undo.push_async_callback(release.snapshot, engine, container_id)
+    undo.push_async_callback(release.snapshot, engine, container_id)  # it may be there also when no answer came
     if isinstance(snapshot, BaseException):
         raise snapshot
     if isinstance(name, BaseException):

@@ -38,8 +38,11 @@ async def _is_news(engine: Engine, container: Container, told: platform.Exited) 
     return found is None or found.state == "stopped"
 
 
-async def ended(engine: Engine, container: Container, end: status.Exit) -> None:
-    """Records the exit and gives everything back; then `--rm`, the restart policy, or nothing. The lock is held."""
+async def ended(engine: Engine, container: Container, end: status.Exit, *, retry: bool = True) -> None:
+    """Records the exit and gives everything back; then `--rm`, the restart policy, or nothing. The lock is held.
+
+    Without `retry` somebody else sees to the policy.
+    """
     last = container.status
     if end.oom_killed:
         engine.tell(container, "oom")
@@ -48,13 +51,14 @@ async def ended(engine: Engine, container: Container, end: status.Exit) -> None:
         await remove.after_exit(engine, container, end)
         return
     verdict = _verdict(container, end)
+    restarts = verdict.restart and retry
     container.delay = verdict.delay
     surroundings = engine.tasks.start(release.surroundings(engine, container), "surroundings")
-    await engine.save(container, status.retrying(last, end) if verdict.restart else status.exited(last, end))
+    await engine.save(container, status.retrying(last, end) if restarts else status.exited(last, end))
     engine.emit(died(container.spec, end, last.started_at, now_ns()))
     # Only now, with the exit code durable, may the platform forget it.
     container.cleanup = engine.tasks.start(_clean(engine, container, surroundings), "cleanup")
-    if verdict.restart:
+    if restarts:
         container.retry = engine.tasks.start(start.retry(engine, container, verdict.delay), "restart")
 
 
@@ -87,6 +91,6 @@ async def check(engine: Engine, container: Container) -> None:
             await ended(engine, container, status.Exit(found.exit_code, found.exited_at, found.oom_killed))
 
 
-async def lost(engine: Engine, container: Container) -> None:
+async def lost(engine: Engine, container: Container, *, retry: bool = True) -> None:
     """Its process is gone and nobody knows how it ended. The lock is held."""
-    await ended(engine, container, status.Exit(status.UNKNOWN_EXIT, now_ns()))
+    await ended(engine, container, status.Exit(status.UNKNOWN_EXIT, now_ns()), retry=retry)

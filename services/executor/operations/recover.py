@@ -147,7 +147,7 @@ async def _settle(
             case recovery.RecordExit() if workload is not None:
                 await exit.ended(engine, container, _end_of(workload))
             case recovery.RecordLoss():
-                await exit.lost(engine, container)
+                await exit.lost(engine, container, retry=not observed.engine_started)
             case recovery.AutoRemove():
                 await remove.automatically(engine, container)
             case recovery.DropWorkload():
@@ -182,6 +182,7 @@ async def _bury(engine: Engine, container_id: str) -> None:
         await engine.records.forget(container.spec)
         engine.registry.discard(container)
         engine.tell(container, "destroy")
+    await _kill(engine, container_id)
     await remove.bury(engine, container_id)
 
 
@@ -194,11 +195,15 @@ async def _restore_name(engine: Engine, name: str, container_id: str) -> None:
 
 async def _drop(engine: Engine, container_id: str) -> None:
     """A process without a record: nobody can ask for it, so it ends."""
+    await _kill(engine, container_id)
+    await release.workload(engine, container_id)
+
+
+async def _kill(engine: Engine, container_id: str) -> None:
     try:
         await engine.bus.call(platform.SIGNAL, platform.SignalRequest(id=container_id, signal=signals.SIGKILL))
     except ShoalError:
-        pass  # it has ended already
-    await release.workload(engine, container_id)
+        pass  # it has ended already, or never ran
 
 
 async def _bring_back(engine: Engine, ids: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from shared.contracts import platform
 from shared.contracts.common import StreamOffer
 from shared.contracts.executor import AttachRequest, LogsRequest, TopReply, TopRequest
@@ -17,7 +19,8 @@ async def attach(engine: Engine, request: AttachRequest) -> StreamOffer:
     lifecycle.check_attach(container.status.state, container.spec.name)
     offer = await engine.bus.call(platform.ATTACH, request)
     engine.tell(container, "attach")
-    return offer
+    # Before the start only the record knows whether there will be a terminal.
+    return msgspec.structs.replace(offer, framed=not container.spec.config.tty)
 
 
 async def logs(engine: Engine, request: LogsRequest) -> StreamOffer:

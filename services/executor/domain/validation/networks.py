@@ -43,11 +43,11 @@ def _problems(name: str, settings: EndpointSettings) -> list[str]:
 
 
 def _is_address(text: str, version: int = 0) -> bool:
-    """Whether it is an address of that version; an empty one stands for no wish."""
+    """Whether it is an address (of that version: then an empty one stands for no wish)."""
     if not text and version:
         return True
     try:
-        return not version or ipaddress.ip_address(text).version == version
+        return version in (0, ipaddress.ip_address(text).version)
     except ValueError:
         return False
 

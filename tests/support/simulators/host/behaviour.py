@@ -13,7 +13,7 @@ class Behaviour:
     """Every simulated operation calls `enter` first and `leave` last.
 
     `fail[operation]` are errors for its next calls, before anything is done; `fail_after[operation]` after it was
-    done (the answer is lost). `hold(operation)` makes calls wait until `release`.
+    done (the answer is lost). `hold(operation)` makes calls wait until `let_go`.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Behaviour:
         self._held[operation] = asyncio.Event()
         self._arrived[operation].clear()
 
-    def release(self, operation: str) -> None:
+    def let_go(self, operation: str) -> None:
         self._held.pop(operation).set()
 
     async def arrived(self, operation: str) -> None:

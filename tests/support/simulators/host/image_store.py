@@ -9,7 +9,6 @@ from shared.contracts.base import Empty, Message
 from shared.contracts.common import Mount, PruneReport, Ref, StreamOffer
 from shared.contracts.container import ContainerConfig
 from shared.errors import NotFound, NotImplementedYet
-
 from tests.support.simulators.host.behaviour import Behaviour
 
 

@@ -11,7 +11,6 @@ from shared.contracts.base import Empty, Message
 from shared.contracts.common import PruneReport, Revision
 from shared.contracts.container import EndpointSettings, PortBinding
 from shared.errors import Conflict, NotFound, NotImplementedYet
-
 from tests.support.simulators.host.behaviour import Behaviour
 
 
@@ -34,7 +33,9 @@ class NetworkSimulator(Behaviour):
         for name in request.endpoints:
             if name not in self.networks:
                 raise NotFound(f"network {name} not found")
-        ports = {port: tuple(self._bind(binding, request) for binding in wanted) for port, wanted in request.publish.items()}
+        ports = {
+            port: tuple(self._bind(binding, request) for binding in wanted) for port, wanted in request.publish.items()
+        }
         number = len(self.stacks) + 2
         sandbox = contract.Sandbox(
             container_id=request.container_id,
@@ -42,7 +43,9 @@ class NetworkSimulator(Behaviour):
             path="" if request.mode == "host" else f"/run/netns/{request.container_id[:12]}",
             endpoints={name: _address(settings, number) for name, settings in request.endpoints.items()},
             ports=dict(ports),
-            files={f"/etc/{name}": f"/files/{request.container_id}/{name}" for name in ("hosts", "resolv.conf", "hostname")},
+            files={
+                f"/etc/{name}": f"/files/{request.container_id}/{name}" for name in ("hosts", "resolv.conf", "hostname")
+            },
         )
         self.stacks[request.container_id] = sandbox
         self.files.add(request.container_id)

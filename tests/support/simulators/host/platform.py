@@ -12,7 +12,6 @@ from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.errors import AlreadyExists, Conflict, NotFound
 from shared.service import Kernel
-
 from tests.support.simulators.host.behaviour import Behaviour
 
 HOST = contract.HostInfo(
@@ -45,8 +44,8 @@ class Machine:
 class PlatformSimulator(Behaviour):
     """Serves the platform's contract. Programs `true`, `false` and `exit N` end at once, others run.
 
-    `deaf` programs ignore SIGTERM, `immortal` ones SIGKILL too. `report`: `now` tells exits at once, `late` keeps them for `tell_exits`,
-    `never` loses them.
+    `deaf` programs ignore SIGTERM, `immortal` ones SIGKILL too. `report`: `now` tells exits at once, `late`
+    keeps them for `tell_exits`, `never` loses them.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -119,9 +118,7 @@ class PlatformSimulator(Behaviour):
         if request.start:
             self._run(machine)
         self.leave("create")
-        return contract.CreateReply(
-            pid=machine.pid, log_path=f"/logs/{request.id}", started_at=machine.started_at
-        )
+        return contract.CreateReply(pid=machine.pid, log_path=f"/logs/{request.id}", started_at=machine.started_at)
 
     def _run(self, machine: Machine) -> None:
         program, *words = machine.request.process.args

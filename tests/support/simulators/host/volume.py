@@ -10,7 +10,6 @@ from shared.contracts.base import Empty, Message
 from shared.contracts.common import PruneReport
 from shared.errors import Conflict, InvalidArgument, NotFound, NotImplementedYet
 from shared.ids import new_id
-
 from tests.support.simulators.host.behaviour import Behaviour
 
 

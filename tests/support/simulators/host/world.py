@@ -17,7 +17,6 @@ from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.service import Kernel
 from shared.state import MemoryState
 from shared.state.view import View
-
 from tests.support.simulators.host.image_store import ImageStoreSimulator
 from tests.support.simulators.host.network import NetworkSimulator
 from tests.support.simulators.host.platform import PlatformSimulator
@@ -33,6 +32,7 @@ class World:
         self.state = MemoryState()
         self.events: list[DockerEvent] = []
         self._running: dict[str, AsyncExitStack] = {}
+        self._kernels: dict[str, Kernel] = {}
         self.image_store = ImageStoreSimulator()
         self.network = NetworkSimulator()
         self.volume = VolumeSimulator()
@@ -58,22 +58,31 @@ class World:
 
     async def _kernel(self, name: str) -> Kernel:
         stack = self._running[name] = AsyncExitStack()
-        return await stack.enter_async_context(testing.kernel(name, self.directory / name, self.broker, self.state))
+        made = testing.kernel(name, self.directory / name, self.broker, self.state)
+        kernel = self._kernels[name] = await stack.enter_async_context(made)
+        return kernel
 
     async def serve(self, contract: Contract, implementation: object) -> None:
         """Serves a contract by an object."""
         kernel = await self._kernel(contract.name)
         await self._running[contract.name].enter_async_context(testing.serving(kernel, contract, implementation))
 
-    async def start(self, contract: Contract, build: Callable[[Kernel], Awaitable[Any]]) -> Any:
-        """Builds and serves a real service."""
+    async def start(
+        self,
+        contract: Contract,
+        build: Callable[[Kernel], Awaitable[Any]],
+        prepare: Callable[[Kernel], None] = lambda kernel: None,
+    ) -> Any:
+        """Builds and serves a real service; `prepare` may tamper with its kernel."""
         kernel = await self._kernel(contract.name)
+        prepare(kernel)
         service = await build(kernel)
         await self._running[contract.name].enter_async_context(testing.serving(kernel, contract, service))
         return service
 
     async def vanish(self, contract: Contract) -> None:
         """What the service was doing stops where it is."""
+        await self._kernels[contract.name].tasks.close()
         await self._running.pop(contract.name).aclose()
 
     async def close(self) -> None:
@@ -95,7 +104,7 @@ class World:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Returns when the condition holds; it is looked at after each turn of the loop."""
         async with asyncio.timeout(10):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  # anything may change it
                 await asyncio.sleep(0)
 
     def leftovers(self) -> set[str]:

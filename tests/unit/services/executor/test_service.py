@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts import executor as contract
-
-from .conftest import Node
+from tests.support.executor_node import Node
 
 
 async def test_run_to_the_end(node: Node) -> None:
@@ -14,13 +13,13 @@ async def test_run_to_the_end(node: Node) -> None:
     assert node.status(container_id).runs == 1
     await node.remove(container_id)
     await node.gone(container_id)
-    assert node.actions(container_id) == ["create", "start", "die", "destroy"]
+    await node.until(lambda: node.actions(container_id) == ["create", "start", "die", "destroy"])
 
 
 async def test_auto_remove(node: Node) -> None:
     container_id = await node.run("exit", "7", auto_remove=True)
     await node.gone(container_id)
-    assert node.actions(container_id) == ["create", "start", "die", "destroy"]
+    await node.until(lambda: node.actions(container_id) == ["create", "start", "die", "destroy"])
 
 
 async def test_attach_and_logs(node: Node) -> None:

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.executor.adapters import records as module
+from services.executor.adapters.records import Records
+from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig
+from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
+from shared.errors import AlreadyExists, Conflict, ShoalError, Unavailable
+from shared.state import MemoryState
+
+SPEC = ContainerSpec(id="c", name="web", created=1, config=ContainerConfig(), host_config=HostConfig())
+RUNNING = ContainerStatus(state="running")
+
+
+class Faulty(MemoryState):
+    """Fails before or after it did what was asked."""
+
+    before: list[ShoalError]
+    after: list[ShoalError]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.after = [], []
+
+    async def update(self, *args: Any, **kwargs: Any) -> int:
+        if self.before:
+            raise self.before.pop()
+        revision = await super().update(*args, **kwargs)
+        if self.after:
+            raise self.after.pop()
+        return revision
+
+
+async def test_a_container_from_first_to_last_record() -> None:
+    state = MemoryState()
+    records, other = Records(state, "node1", "host1"), Records(state, "node2", "host2")
+    await records.reserve("web", "c")
+    with pytest.raises(AlreadyExists):
+        await other.reserve("web", "x")
+    assert await other.holder("web") == "c"
+    assert await other.holder("fish") == ""
+    spec_revision, status_revision = await records.create(SPEC, ContainerStatus())
+    stored = await records.load()
+    assert stored.specs == {"c": (SPEC, spec_revision)}
+    assert stored.statuses == {"c": (ContainerStatus(), status_revision)}
+    assert (stored.placements, stored.names) == (frozenset({"c"}), {"web": "c"})
+    assert (await other.load()).specs == {}
+    await records.forget(SPEC)
+    assert await state.get(SPECS, "c") is None
+    assert await state.get(NAMES, "web") is None
+    left = await records.load()
+    assert (left.specs, left.placements) == ({}, frozenset({"c"}))
+    await records.bury("c")
+    assert await state.get(STATUSES, "c") is None
+    assert await state.get(PLACEMENTS, "c") is None
+
+
+async def test_the_spec_is_sent_last_and_removed_first() -> None:
+    state, order = MemoryState(), []
+    view = await state.view(NAMES, SPECS, STATUSES, PLACEMENTS)
+    view.on_change(lambda keys, parts, entry: order.append((keys.pattern, entry is not None)))
+    records = Records(state, "node1", "host1")
+    await records.create(SPEC, ContainerStatus())
+    await records.reserve("web", "c")
+    revision = await records.forget(SPEC)
+    await view.reached(revision + 1)
+    assert order[2] == (SPECS.pattern, True)
+    assert order[-2:] == [(SPECS.pattern, False), (NAMES.pattern, False)]
+
+
+async def test_a_status_is_written_until_it_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    state = Faulty()
+    records = Records(state, "node1", "host1")
+    _, revision = await records.create(SPEC, ContainerStatus())
+    state.before = [Unavailable("away"), Unavailable("away")]
+    revision = await records.update_status("c", RUNNING, revision)
+    state.after = [Unavailable("the answer got lost")]
+    ended = ContainerStatus(state="exited")
+    written = await records.update_status("c", ended, revision)
+    found = await state.get(STATUSES, "c")
+    assert found is not None
+    assert (found.value, found.revision) == (ended, written)
+
+
+async def test_another_writer_is_a_conflict() -> None:
+    state = MemoryState()
+    records = Records(state, "node1", "host1")
+    _, revision = await records.create(SPEC, ContainerStatus())
+    await records.update_status("c", RUNNING, revision)
+    with pytest.raises(Conflict):
+        await records.update_status("c", ContainerStatus(state="exited"), revision)
+
+
+async def test_a_first_status_where_there_was_none() -> None:
+    records = Records(MemoryState(), "node1", "host1")
+    assert await records.update_status("c", RUNNING, 0) > 0
+    with pytest.raises(Conflict):
+        await records.update_status("c", ContainerStatus(), 0)

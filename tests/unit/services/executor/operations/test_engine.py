@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from services.executor.operations import engine as module
+from services.executor.operations.engine import patiently
+from shared.errors import Conflict, DeadlineExceeded, Internal, ShoalError, Unavailable
+from tests.support.executor_node import Node
+
+
+@pytest.mark.parametrize(
+    ("errors", "calls"),
+    [
+        ([], 1),
+        ([Unavailable("away"), DeadlineExceeded("slow"), Conflict("busy")], 4),
+        ([Internal("broken")], 1),
+    ],
+)
+async def test_patiently(monkeypatch: pytest.MonkeyPatch, errors: list[ShoalError], calls: int) -> None:
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    made = 0
+
+    async def call() -> None:
+        nonlocal made
+        made += 1
+        if errors:
+            raise errors.pop(0)
+
+    await patiently("test", call)
+    assert made == calls
+
+
+async def test_the_host_is_asked_once(node: Node) -> None:
+    await node.create("true")
+    await node.create("true")
+    assert node.platform.count("host") == 1
+
+
+async def test_a_status_is_known_at_once_and_durable_later(node: Node) -> None:
+    container_id = await node.run("sleep")
+    container = node.executor._engine.registry.get(container_id)
+    assert container.status == node.status(container_id)
+    revision = container.status_revision
+    await node.executor._engine.save(container, container.status)
+    assert container.status_revision > revision

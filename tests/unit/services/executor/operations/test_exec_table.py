@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from services.executor.operations.exec_table import MOST_ENDED, MOST_WAITING, Exec, ExecTable
+from shared.contracts.executor import ExecCreateRequest
+
+
+def make(exec_id: str, container_id: str = "c") -> Exec:
+    return Exec(exec_id, ExecCreateRequest(id=container_id, cmd=("ls",)))
+
+
+def test_state_follows_its_life() -> None:
+    table, execution = ExecTable(), make("e")
+    table.add(execution)
+    assert not execution.state().running
+    table.begin(execution)
+    assert execution.state().running
+    table.end(execution, 3)
+    assert (execution.state().running, execution.state().exit_code, execution.started) == (False, 3, True)
+    assert table.get("e") is execution
+
+
+def test_ended_and_waiting_ones_are_bounded_and_live_ones_stay() -> None:
+    table, live = ExecTable(), make("live")
+    table.add(live)
+    table.begin(live)
+    for number in range(MOST_ENDED + 10):
+        execution = make(f"ended{number}")
+        table.add(execution)
+        table.end(execution, 0)
+    for number in range(MOST_WAITING + 10):
+        table.add(make(f"waiting{number}"))
+    assert len(list(table)) == 1 + MOST_ENDED + MOST_WAITING
+    assert table.get("live") is live
+    assert table.get("ended0") is None
+    assert table.get("waiting0") is None
+    assert table.get(f"ended{MOST_ENDED + 9}") is not None
+
+
+def test_forget_a_containers() -> None:
+    table = ExecTable()
+    for exec_id, container_id in (("a", "c"), ("b", "d")):
+        table.add(make(exec_id, container_id))
+    ended = make("z", "c")
+    table.add(ended)
+    table.end(ended, 0)
+    table.forget("c")
+    assert [execution.id for execution in table] == ["b"]
+    table.end(ended, 1)
+    assert table.get("z") is None

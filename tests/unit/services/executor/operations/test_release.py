@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import asyncio
+
+from services.executor.operations import release
+from shared.contracts.network import ReleaseRequest
+from tests.support.executor_node import Node
+
+
+async def test_files_are_kept_until_the_container_goes(node: Node) -> None:
+    container_id = await node.run("sleep")
+    await node.stop(container_id)
+    assert container_id in node.network.files
+    await node.remove(container_id)
+    await node.gone(container_id)
+    kept = [request.keep_files for _, request in node.network.calls if isinstance(request, ReleaseRequest)]
+    assert kept == [True, False]
+
+
+async def test_a_joined_network_is_not_released(node: Node) -> None:
+    donor = await node.run("sleep")
+    joiner = await node.run("sleep", network_mode=f"container:{donor}")
+    await node.stop(joiner)
+    assert node.network.count("release") == 0
+    assert donor in node.network.stacks
+
+
+async def test_waiting_for_ports_has_an_end(node: Node) -> None:
+    engine = node.executor._engine
+    node.network.hold("release")
+    releasing = asyncio.get_running_loop().create_task(release.network_stack(engine, "c" * 64, keep_files=True))
+    await node.network.arrived("release")
+    release.PORT_PATIENCE, patience = 0.01, release.PORT_PATIENCE
+    await release.ports_free(engine)
+    release.PORT_PATIENCE = patience
+    assert engine.releasing
+    node.network.let_go("release")
+    await releasing
+    await release.ports_free(engine)
+    assert not engine.releasing
