@@ -27,6 +27,7 @@ from .tree_writer import TreeWriter
 MEMORY = 2 << 30
 MOST_FILES = 50_000
 """Files in an image archive: a handful for each layer, and no more."""
+MOST_DESCRIPTORS = 1 << 20
 PROGRESS_SECONDS = 0.1
 STDIN, STDOUT = 0, 1
 _KINDS = {tar.REGULAR: "file", tar.GNU_SPARSE: "sparse", tar.DIRECTORY: "directory", tar.SYMLINK: "symlink"}
@@ -42,6 +43,7 @@ def say(**line: Any) -> None:
 
 def main() -> None:
     """Serves until standard input ends."""
+    os.closerange(3, MOST_DESCRIPTORS)  # whoever started it may have left some open: none may lead outside
     confine.die_with_parent()
     confine.leave_network()
     confine.limit_memory(MEMORY)
@@ -49,16 +51,17 @@ def main() -> None:
     confine.keep_capabilities((*confine.WRITING, confine.CAP_SYS_CHROOT))
     os.umask(0)
     files = Files()
-    while command := _command():
-        _obey(command, files)
+    while (command := _command()) and _obey(command, files):
+        pass
 
 
-def _obey(command: dict[str, Any], files: Files) -> None:
+def _obey(command: dict[str, Any], files: Files) -> bool:
+    """Does one command; False when what stands on standard input after it cannot be understood."""
     limits = Limits(*command["limits"])
-    if command["do"] == "unpack":
-        _in_child(lambda: unpack(command, limits))
-    else:
-        _answer(lambda: files.take(command["do"], limits))
+    if command["do"] != "unpack":
+        return _answer(lambda: files.take(command["do"], limits))
+    _in_child(lambda: unpack(command, limits))
+    return True
 
 
 def _command() -> dict[str, Any] | None:
@@ -70,16 +73,18 @@ def _command() -> dict[str, Any] | None:
     return command
 
 
-def _answer(work: Callable[[], dict[str, Any]]) -> None:
-    """Says what came of it; an archive's fault and the host's are told apart."""
+def _answer(work: Callable[[], dict[str, Any]]) -> bool:
+    """Says what came of it; an archive's fault and the host's are told apart. False for an error."""
     try:
         say(done=work())
+        return True
     except (TarError, EntryError) as error:
         say(error=str(error), kind="invalid_argument")
     except (LimitError, MemoryError) as error:
         say(error=str(error) or "the archive takes too much memory", kind="resource_exhausted")
     except OSError as error:
         say(error=f"{error.strerror or error}", kind="resource_exhausted")
+    return False
 
 
 def _in_child(work: Callable[[], dict[str, Any]]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from shared.contracts.image_store import UsageReply, UsageRequest
+from shared.paths import open_in_root
 
 from .images import Images
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 async def usage(images: Images, request: UsageRequest) -> UsageReply:
@@ -24,22 +26,46 @@ async def usage(images: Images, request: UsageRequest) -> UsageReply:
     )
 
 
-def tree_size(root: str) -> int:
-    """Bytes in a tree that may be changing; blocks. Never follows a link, nor leaves the file system's root given."""
-    total, seen = 0, set[int]()
-    for _, _, files, descriptor in os.fwalk(root, follow_symlinks=False, onerror=None):
-        total += sum(_sizes(files, descriptor, seen))
-    return total
+def tree_size(path: str) -> int:
+    """Bytes in a tree that its container may be changing, 0 for none; blocks. Whatever it does, we stay inside."""
+    try:
+        root = os.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        return 0
+    try:
+        seen: dict[int, int] = {}
+        single = sum(_sizes(root, seen))
+        return single + sum(seen.values())
+    finally:
+        os.close(root)
 
 
-def _sizes(names: Iterable[str], directory: int, seen: set[int]) -> Iterable[int]:
-    for name in names:
+def _sizes(root: int, seen: dict[int, int]) -> Iterator[int]:
+    """Sizes of what has one name; what has several is put into `seen` by inode."""
+    pending = [""]
+    while pending:
+        path = pending.pop()
         try:
-            status = os.lstat(name, dir_fd=directory)
-        except FileNotFoundError:
-            continue
-        if stat.S_ISDIR(status.st_mode) or status.st_ino in seen:
-            continue
-        if status.st_nlink > 1:
-            seen.add(status.st_ino)
-        yield status.st_size
+            directory = open_in_root(root, path, _DIRECTORY)
+        except OSError:
+            continue  # gone meanwhile, or its path is longer than any path can be
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{path}/{entry.name}")
+                    else:
+                        yield _size(entry, seen)
+        finally:
+            os.close(directory)
+
+
+def _size(entry: os.DirEntry[str], seen: dict[int, int]) -> int:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    if status.st_nlink > 1:
+        seen[status.st_ino] = status.st_size
+        return 0
+    return status.st_size

@@ -1,18 +1,26 @@
-"""Images without bytes, for tests of decisions."""
+"""Images without bytes, for tests of decisions; and a whole store on a real disk, for tests of operations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
+import uvloop
 
 from services.image_store.domain.catalog import Catalog, Stored
 from services.image_store.domain.digest import digest_of
 from shared.contracts.common import Descriptor
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import Image, ReferenceRecord
+from tests.support.image_store import Store, World
 
 Add = Callable[..., str]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    """The loop that services run on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
@@ -42,3 +50,14 @@ def add(catalog: Catalog) -> Add:
         return image_id
 
     return make
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+async def store(world: World) -> AsyncIterator[Store]:
+    async with world.store() as made:
+        yield made

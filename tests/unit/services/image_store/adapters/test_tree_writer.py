@@ -30,7 +30,7 @@ def whiteout(path: Path) -> bool:
 
 async def test_files_with_all_their_attributes(unpack: Unpack) -> None:
     info, data = entry("d/f", b"content", mode=0o4711, uid=1000, gid=50)
-    info.mtime = 1234.000000005  # type: ignore[assignment]
+    info.mtime = 1234.000000005
     tree, told = await unpack(tar([directory("d", 0o2750), (info, data)]))
     status = (tree / "d/f").stat()
     assert (tree / "d/f").read_bytes() == b"content"

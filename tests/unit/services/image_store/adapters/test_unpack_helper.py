@@ -37,5 +37,5 @@ async def test_it_holds_no_file_of_the_service(session: HelperSession) -> None:
     folder = Path("/proc") / pid / "fd"
     held = {path.name: os.readlink(path) for path in folder.iterdir()}
     held.pop(STANDARD_ERROR)
-    assert set(held) == {"0", "1"}
+    assert set(held) == {"0", "1"}, held
     assert not any(target.startswith("/") for target in held.values())

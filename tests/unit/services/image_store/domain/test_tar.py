@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from services.image_store.domain import tar
 from services.image_store.domain.tar import Header, TarError
 
 
-def block(info: tarfile.TarInfo, form: int = tarfile.USTAR_FORMAT) -> bytes:
+def block(info: tarfile.TarInfo, form: Literal[0, 1] = tarfile.USTAR_FORMAT) -> bytes:
     return info.tobuf(form)
 
 
