@@ -11,6 +11,7 @@ from shared.contracts.network import ENDPOINTS, EndpointRecord
 from shared.state import State
 
 from .adapters.links import HostLinks
+from .announcer import Announcer
 from .catalog import Catalog
 from .domain.recovery import Found, Mending, mend
 from .sandboxes import Host, Sandboxes
@@ -19,7 +20,14 @@ log = logging.getLogger(__name__)
 
 
 async def recover(
-    settings: Settings, node: str, state: State, catalog: Catalog, links: HostLinks, host: Host, sandboxes: Sandboxes
+    settings: Settings,
+    node: str,
+    state: State,
+    catalog: Catalog,
+    links: HostLinks,
+    host: Host,
+    sandboxes: Sandboxes,
+    announcer: Announcer,
 ) -> None:
     """Goes on with every sandbox that is whole and takes away what is not, so that nothing leaks by any crash."""
     view = await state.view(ENDPOINTS)
@@ -31,12 +39,12 @@ async def recover(
         sandboxes.adopt(record)
     await asyncio.to_thread(sandboxes.replace_rules, sandboxes.all())
     await asyncio.to_thread(_clear, links, host, mending)
+    for endpoint in endpoints:
+        announcer.known(endpoint)
     for endpoint in mending.endpoints:
-        await state.delete(ENDPOINTS, endpoint.network_id, endpoint.id)
-    for record, endpoint_id in mending.missing:
-        for attachment in record.attachments:
-            if attachment.endpoint_id == endpoint_id:
-                await sandboxes.tell(record, attachment)
+        announcer.retract(endpoint.network_id, endpoint.id)
+    for record in mending.keep:
+        sandboxes.tell(record)
     log.info("recovered %d sandboxes; gone meanwhile: %d", len(mending.keep), len(mending.lost))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import ipaddress
 import logging
 from dataclasses import dataclass
 
@@ -13,15 +12,15 @@ import msgspec
 
 from shared import ids
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import ENDPOINTS, NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, ShoalError
-from shared.state import State
+from shared.contracts.network import NetworkSpec, Sandbox, SandboxRequest
+from shared.errors import Conflict, FailedPrecondition, ShoalError
 
 from .adapters.firewall import Firewall
 from .adapters.host_files import ContainerFiles, Records, own_files
 from .adapters.host_ports import HostPorts
 from .adapters.links import has_ipv6
 from .adapters.stacks import Stacks
+from .announcer import Announcer
 from .catalog import Catalog
 from .domain import networks, publishing, sandboxes
 from .domain.addresses import mac_address
@@ -45,9 +44,9 @@ class Host:
 class Sandboxes:
     """What exists, by container. Changes of one container come one after another: the caller sees to that."""
 
-    def __init__(self, node: str, state: State, catalog: Catalog, host: Host) -> None:
+    def __init__(self, node: str, announcer: Announcer, catalog: Catalog, host: Host) -> None:
         self._node = node
-        self._state = state
+        self._announcer = announcer
         self._catalog = catalog
         self._host = host
         self._present: dict[str, SandboxRecord] = {}
@@ -90,6 +89,7 @@ class Sandboxes:
             record = await self._realise(request, draft, specs)
             self._present[request.container_id] = record
             self._host.ports.serve(sandboxes.forwards(record))
+            self.tell(record)
             self._settle(specs)
             undo.pop_all()
         return record
@@ -185,23 +185,11 @@ class Sandboxes:
     async def _realise(
         self, request: SandboxRequest, draft: SandboxRecord, specs: dict[str, NetworkSpec]
     ) -> SandboxRecord:
-        """Makes it on the host and tells the store, both at once; if one fails, the other is taken back."""
         links = self._linked(request)
-        made, told = await asyncio.gather(
-            asyncio.to_thread(self._make_on_host, request, draft, specs, links),
-            self._tell(draft),
-            return_exceptions=True,
-        )
-        if isinstance(made, SandboxRecord) and not isinstance(told, BaseException):
-            return made
-        if isinstance(made, SandboxRecord):
-            await asyncio.to_thread(self._take_from_host, made)
-        await self._forget(draft)
-        failure = made if isinstance(made, BaseException) else told
-        assert isinstance(failure, BaseException)
-        if isinstance(failure, OSError):
-            raise FailedPrecondition(f"network sandbox cannot be made: {failure}") from failure
-        raise failure
+        try:
+            return await asyncio.to_thread(self._make_on_host, request, draft, specs, links)
+        except OSError as error:
+            raise FailedPrecondition(f"network sandbox cannot be made: {error}") from error
 
     def _linked(self, request: SandboxRequest) -> list[tuple[str, str]]:
         """Lines of the hosts file for `--link`: address and names."""
@@ -260,37 +248,24 @@ class Sandboxes:
         bridges = [networks.rules(spec, interface) for interface, spec in self._catalog.bridges().items()]
         self._host.firewall.replace(bridges, [f for record in records for f in sandboxes.forwards(record)])
 
-    async def _tell(self, record: SandboxRecord) -> None:
-        await asyncio.gather(*(self.tell(record, attachment) for attachment in record.attachments))
-
-    async def tell(self, record: SandboxRecord, attachment: Attachment) -> None:
-        """Writes one endpoint's record."""
-        value = sandboxes.endpoint_record(record, attachment, self._node)
-        with contextlib.suppress(AlreadyExists):
-            await self._state.create(ENDPOINTS, attachment.network_id, attachment.endpoint_id, value=value)
-
-    async def _forget(self, record: SandboxRecord) -> None:
-        await asyncio.gather(
-            *(self._state.delete(ENDPOINTS, entry.network_id, entry.endpoint_id) for entry in record.attachments)
-        )
-
-    async def rename(self, record: SandboxRecord, name: str) -> None:
+    def rename(self, record: SandboxRecord, name: str) -> None:
         """The container has another name from now on; others find it by that."""
         renamed = sandboxes.renamed(record, name)
         self._host.records.write(renamed)
         self._present[record.sandbox.container_id] = renamed
-        for attachment in renamed.attachments:
-            entry = await self._state.get(ENDPOINTS, attachment.network_id, attachment.endpoint_id)
-            if entry is not None:
-                value = sandboxes.endpoint_record(renamed, attachment, self._node)
-                where = (attachment.network_id, attachment.endpoint_id)
-                await self._state.update(ENDPOINTS, *where, value=value, revision=entry.revision)
+        self.tell(renamed)
+
+    def tell(self, record: SandboxRecord) -> None:
+        """Lets others know of the sandbox's endpoints."""
+        for attachment in record.attachments:
+            self._announcer.tell(sandboxes.endpoint_record(record, attachment, self._node))
 
     async def release(self, record: SandboxRecord) -> None:
-        """Ends a sandbox; its addresses and ports are free when this returns. May be called again after a failure."""
-        await asyncio.gather(asyncio.to_thread(self._take_from_host, record), self._forget(record))
-        if self._present.pop(record.sandbox.container_id, None) is None:
-            return
+        """Ends a sandbox; its addresses and ports are free when this returns."""
+        await asyncio.to_thread(self._take_from_host, record)
+        del self._present[record.sandbox.container_id]
         self._host.ports.release(sandboxes.forwards(record))
         for attachment in record.wired:
-            self._catalog.pool(attachment.network_id).release(ipaddress.IPv4Address(attachment.ip))
+            self._catalog.pool(attachment.network_id).release(attachment.ip)
+        for attachment in record.attachments:
+            self._announcer.retract(attachment.network_id, attachment.endpoint_id)

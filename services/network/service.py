@@ -22,6 +22,7 @@ from .adapters.host_files import ContainerFiles, Records
 from .adapters.host_ports import HostPorts
 from .adapters.links import HostLinks
 from .adapters.stacks import Stacks
+from .announcer import Announcer
 from .catalog import Catalog
 from .domain import lookup, networks
 from .domain import sandboxes as plans
@@ -30,6 +31,8 @@ from .recover import recover
 from .sandboxes import Host, Sandboxes
 from .upkeep import Upkeep
 
+PATIENCE = 2.0
+"""Seconds a stopping service takes to tell the store of endpoints; the next one tells the rest."""
 _CONTAINER_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}\Z")
 
 
@@ -49,7 +52,8 @@ class NetworkService:
             files=ContainerFiles(folder / "containers"),
         )
         self._catalog = Catalog(settings, kernel.node, kernel.state, self._links, self._host.firewall)
-        self._sandboxes = Sandboxes(kernel.node, kernel.state, self._catalog, self._host)
+        self._announcer = Announcer(kernel.state, kernel.tasks)
+        self._sandboxes = Sandboxes(kernel.node, self._announcer, self._catalog, self._host)
         self._upkeep = Upkeep(self._host.stacks, kernel.tasks)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -61,17 +65,29 @@ class NetworkService:
             part.open()
         await self._catalog.open()
         await recover(
-            settings, self._kernel.node, self._kernel.state, self._catalog, self._links, self._host, self._sandboxes
+            settings,
+            self._kernel.node,
+            self._kernel.state,
+            self._catalog,
+            self._links,
+            self._host,
+            self._sandboxes,
+            self._announcer,
         )
         self._upkeep.start()
 
     async def close(self) -> None:
         """Sandboxes, bridges and rules stay as they are: containers go on without this service."""
         self._upkeep.close()
+        await self.told()
         self._host.ports.close()
         self._host.stacks.close()
         self._host.firewall.close()
         self._links.close()
+
+    async def told(self) -> None:
+        """Returns when the store has the endpoints of everything asked for until now."""
+        await self._announcer.settled(PATIENCE)
 
     async def create(self, request: contract.CreateRequest) -> contract.CreateReply:
         spec, revision = await self._catalog.create(request)
@@ -160,7 +176,7 @@ class NetworkService:
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)
             if record is not None and record.container_name != request.name:
-                await self._sandboxes.rename(record, request.name)
+                self._sandboxes.rename(record, request.name)
         return Empty()
 
     def _check_id(self, container_id: str) -> None:

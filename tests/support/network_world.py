@@ -35,6 +35,7 @@ class NetworkWorld:
         folders = {"state_dir": str(directory / "state"), "run_dir": str(directory / "run")}
         self.settings = msgspec.convert({**folders, "interface_prefix": "tst", **settings}, Settings)
         self.bus: Bus
+        self.service: NetworkService
         self.events: asyncio.Queue[DockerEvent] = asyncio.Queue()
 
     @asynccontextmanager
@@ -42,7 +43,7 @@ class NetworkWorld:
         """The service runs; the next one finds what it left, which is what a killed one leaves."""
         async with testing.kernel("network", self.directory, self.broker, self.state, self.settings) as kernel:
             self.bus = kernel.bus
-            service = NetworkService(kernel)
+            self.service = service = NetworkService(kernel)
             await service.start()
             await kernel.bus.listen(network.NETWORK_EVENT, self.events.put)
             async with testing.serving(kernel, network.CONTRACT, service):
@@ -61,7 +62,8 @@ class NetworkWorld:
         return sorted(found, key=lambda sandbox: sandbox.container_id)
 
     async def endpoints(self) -> set[str]:
-        """Ids of the endpoints in the store."""
+        """Ids of the endpoints in the store, once it has all."""
+        await self.service.told()
         view = await self.state.view(network.ENDPOINTS)
         return {parts[1] for parts, _ in view.items(network.ENDPOINTS)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from ..domain.sandboxes import HostFiles, SandboxRecord
 
 log = logging.getLogger(__name__)
+NAMES = ("hosts", "resolv.conf", "hostname")
 RESOLV_CONF = Path("/etc/resolv.conf")
 RESOLVED_CONF = Path("/run/systemd/resolve/resolv.conf")
 """What systemd-resolved would ask itself, for hosts whose own file names only its stub at 127.0.0.53."""
@@ -69,8 +69,7 @@ class ContainerFiles:
 
     def paths(self, container_id: str) -> dict[str, str]:
         """Path in the container to path on the host."""
-        names = ("hosts", "resolv.conf", "hostname")
-        return {f"/etc/{name}": str(self._folder / container_id / name) for name in names}
+        return {f"/etc/{name}": str(self._folder / container_id / name) for name in NAMES}
 
     def write(self, container_id: str, contents: Mapping[str, str]) -> None:
         """Writes in place: a running container has these very files mounted."""
@@ -85,8 +84,11 @@ class ContainerFiles:
                 os.close(descriptor)
 
     def remove(self, container_id: str) -> None:
+        folder = self._folder / container_id
+        for name in NAMES:
+            (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._folder / container_id)
+            folder.rmdir()
 
 
 def host_resolv_conf() -> str:

@@ -26,15 +26,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Mending:
-    """What goes on, and what is to be taken away or written to make all agree."""
+    """What goes on, and what is to be taken away to make all agree."""
 
     keep: tuple[SandboxRecord, ...]
     lost: tuple[SandboxRecord, ...]
     namespaces: frozenset[str]
     links: frozenset[str]
     endpoints: tuple[EndpointRecord, ...]
-    missing: tuple[tuple[SandboxRecord, str], ...]
-    """Sandbox and endpoint id of endpoints that the store does not have yet."""
 
 
 def mend(found: Found, prefix: str, bridges: Collection[str], network_ids: Collection[str]) -> Mending:
@@ -43,17 +41,13 @@ def mend(found: Found, prefix: str, bridges: Collection[str], network_ids: Colle
     lost = tuple(record for record in found.records if record not in keep)
     files = {namespace_file(record.id) for record in keep if record.mode != "host"}
     owners = {record.id[:8] for record in keep}
-    wanted = {
-        (attachment.network_id, attachment.endpoint_id): record for record in keep for attachment in record.attachments
-    }
-    stored = {(endpoint.network_id, endpoint.id): endpoint for endpoint in found.endpoints}
+    ends = {(end.network_id, end.endpoint_id) for record in keep for end in record.attachments}
     return Mending(
         keep=keep,
         lost=lost,
         namespaces=found.namespaces - files,
         links=frozenset(_stray(found.links, prefix, owners, bridges)),
-        endpoints=tuple(endpoint for key, endpoint in stored.items() if key not in wanted),
-        missing=tuple((record, key[1]) for key, record in wanted.items() if key not in stored),
+        endpoints=tuple(end for end in found.endpoints if (end.network_id, end.id) not in ends),
     )
 
 

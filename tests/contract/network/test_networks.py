@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,11 +27,22 @@ from shared.contracts.network import (
 )
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, PermissionDenied
 from shared.ids import new_id, new_token
-from shared.state import State
+from shared.state import State, View
 
 
 def unique() -> str:
     return f"t{new_token()[:16]}"
+
+
+async def until(view: View, holds: Callable[[], bool]) -> None:
+    """Endpoints are told soon, not at once."""
+    changed = asyncio.Event()
+    stop = view.on_change(lambda *_: changed.set())
+    async with asyncio.timeout(5):
+        while not holds():
+            await changed.wait()
+            changed.clear()
+    stop()
 
 
 @asynccontextmanager
@@ -147,12 +158,14 @@ async def test_a_users_network(bus: Bus, state: State) -> None:
             end = made.endpoints[name]
             assert end.dns_names
             assert "api" in end.dns_names
-            stored = await state.get(ENDPOINTS, identity, end.endpoint_id)
+            view = await state.view(ENDPOINTS)
+            await until(view, lambda: view.get(ENDPOINTS, identity, end.endpoint_id) is not None)
+            stored = view.get(ENDPOINTS, identity, end.endpoint_id)
             assert stored is not None
             assert stored.value.container_id == made.container_id
             with pytest.raises(PermissionDenied, match=f"network {name} id {identity} has active endpoints"):
                 await bus.call(network.REMOVE, InspectRequest(reference=name))
-        assert await state.get(ENDPOINTS, identity, end.endpoint_id) is None
+        await until(view, lambda: view.get(ENDPOINTS, identity, end.endpoint_id) is None)
     assert await state.get(SPECS, identity) is None
 
 

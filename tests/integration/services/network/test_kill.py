@@ -103,6 +103,18 @@ async def churn(bus: Bus, chance: random.Random, stop: asyncio.Event) -> None:
             await asyncio.sleep(0)
 
 
+async def stored(state: NatsState, ends: set[str]) -> None:
+    """Returns when the store holds these endpoints and no other."""
+    view = await state.view(ENDPOINTS)
+    changed = asyncio.Event()
+    stop = view.on_change(lambda *_: changed.set())
+    async with asyncio.timeout(5):
+        while {parts[1] for parts, _ in view.items(ENDPOINTS)} != ends:
+            await changed.wait()
+            changed.clear()
+    stop()
+
+
 def ports_of(sandboxes: list[Sandbox]) -> set[str]:
     return {binding.host_port for each in sandboxes for bindings in each.ports.values() for binding in bindings or ()}
 
@@ -113,9 +125,7 @@ async def check_nothing_leaks(node: Node, bus: Bus, state: NatsState) -> int:
     folder = node.settings.run_path / "network"
     assert {path.name for path in (folder / "netns").iterdir()} == {Path(each.path).name for each in present}
     assert {path.stem for path in (folder / "sandboxes").iterdir()} == {each.container_id for each in present}
-    view = await state.view(ENDPOINTS)
-    ends = {end.endpoint_id for each in present for end in each.endpoints.values()}
-    assert {parts[1] for parts, _ in view.items(ENDPOINTS)} == ends
+    await stored(state, {end.endpoint_id for each in present for end in each.endpoints.values()})
     nftables = Nftables()
     rules = nftables.run("list map inet shoal publish_any")
     nftables.close()

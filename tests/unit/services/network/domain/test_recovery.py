@@ -47,7 +47,7 @@ def test_what_is_whole_goes_on() -> None:
         found([record(one)], [one], ["eth0", "shoal0", naming.veth("shl", one, 0)], [one]), "shl", ["shoal0"], [NETWORK]
     )
     assert mending.keep == (record(one),)
-    rest = (mending.lost, mending.namespaces, mending.links, mending.endpoints, mending.missing)
+    rest = (mending.lost, mending.namespaces, mending.links, mending.endpoints)
     assert not any(rest)
 
 
@@ -88,5 +88,4 @@ def test_whatever_a_crash_left_all_agree_afterwards(
     assert state.namespaces - mending.namespaces == {naming.namespace_file(each) for each in kept}
     assert state.links - mending.links == {naming.veth("shl", each, 0) for each in kept & links}
     after = {each.id for each in state.endpoints} - {each.id for each in mending.endpoints}
-    after |= {endpoint_id for _, endpoint_id in mending.missing}
-    assert after == {endpoint(each).id for each in kept}
+    assert after == {endpoint(each).id for each in kept & ends}
