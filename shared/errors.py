@@ -129,4 +129,6 @@ KINDS: dict[str, type[ShoalError]] = {
 
 def from_kind(kind: str, message: str, details: dict[str, str] | None = None) -> ShoalError:
     """The error that a wire kind stands for; an unknown kind (a newer peer) becomes `Internal`."""
-    return KINDS.get(kind, Internal)(message, **(details or {}))
+    error = KINDS.get(kind, Internal)(message)
+    error.details = dict(details or {})
+    return error

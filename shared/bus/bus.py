@@ -9,21 +9,22 @@ from typing import TypeVar
 
 from shared import deadline, telemetry
 from shared.bus import wire
-from shared.bus.pending import NoResponders, Pending, ServerGone
+from shared.bus.pending import NoResponders, Pending, Request, ServerGone
 from shared.bus.transport import Delivery, Transport
 from shared.contracts.base import ROOT, Endpoint, Event, Message
-from shared.errors import DeadlineExceeded, NotFound, ShoalError, Unavailable
+from shared.errors import DeadlineExceeded, ShoalError, Unavailable
 from shared.ids import new_token
 from shared.tasks import TaskGroup
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", bound=Message)
+Question = TypeVar("Question", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
 M = TypeVar("M", bound=Message)
 
 RESPONDER_WAIT = 3.0
 """Seconds for which a call waits for a server that is not there (it restarts in milliseconds) before `Unavailable`."""
+_CLOSE_SECONDS = 1.0
 _FIRST_RETRY, _LONGEST_RETRY = 0.01, 0.2
 
 
@@ -42,7 +43,7 @@ class Bus:
         self.transport = transport
         self.node = node
         self.name = name
-        self._pending = Pending(transport)
+        self._pending = Pending(transport, name)
         self._tasks = TaskGroup(f"bus:{name}")
 
     async def open(self) -> None:
@@ -51,57 +52,58 @@ class Bus:
         await self.transport.subscribe(f"{ROOT}.signals.*.started", self._server_started)
 
     async def close(self) -> None:
-        self._pending.close()
+        """Sends what was emitted, ends the calls that wait with `Unavailable`, disconnects."""
+        await self._pending.close()
+        await self._tasks.drain(_CLOSE_SECONDS)
         await self._tasks.close()
         await self.transport.close()
 
     async def call(
         self,
-        endpoint: Endpoint[Request, Reply],
-        request: Request,
+        endpoint: Endpoint[Question, Reply],
+        request: Question,
         node: str = "",
         timeout: float | None = None,
     ) -> Reply:
         """The reply, or the error kind the server raised.
 
         The deadline is the nearest of `timeout`, the endpoint's and the caller's own. `Unavailable`: nobody
-        serves it, or the server went away and the endpoint is not idempotent. `DeadlineExceeded`: the work may
-        have been done. A call outlives a restart of the broker.
+        serves it, or the server was replaced while it worked and the endpoint is not idempotent.
+        `DeadlineExceeded`: the work may have been done. A call outlives a restart of the broker.
         """
         where = (node or self.node) if endpoint.host_bound else ""
         limit = endpoint.timeout if timeout is None else timeout
         with telemetry.client_span(endpoint.name) as headers, deadline.within(limit or None):
-            subject, payload = endpoint.subject(where), wire.encode(request)
             headers[wire.REQUEST_ID] = new_token()
             server = (endpoint.service, where)
-            delivery = await self._until_answered(subject, payload, headers, server, endpoint.idempotent)
+            delivery = await self._answer(Request(endpoint.subject(where), wire.encode(request), headers, server))
             wire.raise_error(delivery.payload, delivery.headers)
             return wire.decode(delivery.payload, endpoint.reply)
 
-    async def _until_answered(
-        self, subject: str, payload: bytes, headers: dict[str, str], server: tuple[str, str], idempotent: bool
-    ) -> Delivery:
+    async def _answer(self, request: Request, patience: float = RESPONDER_WAIT) -> Delivery:
+        """Asks until somebody answers; `patience`: how long nobody may be there."""
         loop = asyncio.get_running_loop()
-        give_up, pause = loop.time() + RESPONDER_WAIT, _FIRST_RETRY
+        give_up, pause = loop.time() + patience, _FIRST_RETRY
         while True:
-            left = deadline.left()
-            if left is not None:
-                headers[wire.TIMEOUT] = str(max(1, int(left * 1000)))
             try:
-                return await self._pending.request(subject, payload, headers, server, left)
+                return await self._pending.request(request, deadline.left())
             except NoResponders:
                 if loop.time() + pause > give_up:
-                    raise Unavailable(f"the engine service {server[0]} does not answer; see: shoal status") from None
-            except ServerGone:
-                if not idempotent:
-                    raise Unavailable(f"the engine service {server[0]} restarted during the call") from None
+                    who = f"the engine service {request.server[0]}" if request.server[0] else "the broker"
+                    raise Unavailable(f"{who} does not answer {request.subject}; see: shoal status") from None
+            except ServerGone:  # the next one knows whether to do it again
+                give_up = loop.time() + patience
             except TimeoutError:
-                raise DeadlineExceeded(f"{subject}: no answer in time") from None
+                raise DeadlineExceeded(f"{request.subject}: no answer in time") from None
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_RETRY)
 
     def _server_started(self, delivery: Delivery) -> None:
-        started = wire.decode(delivery.payload, Started)
+        try:
+            started = wire.decode(delivery.payload, Started)
+        except ShoalError as error:
+            log.warning("%s: %s", delivery.subject, error)
+            return
         self._pending.server_started(started.service, started.node)
 
     def emit(self, event: Event[M], message: M, suffix: str = "") -> None:
@@ -111,7 +113,13 @@ class Bus:
         """
         subject = f"{event.subject}.{suffix.partition(':')[0]}" if suffix else event.subject
         headers = telemetry.inject({})
-        self._tasks.start(self.transport.publish(subject, wire.encode(message), headers), "emit")
+        self._tasks.start(self._emit(subject, wire.encode(message), headers), "emit")
+
+    async def _emit(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
+        try:
+            await self.transport.publish(subject, payload, headers)
+        except ShoalError as error:
+            log.warning("event lost: %s", error)
 
     async def listen(self, event: Event[M], handler: Callable[[M], Awaitable[None]]) -> None:
         """Calls the handler for each event or signal from now on, in a task each."""
@@ -131,12 +139,16 @@ class Bus:
             log.warning("event %s: %s", event.name, error)
 
     async def request_raw(
-        self, subject: str, payload: bytes, headers: dict[str, str] | None = None, timeout: float = 10.0
+        self,
+        subject: str,
+        payload: bytes,
+        headers: dict[str, str] | None = None,
+        timeout: float = 10.0,
+        patience: float = RESPONDER_WAIT,
     ) -> Delivery:
-        """Asks the broker itself (JetStream's API). `NotFound` when nobody serves the subject."""
+        """Asks without a contract, such as the broker itself (JetStream's API). Raises `Unavailable`."""
         try:
-            return await self._pending.request(subject, payload, headers or {}, ("", ""), timeout)
-        except NoResponders:
-            raise NotFound(f"nobody answers {subject}") from None
-        except TimeoutError:
-            raise Unavailable("the broker does not answer") from None
+            with deadline.within(timeout):
+                return await self._answer(Request(subject, payload, dict(headers or {})), patience)
+        except DeadlineExceeded:
+            raise Unavailable(f"the broker does not answer {subject}") from None

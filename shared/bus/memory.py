@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Mapping
 
-from shared.bus.transport import Delivery, Receiver, matches
+from shared.bus.transport import Callbacks, Delivery, Receiver, matches
 from shared.ids import new_token
 
 
@@ -57,7 +57,9 @@ class MemoryTransport:
         self.inbox = f"_INBOX.{new_token()}"
         self._broker = broker
         self._mine: list[_Subscription] = []
-        self._callbacks: list[Callable[[], None]] = []
+        self._reconnected: Callbacks[[]] = Callbacks()
+        self._never: Callbacks[...] = Callbacks()
+        self.connected = True
 
     async def publish(
         self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None, reply: str = ""
@@ -73,13 +75,18 @@ class MemoryTransport:
     async def flush(self) -> None:
         await asyncio.sleep(0)
 
-    def on_reconnect(self, callback: Callable[[], None]) -> None:
-        self._callbacks.append(callback)
+    def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._reconnected.add(callback)
+
+    def on_refused(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        return self._never.add(callback)
+
+    def on_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._never.add(callback)
 
     def reconnect(self) -> None:
         """Plays a broken and restored connection, as far as callers notice."""
-        for callback in self._callbacks:
-            callback()
+        self._reconnected.call()
 
     async def close(self) -> None:
         for subscription in self._mine:

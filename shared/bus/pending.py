@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shared.bus import wire
 from shared.bus.transport import Delivery, Transport
+from shared.errors import PermissionDenied, ShoalError, Unavailable
 from shared.tasks import TaskGroup
 
 
 class NoResponders(Exception):
-    """Nobody hears the subject: the request was not begun."""
+    """Nobody hears the subject now."""
 
 
 class ServerGone(Exception):
-    """The server that had the request was replaced before it answered."""
+    """The server that may have had the request was replaced before it answered."""
 
 
-@dataclass
-class _Waiting:
+@dataclass(eq=False)
+class Request:
+    """One request, however often it is sent. `server`: service and node, empty for the broker itself.
+
+    `begun`: time of the loop when it was first sent to where somebody may have heard it.
+    """
+
     subject: str
     payload: bytes
     headers: dict[str, str]
-    server: tuple[str, str]
+    server: tuple[str, str] = ("", "")
+    begun: float | None = None
+
+
+@dataclass(eq=False)
+class _Waiting:
+    request: Request
     future: asyncio.Future[Delivery]
+    until: float | None
+    unheard: bool = False
+    """503 means that it was never begun: only one sending, the first ever, is under way."""
 
 
 class Pending:
     """Replies come to one subscription and are told apart by the last token of their subject.
 
     After a broken connection every waiting request is sent again under its request id, so that a reply lost
-    with the broker comes again; a server remembers what it answered (see `shared.bus.server`).
+    with the broker comes again; a server remembers what it answered (see `shared.bus.answers`). Nothing is sent
+    while the broker is away: who gives up meanwhile shall not have it done later.
     """
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, name: str) -> None:
+        self._transport, self._name = transport, name
         self._waiting: dict[str, _Waiting] = {}
         self._tokens = itertools.count()
         self._tasks = TaskGroup("pending")
@@ -43,39 +61,46 @@ class Pending:
     async def open(self) -> None:
         await self._transport.subscribe(f"{self._transport.inbox}.*", self._received)
         self._transport.on_reconnect(self._send_again)
+        self._transport.on_refused(self._refused)
 
-    def close(self) -> None:
-        for waiting in self._waiting.values():
-            waiting.future.cancel()
+    async def close(self) -> None:
+        """Ends all waits with `Unavailable`."""
+        self._fail(self._waiting.values(), Unavailable("this process closes its connection to the broker"))
+        await self._tasks.close()
 
-    async def request(
-        self,
-        subject: str,
-        payload: bytes,
-        headers: dict[str, str],
-        server: tuple[str, str],
-        timeout: float | None,
-    ) -> Delivery:
-        """The reply; raises `NoResponders`, `ServerGone` or `TimeoutError`."""
+    async def request(self, request: Request, timeout: float | None) -> Delivery:
+        """The reply; raises `NoResponders`, `ServerGone`, `TimeoutError`, or what refuses the message."""
+        loop = asyncio.get_running_loop()
         token = f"{next(self._tokens):x}"
-        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting[token] = _Waiting(subject, payload, headers, server, future)
+        until = None if timeout is None else loop.time() + timeout
+        waiting = self._waiting[token] = _Waiting(request, loop.create_future(), until)
         try:
-            await self._send(token, waiting)
+            if self._transport.connected:
+                await self._send(token, waiting)
             async with asyncio.timeout(timeout):
-                return await future
+                return await waiting.future
         finally:
             del self._waiting[token]
 
     async def _send(self, token: str, waiting: _Waiting) -> None:
+        request, now = waiting.request, asyncio.get_running_loop().time()
+        if waiting.until is not None:
+            request.headers[wire.TIMEOUT] = str(max(1, int((waiting.until - now) * 1000)))
+        waiting.unheard = request.begun is None
+        if request.begun is None:
+            request.begun = now
+        else:
+            request.headers[wire.AGE] = str(int((now - request.begun) * 1000))
         reply = f"{self._transport.inbox}.{token}"
-        await self._transport.publish(waiting.subject, waiting.payload, waiting.headers, reply)
+        await self._transport.publish(request.subject, request.payload, request.headers, reply)
 
     def _received(self, delivery: Delivery) -> None:
         waiting = self._waiting.get(delivery.subject.rpartition(".")[2])
         if waiting is None or waiting.future.done():
             return
         if delivery.headers.get("Status") == "503" and not delivery.payload:
+            if waiting.unheard:
+                waiting.request.begun = None
             waiting.future.set_exception(NoResponders())
         else:
             waiting.future.set_result(delivery)
@@ -83,10 +108,27 @@ class Pending:
     def _send_again(self) -> None:
         for token, waiting in self._waiting.items():
             if not waiting.future.done():
-                self._tasks.start(self._send(token, waiting), "send again")
+                self._tasks.start(self._sent_again(token, waiting), "send again")
+
+    async def _sent_again(self, token: str, waiting: _Waiting) -> None:
+        try:
+            await self._send(token, waiting)
+        except ShoalError as error:
+            self._fail([waiting], error)
+
+    def _refused(self, subject: str) -> None:
+        """The broker tells it for a subject, not for a message, and in lower case."""
+        error = PermissionDenied(
+            f"the broker does not let {self._name} send to {subject}: its contract must declare it"
+        )
+        self._fail((one for one in self._waiting.values() if one.request.subject.lower() == subject), error)
 
     def server_started(self, service: str, node: str) -> None:
         """Ends the waits for what an instance that is no more was asked."""
-        for waiting in self._waiting.values():
-            if waiting.server == (service, node) and not waiting.future.done():
-                waiting.future.set_exception(ServerGone())
+        self._fail((one for one in self._waiting.values() if one.request.server == (service, node)), ServerGone())
+
+    @staticmethod
+    def _fail(waiting: Iterable[_Waiting], error: Exception) -> None:
+        for one in tuple(waiting):
+            if not one.future.done():
+                one.future.set_exception(error)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, get_type_hints
 
 from shared import deadline, telemetry
 from shared.bus import wire
+from shared.bus.answers import Answer, Answers
 from shared.bus.bus import Bus, Started
 from shared.bus.discovery import Discovery
 from shared.bus.transport import Delivery, Subscription
 from shared.contracts.base import ROOT, Contract, Endpoint, Message
-from shared.errors import DeadlineExceeded, Internal, ShoalError
+from shared.errors import DeadlineExceeded, Internal, ShoalError, Unavailable
 from shared.ids import new_token
 from shared.tasks import TaskGroup
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 512
-"""Answers kept for requests that are sent again after a broken connection."""
+TRANSIT = 0.05
+"""Seconds a message may be under way, when ages are compared."""
 
 Handler = Callable[[Any], Awaitable[Message]]
-_Answer = tuple[bytes, dict[str, str]]
 
 
 def bind(contract: Contract, implementation: object) -> dict[str, Handler]:
@@ -54,16 +53,22 @@ class Server:
         self._discovery = Discovery(bus.transport, contract, self.instance, bus.node)
         self._subscriptions: list[Subscription] = []
         self._tasks = TaskGroup(contract.name)
-        self._answers: OrderedDict[str, asyncio.Task[_Answer]] = OrderedDict()
+        self._answers = Answers()
+        self._since = 0.0
 
     async def open(self) -> None:
-        """Tells that a new instance is here (what the last one worked on is gone), then serves."""
+        """Tells that a new instance is here (what the last one worked on is gone), then serves.
+
+        Raises `PermissionDenied` when the broker does not let it hear its endpoints.
+        """
         started = Started(service=self._contract.name, node=self._bus.node, instance=self.instance)
         await self._bus.transport.publish(f"{ROOT}.signals.{self._contract.name}.started", wire.encode(started))
         await self._bus.transport.flush()
+        self._since = asyncio.get_running_loop().time()
         for endpoint in self._contract.endpoints:
             await self._subscribe(endpoint)
         await self._discovery.open()
+        await self._bus.transport.flush()
 
     async def _subscribe(self, endpoint: Endpoint[Any, Any]) -> None:
         handler = self._handlers[endpoint.operation]
@@ -85,21 +90,36 @@ class Server:
 
     async def _serve(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> None:
         request_id = delivery.headers.get(wire.REQUEST_ID, "")
-        work = self._answers.get(request_id) if request_id else None
-        if work is None:
-            work = self._tasks.start(self._work(endpoint, handler, delivery), endpoint.operation)
-            self._remember(request_id, work)
-        payload, headers = await work
+        work = self._answers.get(request_id)
+        if work is None and self._is_lost(endpoint, delivery):
+            payload, headers = wire.encode_error(Unavailable(f"{endpoint.service} was restarted during the call"))
+        else:
+            payload, headers = await (work or self._begin(request_id, endpoint, handler, delivery))
         if delivery.reply:
-            await self._bus.transport.publish(delivery.reply, payload, headers)
+            await self._reply(delivery.reply, payload, headers)
 
-    def _remember(self, request_id: str, work: asyncio.Task[_Answer]) -> None:
+    def _is_lost(self, endpoint: Endpoint[Any, Any], delivery: Delivery) -> bool:
+        """Whether a predecessor may have done, or half done, what must not be done twice."""
+        age = delivery.headers.get(wire.AGE, "")
+        up = asyncio.get_running_loop().time() - self._since
+        return not endpoint.idempotent and age.isdigit() and int(age) / 1000 > up + TRANSIT
+
+    def _begin(
+        self, request_id: str, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery
+    ) -> asyncio.Task[Answer]:
+        work = self._tasks.start(self._work(endpoint, handler, delivery), endpoint.operation)
         if request_id:
-            self._answers[request_id] = work
-            while len(self._answers) > REMEMBERED:
-                self._answers.popitem(last=False)
+            self._answers.add(request_id, work, keep=not endpoint.idempotent)
+        return work
 
-    async def _work(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> _Answer:
+    async def _reply(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
+        try:
+            await self._bus.transport.publish(subject, payload, headers)
+        except ShoalError as error:  # too large, for one: the caller must not wait for ever
+            log.error("answer not sent: %s", error)
+            await self._bus.transport.publish(subject, *wire.encode_error(error))
+
+    async def _work(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> Answer:
         left = delivery.headers.get(wire.TIMEOUT, "")
         seconds = int(left) / 1000 if left.isdigit() else None
         with telemetry.server_span(endpoint.name, delivery.headers) as span, deadline.within(seconds):

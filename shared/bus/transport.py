@@ -7,7 +7,9 @@ subject that nobody hears is answered by the broker itself with header `Status: 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, ParamSpec, Protocol
+
+P = ParamSpec("P")
 
 
 class Delivery(NamedTuple):
@@ -36,21 +38,58 @@ class Transport(Protocol):
     inbox: str
     """Prefix of subjects that only this connection may hear."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there, as far as is known."""
+
     async def publish(
         self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None, reply: str = ""
     ) -> None:
-        """Hands the message to the broker; kept in memory while the broker is away."""
+        """Hands the message to the broker; kept in memory while the broker is away.
+
+        Raises `ResourceExhausted` for a message that is too large, `Unavailable` when nothing more can be kept.
+        """
 
     async def subscribe(self, subject: str, receiver: Receiver, queue: str = "") -> Subscription:
         """Every message for the subject, or with a queue group a share of them."""
 
     async def flush(self) -> None:
-        """Returns when the broker has processed all that was sent before."""
+        """Returns when the broker has processed all that was sent before; waits for a broker that is away.
 
-    def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Called each time a broken connection is up again and subscribed."""
+        Raises `PermissionDenied` when it refused a subscription since the last time, `Unavailable` when it hangs.
+        """
+
+    def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back each time a broken connection is up again and subscribed; returns what ends this."""
+
+    def on_refused(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Calls back with the subject, in lower case, of each message that the broker refused to take."""
+
+    def on_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back when the connection has ended and will not come back."""
 
     async def close(self) -> None: ...
+
+
+class Callbacks(Generic[P]):
+    """Who wants to be told."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[P, None]] = []
+
+    def add(self, callback: Callable[P, None]) -> Callable[[], None]:
+        """Returns what takes it off again; that may be called twice."""
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def call(self, *arguments: P.args, **named: P.kwargs) -> None:
+        for callback in tuple(self._callbacks):
+            callback(*arguments, **named)
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -14,6 +14,9 @@ TIMEOUT = "Shoal-Timeout"
 """Milliseconds left to the caller's deadline when it sent the request (hosts' clocks differ)."""
 REQUEST_ID = "Shoal-Request-Id"
 """The same on each sending of one request: a server answers a repeated one without doing the work again."""
+AGE = "Shoal-Age"
+"""Milliseconds since the request was first sent, when it is sent again: what an instance that began to serve later
+does not know may have been done by its predecessor, and is refused unless the endpoint is idempotent."""
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
 
@@ -44,7 +47,7 @@ def decode(payload: bytes, kind: type[M]) -> M:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         return decoder.decode(payload or b"{}")  # type: ignore[no-any-return]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(f"{kind.__name__}: {error}") from None
 
 

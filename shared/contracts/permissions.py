@@ -5,12 +5,14 @@ The form is that of nats-server's `authorization.users[].permissions`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.contracts.base import BUCKET, DESCRIBE_OPERATION, ROOT, Contract
+from shared.contracts.base import BUCKET, DESCRIBE_OPERATION, LEASES, ROOT, Contract, Endpoint
 
 STREAMS = ("KV_shoal", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
+RESPONSES = {"max": 1, "expires": "8760h"}
+"""A request may be answered once, however long it takes. (The broker forgets a permission only when it is used up.)"""
 
 
 def permissions(contract: Contract, contracts: Mapping[str, Contract]) -> dict[str, Any]:
@@ -19,10 +21,11 @@ def permissions(contract: Contract, contracts: Mapping[str, Contract]) -> dict[s
     publish |= {f"{event.subject}.>" if event.kept else event.subject for event in contract.events}
     if "events.*" in contract.hears:
         publish.add("$JS.API.DIRECT.GET.SHOAL_EVENTS")
+    served, taken = _served_streams(contract.name), _taken_streams(_reachable(contract, contracts))
     return {
-        "publish": {"allow": sorted(publish)},
-        "subscribe": {"allow": sorted(_subscribe(contract, contracts))},
-        "allow_responses": {"max": 1_000_000, "expires": "24h"},
+        "publish": {"allow": sorted(publish | served["publish"] | taken["publish"])},
+        "subscribe": {"allow": sorted(_subscribe(contract, contracts) | served["subscribe"] | taken["subscribe"])},
+        "allow_responses": RESPONSES,
     }
 
 
@@ -30,19 +33,22 @@ def _common_publish(contract: Contract) -> set[str]:
     return {
         f"{ROOT}.spans",
         f"{ROOT}.signals.{contract.name}.started",
-        f"{ROOT}.streams.>",
         *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
     }
 
 
 def _calls(contract: Contract, contracts: Mapping[str, Contract]) -> set[str]:
-    subjects: set[str] = set()
-    for call in contract.calls:
-        service, _, operation = call.partition(".")
-        for endpoint in contracts[service].endpoints:
-            if operation in ("*", endpoint.operation):
-                subjects.add(endpoint.subject("*" if endpoint.host_bound else ""))
-    return subjects
+    return {_subject(endpoint) for call in contract.calls for endpoint in _called(call, contracts)}
+
+
+def _called(call: str, contracts: Mapping[str, Contract]) -> list[Endpoint[Any, Any]]:
+    """`image_store.*` is every endpoint of a service."""
+    service, _, operation = call.partition(".")
+    return [endpoint for endpoint in contracts[service].endpoints if operation in ("*", endpoint.operation)]
+
+
+def _subject(endpoint: Endpoint[Any, Any]) -> str:
+    return endpoint.subject("*" if endpoint.host_bound else "")
 
 
 def _writes(contract: Contract) -> set[str]:
@@ -64,30 +70,48 @@ def _watching(bucket: str, pattern: str) -> set[str]:
     tail = pattern[:-1] + ">" if pattern.endswith("*") else pattern
     return {
         f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{tail}",
-        f"$JS.API.CONSUMER.CREATE.KV_{bucket}.>",
+        f"$JS.API.CONSUMER.CREATE.KV_{bucket}.*",
         f"$JS.FC.KV_{bucket}.>",
     }
 
 
+def _reachable(contract: Contract, contracts: Mapping[str, Contract]) -> set[str]:
+    """The services it calls, and those they call: a stream's offer may be handed on."""
+    found: set[str] = set()
+    waiting = [contract.name]
+    while waiting:
+        called = {call.partition(".")[0] for call in contracts[waiting.pop()].calls} - found
+        found |= called
+        waiting += called
+    return found
+
+
+def _served_streams(name: str) -> dict[str, set[str]]:
+    """The offering side of streams across hosts, see `shared.streams.remote`."""
+    stem = f"{ROOT}.streams.{name}.*.*"
+    return {"publish": {f"{stem}.out"}, "subscribe": {f"{stem}.ctl", f"{stem}.in"}}
+
+
+def _taken_streams(services: Iterable[str]) -> dict[str, set[str]]:
+    stems = [f"{ROOT}.streams.{name}.*.*" for name in services]
+    publish = {f"{stem}.{way}" for stem in stems for way in ("ctl", "in")}
+    return {"publish": publish, "subscribe": {f"{stem}.out" for stem in stems}}
+
+
 def _subscribe(contract: Contract, contracts: Mapping[str, Contract]) -> set[str]:
-    own = {endpoint.subject("*" if endpoint.host_bound else "") for endpoint in contract.endpoints}
+    own = {_subject(endpoint) for endpoint in contract.endpoints}
     heard = {_heard(name, contracts) for name in contract.hears}
     discovery = {
         f"$SRV.{verb}{tail}"
         for verb in ("PING", "INFO", "STATS")
         for tail in ("", f".{contract.name}", f".{contract.name}.*")
     }
-    return (
-        own
-        | heard
-        | discovery
-        | {
-            f"_INBOX_{contract.name}.>",
-            f"{ROOT}.signals.*.started",
-            f"{ROOT}.streams.>",
-            f"{ROOT}.{contract.name}.{DESCRIBE_OPERATION}",
-        }
-    )
+    always = {
+        f"_INBOX_{contract.name}.>",
+        f"{ROOT}.signals.*.started",
+        f"{ROOT}.{contract.name}.{DESCRIBE_OPERATION}",
+    }
+    return own | heard | discovery | always
 
 
 def _heard(name: str, contracts: Mapping[str, Contract]) -> str:
@@ -100,10 +124,18 @@ def _heard(name: str, contracts: Mapping[str, Contract]) -> str:
 
 TOOL = {
     "publish": {
-        "allow": ["$SRV.>", f"{ROOT}.>", *(f"$JS.API.DIRECT.GET.{name}" for name in STREAMS),
-                  *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS), "$JS.API.STREAM.INFO.*"],
+        "allow": [
+            "$SRV.>",
+            f"{ROOT}.>",
+            *(f"$JS.API.DIRECT.GET.{name}" for name in STREAMS),
+            *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
+            "$JS.API.STREAM.INFO.*",
+            *_watching(BUCKET, "*"),
+            *_watching(LEASES, "*"),
+        ],
     },
-    "subscribe": {"allow": ["_INBOX_tool.>", f"{ROOT}.signals.*.started"]},
-    "allow_responses": True,
-}  # fmt: skip
-"""The operator's own identity (the `shoal` command): may call every engine service and read events and spans."""
+    "subscribe": {
+        "allow": ["_INBOX_tool.>", f"{ROOT}.signals.>", f"{ROOT}.events.>", f"{ROOT}.streams.*.*.*.*"],
+    },
+}
+"""The operator's own identity (the `shoal` command): may call every engine service and read all records."""

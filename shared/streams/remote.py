@@ -115,7 +115,7 @@ class RemoteServer:
 
     def __init__(self, bus: Bus, claim: Callable[[str], ServeStream | None]) -> None:
         self._bus, self._claim = bus, claim
-        self._name = f"{bus.name}-{bus.node}"
+        self._name = f"{bus.name}.{bus.node}"
         self._tasks = TaskGroup("remote streams")
 
     def stream_id(self, ticket: str) -> str:
@@ -151,7 +151,7 @@ async def take_remote(bus: Bus, offer: StreamOffer) -> RemoteChannel:
     stem = f"{ROOT}.streams.{offer.stream_id}"
     channel = RemoteChannel(bus, f"{stem}.in")
     await channel.open(f"{stem}.out")
-    reply = await bus.request_raw(f"{stem}.ctl", offer.ticket.encode())
+    reply = await bus.request_raw(f"{stem}.ctl", offer.ticket.encode(), patience=0)
     if reply.payload != b"ok":
         channel.close()
         raise NotFound("the stream was taken already, or its offer has run out")
