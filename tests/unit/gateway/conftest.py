@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from tests.support.gateways import World, gateway_world
 from tests.support.http import Answer, call
 
 Api = Callable[..., Awaitable[Answer]]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    """The loop that the gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -4,17 +4,19 @@ import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from gateway.http.listen import Listener, answers, bind, group_id
+from gateway.http.listen import Listener
 from shared.errors import FailedPrecondition, InvalidArgument
+from shared.listening import answers, bind, group_id
 
 
 class Greeter(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"hello")
+        writing = cast("asyncio.Transport", transport)
+        writing.write(b"hello")
         transport.close()
 
 

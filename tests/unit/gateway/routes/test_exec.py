@@ -87,7 +87,10 @@ async def test_wrong_requests(api: Api, create: Create, path: str, body: object,
 
 
 async def test_resize_and_a_missing_instance(api: Api, create: Create, world: World) -> None:
-    await create("sleep", "1", start=True)
-    assert (await api("GET", "/exec/abc/json")).message == "No such exec instance: abc"
-    assert (await api("POST", "/exec/abc/resize?h=2&w=3")).status == 200
-    assert world.executor.last() == executor.ResizeRequest(id="", exec_id="abc", height=2, width=3)
+    container = await create("sleep", "1", start=True)
+    id = await created(api, "sh", Tty=True)
+    assert (await api("POST", f"/exec/{id}/resize?h=2&w=3")).status == 200
+    assert world.executor.last() == executor.ResizeRequest(id=container, exec_id=id, height=2, width=3)
+    for path in ("/exec/abc/json", "/exec/abc/resize?h=1&w=1"):
+        answer = await api("GET" if path.endswith("json") else "POST", path)
+        assert (answer.status, answer.message) == (404, "No such exec instance: abc")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import pytest
+
+from gateway.events import Feed, content_type
+from shared.clock import now_ns
+from shared.contracts.common import DockerEvent
+from tests.support.gateways import World
+from tests.support.http import Answer, connected
+
+Api = Callable[..., Awaitable[Answer]]
+Create = Callable[..., Awaitable[str]]
+
+
+def actions(body: bytes) -> list[str]:
+    return [json.loads(line)["Action"] for line in body.splitlines()]
+
+
+async def test_the_past_is_read_and_ends_at_until(api: Api, create: Create) -> None:
+    await create("exit", "3", start=True)
+    await api("POST", "/containers/c1/wait")
+    until = now_ns() / 1e9
+    answer = await api("GET", f"/events?since=1&until={until:.9f}")
+    assert actions(answer.body) == ["create", "start", "die"]
+    some = await api(
+        "GET", f"/events?since=1&until={until:.9f}&filters=" + quote('{"event":["die"],"container":["c1"]}')
+    )
+    assert [json.loads(line)["Actor"]["Attributes"]["exitCode"] for line in some.body.splitlines()] == ["3"]
+
+
+async def test_until_a_time_to_come_live_events_are_shown(api: Api, create: Create, world: World) -> None:
+    until = now_ns() / 1e9 + 0.3
+    async with connected(world.socket) as client:
+        await client.send(f"GET /events?until={until:.3f} HTTP/1.1\r\n\r\n".encode())
+        assert (await client.head()).status == 200
+        await create("sleep", "1")
+        body = b"".join([chunk async for chunk in client.chunks()])
+    assert actions(body) == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("since=abc", 'invalid value for "since"'),
+        ("until=abc", 'invalid value for "until"'),
+        ("since=20&until=10", "`since` time (20) cannot be after `until` time (10)"),
+        ("filters=foo", "invalid filter"),
+    ],
+)
+async def test_wrong_requests_are_refused(api: Api, query: str, text: str) -> None:
+    answer = await api("GET", f"/events?{query}")
+    assert answer.status == 400
+    assert text in answer.message
+
+
+async def test_every_listener_hears_every_event() -> None:
+    feed = Feed()
+    event = DockerEvent(type="container", action="start", actor="c", time_ns=1)
+    with feed.listen() as first, feed.listen() as second:
+        await feed.receive(event)
+        assert (await first.next(), await second.next()) == (event, event)
+    await feed.receive(event)
+    assert not feed._listeners
+
+
+@pytest.mark.parametrize(
+    ("accept", "old", "kind"),
+    [
+        ("", True, "application/json"),
+        ("", False, "application/jsonl"),
+        ("text/html, application/x-ndjson;q=1", True, "application/x-ndjson"),
+        ("application/json-seq", False, "application/json-seq"),
+        ("*/*", False, "application/jsonl"),
+    ],
+)
+def test_the_form_is_what_the_client_accepts(accept: str, old: bool, kind: str) -> None:
+    assert content_type(accept, old) == kind

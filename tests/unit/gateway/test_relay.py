@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.http.detach import Scanner
+from gateway.relay import relay
+from shared.streams import frame
+from shared.streams.channel import LocalChannel
+from shared.streams.frames import Deframer
+
+
+class Caller:
+    """A client's end of a socket pair, with the gateway's end as a hijacked connection would be."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self) -> bytes:
+        return await self._loop.sock_recv(self._sock, 65536)
+
+    async def write(self, data: bytes) -> None:
+        await self._loop.sock_sendall(self._sock, data)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    return ends
+
+
+@dataclass
+class Wires:
+    client: socket.socket
+    caller: Caller
+    service: socket.socket
+    channel: LocalChannel
+
+    async def recv(self, end: socket.socket) -> bytes:
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(end, 65536), 5)
+
+
+@pytest.fixture
+async def wires() -> AsyncIterator[Wires]:
+    (client, near), (service, far) = pair(), pair()
+    yield Wires(client, Caller(near), service, LocalChannel(far))
+    client.close()
+    service.close()
+
+
+def start(wires: Wires, stdin: bool = True, scanner: Scanner | None = None, deframer: Deframer | None = None) -> (
+    asyncio.Task[None]
+):  # fmt: skip
+    return asyncio.get_running_loop().create_task(relay(wires.caller, wires.channel, stdin, scanner, deframer))
+
+
+async def test_bytes_go_both_ways_and_a_half_close_is_passed_on(wires: Wires) -> None:
+    running = start(wires)
+    wires.client.send(b"in")
+    assert await wires.recv(wires.service) == b"in"
+    wires.client.shutdown(socket.SHUT_WR)
+    assert await wires.recv(wires.service) == b""
+    wires.service.send(b"after your end")
+    assert await wires.recv(wires.client) == b"after your end"
+    wires.service.close()
+    await running
+    assert await wires.recv(wires.client) == b""
+
+
+async def test_input_that_nobody_wants_is_dropped(wires: Wires) -> None:
+    running = start(wires, stdin=False)
+    wires.client.send(b"in")
+    wires.client.shutdown(socket.SHUT_WR)
+    wires.service.send(b"out")
+    assert await wires.recv(wires.client) == b"out"
+    wires.service.shutdown(socket.SHUT_WR)
+    await running
+    assert await wires.recv(wires.service) == b""
+
+
+async def test_a_client_that_closes_both_ways_ends_the_relay(wires: Wires) -> None:
+    running = start(wires)
+    wires.client.close()
+    await asyncio.wait_for(running, 5)
+    assert await wires.recv(wires.service) == b""
+
+
+async def test_detach_keys_end_the_relay(wires: Wires) -> None:
+    running = start(wires, scanner=Scanner(b"\x10\x11"))
+    wires.client.send(b"ab\x10\x11cd")
+    assert await wires.recv(wires.service) == b"ab"
+    await asyncio.wait_for(running, 5)
+    assert await wires.recv(wires.client) == b""
+
+
+async def test_frames_are_taken_off(wires: Wires) -> None:
+    running = start(wires, deframer=Deframer())
+    wires.service.send(frame(1, b"out") + frame(2, b"err"))
+    assert await wires.recv(wires.client) == b"outerr"
+    wires.service.close()
+    await running
+
+
+async def test_a_program_that_does_not_read_still_speaks(wires: Wires) -> None:
+    running = start(wires)
+    wires.service.shutdown(socket.SHUT_RD)
+    wires.client.send(b"nobody reads this")
+    wires.service.send(b"still here")
+    assert await wires.recv(wires.client) == b"still here"
+    wires.service.close()
+    await running

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from gateway.views import Container, Containers
+from shared.contracts.common import NameRecord
+from shared.contracts.container import ContainerConfig, ContainerPlacement, ContainerSpec, ContainerStatus, HostConfig
+from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
+from shared.errors import InvalidArgument, NotFound
+from shared.state import MemoryState
+
+
+def spec(id: str, name: str, created: int = 1) -> ContainerSpec:
+    return ContainerSpec(id=id, name=name, created=created, config=ContainerConfig(), host_config=HostConfig())
+
+
+async def add(state: MemoryState, id: str, name: str, created: int = 1) -> int:
+    await state.create(NAMES, name, value=NameRecord(id=id))
+    await state.create(PLACEMENTS, id, value=ContainerPlacement(node="n1"))
+    await state.create(STATUSES, id, value=ContainerStatus())
+    return await state.create(SPECS, id, value=spec(id, name, created))
+
+
+A, B = "a" * 64, "ab" + "0" * 62
+
+
+async def test_containers_are_found_by_id_name_and_prefix() -> None:
+    state = MemoryState()
+    await add(state, A, "one")
+    containers = await Containers.open(state)
+    await containers.reached(await add(state, B, "two"))
+    for reference in (A, "one", "/one", "aa"):
+        found = await containers.find(reference)
+        assert (found.id, found.node) == (A, "n1")
+    with pytest.raises(InvalidArgument, match="Multiple IDs found with provided prefix: a"):
+        await containers.find("a")
+    for reference in ("", "/", "nope", "ff", "a b", "*", ">"):
+        with pytest.raises(NotFound):
+            await containers.find(reference)
+
+
+async def test_a_name_goes_before_an_id_prefix() -> None:
+    state = MemoryState()
+    await add(state, A, "one")
+    await add(state, B, "aa")
+    containers = await Containers.open(state)
+    assert (await containers.find("aa")).id == B
+
+
+async def test_the_newest_comes_first() -> None:
+    state = MemoryState()
+    containers = await Containers.open(state)
+    await add(state, A, "old", created=1)
+    await containers.reached(await add(state, B, "new", created=2))
+    assert [one.spec.name for one in containers.all()] == ["new", "old"]
+    revision = await state.delete(SPECS, B)
+    await containers.reached(revision)
+    assert [one.spec.name for one in containers.all()] == ["old"]
+    assert containers.get(B) is None
+
+
+async def test_what_the_view_does_not_know_yet_is_asked_for() -> None:
+    state = MemoryState()
+    containers = await Containers.open(state)
+    await add(state, A, "one")
+    await add(state, B, "two")
+    assert (await containers.find("one")).id == A
+    assert (await containers.find(B)).spec.name == "two"
+
+
+async def test_a_change_forgets_what_was_encoded() -> None:
+    state = MemoryState()
+    await add(state, A, "one")
+    containers = await Containers.open(state)
+    before = await containers.find(A)
+    before.parts["x"] = b"old"
+    entry = await state.get(STATUSES, A)
+    assert entry is not None
+    running = ContainerStatus(state="running")
+    await containers.reached(await state.update(STATUSES, A, value=running, revision=entry.revision))
+    after = await containers.find(A)
+    assert (after.status, after.parts) == (running, {})
+
+
+async def test_who_follows_sees_every_state_also_when_the_end_comes_at_once() -> None:
+    state = MemoryState()
+    await add(state, A, "one")
+    containers = await Containers.open(state)
+    container = await containers.find(A)
+
+    async def follow() -> list[str]:
+        states = [one.status.state if one is not None else "gone" async for one in containers.follow(container)]
+        return [state for index, state in enumerate(states) if states[index - 1 : index] != [state]]
+
+    following = asyncio.get_running_loop().create_task(follow())
+    await asyncio.sleep(0)
+    entry = await state.get(STATUSES, A)
+    assert entry is not None
+    revision, status = entry.revision, entry.value
+    for name in ("running", "exited"):
+        status = msgspec.structs.replace(status, state=name)
+        revision = await state.update(STATUSES, A, value=status, revision=revision)
+    await state.delete(STATUSES, A)
+    await state.delete(PLACEMENTS, A)
+    await state.delete(SPECS, A)
+    assert await following == ["created", "running", "exited", "gone"]
+
+
+async def test_who_follows_what_is_gone_is_told_at_once() -> None:
+    containers = await Containers.open(MemoryState())
+    gone = Container(spec(A, "x"), ContainerStatus(), "n1")
+    assert [one async for one in containers.follow(gone)] == [None]

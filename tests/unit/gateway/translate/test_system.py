@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from gateway.http.version import Version
+from gateway.translate import system
+from shared.config import Settings
+from shared.contracts.common import Platform
+from shared.contracts.platform import HostInfo
+
+HOST = HostInfo(
+    platform=Platform(),
+    kernel_version="6.1.0",
+    operating_system="Debian",
+    os_version="12",
+    cpus=2,
+    memory_bytes=5,
+    cgroup_version="2",
+    runtimes={"crun": "/usr/bin/crun"},
+    runtime_version="crun version 1.21\ncommit: x",
+    monitor_version="conmon version 2.1.12",
+    features={"memory_limit": True},
+)
+
+
+def info(minor: int) -> dict[str, object]:
+    return system.info(
+        Settings(labels={"a": "b"}), "node", HOST, ["running", "paused", "exited", "restarting"], 3, Version(1, minor)
+    )
+
+
+def test_version_names_the_parts() -> None:
+    data = system.version(HOST)
+    assert [(part["Name"], part["Version"]) for part in data["Components"]] == [
+        ("Engine", data["Version"]),
+        ("crun", "1.21"),
+        ("conmon", "2.1.12"),
+    ]
+    assert (data["ApiVersion"], data["MinAPIVersion"], data["Arch"]) == ("1.51", "1.24", "amd64")
+
+
+def test_info_counts_containers_by_state() -> None:
+    data = info(51)
+    assert [data[f"Containers{state}"] for state in ("", "Running", "Paused", "Stopped")] == [4, 2, 1, 1]
+    assert (data["Images"], data["Labels"], data["MemoryLimit"], data["SwapLimit"]) == (3, ["a=b"], True, False)
+    assert (data["Architecture"], data["NCPU"], data["ID"]) == ("x86_64", 2, "node")
+
+
+def test_info_by_version() -> None:
+    old, new = info(41), info(51)
+    assert old["RuncCommit"] == {"ID": "1.21", "Expected": "1.21"}
+    assert new["RuncCommit"] == {"ID": "1.21"}
+    assert "BridgeNfIptables" in old
+    assert "BridgeNfIptables" not in new
+    assert "FirewallBackend" in new
