@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from shared.bus.transport import Callbacks, Delivery, Receiver
-from shared.errors import PermissionDenied, ResourceExhausted, Unavailable
+from shared.errors import InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,9 @@ class NatsTransport:
             raise Unavailable(f"message for {subject} not sent: {error or type(error).__name__}") from None
 
     def _check_size(self, subject: str, payload: bytes, headers: Mapping[str, str] | None) -> None:
-        """The broker cuts the connection of who sends too much."""
+        """The broker cuts the connection of who sends too much: in a line (the subject), or at all."""
+        if len(subject) > SUBJECT_BYTES:
+            raise InvalidArgument(f"a name of {len(subject)} bytes is too long: {subject[:60]}...")
         size = len(payload) + sum(len(key) + len(value.encode()) + 4 for key, value in (headers or {}).items()) + 16
         if size > self._client.max_payload:
             text = f"a message of {size} bytes for {subject}; the broker takes at most {self._client.max_payload}"
