@@ -53,7 +53,7 @@ class Image(Message, frozen=True):
 
 
 class ReferenceRecord(Message, frozen=True):
-    """Record `references.<node>.<base64url of the full reference>`: `reference` in familiar form is derived."""
+    """Record `references.<node>.<full reference>`: the name of an image on that node."""
 
     reference: str
     image_id: str
@@ -140,7 +140,7 @@ class UsageRequest(Message, frozen=True):
 
 
 class UsageReply(Message, frozen=True):
-    """Bytes: writable layers by key; each image's own; all layers counted once; what no image shares."""
+    """Bytes: writable layers by key; images by id, each with all its layers; all layers, each counted once."""
 
     snapshots: dict[str, int] = {}
     images: dict[str, int] = {}
@@ -160,7 +160,7 @@ class SaveRequest(Message, frozen=True):
 
 
 class ImportRequest(Message, frozen=True):
-    """A flat root file system as one layer. `changes` are Dockerfile lines."""
+    """A flat root file system as one layer. `changes` are Dockerfile lines; `message` becomes the comment."""
 
     repository: str = ""
     tag: str = ""
@@ -180,7 +180,8 @@ RESOLVE = Endpoint("image_store.resolve", ResolveRequest, Image, (_NF, InvalidAr
 LIST = Endpoint("image_store.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
 TAG = Endpoint("image_store.tag", TagRequest, Empty, (_NF, InvalidArgument))
 REMOVE = Endpoint("image_store.remove", RemoveRequest, RemoveReply, (_NF, Conflict, InvalidArgument))
-PRUNE = Endpoint("image_store.prune", PruneRequest, PruneReport, timeout=300)
+PRUNE = Endpoint("image_store.prune", PruneRequest, PruneReport, (InvalidArgument,), timeout=300)
+"""Removes what the filters choose and `in_use` does not hold; `removed` has names, and ids (`sha256:...`)."""
 PREPARE = Endpoint("image_store.prepare", PrepareRequest, Snapshot, (_NF, InvalidArgument), idempotent=True)
 SNAPSHOT = Endpoint("image_store.snapshot", Ref, Snapshot, (_NF,), idempotent=True)
 """The mounts of an existing snapshot, by key."""
@@ -188,7 +189,7 @@ RELEASE = Endpoint("image_store.release", Ref, Empty, idempotent=True)
 """Removes the snapshot `key` for good."""
 USAGE = Endpoint("image_store.usage", UsageRequest, UsageReply, idempotent=True)
 LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)
-SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF,))
+SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF, InvalidArgument))
 IMPORT = Endpoint("image_store.import_", ImportRequest, StreamOffer, (InvalidArgument,))
 PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (_NF, NotImplementedYet))
 

@@ -1,9 +1,11 @@
-"""Mounts that a test left."""
+"""Mounts: making a snapshot's, finding what a test left."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from shared import hostmounts
+from shared.contracts.image_store import Snapshot
 from shared.hostmounts import unmount
 
 
@@ -16,3 +18,11 @@ def mounts_below(directory: Path) -> list[str]:
 def unmount_below(directory: Path) -> None:
     for point in mounts_below(directory):
         unmount(point)
+
+
+def mount(snapshot: Snapshot, target: Path) -> None:
+    """As any user of the image store's contract would: each mount in order, at one place."""
+    for each in snapshot.mounts:
+        flags = hostmounts.MS_BIND | hostmounts.MS_REC if "rbind" in each.options else 0
+        data = ",".join(option for option in each.options if option not in ("rbind", "rw"))
+        hostmounts.mount(each.source, target, each.type, flags, data)

@@ -80,13 +80,16 @@ async def _end(process: Process) -> None:
 
 
 class HelperSession:
-    """Commands go one after the other. After an error only the end of the session is left."""
+    """Commands go one after the other. After an error only the end of the session is left.
+
+    All layers of an archive together may take as many bytes as one.
+    """
 
     def __init__(self, process: Process, folder: Path, limits: tuple[int, int, int]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._in, self._out, self._folder, self._limits = process.stdin, process.stdout, folder, limits
-        self._trees = 0
+        self._trees = self._spent = 0
 
     def path(self, file: str) -> Path:
         return self._folder / file
@@ -137,19 +140,23 @@ class HelperSession:
         with telemetry.span("unpack layer"):
             command = {"do": "unpack", "file": file, "tree": f"{tree}/diff", "hashed": hashed, "whole": whole}
             await self._command(command)
-            done = await self._answer([], progress)
-        return self.path(tree), msgspec.convert(done, Unpacked)
+            told = msgspec.convert(await self._answer([], progress), Unpacked)
+        self._spent += told.bytes
+        return self.path(tree), told
 
     async def _command(self, command: dict[str, Any]) -> None:
-        await self._frame(msgspec.json.encode(command | {"limits": self._limits}))
+        most_bytes, *others = self._limits
+        await self._frame(msgspec.json.encode(command | {"limits": [most_bytes - self._spent, *others]}))
 
-    async def _frame(self, data: bytes) -> None:
-        self._in.write(len(data).to_bytes(4, "big"))
-        self._in.write(data)
+    async def _frame(self, data: bytes) -> bool:
+        """False when the helper takes no more; its answer, or the lack of one, says why."""
         try:
+            self._in.write(len(data).to_bytes(4, "big"))
+            self._in.write(data)
             await self._in.drain()
-        except (ConnectionError, RuntimeError):
-            raise Internal("the unpacking helper ended too early") from None
+        except (ConnectionError, RuntimeError):  # uvloop: an operation on a closed handle
+            return False
+        return True
 
     async def _fed(
         self, command: dict[str, Any], archive: AsyncIterator[bytes], entries: list[Entry]
@@ -167,7 +174,8 @@ class HelperSession:
     async def _send(self, archive: AsyncIterator[bytes]) -> None:
         async for data in archive:
             for start in range(0, len(data), _FRAME):
-                await self._frame(data[start : start + _FRAME])
+                if not await self._frame(data[start : start + _FRAME]):
+                    return
         await self._frame(b"")
 
     async def _answer(self, entries: list[Entry], progress: Progress | None) -> dict[str, Any]:

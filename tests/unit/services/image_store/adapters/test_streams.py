@@ -105,7 +105,11 @@ def test_small_archives_of_zeros_are_no_attack() -> None:
 
 
 @settings(max_examples=50)
-@given(st.binary(max_size=3000).map(lambda data: b"x" + data), st.lists(st.integers(0, 700), max_size=12), st.integers(1, 900))
+@given(
+    st.binary(max_size=3000).map(lambda data: b"x" + data),
+    st.lists(st.integers(0, 700), max_size=12),
+    st.integers(1, 900),
+)
 def test_reading_in_any_steps_reads_the_same(data: bytes, steps: list[int], size: int) -> None:
     source = Source(cut(data, size), WIDE, hashed=False)
     got = b""
