@@ -23,6 +23,8 @@ class Container:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     rootfs: tuple[Mount, ...] = ()
     """Mounts of the snapshot, once they are known."""
+    untouched: bool = False
+    """Made by this process and never begun to start: nothing of it but its snapshot and volumes can be there."""
     removing: bool = False
     """A removal has begun: nobody may start it."""
     final: bool = False

@@ -10,9 +10,10 @@ from shared.bus import Bus, Delivery
 from shared.contracts.base import Keys, Message
 from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, ShoalError, Unavailable
 from shared.ids import new_token
-from shared.state.store import seal, unseal
+from shared.state.store import removed, seal, unseal
 from shared.state.view import Entry, View
 from shared.state.watch import Watch
+from shared.tasks import TaskGroup
 
 M = TypeVar("M", bound=Message)
 
@@ -20,6 +21,7 @@ MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MARKER_SECONDS = 300
 """How long the marker of a removed record stays, for watchers that were cut off."""
+_CLOSE_SECONDS = 2.0
 _WRONG_SEQUENCE = (10071, 10164)
 
 
@@ -35,12 +37,13 @@ class NatsState:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._watches: list[Watch] = []
+        self._watches: set[Watch] = set()
+        self._tasks = TaskGroup("state")
 
     async def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
         key = keys.key(*parts)
         found = await self._last(keys, key)
-        if found is None or "KV-Operation" in found.headers:
+        if found is None or removed(found):
             return None
         return unseal(found.payload, keys, key, _revision(found))
 
@@ -57,7 +60,7 @@ class NatsState:
             return await self._publish(keys, key, payload, {EXPECTED: "0"})
         except Conflict:
             found = await self._last(keys, key)
-        if found is not None and "KV-Operation" not in found.headers:
+        if found is not None and not removed(found):
             raise AlreadyExists(f"{key} exists")
         marker = str(_revision(found) if found else 0)  # a removed record's marker may still be there
         try:
@@ -92,13 +95,26 @@ class NatsState:
     async def view(self, *keys: Keys[Any]) -> View:
         view = View(*keys)
         watch = Watch(self._bus, keys[0].bucket, view)
-        await watch.open()
-        self._watches.append(watch)
+        view.stop = lambda: self._stop(watch)
+        self._watches.add(watch)
+        try:
+            await watch.open()
+        except BaseException:
+            view.stop()
+            raise
         return view
 
+    def _stop(self, watch: Watch) -> None:
+        if watch in self._watches:
+            self._watches.remove(watch)
+            self._tasks.start(watch.close(), "stop")
+
     async def close(self) -> None:
-        for watch in self._watches:
-            await watch.close()
+        """Ends all views: they show what they showed last."""
+        for watch in tuple(self._watches):
+            self._stop(watch)
+        await self._tasks.drain(_CLOSE_SECONDS)
+        await self._tasks.close()
 
 
 def _revision(message: Delivery) -> int:

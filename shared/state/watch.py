@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from shared.bus import Bus, Delivery, Subscription
 from shared.errors import ShoalError, Unavailable
 from shared.ids import new_token
-from shared.state.store import unseal
+from shared.state.store import removed, unseal
 from shared.state.view import View
 from shared.tasks import TaskGroup
 
@@ -59,26 +60,30 @@ class Watch:
         self._seen: set[str] | None = None
         self._last_sign = 0.0
         self._complete = asyncio.Event()
-        self._restarting = False
+        self._restarting = self._closed = False
         self._tasks = TaskGroup(f"watch:{bucket}")
         self._subscription: Subscription | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._forget: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
         """Returns when the view shows all that exists."""
         loop = asyncio.get_running_loop()
         self._last_sign = loop.time()
-        self._bus.transport.on_reconnect(lambda: self._restart("connection restored"))
-        self._view.stop = lambda: None
+        self._forget = self._bus.transport.on_reconnect(lambda: self._restart("connection restored"))
+        self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
         await self._begin(anew=True)
         await self._complete.wait()
-        self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
 
     async def close(self) -> None:
-        if hasattr(self, "_watchdog"):
+        """The view stays as it is; the broker forgets the consumer by itself."""
+        self._closed = True
+        self._forget()
+        if self._watchdog is not None:
             self._watchdog.cancel()
+        await self._tasks.close()
         if self._subscription is not None:
             await self._subscription.drain()
-        await self._tasks.close()
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
@@ -87,7 +92,7 @@ class Watch:
         self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
 
     def _restart(self, why: str) -> None:
-        if not self._restarting:
+        if not self._restarting and not self._closed:
             self._restarting = True
             log.info("watch of %s starts again: %s", self._bucket, why)
             self._tasks.start(self._begin_again(), "restart")
@@ -95,9 +100,10 @@ class Watch:
     async def _begin_again(self) -> None:
         try:
             cut_off = asyncio.get_running_loop().time() - self._last_sign
+            anew = cut_off > RESUME_SECONDS or self._seen is not None  # the last fresh start was not finished
             while True:
                 try:
-                    return await self._begin(anew=cut_off > RESUME_SECONDS)
+                    return await self._begin(anew)
                 except ShoalError as error:
                     log.warning("watch of %s: %s", self._bucket, error)
                     await asyncio.sleep(0.2)
@@ -141,7 +147,7 @@ class Watch:
         status = delivery.headers.get("Status")
         if status is None:
             self._message(delivery)
-        elif delivery.subject.endswith(self._consumer):  # else of a consumer that was replaced
+        elif delivery.subject.endswith(f".{self._consumer}"):  # else of a consumer that was replaced
             if status == "100":
                 self._control(delivery)
             else:
@@ -171,7 +177,7 @@ class Watch:
     def _apply(self, delivery: Delivery, revision: int) -> None:
         key = delivery.subject.removeprefix(self._prefix)
         found = self._view.family(key)
-        if found is None or "KV-Operation" in delivery.headers or "Nats-Marker-Reason" in delivery.headers:
+        if found is None or removed(delivery):
             self._view.apply(key, None, revision)
             return
         if self._seen is not None:

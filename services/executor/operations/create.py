@@ -47,7 +47,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             args=args,
             mounts=await _mounts(engine, asked, config, undo),
         )
-        container = Container(spec, rootfs=snapshot.mounts)
+        container = Container(spec, rootfs=snapshot.mounts, untouched=True)
         await _record(engine, container, undo)
         undo.pop_all()
     engine.tell(container, "create")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from shared.contracts import image_store, network, platform, volume
 from shared.contracts.common import Ref
@@ -16,12 +17,29 @@ PORT_PATIENCE = 2.0
 """Seconds a start waits for ports that ended containers are giving back."""
 
 
-async def surroundings(engine: Engine, container: Container) -> None:
-    """Network and volumes of a run that ended; the container may start again."""
+@dataclass(frozen=True)
+class Holdings:
+    """What a container may hold beside its process and its snapshot; in doubt everything."""
+
+    network: bool = True
+    volumes: bool = True
+
+
+def holdings(container: Container) -> Holdings:
+    """What this container can hold."""
+    spec = container.spec
+    return Holdings(
+        network=sandbox_request(spec) is not None and not container.untouched,
+        volumes=bool(volume_names(spec.mounts)),
+    )
+
+
+async def surroundings(engine: Engine, container: Container, *, keep_files: bool = True) -> None:
+    """Network and volumes of a run that ended; with its files kept the container may start again."""
     spec = container.spec
     works = []
     if sandbox_request(spec) is not None:
-        works.append(network_stack(engine, spec.id, keep_files=True))
+        works.append(network_stack(engine, spec.id, keep_files=keep_files))
     if volume_names(spec.mounts):
         works.append(unmount(engine, spec.id))
     await asyncio.gather(*works)
@@ -60,13 +78,14 @@ async def snapshot(engine: Engine, container_id: str) -> None:
     await patiently("snapshot release", lambda: engine.bus.call(image_store.RELEASE, Ref(id=container_id)))
 
 
-async def everything(engine: Engine, container_id: str) -> None:
+async def everything(engine: Engine, container_id: str, held: Holdings) -> None:
     """Nothing of a container stays on the host: process, log, network, volumes, and its snapshot last."""
-    await asyncio.gather(
-        workload(engine, container_id, logs=True),
-        network_stack(engine, container_id, keep_files=False),
-        unmount(engine, container_id),
-    )
+    works = [workload(engine, container_id, logs=True)]
+    if held.network:
+        works.append(network_stack(engine, container_id, keep_files=False))
+    if held.volumes:
+        works.append(unmount(engine, container_id))
+    await asyncio.gather(*works)
     await snapshot(engine, container_id)
 
 

@@ -74,12 +74,13 @@ def _gone(engine: Engine, container: Container) -> None:
 async def _bury(engine: Engine, container: Container) -> None:
     await container.clean()
     async with container.lock:
-        await bury(engine, container.id)
+        await release.everything(engine, container.id, release.holdings(container))
+        await engine.records.bury(container.id)
 
 
 async def bury(engine: Engine, container_id: str) -> None:
-    """Finishes the removal of a container whose spec is gone."""
-    await release.everything(engine, container_id)
+    """Finishes the removal of a container whose spec is gone, so that nobody knows what it had."""
+    await release.everything(engine, container_id, release.Holdings())
     await engine.records.bury(container_id)
 
 
@@ -87,15 +88,17 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
     """`--rm`: how it ended and that it is gone, told in one go. The lock is held."""
     container.removing = True
     last = container.status
-    anonymous = _anonymous(container)
+    disconnected = engine.tasks.start(release.surroundings(engine, container, keep_files=False), "surroundings")
     saving = engine.save(container, status.exited(last, end))
     if volume_names(container.spec.mounts):
         await saving
-        await _free_volumes(engine, container, anonymous)
+        await _free_volumes(engine, container, _anonymous(container))
         await engine.records.forget(container.spec)
     else:
         await asyncio.gather(saving, engine.records.forget(container.spec))  # sent in this order
+    engine.registry.discard(container)
     engine.emit(died(container.spec, end, last.started_at, now_ns()))
+    await disconnected  # the network tells of it before `destroy`
     _gone(engine, container)
 
 

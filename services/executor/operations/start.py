@@ -40,6 +40,7 @@ async def start_locked(engine: Engine, container: Container) -> int:
 
 async def run(engine: Engine, container: Container, *, by_policy: bool) -> int:
     """Makes ready, starts, records. The error of a failed start is recorded too, and raised."""
+    container.untouched = False
     try:
         made = await _launch(engine, container)
     except ShoalError as error:
