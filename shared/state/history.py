@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -10,16 +9,12 @@ import msgspec
 
 from shared.bus import Bus, Delivery
 from shared.bus.transport import Transport
-from shared.clock import rfc3339
 from shared.contracts.base import ROOT
 from shared.contracts.common import DockerEvent
-from shared.errors import Unavailable
-from shared.ids import new_token
+from shared.state.replay import replay
 from shared.state.streams import EVENTS
 
 _SUBJECT = f"{ROOT}.events.>"
-_BATCH = 500
-_PATIENCE = 10.0
 
 
 class History(Protocol):
@@ -30,45 +25,16 @@ class History(Protocol):
 
 
 class NatsHistory:
-    """Reads the events stream in batches (JetStream's direct get); keeps no consumer on the broker."""
+    """Reads the events stream; keeps no consumer on the broker."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
     async def read(self, since: int, until: int) -> AsyncIterator[DockerEvent]:
-        start: dict[str, object] = {"start_time": rfc3339(max(since, 1))}
-        while True:
-            batch = await self._batch(start)
-            for delivery in batch:
-                event = _event(delivery.payload)
-                if event is not None and event.time_ns >= since and (not until or event.time_ns <= until):
-                    yield event
-            if len(batch) < _BATCH:
-                return
-            start = {"seq": int(batch[-1].headers["Nats-Sequence"]) + 1}
-
-    async def _batch(self, start: dict[str, object]) -> list[Delivery]:
-        inbox = f"{self._bus.transport.inbox}.h.{new_token()[:12]}"
-        received: list[Delivery] = []
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def receive(delivery: Delivery) -> None:
-            if "Status" not in delivery.headers:
-                received.append(delivery)
-            elif not done.done():
-                done.set_result(None)
-
-        subscription = await self._bus.transport.subscribe(inbox, receive)
-        try:
-            request = msgspec.json.encode({**start, "batch": _BATCH, "next_by_subj": _SUBJECT})
-            await self._bus.transport.publish(f"$JS.API.DIRECT.GET.{EVENTS}", request, reply=inbox)
-            async with asyncio.timeout(_PATIENCE):
-                await done
-        except TimeoutError:
-            raise Unavailable("past events cannot be read: the broker does not answer") from None
-        finally:
-            await subscription.drain()
-        return received
+        async for delivery in replay(self._bus, EVENTS, _SUBJECT, since):
+            event = _event(delivery.payload)
+            if event is not None and event.time_ns >= since and (not until or event.time_ns <= until):
+                yield event
 
 
 class MemoryHistory:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from shared.contracts.base import Keys, Message
+from shared.contracts.base import LEASES, Keys, Message
 from shared.errors import AlreadyExists, Conflict
 from shared.state.store import seal, unseal
+from shared.state.streams import LEASE_SECONDS
 from shared.state.view import Entry, View
 
 M = TypeVar("M", bound=Message)
@@ -55,8 +56,12 @@ class MemoryState:
                 view.apply(key, unseal(payload, found[0], key, revision), revision)
         view.advance(self._revision)
         self._views.append(view)
-        view.stop = lambda: self._views.remove(view)
+        view.stop = lambda: self._stop(view)
         return view
+
+    def _stop(self, view: View) -> None:
+        if view in self._views:
+            self._views.remove(view)
 
     def _expect(self, key: str, revision: int) -> None:
         if self._records.get(key, (b"", 0))[1] != revision:
@@ -66,8 +71,16 @@ class MemoryState:
         self._revision += 1
         payload = seal(value, self._writer)
         self._records[key] = (payload, self._revision)
+        if keys.bucket == LEASES:
+            asyncio.get_running_loop().call_later(LEASE_SECONDS, self._run_out, key, self._revision)
         self._tell(key, unseal(payload, keys, key, self._revision))
         return self._revision
+
+    def _run_out(self, key: str, revision: int) -> None:
+        if self._records.get(key, (b"", 0))[1] == revision:
+            self._revision += 1
+            del self._records[key]
+            self._tell(key, None)
 
     def _tell(self, key: str, entry: Entry[Any] | None) -> None:
         loop = asyncio.get_running_loop()

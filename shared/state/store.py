@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from shared import telemetry
+from shared.bus import Delivery
 from shared.clock import now_ns
 from shared.contracts.base import Keys, Message
 from shared.errors import DataLoss
@@ -50,6 +51,11 @@ def seal(value: Message, writer: str) -> bytes:
     raw = msgspec.Raw(msgspec.json.encode(value))
     envelope = Envelope(SCHEMA, writer, now_ns(), raw, headers.get("traceparent", ""))
     return msgspec.json.encode(envelope)
+
+
+def removed(message: Delivery) -> bool:
+    """Whether a stored message marks that its record was removed, or has outlived its time."""
+    return "KV-Operation" in message.headers or "Nats-Marker-Reason" in message.headers
 
 
 def unseal(payload: bytes, keys: Keys[M], key: str, revision: int) -> Entry[M]:

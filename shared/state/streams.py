@@ -18,6 +18,8 @@ from shared.telemetry import SPANS_SUBJECT
 
 EVENTS = "SHOAL_EVENTS"
 SPANS = "SHOAL_SPANS"
+LEASE_SECONDS = 15
+"""Life of a record in the bucket of leases."""
 _SECOND = 1_000_000_000
 
 
@@ -57,7 +59,12 @@ def _log(name: str, subject: str, max_bytes: int, max_age: int) -> dict[str, Any
 
 STREAMS: tuple[dict[str, Any], ...] = (
     _bucket(BUCKET),
-    _bucket(LEASES, storage="memory", max_age=15 * _SECOND, duplicate_window=10 * _SECOND),
+    _bucket(
+        LEASES,
+        max_age=LEASE_SECONDS * _SECOND,
+        duplicate_window=LEASE_SECONDS * _SECOND,
+        subject_delete_marker_ttl=60 * _SECOND,  # so that watchers see that a lease has run out
+    ),
     _log(EVENTS, f"{ROOT}.events.>", 64 << 20, 7 * 24 * 3600),
     _log(SPANS, SPANS_SUBJECT, 32 << 20, 24 * 3600),
 )

@@ -24,19 +24,24 @@ class Entry(Generic[M]):
 
 
 Listener = Callable[[Keys[Any], tuple[str, ...], Entry[Any] | None], None]
-"""Told of each change: family, parts of the key, and the entry, or None when it was removed."""
+"""Told of each change: family, parts of the key, and the entry, or None when it was removed.
+
+Of records that are written again at once, only the last state may be told: the broker keeps no older one."""
 
 
 class View:
     """Fed by a watch through `apply`; reading costs no round trip. It shows all changes up to `revision`."""
 
     def __init__(self, *families: Keys[Any]) -> None:
+        if len({keys.bucket for keys in families}) != 1:
+            raise ValueError("a view shows families of one bucket: only there their revisions are in one order")
         self.families = families
         self.revision = 0
         self._entries: dict[str, dict[tuple[str, ...], Entry[Any]]] = {keys.pattern: {} for keys in families}
         self._listeners: list[Listener] = []
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.stop: Callable[[], None] = lambda: None
+        """Ends the feed; may be called twice."""
 
     def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
         return self._entries[keys.pattern].get(parts)
