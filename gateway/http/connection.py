@@ -111,7 +111,9 @@ class Connection(asyncio.Protocol):
         if end > heads.MAX_HEAD or (end < 0 and len(self._buffer) > heads.MAX_HEAD):
             raise HttpError(431, f"request header too large: at most {heads.MAX_HEAD} bytes")
         if end < 0:
-            if self._timer is None and self._buffer:
+            if self._eof:
+                self.close()
+            elif self._timer is None and self._buffer:
                 self._timer = self._loop.call_later(HEAD_DEADLINE, self._too_slow)
             return
         self._stop_timer()
@@ -176,7 +178,8 @@ class Connection(asyncio.Protocol):
 
     def _must_close(self, request: Request) -> bool:
         incomplete = self._inbox is not None and not self._inbox.complete
-        return incomplete or not request.keep_alive or self._closing or self._eof
+        last = self._eof and not self._buffer  # a client may half-close behind requests that still wait
+        return incomplete or not request.keep_alive or self._closing or last
 
     def _finish(self, request: Request, close: bool) -> None:
         if close or self._must_close(request):

@@ -95,6 +95,8 @@ def parse(data: bytes) -> Head:
     """
     head = Head()
     head.feed(data)
+    if head.parser.get_http_version() not in ("1.0", "1.1"):
+        raise HttpError(505, "only HTTP/1.0 and HTTP/1.1 are served")
     chunked = "transfer-encoding" in head.headers
     if chunked and "content-length" in head.headers:
         raise HttpError(400, "malformed HTTP request: Content-Length together with Transfer-Encoding")

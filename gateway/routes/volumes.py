@@ -18,7 +18,7 @@ def users(gateway: Gateway) -> dict[str, tuple[str, ...]]:
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
-    wanted = filters.parse(request.query.get("filters"))
+    wanted = filters.parse(request.query.get("filters"), ("dangling", "driver", "label", "name"))
     asked = volume.ListRequest(filters=wanted, in_use=tuple(users(gateway)))
     found = await gateway.call(volume.LIST, asked)
     return reply({"Volumes": [shown.show(one) for one in found.volumes], "Warnings": found.warnings or None})

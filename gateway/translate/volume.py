@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.clock import rfc3339
 from shared.contracts.volume import CreateRequest, VolumeSpec
+from shared.errors import InvalidArgument
 
 from .shape import Shape
 
@@ -39,4 +40,6 @@ def _labels(spec: VolumeSpec) -> dict[str, str] | None:
 
 def create_request(data: dict[str, Any] | None) -> CreateRequest:
     """The volume service's request; raises `InvalidArgument`."""
-    return CREATE.load({key: value for key, value in (data or {}).items() if value != ""})
+    if data is None:
+        raise InvalidArgument("got EOF while reading request body")
+    return CREATE.load({key: value for key, value in data.items() if value != ""})

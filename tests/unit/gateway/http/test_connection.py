@@ -156,6 +156,21 @@ async def test_a_request_of_a_half_closed_client_is_answered(client: Client, sit
     assert (answer.body, answer.headers["connection"]) == (b"done", "close")
 
 
+async def test_requests_that_wait_are_answered_to_a_half_closed_client(client: Client) -> None:
+    await client.send(GET * 3)
+    client.half_close()
+    answers = [await client.answer() for _ in range(3)]
+    assert ["connection" in answer.headers for answer in answers] == [False, False, True]
+    assert await client.reader.read() == b""
+
+
+async def test_half_a_request_of_a_half_closed_client_is_dropped(client: Client) -> None:
+    await client.send(GET + b"GET / HT")
+    client.half_close()
+    assert (await client.answer()).body == b"OK"
+    assert await client.reader.read() == b""
+
+
 async def test_a_stream_ends_when_its_client_goes(client: Client, site: Site) -> None:
     await client.send(b"GET /forever HTTP/1.1\r\n\r\n")
     await site.waiting.wait()

@@ -60,6 +60,12 @@ def test_what_is_not_http_is_a_400(data: bytes) -> None:
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize("line", [b"GET /", b"GET / HTTP/0.9"])
+def test_older_versions_are_not_served(line: bytes) -> None:
+    with pytest.raises(HttpError):
+        parse(line + b"\r\n\r\n")
+
+
 def test_too_many_headers_are_a_431() -> None:
     lines = b"".join(b"a%d: 1\r\n" % number for number in range(MAX_HEADERS + 1))
     with pytest.raises(HttpError) as caught:

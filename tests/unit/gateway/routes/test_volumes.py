@@ -21,7 +21,7 @@ async def test_create_inspect_list_remove(api: Api, world: World) -> None:
 
 
 async def test_an_unnamed_volume(api: Api) -> None:
-    made = (await api("POST", "/volumes/create")).json()
+    made = (await api("POST", "/volumes/create", {})).json()
     assert len(made["Name"]) == 64
     assert made["Labels"] == {"com.docker.volume.anonymous": ""}
 

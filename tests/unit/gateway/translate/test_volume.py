@@ -29,9 +29,14 @@ def test_a_drivers_status_is_shown_where_there_is_one() -> None:
 
 
 def test_a_request() -> None:
-    assert shown.create_request(None) == CreateRequest()
+    assert shown.create_request({}) == CreateRequest()
     assert shown.create_request({"Name": "", "Driver": "", "DriverOpts": None, "Labels": None}) == CreateRequest()
     assert shown.create_request({"name": "v", "DriverOpts": {"o": "x"}}) == CreateRequest(name="v", options={"o": "x"})
+
+
+def test_no_body_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="got EOF while reading request body"):
+        shown.create_request(None)
 
 
 def test_wrong_types_are_refused() -> None:
