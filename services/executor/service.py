@@ -134,7 +134,7 @@ async def build(kernel: Kernel) -> Executor:
     engine = Engine(
         bus=kernel.bus,
         node=kernel.node,
-        records=Records(kernel.state, kernel.node, settings.node),
+        records=Records(kernel.state, kernel.node, settings.node, kernel.tasks),
         paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
         tasks=kernel.tasks,
         choose=random.SystemRandom().choice,

@@ -26,6 +26,7 @@ NAMES = Keys("names.container.*", NameRecord)
 SPECS = Keys("containers.*.spec", ContainerSpec)
 PLACEMENTS = Keys("containers.*.placement", ContainerPlacement)
 STATUSES = Keys("containers.*.status", ContainerStatus)
+"""Absent until the first start: then as its defaults say (`created`)."""
 
 
 class CreateRequest(Message, frozen=True):

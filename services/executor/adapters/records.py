@@ -12,6 +12,7 @@ from shared.contracts.container import ContainerPlacement, ContainerSpec, Contai
 from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
 from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, ResourceExhausted, Unavailable
 from shared.state import State
+from shared.tasks import TaskGroup
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ class Records:
     its spec is there until the spec is gone; placement and status come before and go after it.
     """
 
-    def __init__(self, state: State, node: str, node_name: str) -> None:
-        self._state, self._node, self._node_name = state, node, node_name
+    def __init__(self, state: State, node: str, node_name: str, tasks: TaskGroup) -> None:
+        self._state, self._node, self._node_name, self._tasks = state, node, node_name, tasks
 
     async def load(self) -> Stored:
         """Everything this node owns."""
@@ -69,23 +70,23 @@ class Records:
     async def release_name(self, name: str) -> None:
         await self._state.delete(NAMES, name)
 
-    async def create(self, spec: ContainerSpec, status: ContainerStatus) -> tuple[int, int]:
-        """A new container; the revisions of its spec and its status."""
+    async def place(self, container_id: str) -> None:
+        """A container is about to be made here."""
         placement = ContainerPlacement(node=self._node, node_name=self._node_name)
-        _, status_revision, spec_revision = await asyncio.gather(
-            self._state.create(PLACEMENTS, spec.id, value=placement),
-            self._state.create(STATUSES, spec.id, value=status),
-            self._state.create(SPECS, spec.id, value=spec),
-        )
-        return spec_revision, status_revision
+        await self._state.create(PLACEMENTS, container_id, value=placement)
+
+    async def create(self, spec: ContainerSpec) -> int:
+        """A new container, which was placed; the revision of its spec. It has no status before its first start."""
+        return await self._state.create(SPECS, spec.id, value=spec)
 
     async def update_spec(self, spec: ContainerSpec, revision: int) -> int:
         return await self._state.update(SPECS, spec.id, value=spec, revision=revision)
 
     async def update_status(self, container_id: str, status: ContainerStatus, revision: int) -> int:
-        """The new revision. What happened on the host must be told: while the store is away this tries again.
+        """The new revision; 0 stands for no status yet.
 
-        `Conflict`: somebody else wrote it, so this executor is no more the one.
+        What happened on the host must be told: while the store is away this tries again. `Conflict`: somebody
+        else wrote it, so this executor is no more the one.
         """
         return await _patiently(lambda: self._put_status(container_id, status, revision))
 
@@ -101,19 +102,22 @@ class Records:
             return entry.revision
 
     async def forget(self, spec: ContainerSpec) -> int:
-        """The container is gone for everybody and its name is free; placement and status stay for `bury`."""
-        revision, _ = await asyncio.gather(
-            _patiently(lambda: self._state.delete(SPECS, spec.id)),
-            _patiently(lambda: self._state.delete(NAMES, spec.name)),
-        )
+        """The container is gone for everybody, and its name is free for whoever asks after that.
+
+        Placement and status stay for `bury`. The name's removal is on its way when this returns.
+        """
+        going = _patiently(lambda: self._state.delete(SPECS, spec.id))
+        revision, _ = await asyncio.gather(going, self._free(spec.name))
         return revision
 
-    async def bury(self, container_id: str) -> None:
-        """What is left of a forgotten container, once nothing of it is on the host."""
-        await asyncio.gather(
-            _patiently(lambda: self._state.delete(STATUSES, container_id)),
-            _patiently(lambda: self._state.delete(PLACEMENTS, container_id)),
-        )
+    async def _free(self, name: str) -> None:
+        self._tasks.start(_patiently(lambda: self._state.delete(NAMES, name)), "name")
+
+    async def bury(self, container_id: str, *, status: bool = True) -> None:
+        """What is left of a forgotten container, once nothing of it is on the host. `status`: it may have one."""
+        if status:
+            await _patiently(lambda: self._state.delete(STATUSES, container_id))
+        await _patiently(lambda: self._state.delete(PLACEMENTS, container_id))
 
 
 async def _patiently(write: Callable[[], Awaitable[int]]) -> int:

@@ -84,20 +84,24 @@ def _with_hostname(config: ContainerConfig, asked: HostConfig, container_id: str
 async def _name_and_snapshot(
     engine: Engine, request: CreateRequest, container_id: str, undo: AsyncExitStack
 ) -> tuple[str, image_store.Snapshot]:
-    """Both at once; of two failures the image's is told, as dockerd looks for the image first."""
+    """Both at once; of several failures the image's is told, as dockerd looks for the image first."""
     prepare = image_store.PrepareRequest(key=container_id, reference=request.config.image, platform=request.platform)
-    name, snapshot = await asyncio.gather(
+    name, placed, snapshot = await asyncio.gather(
         _reserve(engine, request.name, container_id),
+        engine.records.place(container_id),  # sent before the snapshot is asked for: a crash leaves its trace
         engine.bus.call(image_store.PREPARE, prepare),
         return_exceptions=True,
     )
+    undo.push_async_callback(engine.records.bury, container_id, status=False)
+    undo.push_async_callback(release.snapshot, engine, container_id)  # it may be there also when no answer came
     if isinstance(name, str):
         undo.push_async_callback(patiently, "name release", lambda: engine.records.release_name(name))
-    undo.push_async_callback(release.snapshot, engine, container_id)  # it may be there also when no answer came
     if isinstance(snapshot, BaseException):
         raise snapshot
     if isinstance(name, BaseException):
         raise name
+    if isinstance(placed, BaseException):
+        raise placed
     return name, snapshot
 
 
@@ -176,9 +180,6 @@ async def _record(engine: Engine, container: Container, undo: AsyncExitStack) ->
     """Known to this process before its records are written: others may call it as soon as they see them."""
     engine.registry.add(container)
     undo.callback(engine.registry.discard, container)
-    undo.push_async_callback(engine.records.bury, container.id)
     undo.push_async_callback(engine.records.forget, container.spec)
     async with container.lock:
-        container.spec_revision, container.status_revision = await engine.records.create(
-            container.spec, container.status
-        )
+        container.spec_revision = await engine.records.create(container.spec)

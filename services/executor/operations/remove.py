@@ -75,7 +75,7 @@ async def _bury(engine: Engine, container: Container) -> None:
     await container.clean()
     async with container.lock:
         await release.everything(engine, container.id, release.holdings(container))
-        await engine.records.bury(container.id)
+        await engine.records.bury(container.id, status=container.status_revision > 0)
 
 
 async def bury(engine: Engine, container_id: str) -> None:

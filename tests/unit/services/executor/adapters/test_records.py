@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,10 +10,15 @@ from services.executor.adapters.records import Records
 from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig
 from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
 from shared.errors import AlreadyExists, Conflict, ShoalError, Unavailable
-from shared.state import MemoryState
+from shared.state import MemoryState, State
+from shared.tasks import TaskGroup
 
 SPEC = ContainerSpec(id="c", name="web", created=1, config=ContainerConfig(), host_config=HostConfig())
 RUNNING = ContainerStatus(state="running")
+
+
+def make(state: State) -> Records:
+    return Records(state, "node1", "host1", TaskGroup("test"))
 
 
 class Faulty(MemoryState):
@@ -36,20 +42,23 @@ class Faulty(MemoryState):
 
 async def test_a_container_from_first_to_last_record() -> None:
     state = MemoryState()
-    records, other = Records(state, "node1", "host1"), Records(state, "node2", "host2")
+    records, other = make(state), Records(state, "node2", "host2", TaskGroup("test"))
     await records.reserve("web", "c")
     with pytest.raises(AlreadyExists):
         await other.reserve("web", "x")
     assert await other.holder("web") == "c"
     assert await other.holder("fish") == ""
-    spec_revision, status_revision = await records.create(SPEC, ContainerStatus())
+    await records.place("c")
+    spec_revision = await records.create(SPEC)
+    status_revision = await records.update_status("c", RUNNING, 0)
     stored = await records.load()
     assert stored.specs == {"c": (SPEC, spec_revision)}
-    assert stored.statuses == {"c": (ContainerStatus(), status_revision)}
+    assert stored.statuses == {"c": (RUNNING, status_revision)}
     assert (stored.placements, stored.names) == (frozenset({"c"}), {"web": "c"})
     assert (await other.load()).specs == {}
     await records.forget(SPEC)
     assert await state.get(SPECS, "c") is None
+    await asyncio.sleep(0)
     assert await state.get(NAMES, "web") is None
     left = await records.load()
     assert (left.specs, left.placements) == ({}, frozenset({"c"}))
@@ -58,24 +67,23 @@ async def test_a_container_from_first_to_last_record() -> None:
     assert await state.get(PLACEMENTS, "c") is None
 
 
-async def test_the_spec_is_sent_last_and_removed_first() -> None:
+async def test_the_spec_goes_before_the_name() -> None:
     state, order = MemoryState(), []
     view = await state.view(NAMES, SPECS, STATUSES, PLACEMENTS)
-    view.on_change(lambda keys, parts, entry: order.append((keys.pattern, entry is not None)))
-    records = Records(state, "node1", "host1")
-    await records.create(SPEC, ContainerStatus())
+    records = make(state)
     await records.reserve("web", "c")
+    await records.create(SPEC)
+    view.on_change(lambda keys, parts, entry: order.append((keys.pattern, entry is not None)))
     revision = await records.forget(SPEC)
     await view.reached(revision + 1)
-    assert order[2] == (SPECS.pattern, True)
     assert order[-2:] == [(SPECS.pattern, False), (NAMES.pattern, False)]
 
 
 async def test_a_status_is_written_until_it_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
     state = Faulty()
-    records = Records(state, "node1", "host1")
-    _, revision = await records.create(SPEC, ContainerStatus())
+    records = make(state)
+    revision = await records.update_status("c", ContainerStatus(), 0)
     state.before = [Unavailable("away"), Unavailable("away")]
     revision = await records.update_status("c", RUNNING, revision)
     state.after = [Unavailable("the answer got lost")]
@@ -88,15 +96,15 @@ async def test_a_status_is_written_until_it_is_durable(monkeypatch: pytest.Monke
 
 async def test_another_writer_is_a_conflict() -> None:
     state = MemoryState()
-    records = Records(state, "node1", "host1")
-    _, revision = await records.create(SPEC, ContainerStatus())
+    records = make(state)
+    revision = await records.update_status("c", ContainerStatus(), 0)
     await records.update_status("c", RUNNING, revision)
     with pytest.raises(Conflict):
         await records.update_status("c", ContainerStatus(state="exited"), revision)
 
 
 async def test_a_first_status_where_there_was_none() -> None:
-    records = Records(MemoryState(), "node1", "host1")
+    records = make(MemoryState())
     assert await records.update_status("c", RUNNING, 0) > 0
     with pytest.raises(Conflict):
         await records.update_status("c", ContainerStatus(), 0)
