@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from shared.streams.frames import Deframer
 from shared.testing import kernel
 
 BUSYBOX = Path("/usr/bin/busybox")
-APPLETS = "sh cat true false sleep echo yes head dd id stty tty env ps ls grep wc seq kill stat df md5sum mkdir touch nc printf"
+APPLETS = "sh cat true false sleep echo yes head dd id stty tty env ps ls grep seq md5sum touch printf"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -127,6 +127,11 @@ class Host:
         await self.service.close()
         self.stopped = True
 
+    async def logged(self, name: str, lines: int) -> None:
+        """Waits until so many lines are in the log."""
+        while len(await self.logs(name)) < lines:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.005)
+
     async def restart(self) -> None:
         """Another service takes over what this one left, as after its death."""
         if not self.stopped:
@@ -155,6 +160,12 @@ class Host:
             self.linux.cgroups.signal(workload.record.cgroup, signal.SIGKILL)
             await asyncio.wait((workload.ended,), timeout=10)
             await self.delete(workload.record.id)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for something on the host that tells nobody."""
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.005)
 
 
 async def everything(channel: Channel) -> bytes:

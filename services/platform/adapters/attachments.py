@@ -54,7 +54,8 @@ class Attachments:
                     await event.wait()
         for client in self._waiting.pop(workload.record.id, set()):
             if not client.joined.done():
-                client.joined.set_result((workload, attach.connect_now(workload.folder)))
+                client.joined.set_result((workload, workload.join()))
+        await workload.joined()
 
     def dismiss(self, workload: str) -> None:
         """Lets those go who wait for a workload that was not made."""

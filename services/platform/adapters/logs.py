@@ -65,10 +65,10 @@ class LogFile:
         """
         watch = syscalls.inotify(str(self._path), IN_MODIFY)
         try:
-            while not decoder.finished:
+            while True:
                 last = ended.done()
                 await self.send(channel, decoder)
-                if last:
+                if last or decoder.finished:
                     return
                 await _readable_or(watch, ended)
         finally:

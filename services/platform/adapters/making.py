@@ -50,7 +50,8 @@ class Making:
         name = request.id
         if self._workloads.find(name) or name in self._pending:
             raise AlreadyExists(f"container {name} exists on this host")
-        made = self._pending[name] = self._launcher.fresh(partial(self._creator.create, request, self._cgroup(request), self._shm(request)))
+        work = partial(self._creator.create, request, self._cgroup(request), self._shm(request))
+        made = self._pending[name] = self._launcher.fresh(work)
         made.add_done_callback(lambda _: self._pending.pop(name))
         try:
             record = await asyncio.shield(made)

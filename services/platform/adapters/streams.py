@@ -8,7 +8,6 @@ from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.streams import Channel
 
 from ..domain.logs import Decoder, Selection
-from . import attach
 from .attachments import Attachments
 from .creation import Creator
 from .logs import LogFile
@@ -71,6 +70,6 @@ class Streams:
 def _join(workload: Workload) -> Joined | None:
     """A connection to the monitor; None when it is just ending."""
     try:
-        return workload, attach.connect_now(workload.folder)
+        return workload, workload.join()
     except OSError:
         return None

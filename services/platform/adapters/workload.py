@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from shared import clock
 
 from ..domain.lifecycle import UNKNOWN_EXIT, Ended, State
-from . import bundle, process
+from . import attach, bundle, process
+
+JOIN_SECONDS = 1.0
 
 
 class Watched:
@@ -19,6 +22,8 @@ class Watched:
     def __init__(self, record: bundle.Record, folder: Path) -> None:
         self.record, self.folder = record, folder
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.clients = 0
+        """Connections to its monitor so far."""
         self._init = process.alive(record.pid, record.pid_start)
         self._monitor = process.alive(record.monitor, record.monitor_start)
 
@@ -51,6 +56,23 @@ class Watched:
     def monitored(self) -> bool:
         """Whether the monitor lives, and with it its mount namespace."""
         return self._monitor is not None and process.start_time(self.record.monitor) == self.record.monitor_start
+
+    def join(self) -> socket.socket:
+        """A connection to the monitor's attach socket. `OSError` when the monitor is just ending."""
+        connection = attach.connect_now(self.folder)
+        self.clients += 1
+        return connection
+
+    async def joined(self) -> None:
+        """Waits until the monitor has taken all connections; one that stands first in line is never late.
+
+        The monitor takes one for each turn of its loop, and output between two turns reaches only those taken.
+        """
+        limit = asyncio.get_running_loop().time() + JOIN_SECONDS
+        while self.clients > 1 and process.sockets(self.record.monitor) <= self.clients:
+            if asyncio.get_running_loop().time() > limit:
+                return
+            await asyncio.sleep(0.001)  # nothing tells when a connection is accepted
 
     def send(self, number: int) -> None:
         """Signals the first process; nothing when it has just ended."""

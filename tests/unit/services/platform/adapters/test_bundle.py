@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 from services.platform.adapters import bundle
 
 RECORD = bundle.Record(id="c", pid=1, pid_start=2, monitor=3, monitor_start=4, runtime="crun", tty=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from shared.contracts.container import Resources
 from shared.contracts.executor import ResizeRequest, TopRequest
 from shared.contracts.platform import ExecRequest, Isolation, Process, SignalRequest, UpdateRequest
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
-from tests.support.platform_host import Host, everything
+from tests.support.platform_host import Host, everything, until
 
 LOOP = ("sh", "-c", "trap 'exit 33' USR1; while :; do sleep 0.05; done")
 
@@ -30,12 +31,10 @@ async def test_signals_reach_the_first_process(host: Host) -> None:
 async def test_signals_reach_all(host: Host) -> None:
     name = await host.run("sh", "-c", "sleep 1000 & wait", isolation=Isolation(pid="host"))
     group = host.linux.workloads.get(name).record.cgroup
-    while len(host.linux.cgroups.processes(group)) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(host.linux.cgroups.processes(group)) == 2)
     await host.service.signal(SignalRequest(id=name, signal=9, all=True))
     assert await host.code(name) == 137
-    while host.linux.cgroups.processes(group):
-        await asyncio.sleep(0.01)
+    await until(lambda: not host.linux.cgroups.processes(group))
 
 
 async def test_nobody_is_signalled_by_an_unknown_name(host: Host) -> None:
@@ -84,7 +83,7 @@ async def test_an_exec_takes_input_to_its_end(host: Host) -> None:
 async def test_an_exec_may_have_a_terminal_and_a_user(host: Host) -> None:
     name = await host.run("sleep", "100")
     code, output = await host.ran(
-        name, "sh", "-c", "tty; stty size; id -un", tty=True, user="alice", console_size=(33, 44)
+        name, "sh", "-c", "tty; sleep 0.1; stty size; id -un", tty=True, user="alice", console_size=(33, 44)
     )
     assert (code, output) == (0, b"/dev/pts/0\r\n33 44\r\nalice\r\n")
 
@@ -118,7 +117,7 @@ async def test_an_exec_is_confined_like_its_container(host: Host) -> None:
     ],
 )
 async def test_an_exec_that_cannot_be(
-    host: Host, args: tuple[str, ...], fields: dict[str, str], text: str, code: str | None
+    host: Host, args: tuple[str, ...], fields: dict[str, Any], text: str, code: str | None
 ) -> None:
     name = await host.run("sleep", "100")
     with pytest.raises(InvalidArgument) as caught:

@@ -57,8 +57,8 @@ async def test_a_failure_brings_the_thread_back(threads: Launcher) -> None:
 
 
 async def test_work_beside_a_process_sees_what_it_sees(threads: Launcher, directory: Path) -> None:
-    child = subprocess.Popen(["unshare", "-m", "sh", "-c", f"mount -t tmpfs x {directory}; echo; exec sleep 100"],
-                             stdout=subprocess.PIPE)  # fmt: skip
+    script = f"mount -t tmpfs x {directory}; echo; exec sleep 100"
+    child = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE)  # noqa: ASYNC220
     assert child.stdout is not None
     child.stdout.readline()
     assert await threads.beside(child.pid, lambda: os.path.ismount(directory))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from services.platform.adapters import process
 from shared.contracts.common import Ref
 from shared.contracts.container import Resources
 from shared.contracts.platform import Isolation
 from shared.errors import AlreadyExists, Conflict, InvalidArgument
-from tests.support.platform_host import Host
+from tests.support.platform_host import Host, until
 
 
 def traces(host: Host, name: str) -> list[Path]:
@@ -152,8 +153,7 @@ async def test_another_cgroup_parent_is_used_and_not_left(host: Host) -> None:
 async def test_shared_memory_is_shared(host: Host) -> None:
     first = await host.run("sh", "-c", "echo hi > /dev/shm/x; sleep 100", isolation=Isolation(ipc="shareable"))
     pid = (await host.state(first)).pid
-    while not os.path.exists(f"/proc/{pid}/root/dev/shm/x"):
-        await asyncio.sleep(0.01)
+    await until(lambda: os.path.exists(f"/proc/{pid}/root/dev/shm/x"))
     assert await host.output("cat", "/dev/shm/x", isolation=Isolation(ipc=f"/proc/{pid}/ns/ipc")) == b"hi\n"
     os.kill(pid, signal.SIGKILL)
     await host.exited(first)
@@ -181,7 +181,8 @@ async def test_an_end_that_nobody_saw_is_told_by_the_successor(host: Host) -> No
     name = await host.run("sh", "-c", "sleep 0.1; exit 6")
     monitor = host.linux.workloads.get(name).record.monitor
     await host.stop()
-    os.waitpid(monitor, 0)
+    await until(lambda: ended(monitor))
+    process.reap(monitor)
     await host.restart()
     assert (await host.state(name)).exit_code == 6
     assert await host.code(name) == 6
@@ -207,8 +208,7 @@ async def test_a_killed_monitor_does_not_end_its_container(host: Host) -> None:
     name = await host.run("sleep", "100")
     record = host.linux.workloads.get(name).record
     os.kill(record.monitor, signal.SIGKILL)
-    while host.linux.workloads.get(name).monitored:
-        await asyncio.sleep(0.01)
+    await until(lambda: not host.linux.workloads.get(name).monitored)
     assert (await host.state(name)).state == "running"
     assert await host.ran(name, "echo", "alive") == (0, b"alive\n")
     os.kill(record.pid, signal.SIGKILL)

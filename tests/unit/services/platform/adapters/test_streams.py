@@ -156,8 +156,7 @@ async def test_a_client_that_does_not_read_does_not_block_the_removal(host: Host
 
 async def test_output_from_before_can_be_had_with_the_live_one(host: Host) -> None:
     name = await host.run("sh", "-c", "echo before; read x; echo after", process_stdin=True)
-    while not await host.logs(name):
-        await asyncio.sleep(0.01)
+    await host.logged(name, 1)
     channel = await host.attach(name, stdin=True, logs=True)
     assert frames(await channel.read()) == [(1, b"before\n")]
     await channel.write(b"\n")
@@ -179,8 +178,7 @@ async def test_following_ends_with_the_container_and_has_everything(host: Host) 
 
 async def test_following_from_the_middle(host: Host) -> None:
     name = await host.run("sh", "-c", "seq 1 100; read x; echo more", process_stdin=True)
-    while len(await host.logs(name)) < 100:
-        await asyncio.sleep(0.01)
+    await host.logged(name, 100)
     following = asyncio.ensure_future(host.logs(name, follow=True, tail=2))
     await asyncio.sleep(0.05)
     channel = await host.attach(name, stdin=True)

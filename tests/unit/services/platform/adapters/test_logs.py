@@ -1,0 +1,84 @@
+"""The log file as a reader meets it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services.platform.adapters import logs
+from services.platform.adapters.logs import LogFile
+from services.platform.domain.lifecycle import Ended
+from services.platform.domain.logs import Decoder, Selection
+from tests.support.platform_host import until
+from tests.unit.services.platform.adapters.test_attach import Sink
+
+
+def line(text: bytes) -> bytes:
+    return b"2026-01-02T03:04:05.000000001+00:00 stdout F " + text + b"\n"
+
+
+def decoder() -> Decoder:
+    return Decoder(Selection(framed=False))
+
+
+@pytest.fixture
+def path(directory: Path) -> Path:
+    made = directory / "log"
+    made.touch()
+    return made
+
+
+async def tail(path: Path, messages: int) -> bytes:
+    file, sink = LogFile(path), Sink()
+    file.tail(messages)
+    await file.send(sink, decoder())
+    file.close()
+    return b"".join(sink.written)
+
+
+@pytest.mark.parametrize("torn", [b"", b"2026-01-02T03:04"])
+@pytest.mark.parametrize("chunk", [64, 1 << 18])
+async def test_the_tail_is_found_from_the_end(
+    path: Path, torn: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "CHUNK", chunk)
+    path.write_bytes(b"".join(line(b"%d" % n) for n in range(100)) + torn)
+    assert await tail(path, 3) == b"97\n98\n99\n"
+    assert await tail(path, 0) == b""
+    assert len((await tail(path, 1000)).split()) == 100
+
+
+async def test_an_empty_log_has_no_tail(path: Path) -> None:
+    assert await tail(path, 3) == b""
+
+
+def test_a_log_that_was_never_written(directory: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        LogFile(directory / "nothing")
+
+
+async def test_following_sees_what_is_written_until_the_end(path: Path) -> None:
+    file, sink = LogFile(path), Sink()
+    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    following = asyncio.ensure_future(file.follow(sink, decoder(), ended))
+    with open(path, "ab", buffering=0) as writer:
+        writer.write(line(b"one"))
+        await until(lambda: sink.written)
+        writer.write(line(b"two")[:20])  # a write may be seen half
+        await asyncio.sleep(0.01)
+        writer.write(line(b"two")[20:])
+        ended.set_result(Ended(0, 0))
+    await following
+    file.close()
+    assert b"".join(sink.written) == b"one\ntwo\n"
+
+
+async def test_following_ends_at_a_time_that_has_passed(path: Path) -> None:
+    path.write_bytes(line(b"late"))
+    file, sink = LogFile(path), Sink()
+    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    await file.follow(sink, Decoder(Selection(until=1, framed=False)), ended)
+    file.close()
+    assert sink.written == []

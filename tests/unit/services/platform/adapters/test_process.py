@@ -1,0 +1,68 @@
+"""Processes by descriptor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from services.platform.adapters import process
+from shared.errors import InvalidArgument
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    made = subprocess.Popen(["sleep", "100"])
+    yield made
+    made.kill()
+    made.wait()
+
+
+async def test_the_end_is_told_once(child: subprocess.Popen[bytes]) -> None:
+    handle, ended = process.Handle(child.pid), asyncio.Event()
+    handle.on_end(ended.set)
+    handle.send(15)
+    await asyncio.wait_for(ended.wait(), 10)
+    assert child.wait() == -15
+    with pytest.raises(ProcessLookupError):
+        handle.send(0)
+    handle.close()
+    handle.close()
+
+
+async def test_closing_stops_watching(child: subprocess.Popen[bytes]) -> None:
+    handle, told = process.Handle(child.pid), []
+    handle.on_end(lambda: told.append(1))
+    handle.close()
+    child.kill()
+    child.wait()
+    await asyncio.sleep(0.01)
+    assert told == []
+
+
+def test_a_process_is_known_by_its_start(child: subprocess.Popen[bytes]) -> None:
+    start = process.start_time(child.pid)
+    assert start > 0
+    found = process.alive(child.pid, start)
+    assert found is not None
+    found.close()
+    assert process.alive(child.pid, start + 1) is None
+    assert process.start_time(1 << 22) == 0
+    assert process.alive(1 << 22, 0) is None
+
+
+def test_children_are_reaped_and_others_left_alone() -> None:
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    process.reap_now(pid)
+    process.reap_now(pid)
+    process.reap(1)
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_ps_of_the_host() -> None:
+    assert "PID" in process.ps(["-ef"])
+    with pytest.raises(InvalidArgument, match="Error running ps"):
+        process.ps(["--nope"])
