@@ -7,7 +7,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -181,31 +182,47 @@ def test_rm_of_an_autoremove_container_that_ends_while_the_engine_is_down(shoal:
 
 @contextmanager
 def nothing_leaks(shoal: Shoal) -> Iterator[None]:
-    """Links, firewall rules, mounts, cgroups and processes are afterwards what they were before."""
-    before = leftovers(shoal)
+    """Links, firewall rules, mounts, cgroups and monitors are afterwards what they were before."""
+    before = settled(shoal)
     yield
     deadline = time.monotonic() + 15  # the kernel removes a veth pair some time after its namespace
     while (after := leftovers(shoal)) != before:
-        assert time.monotonic() < deadline, {
-            key: after[key] ^ before[key] for key in after if after[key] != before[key]
-        }
+        assert time.monotonic() < deadline, difference(before, after)
 
 
-def leftovers(shoal: Shoal) -> dict[str, frozenset[str]]:
+def settled(shoal: Shoal) -> Mapping[str, Counter[str]]:
+    """What there is once removals in the background are done: the same in three looks."""
+    seen = [leftovers(shoal) for _ in range(3)]
+    while seen[-1] != seen[-3]:
+        seen.append(leftovers(shoal))
+    return seen[-1]
+
+
+def difference(before: Mapping[str, Counter[str]], after: Mapping[str, Counter[str]]) -> str:
+    return "; ".join(
+        f"{what}: new {dict(after[what] - found)}, gone {dict(found - after[what])}"
+        for what, found in before.items()
+        if after[what] != found
+    )
+
+
+def leftovers(shoal: Shoal) -> Mapping[str, Counter[str]]:
+    """What the kernel holds for this engine. Prepared sandboxes have names drawn by chance: they count by number."""
     root = str(shoal.root)
     links = shoal.inside(["ip", "-o", "link"]).stdout
     rules = shoal.inside(["nft", "list", "ruleset"], check=False).stdout
-    mounts = {line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if root in line}
+    mounts = (line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if root in line)
     monitors = subprocess.run(["pgrep", "-f", f"conmon.*{root}"], capture_output=True, text=True, check=False).stdout
+    cgroups = Path("/sys/fs/cgroup").glob(f"*/{shoal.cgroup}/*")
     return {
-        "links": frozenset(re.findall(r"^\d+: ([^:@]+)", links, re.MULTILINE)),
-        "rules": frozenset(re.sub(r"counter packets \d+ bytes \d+", "", rules).splitlines()),
-        "mounts": frozenset(mounts),
-        "monitors": frozenset(monitors.split()),
-        "cgroups": frozenset(str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{shoal.cgroup}/*") if path.is_dir()),
-        "bundles": frozenset(
-            path.name for path in Path(f"{root}/run").rglob("*") if re.fullmatch("[0-9a-f]{64}", path.name)
+        "links": Counter(
+            re.sub("[0-9a-f]{6,}", "*", name) for name in re.findall(r"^\d+: ([^:@]+)", links, re.MULTILINE)
         ),
+        "rules": Counter(re.sub(r"counter packets \d+ bytes \d+", "", rules).splitlines()),
+        "mounts": Counter(re.sub(r"/netns/[0-9a-f]+", "/netns/*", mount.removeprefix(root)) for mount in mounts),
+        "monitors": Counter(monitors.split()),
+        "cgroups": Counter(path.name for path in cgroups if path.is_dir()),
+        "bundles": Counter(path.name for path in Path(root).rglob("*") if re.fullmatch("[0-9a-f]{64}", path.name)),
     }
 
 
