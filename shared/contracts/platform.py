@@ -37,7 +37,11 @@ class Process(Message, frozen=True):
 
 
 class Isolation(Message, frozen=True):
-    """Namespaces: empty: an own one; `host`; a path to join (`/proc/PID/ns/pid`, a network namespace file)."""
+    """Namespaces: empty: an own one; `host`; a path to join (`/proc/PID/ns/pid`, a network namespace file).
+
+    `ipc` may also be `shareable` (an own one whose /dev/shm those share who join it) or `none` (no /dev/shm);
+    `cgroup` empty: an own one on cgroup v2, the host's on v1, as Docker has it; `private`: an own one on both.
+    """
 
     network: str = ""
     pid: str = ""

@@ -62,6 +62,14 @@ def exit_status(folder: Path) -> tuple[int, int] | None:
         return None
 
 
+def pid(folder: Path) -> int:
+    """The pid that the runtime has written, 0 before."""
+    try:
+        return int((folder / "pidfile").read_bytes())
+    except (OSError, ValueError):
+        return 0
+
+
 def oom_killed(folder: Path) -> bool:
     """Whether the kernel ended a process of it for want of memory."""
     return (folder / "oom").exists()

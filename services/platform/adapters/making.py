@@ -13,7 +13,7 @@ from shared.contracts.platform import CreateRequest
 from shared.errors import AlreadyExists, Conflict
 from shared.tasks import TaskGroup
 
-from . import bundle, shm
+from . import bundle, process, shm
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .creation import Creator
@@ -128,15 +128,26 @@ class Making:
         for folder, record in list(bundle.records(self._creator.run / "execs")):
             of = self._workloads.find(record.id) if record else None
             if record is None or of is None:
-                bundle.remove(folder)
+                self._discard_half_made_exec(folder)
             else:
                 self._workloads.keep_exec(of, Watched(record, folder))
 
     def _discard_half_made(self, folder: Path) -> None:
-        """A monitor may be there, but its process never ran."""
+        """A monitor may be there, even at work; its process never ran."""
         log.warning("removing workload %s, which was not made to the end", folder.name)
+        for pid in process.with_argument(str(folder)):
+            process.end(pid)
         for runtime in self._runtimes.names():
             self._creator.discard(folder.name, self._runtimes.get(runtime), f"/{self._cgroup_parent}/{folder.name}")
+
+    def _discard_half_made_exec(self, folder: Path) -> None:
+        """Its process may run in a workload; nobody was told of it."""
+        for pid in process.with_argument(str(folder)):
+            process.end(pid)
+        made = bundle.pid(folder)
+        if any(made in self._cgroups.processes(workload.record.cgroup) for workload in self._workloads):
+            process.end(made)
+        bundle.remove(folder)
 
     async def close(self) -> None:
         """Ends what was begun."""

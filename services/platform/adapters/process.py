@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from shared.errors import InvalidArgument
 
 PS_SECONDS = 10.0
+END_SECONDS = 5.0
 
 
 def start_time(pid: int) -> int:
@@ -23,6 +25,30 @@ def start_time(pid: int) -> int:
     except OSError:
         return 0
     return int(text[text.rindex(")") + 2 :].split()[19])
+
+
+def with_argument(argument: str) -> list[int]:
+    """Pids of all processes that were started with this argument."""
+    wanted, found = f"\0{argument}\0".encode(), []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if wanted in Path(entry.path, "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def end(pid: int) -> None:
+    """Kills a process and waits until it is gone; one that is gone is none the worse."""
+    with contextlib.suppress(OSError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            poller.poll(END_SECONDS * 1000)
+        finally:
+            os.close(descriptor)
 
 
 def sockets(pid: int) -> int:

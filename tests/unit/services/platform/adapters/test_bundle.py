@@ -40,6 +40,12 @@ def test_the_oom_mark(directory: Path) -> None:
     assert bundle.oom_killed(directory)
 
 
+def test_the_pid_as_the_runtime_wrote_it(directory: Path) -> None:
+    assert bundle.pid(directory) == 0
+    (directory / "pidfile").write_text("4711")
+    assert bundle.pid(directory) == 4711
+
+
 def test_removing_is_idempotent(directory: Path) -> None:
     folder = directory / "c"
     folder.mkdir()

@@ -201,7 +201,19 @@ async def test_half_made_containers_are_removed(host: Host) -> None:
     (Path(host.settings.run_dir) / "platform/workloads" / request.id / "record.json").unlink()
     await host.restart()
     assert traces(host, request.id) == []
-    assert not os.path.exists(f"/proc/{made.pid}/root")
+    assert ended(made.pid)
+    assert not [pid for pid in process.with_argument(request.id) if not ended(pid)]
+
+
+async def test_half_made_execs_are_ended(host: Host) -> None:
+    name = await host.run("sleep", "100")
+    exec_id, _ = await host.exec(name, "sleep", "200", attach=False)
+    running = host.linux.workloads.get(name).execs[exec_id]
+    (running.folder / "record.json").unlink()
+    await host.restart()
+    assert not running.folder.exists()
+    await until(lambda: ended(running.record.pid) and ended(running.record.monitor))
+    assert (await host.state(name)).state == "running"
 
 
 async def test_a_killed_monitor_does_not_end_its_container(host: Host) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -60,6 +61,22 @@ def test_children_are_reaped_and_others_left_alone() -> None:
     process.reap_now(pid)
     process.reap(1)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_process_is_found_by_its_arguments_and_ended() -> None:
+    child = subprocess.Popen(["sleep", "100", "4711.25"])
+    assert process.with_argument("4711.25") == [child.pid]
+    assert process.with_argument("4711") == []
+    process.end(child.pid)
+    assert child.poll() is not None or child.wait(1) == -9
+    process.end(child.pid)
+
+
+def test_sockets_are_counted() -> None:
+    assert process.sockets(1 << 22) > 1000
+    before = process.sockets(os.getpid())
+    with socket.socket():
+        assert process.sockets(os.getpid()) == before + 1
 
 
 def test_ps_of_the_host() -> None:
