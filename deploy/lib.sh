@@ -96,7 +96,7 @@ in_checkout() {
 
 # What the engine needs to run, and its Python environment and runtime toolchain.
 install_engine() {
-    packages ca-certificates python3 python3-venv libnftables1 busybox-static tini
+    packages ca-certificates python3 python3-venv libnftables1 busybox-static tini procps
     environment "$checkout/deploy/requirements.lock"
     toolchain
 }

@@ -32,11 +32,12 @@ def run(settings, ready):
 """
 
 GATEWAY_TEXT = """
-import os, signal, socket
+import os
+from shared.listening import inherited
 
 def run(settings, ready):
-    assert os.environ["LISTEN_PID"] == str(os.getpid())
-    listening = socket.socket(fileno=3)
+    listening = inherited(settings.socket_path)
+    listening.setblocking(True)
     ready()
     while True:
         connection, _ = listening.accept()

@@ -20,6 +20,8 @@ from tools.toolchain.parts import Version, parse_version
 MINIMUM: Version = (2, 11)
 """Older ones lack the time to live of single messages."""
 LOG_BYTES = 8 << 20
+PAYLOAD_BYTES = 8 << 20
+"""Largest message: a listing of some thousand containers."""
 STORE_BYTES = 16 << 30
 """Most that all streams may hold together; their own limits are far below."""
 
@@ -91,6 +93,7 @@ def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[
     return {
         "server_name": f"shoal-{ids.node_id(settings.state_path)}",
         "listen": f"127.0.0.1:{port}",
+        "max_payload": PAYLOAD_BYTES,
         "jetstream": {
             "store_dir": str(home),
             "sync_interval": "always",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.util
 import logging
 import os
 import signal
@@ -14,9 +13,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shared import listening as sockets
 from shared.config import Settings
 
-from . import listener, records
+from . import records
 from .plan import GATEWAY
 
 log = logging.getLogger(__name__)
@@ -71,13 +71,6 @@ def serve(name: str, settings: Settings, where: Path) -> None:
     importlib.import_module(module_of(name)).run(settings, ready)
 
 
-def gateway_inherits() -> bool:
-    """Whether this checkout's gateway takes a listening socket that is handed over."""
-    if importlib.util.find_spec("gateway.http") is None:
-        return True
-    return hasattr(importlib.import_module("gateway.http.listen"), "inherited")
-
-
 def become(program: str, *arguments: str) -> None:
     """Becomes another program."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec keeps that
@@ -95,7 +88,7 @@ def _settle(log_file: Path, stdin: int | None, listening: socket.socket | None) 
         os.dup2(descriptor, place)
     kept = 3
     if listening:
-        listener.hand_over(listening)
+        sockets.hand_over(listening)
         kept += 1
     os.closerange(kept, MOST_DESCRIPTORS)
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from shared import listening as sockets
 from shared.config import Settings
 from shared.errors import FailedPrecondition
 
-from . import broker, child, listener, plan, records
+from . import broker, child, plan, records
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -109,10 +110,9 @@ class Supervisor:
         self._poll.register(descriptor, select.POLLIN)
         log.info("started %s, process %d", name, pid)
 
-    def _listening(self) -> socket.socket | None:
+    def _listening(self) -> socket.socket:
         """The API's socket; made when the first gateway of this supervisor starts."""
-        if child.gateway_inherits():
-            self._listener = self._listener or listener.listen(self._settings)
+        self._listener = self._listener or sockets.bind(self._settings.socket_path, self._settings.socket_group)
         return self._listener
 
     def _watch(self, name: str, record: records.Record) -> bool:
@@ -164,6 +164,7 @@ class Supervisor:
                 self._send(name, signal.SIGTERM)
             for name in names:
                 self._await_end(name)
+        self._settings.socket_path.unlink(missing_ok=True)
         for name in (GUARDIAN, *self._members, NAME):
             records.remove(self._where, name)
 
