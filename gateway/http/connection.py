@@ -53,20 +53,22 @@ class Connection(asyncio.Protocol):
         self._open.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._discarding:
+            return
         if self._hijacked:
             assert self._inbox is not None
             self._inbox.feed(data)
-        elif not self._discarding:
+        else:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
 
     def eof_received(self) -> bool:
         self._eof = True
+        if self._request is None or self._discarding:
+            return False
         if self._hijacked and self._inbox is not None:
             self._inbox.feed_eof()
             return True
-        if self._request is None or self._discarding:
-            return False
         if self._inbox is not None and not self._inbox.complete:
             self._inbox.fail()
         if self._stream is not None and self._task is not None:
@@ -253,8 +255,10 @@ class Connection(asyncio.Protocol):
         return -1 if sock is None else int(sock.fileno())
 
     def close(self) -> None:
-        """Ends the connection after what was written."""
-        if self._transport is not None:
+        """Ends the connection after what was written; what the client still sends is not reset under it."""
+        if self._hijacked:
+            self._linger()
+        elif self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -287,9 +291,9 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         """Closes so that a client which still sends sees the answer, not a reset."""
         transport = self._transport
-        if transport is None:
+        if transport is None or self._discarding or transport.is_closing():
             return
-        incomplete = self._request is None or (self._inbox is not None and not self._inbox.complete)
+        incomplete = self._request is None or self._hijacked or not (self._inbox is None or self._inbox.complete)
         if self._eof or not incomplete or not transport.can_write_eof():
             transport.close()
             return

@@ -55,6 +55,11 @@ class Site:
         await duplex.write(b"|after your end")
         duplex.close()
 
+    async def deaf(self, request: Request) -> None:
+        duplex = request.hijack(b"HTTP/1.1 101 UPGRADED\r\n\r\n")
+        await duplex.write(b"enough")
+        duplex.close()
+
     async def forever(self, request: Request) -> None:
         request.stream()
         self.waiting.set()
@@ -138,6 +143,14 @@ async def test_bytes_sent_with_the_head_reach_a_hijacked_stream(client: Client, 
     assert await client.reader.readexactly(5) == b"early"
     client.half_close()
     assert await client.reader.read() == b"|after your end"
+
+
+async def test_a_client_that_still_sends_sees_the_end_and_no_reset(client: Client) -> None:
+    await client.send(b"POST /deaf HTTP/1.1\r\n\r\n")
+    sending = asyncio.get_running_loop().create_task(client.send(b"x" * 4_000_000))
+    await client.head()
+    assert await client.reader.read() == b"enough"
+    await sending
 
 
 async def test_a_half_close_before_the_answer_does_not_lose_it(client: Client) -> None:
