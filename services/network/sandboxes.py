@@ -6,7 +6,9 @@ import asyncio
 import collections
 import contextlib
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +17,8 @@ from shared.contracts.container import EndpointSettings
 from shared.contracts.network import NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import Conflict, FailedPrecondition, ShoalError
 
+from .adapters import dns_sockets
+from .adapters.dns_sockets import DnsSockets
 from .adapters.firewall import Firewall
 from .adapters.host_files import ContainerFiles, Records, own_files
 from .adapters.host_ports import HostPorts
@@ -22,10 +26,11 @@ from .adapters.links import has_ipv6
 from .adapters.stacks import Stacks
 from .announcer import Announcer
 from .catalog import Catalog
-from .domain import networks, publishing, sandboxes
+from .domain import files, networks, publishing, resolution, sandboxes
 from .domain.addresses import mac_address
 from .domain.publishing import Forward
 from .domain.sandboxes import Attachment, SandboxRecord
+from .resolver import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Sandboxes:
         self._announcer = announcer
         self._catalog = catalog
         self._host = host
+        self.resolver = Resolver()
         self._present: dict[str, SandboxRecord] = {}
         self._pending: collections.Counter[str] = collections.Counter()
 
@@ -81,32 +87,51 @@ class Sandboxes:
         for attachment in record.wired:
             self._catalog.pool(attachment.network_id).reserve([attachment.ip])
         self._host.ports.adopt(sandboxes.forwards(record))
+        self.resolver.add(record)
 
     async def make(self, request: SandboxRequest) -> SandboxRecord:
         """A sandbox as asked for; a failure leaves nothing behind."""
-        with contextlib.ExitStack() as undo:
-            draft, specs = self._plan(request, undo)
-            record = await self._realise(request, draft, specs)
-            self._present[request.container_id] = record
-            self._host.ports.serve(sandboxes.forwards(record))
-            self.tell(record)
-            self._settle(specs)
-            undo.pop_all()
-        return record
-
-    def _plan(
-        self, request: SandboxRequest, undo: contextlib.ExitStack
-    ) -> tuple[SandboxRecord, dict[str, NetworkSpec]]:
-        """The sandbox with addresses and ports taken, which `undo` gives back; nothing of it is made yet."""
-        mode = sandboxes.stack_mode(request.mode)
         named = sandboxes.wished_endpoints(request)
         specs = {spec.id: spec for spec in map(self._catalog.find, named)}
         wishes = dict(zip(specs, named.values(), strict=True))
+        with self.using(specs), contextlib.ExitStack() as undo:
+            draft = self._plan(request, specs, wishes, undo)
+            record, sockets = await self._realise(request, draft, specs)
+            self._host.ports.serve(sandboxes.forwards(record))
+            self.put(record)
+            if sockets is not None:
+                self.resolver.serve(record, sockets)
+            undo.pop_all()
+        return record
+
+    def put(self, record: SandboxRecord) -> None:
+        """This is the sandbox of its container from now on; others learn of it."""
+        self._present[record.sandbox.container_id] = record
+        self.resolver.add(record)
+        self.tell(record)
+
+    @contextlib.contextmanager
+    def using(self, network_ids: Iterable[str]) -> Iterator[None]:
+        """The networks are about to be used: they cannot be removed meanwhile."""
+        network_ids = list(network_ids)
+        self._pending.update(network_ids)
+        try:
+            yield
+        finally:
+            self._pending.subtract(network_ids)
+
+    def _plan(
+        self,
+        request: SandboxRequest,
+        specs: dict[str, NetworkSpec],
+        wishes: dict[str, EndpointSettings],
+        undo: contextlib.ExitStack,
+    ) -> SandboxRecord:
+        """The sandbox with addresses and ports taken, which `undo` gives back; nothing of it is made yet."""
+        mode = sandboxes.stack_mode(request.mode)
         sandboxes.check_networks(mode, specs.values())
-        self._pending.update(list(specs))
-        undo.callback(self._settle, specs)
         attachments = tuple(
-            self._attachment(spec, wishes[spec.id], index, undo) for index, spec in enumerate(specs.values())
+            self.attach(spec, wishes[spec.id], f"eth{index}", undo) for index, spec in enumerate(specs.values())
         )
         chosen = sandboxes.gateway_of(specs, wishes)
         gateway = next((entry for entry in attachments if entry.network_id == chosen and entry.interface), None)
@@ -115,27 +140,27 @@ class Sandboxes:
             container_id=request.container_id,
             sandbox_id="",
             endpoints={
-                specs[entry.network_id].name: self._shown(request, specs[entry.network_id], entry, wishes)
+                entry.network_name: self._shown(request, specs[entry.network_id], entry, wishes)
                 for entry in attachments
             },
             ports=publishing.shown(forwards, request.exposed) if mode == "bridge" else {},
             files=self._host.files.paths(request.container_id),
         )
-        draft = SandboxRecord(
+        return SandboxRecord(
             sandbox=sandbox,
             container_name=request.container_name,
             mode=mode,
             attachments=attachments,
             gateway=gateway.endpoint_id if gateway else "",
+            own_names=files.own_names(sandboxes.own_name(request), request.domainname),
+            nameservers=request.dns,
+            dns=resolution.needs_dns(spec.name for spec in specs.values()),
         )
-        return draft, specs
 
-    def _settle(self, specs: dict[str, NetworkSpec]) -> None:
-        self._pending.subtract(list(specs))
-
-    def _attachment(
-        self, spec: NetworkSpec, wish: EndpointSettings, index: int, undo: contextlib.ExitStack
+    def attach(
+        self, spec: NetworkSpec, wish: EndpointSettings, interface: str, undo: contextlib.ExitStack
     ) -> Attachment:
+        """An endpoint on the network with its address taken, which `undo` gives back."""
         base = Attachment(network_id=spec.id, network_name=spec.name, endpoint_id=ids.new_id())
         if spec.driver != "bridge":
             return base
@@ -144,7 +169,7 @@ class Sandboxes:
         undo.callback(pool.release, address)
         return msgspec.structs.replace(
             base,
-            interface=f"eth{index}",
+            interface=interface,
             bridge=self._catalog.interface(spec),
             address=f"{address}/{pool.subnet.prefixlen}",
             mac=sandboxes.check_mac(wish.mac_address) if wish.mac_address else mac_address(address),
@@ -184,7 +209,7 @@ class Sandboxes:
 
     async def _realise(
         self, request: SandboxRequest, draft: SandboxRecord, specs: dict[str, NetworkSpec]
-    ) -> SandboxRecord:
+    ) -> tuple[SandboxRecord, DnsSockets | None]:
         links = self._linked(request)
         try:
             return await asyncio.to_thread(self._make_on_host, request, draft, specs, links)
@@ -209,7 +234,7 @@ class Sandboxes:
 
     def _make_on_host(
         self, request: SandboxRequest, draft: SandboxRecord, specs: dict[str, NetworkSpec], links: list[tuple[str, str]]
-    ) -> SandboxRecord:
+    ) -> tuple[SandboxRecord, DnsSockets | None]:
         """Runs in a thread. The record is written last: what has none is swept after a crash."""
         gateway = self._catalog.gateway_of_default()
         self._host.files.write(request.container_id, sandboxes.contents(request, draft, own_files(), links, gateway))
@@ -222,20 +247,22 @@ class Sandboxes:
         record = msgspec.structs.replace(draft, sandbox=sandbox)
         try:
             self._host.firewall.publish(sandboxes.forwards(record))
+            sockets = dns_sockets.open_in(Path(path)) if record.dns else None
             self._host.records.write(record)
         except BaseException:
             self._take_from_host(record)
             raise
-        return record
+        return record, sockets
 
     def _take_from_host(self, record: SandboxRecord) -> None:
         """Runs in a thread; may be done again."""
         self._host.records.remove(record.sandbox.container_id)
-        self._unpublish(record)
+        self.unpublish(record)
         if record.mode != "host":
-            self._host.stacks.tear_down(record.id, len(record.wired))
+            self._host.stacks.tear_down(record.id, [entry.interface for entry in record.wired])
 
-    def _unpublish(self, record: SandboxRecord) -> None:
+    def unpublish(self, record: SandboxRecord) -> None:
+        """Takes the sandbox's published ports out of the rules. Runs in a thread."""
         try:
             self._host.firewall.unpublish(sandboxes.forwards(record))
         except ShoalError as error:
@@ -252,8 +279,7 @@ class Sandboxes:
         """The container has another name from now on; others find it by that."""
         renamed = sandboxes.renamed(record, name)
         self._host.records.write(renamed)
-        self._present[record.sandbox.container_id] = renamed
-        self.tell(renamed)
+        self.put(renamed)
 
     def tell(self, record: SandboxRecord) -> None:
         """Lets others know of the sandbox's endpoints."""
@@ -264,8 +290,13 @@ class Sandboxes:
         """Ends a sandbox; its addresses and ports are free when this returns."""
         await asyncio.to_thread(self._take_from_host, record)
         del self._present[record.sandbox.container_id]
-        self._host.ports.release(sandboxes.forwards(record))
-        for attachment in record.wired:
-            self._catalog.pool(attachment.network_id).release(attachment.ip)
+        self.resolver.remove(record.sandbox.container_id)
+        self._host.ports.release(sandboxes.held(record))
         for attachment in record.attachments:
-            self._announcer.retract(attachment.network_id, attachment.endpoint_id)
+            self.free(attachment)
+
+    def free(self, attachment: Attachment) -> None:
+        """Gives an endpoint's address back and forgets the endpoint."""
+        if attachment.interface:
+            self._catalog.pool(attachment.network_id).release(attachment.ip)
+        self._announcer.retract(attachment.network_id, attachment.endpoint_id)

@@ -14,7 +14,7 @@ from shared.contracts import network as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, PruneReport, Revision
 from shared.contracts.network import Network, NetworkSpec, Sandbox
-from shared.errors import InvalidArgument, NotImplementedYet, PermissionDenied
+from shared.errors import InvalidArgument, PermissionDenied
 from shared.service import Kernel
 
 from .adapters.firewall import Firewall
@@ -27,6 +27,7 @@ from .catalog import Catalog
 from .domain import lookup, networks
 from .domain import sandboxes as plans
 from .domain.sandboxes import Attachment, SandboxRecord
+from .membership import Membership
 from .recover import recover
 from .sandboxes import Host, Sandboxes
 from .upkeep import Upkeep
@@ -54,6 +55,7 @@ class NetworkService:
         self._catalog = Catalog(settings, kernel.node, kernel.state, self._links, self._host.firewall)
         self._announcer = Announcer(kernel.state, kernel.tasks)
         self._sandboxes = Sandboxes(kernel.node, self._announcer, self._catalog, self._host)
+        self._membership = Membership(self._catalog, self._host, self._sandboxes)
         self._upkeep = Upkeep(self._host.stacks, kernel.tasks)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -80,6 +82,7 @@ class NetworkService:
         """Sandboxes, bridges and rules stay as they are: containers go on without this service."""
         self._upkeep.close()
         await self.told()
+        self._sandboxes.resolver.close()
         self._host.ports.close()
         self._host.stacks.close()
         self._host.firewall.close()
@@ -158,18 +161,28 @@ class NetworkService:
         return contract.SandboxListReply(sandboxes=tuple(record.sandbox for record in self._sandboxes.all()))
 
     async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
+        self._check_id(request.container_id)
         spec = self._catalog.find(request.network)
-        if request.running:
-            raise NotImplementedYet("connecting a running container to a network is not implemented yet")
-        plans.check_networks("bridge", [spec])
-        plans.check_wish(spec, request.settings)
-        settings = msgspec.structs.replace(request.settings, network_id=spec.id)
-        return contract.ConnectReply(network_name=spec.name, settings=settings)
+        async with self._lock(request.container_id):
+            record = self._sandboxes.get(request.container_id)
+            if record is None or not request.running:
+                plans.check_networks("bridge", [spec])
+                plans.check_wish(spec, request.settings)
+                settings = msgspec.structs.replace(request.settings, network_id=spec.id)
+                return contract.ConnectReply(network_name=spec.name, settings=settings)
+            after = await self._membership.connect(record, spec, request.settings)
+        self._emit("connect", spec, container=request.container_id)
+        return contract.ConnectReply(network_name=spec.name, settings=after.sandbox.endpoints[spec.name])
 
     async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+        self._check_id(request.container_id)
         spec = self._catalog.find(request.network)
-        if any(record.sandbox.container_id == request.container_id for record, _ in self._sandboxes.on(spec.id)):
-            raise NotImplementedYet("disconnecting a running container from a network is not implemented yet")
+        async with self._lock(request.container_id):
+            record = self._sandboxes.get(request.container_id)
+            if record is None:
+                return Empty()
+            await self._membership.disconnect(record, spec)
+        self._emit("disconnect", spec, container=request.container_id)
         return Empty()
 
     async def renamed(self, request: contract.RenamedRequest) -> Empty:

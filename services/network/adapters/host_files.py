@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..domain import files
 from ..domain.sandboxes import HostFiles, SandboxRecord
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,11 @@ def host_resolv_conf() -> str:
     """The host's resolver configuration, as a container can use it."""
     text = read(RESOLV_CONF)
     return read(RESOLVED_CONF) or text if text.count("nameserver 127.0.0.53") == text.count("nameserver") > 0 else text
+
+
+def host_nameservers() -> list[str]:
+    """The servers that the host asks, as its file says now."""
+    return files.nameservers(host_resolv_conf()) or list(files.FALLBACK_NAMESERVERS)
 
 
 def read(path: Path) -> str:

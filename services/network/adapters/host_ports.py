@@ -92,6 +92,14 @@ class HostPorts:
             if taken is not None and forward.protocol in ("tcp", "udp"):
                 self._relays[key] = relay(taken, forward)
 
+    def retarget(self, forwards: Iterable[Forward]) -> None:
+        """Relays to another address from now on."""
+        forwards = list(forwards)
+        for forward in forwards:
+            if (running := self._relays.pop((forward.protocol, forward.host, forward.host_port), None)) is not None:
+                running.close()
+        self.serve(forwards)
+
     def release(self, forwards: Iterable[Forward]) -> None:
         """Gives ports back, at once; relayed connections end."""
         for forward in forwards:

@@ -70,10 +70,14 @@ class HostLinks:
         if bridge not in self._indexes:
             link = self._netlink.link(bridge)
             if link is None:
-                raise OSError(errno.ENODEV, f"bridge {bridge} does not exist")
+                raise OSError(errno.ENOENT, f"bridge {bridge} does not exist")
             self._indexes[bridge] = link.index
         joined = rtnetlink.set_link(index, master=self._indexes[bridge], mtu=mtu)
-        self._netlink.request(joined, rtnetlink.hairpin(index))
+        try:
+            self._netlink.request(joined, rtnetlink.hairpin(index))
+        except OSError:
+            self._indexes.pop(bridge, None)  # it may have been made anew under another index
+            raise
 
     def cut_off(self, name: str) -> None:
         """No frame passes the port any more, at once; the interface itself goes with `delete_dying`."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Sequence
+import errno
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared import ids, telemetry
 
-from ..domain.naming import namespace_file, veth
+from ..domain.naming import index_of, namespace_file, veth
 from ..domain.sandboxes import Interface
 from . import namespaces, rtnetlink
 from .links import HostLinks
 from .namespaces import Namespace
 
+log = logging.getLogger(__name__)
 DEFAULT_MTU = 1500
 
 
@@ -70,22 +73,27 @@ class Stacks:
     def set_up(self, interfaces: Sequence[Interface]) -> str:
         """A stack with these interfaces, joinable by its path; id of the new sandbox. All or nothing."""
         with telemetry.span("network.stack", interfaces=len(interfaces), ready=len(self._ready)):
-            stack = self._take() if interfaces else self._bare()
-            try:
-                stack.namespace.pin(self.path(stack.sandbox_id))
-                self._configure(stack, interfaces)
-            except BaseException:
-                namespaces.unpin(self.path(stack.sandbox_id))
-                raise
-            finally:
-                stack.close()
-            return stack.sandbox_id
+            while interfaces and self._ready:
+                with contextlib.suppress(IndexError):  # another thread took the last one
+                    stack = self._ready.popleft()
+                    try:
+                        return self._finish(stack, interfaces)
+                    except OSError as error:
+                        if error.errno != errno.ENODEV:
+                            raise
+                        log.warning("a stack made ahead was broken by somebody: %s", error)
+            return self._finish(self._make() if interfaces else self._bare(), interfaces)
 
-    def _take(self) -> Stack:
+    def _finish(self, stack: Stack, interfaces: Sequence[Interface]) -> str:
         try:
-            return self._ready.popleft()
-        except IndexError:
-            return self._make()
+            stack.namespace.pin(self.path(stack.sandbox_id))
+            self._configure(stack, interfaces)
+        except BaseException:
+            namespaces.unpin(self.path(stack.sandbox_id))
+            raise
+        finally:
+            stack.close()
+        return stack.sandbox_id
 
     def _bare(self) -> Stack:
         return Stack(ids.new_id(), namespaces.create(), 0)
@@ -109,11 +117,39 @@ class Stacks:
             self._links.attach(port, interface.bridge, interface.mtu if interface.mtu != DEFAULT_MTU else 0)
             _address(stack.namespace, interface)
 
-    def tear_down(self, sandbox_id: str, count: int) -> None:
+    def add(self, sandbox_id: str, interface: Interface) -> None:
+        """One interface more for a stack that is in use. Nothing stays of a failure."""
+        name = veth(self._prefix, sandbox_id, index_of(interface.name))
+        namespace = namespaces.enter(self.path(sandbox_id))
+        try:
+            port = self._links.add_veth(name, interface.name, namespace.descriptor, interface.mtu)
+            self._links.attach(port, interface.bridge)
+            _address(namespace, interface)
+        except BaseException:
+            self._links.remove(name)
+            raise
+        finally:
+            namespace.close()
+
+    def remove(self, sandbox_id: str, interface: str) -> None:
+        """Takes an interface from a stack that is in use; gone when this returns."""
+        self._links.remove(veth(self._prefix, sandbox_id, index_of(interface)))
+
+    def route(self, sandbox_id: str, interface: Interface) -> None:
+        """Makes the interface's gateway that of the stack."""
+        namespace = namespaces.enter(self.path(sandbox_id))
+        try:
+            link = namespace.netlink.link(interface.name)
+            if link is not None and interface.route is not None:
+                namespace.netlink.request(rtnetlink.default_route(interface.route, link.index))
+        finally:
+            namespace.close()
+
+    def tear_down(self, sandbox_id: str, interfaces: Iterable[str]) -> None:
         """Cuts the stack off the host at once and lets go of its namespace; the kernel frees both when it can."""
-        with telemetry.span("network.cut_off", interfaces=count):
-            for index in range(count):
-                self._links.cut_off(veth(self._prefix, sandbox_id, index))
+        with telemetry.span("network.cut_off"):
+            for interface in interfaces:
+                self._links.cut_off(veth(self._prefix, sandbox_id, index_of(interface)))
             namespaces.unpin(self.path(sandbox_id))
 
     def remove_file(self, name: str) -> None:

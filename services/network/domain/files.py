@@ -55,6 +55,11 @@ def append_records(content: str, records: Iterable[tuple[str, str]]) -> str:
     return content + "".join(f"{address}\t{name}\n" for address, name in records)
 
 
+def without_address(content: str, address: str) -> str:
+    """A hosts file without the lines of an address."""
+    return "".join(line for line in content.splitlines(keepends=True) if line.split()[:1] != [address])
+
+
 def nameservers(resolv_conf: str) -> list[str]:
     """The addresses of the `nameserver` lines."""
     lines = (line.split() for line in resolv_conf.splitlines())
@@ -93,6 +98,21 @@ def resolv_conf(
     lines = [f"search {' '.join(domains)}"] if domains and domains != ["."] else []
     lines += [f"nameserver {address}" for address in chosen or FALLBACK_NAMESERVERS]
     lines += [f"options {' '.join(flags)}"] if flags else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def embedded_resolv_conf(
+    host: str, dns: Sequence[str] = (), search: Sequence[str] = (), options: Sequence[str] = ()
+) -> str:
+    """For user-defined networks: the embedded DNS is asked, which asks the servers that were wished for."""
+    for address in dns:
+        _check_address(address)
+    flags = list(options) or _words(host, "options")
+    if not any(flag.startswith("ndots:") for flag in flags):
+        flags.append("ndots:0")
+    domains = list(search) or _words(host, "search") or _words(host, "domain")
+    lines = [f"search {' '.join(domains)}"] if domains and domains != ["."] else []
+    lines += [f"nameserver {EMBEDDED_DNS}", f"options {' '.join(flags)}"]
     return "".join(f"{line}\n" for line in lines)
 
 

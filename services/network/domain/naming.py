@@ -24,9 +24,9 @@ def is_veth(prefix: str, name: str) -> bool:
     return name.startswith(prefix) and re.fullmatch(r"[0-9a-f]{9,10}", rest) is not None
 
 
-def veth_owner(prefix: str, name: str) -> str:
-    """Begin of the id of the sandbox that a veth end belongs to."""
-    return name.removeprefix(prefix)[:_VETH_PART]
+def index_of(interface: str) -> int:
+    """1 for `eth1`."""
+    return int(interface.removeprefix("eth"))
 
 
 def namespace_file(sandbox_id: str) -> str:

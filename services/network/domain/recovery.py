@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.contracts.network import EndpointRecord
 
-from .naming import is_veth, namespace_file, veth_owner
+from .naming import index_of, is_veth, namespace_file, veth
 from .sandboxes import SandboxRecord
 
 
@@ -40,13 +40,13 @@ def mend(found: Found, prefix: str, bridges: Collection[str], network_ids: Colle
     keep = tuple(record for record in found.records if _complete(record, found, network_ids))
     lost = tuple(record for record in found.records if record not in keep)
     files = {namespace_file(record.id) for record in keep if record.mode != "host"}
-    owners = {record.id[:8] for record in keep}
+    veths = {veth(prefix, record.id, index_of(entry.interface)) for record in keep for entry in record.wired}
     ends = {(end.network_id, end.endpoint_id) for record in keep for end in record.attachments}
     return Mending(
         keep=keep,
         lost=lost,
         namespaces=found.namespaces - files,
-        links=frozenset(_stray(found.links, prefix, owners, bridges)),
+        links=frozenset(_stray(found.links, prefix, veths, bridges)),
         endpoints=tuple(end for end in found.endpoints if (end.network_id, end.id) not in ends),
     )
 
@@ -59,10 +59,10 @@ def _complete(record: SandboxRecord, found: Found, network_ids: Collection[str])
     )
 
 
-def _stray(links: Iterable[str], prefix: str, owners: Collection[str], bridges: Collection[str]) -> Iterable[str]:
+def _stray(links: Iterable[str], prefix: str, veths: Collection[str], bridges: Collection[str]) -> Iterable[str]:
     for name in links:
         if is_veth(prefix, name):
-            if veth_owner(prefix, name) not in owners:
+            if name not in veths:
                 yield name
         elif name.startswith(f"{prefix}-") and name not in bridges:
             yield name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import msgspec
 from shared.contracts.base import Message
 from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.network import EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, PermissionDenied
 
 from . import files, networks
 from .publishing import Forward, parse_port
@@ -47,6 +48,12 @@ class SandboxRecord(Message, frozen=True):
     mode: str = "bridge"
     attachments: tuple[Attachment, ...] = ()
     gateway: str = ""
+    own_names: str = ""
+    """What the container calls itself in its hosts file."""
+    nameservers: tuple[str, ...] = ()
+    """Servers that the user named (`--dns`), asked by the embedded DNS."""
+    dns: bool = False
+    """Whether the stack has the embedded DNS."""
 
     @property
     def id(self) -> str:
@@ -179,6 +186,55 @@ def renamed(record: SandboxRecord, name: str) -> SandboxRecord:
     return msgspec.structs.replace(record, container_name=name, sandbox=sandbox)
 
 
+def check_connect(record: SandboxRecord, spec: NetworkSpec) -> None:
+    """Refuses a network that a running container cannot be on, in dockerd's words."""
+    if record.mode == "host" or spec.driver == "host":
+        raise PermissionDenied("container cannot be disconnected from host network or connected to host network")
+    if record.mode == "none" or spec.driver == "null":
+        raise PermissionDenied(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
+    if any(entry.network_id == spec.id for entry in record.attachments):
+        name = record.container_name
+        raise PermissionDenied(f"endpoint with name {name} already exists in network {spec.name}")
+
+
+def free_interface(record: SandboxRecord) -> str:
+    """The first of eth0, eth1 ... that the sandbox does not have."""
+    taken = {entry.interface for entry in record.wired}
+    return next(name for name in (f"eth{index}" for index in range(len(taken) + 1)) if name not in taken)
+
+
+def joined(
+    record: SandboxRecord, entry: Attachment, shown: EndpointSettings, specs: Mapping[str, NetworkSpec]
+) -> SandboxRecord:
+    """The sandbox with one endpoint more."""
+    endpoints = {**record.sandbox.endpoints, entry.network_name: shown}
+    return _with_endpoints(record, (*record.attachments, entry), endpoints, specs)
+
+
+def left(record: SandboxRecord, network_id: str, specs: Mapping[str, NetworkSpec]) -> SandboxRecord:
+    """The sandbox without its endpoint on that network."""
+    kept = tuple(entry for entry in record.attachments if entry.network_id != network_id)
+    names = {entry.network_name for entry in kept}
+    endpoints = {name: shown for name, shown in record.sandbox.endpoints.items() if name in names}
+    return _with_endpoints(record, kept, endpoints, specs)
+
+
+def _with_endpoints(
+    record: SandboxRecord,
+    attachments: tuple[Attachment, ...],
+    endpoints: dict[str, EndpointSettings],
+    specs: Mapping[str, NetworkSpec],
+) -> SandboxRecord:
+    """The gateway is chosen anew, as libnetwork does: a new network may take over the default route and the ports."""
+    wishes = {entry.network_id: endpoints[entry.network_name] for entry in attachments}
+    chosen = gateway_of({network_id: specs[network_id] for network_id in wishes}, wishes)
+    gateway = next((entry.endpoint_id for entry in attachments if entry.network_id == chosen and entry.interface), "")
+    sandbox = msgspec.structs.replace(record.sandbox, endpoints=endpoints)
+    return msgspec.structs.replace(record, sandbox=sandbox, attachments=attachments, gateway=gateway)
+
+
 def endpoint_record(record: SandboxRecord, attachment: Attachment, node: str) -> EndpointRecord:
     """What the store holds of an endpoint."""
     shown = record.sandbox.endpoints[attachment.network_name]
@@ -210,12 +266,16 @@ def interfaces(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[
 
 
 def forwards(record: SandboxRecord) -> list[Forward]:
-    """The published ports of a sandbox, as its record shows them."""
+    """The published ports of a sandbox, as its record shows them; none while it has no way out."""
     target = next((entry.ip for entry in record.wired if entry.endpoint_id == record.gateway), None)
-    if target is None:
-        return []
+    return [] if target is None else [dataclasses.replace(held_port, target=target) for held_port in held(record)]
+
+
+def held(record: SandboxRecord) -> list[Forward]:
+    """The host ports that a sandbox has, whether or not they lead anywhere now."""
+    nowhere = ipaddress.IPv4Address(0)
     return [
-        Forward(protocol, ipaddress.ip_address(binding.host_ip), int(binding.host_port), target, port)
+        Forward(protocol, ipaddress.ip_address(binding.host_ip), int(binding.host_port), nowhere, port)
         for (port, protocol), bindings in _by_port(record.sandbox.ports)
         for binding in bindings
     ]
@@ -227,6 +287,11 @@ def _by_port(
     return ((parse_port(name), bindings) for name, bindings in ports.items() if bindings)
 
 
+def own_name(request: SandboxRequest) -> str:
+    """The container's host name: as asked, or the begin of its id."""
+    return request.hostname or request.container_id[:SHORT_ID]
+
+
 def contents(
     request: SandboxRequest,
     record: SandboxRecord,
@@ -236,18 +301,18 @@ def contents(
 ) -> dict[str, str]:
     """The container's hosts, resolv.conf and hostname files."""
     extra = files.extra_records(request.extra_hosts, host_gateway)
-    own = request.hostname or record.sandbox.container_id[:SHORT_ID]
+    own = own_name(request)
     if record.mode == "host":
         own = request.hostname or host_files.hostname
         hosts = files.append_records(host_files.hosts, extra)
     else:
         addresses = [str(attachment.ip) for attachment in record.wired]
-        hosts = files.hosts([*extra, *links], addresses, files.own_names(own, request.domainname))
-    resolv_conf = files.resolv_conf(
-        host_files.resolv_conf,
-        request.dns,
-        request.dns_search,
-        request.dns_options,
-        filtered=record.mode != "host",
-    )
-    return {"hosts": hosts, "resolv.conf": resolv_conf, "hostname": f"{own}\n"}
+        hosts = files.hosts([*extra, *links], addresses, record.own_names)
+    return {"hosts": hosts, "resolv.conf": _resolv_conf(request, record, host_files), "hostname": f"{own}\n"}
+
+
+def _resolv_conf(request: SandboxRequest, record: SandboxRecord, host_files: HostFiles) -> str:
+    wishes = (request.dns, request.dns_search, request.dns_options)
+    if record.dns:
+        return files.embedded_resolv_conf(host_files.resolv_conf, *wishes)
+    return files.resolv_conf(host_files.resolv_conf, *wishes, filtered=record.mode != "host")

@@ -9,7 +9,7 @@ import pytest
 from shared.contracts import network as contract
 from shared.contracts.container import EndpointSettings
 from shared.contracts.network import CreateRequest, InspectRequest, ListRequest, PruneRequest
-from shared.errors import NotFound, NotImplementedYet, PermissionDenied
+from shared.errors import Conflict, NotFound, PermissionDenied
 from tests.support.network_world import NetworkWorld
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -83,12 +83,19 @@ async def test_a_wish_to_connect_is_checked(world: NetworkWorld) -> None:
         await world.bus.call(contract.CONNECT, wish("nope"))
 
 
-async def test_what_is_not_there_yet_says_so(world: NetworkWorld) -> None:
+async def test_a_running_container_is_connected_and_disconnected(world: NetworkWorld) -> None:
+    identity = await create(world, "web")
     await world.sandbox("c1")
-    with pytest.raises(NotImplementedYet, match="connecting a running container"):
-        await world.bus.call(
-            contract.CONNECT,
-            contract.ConnectRequest(network="bridge", container_id="c1", container_name="x", running=True),
-        )
-    with pytest.raises(NotImplementedYet, match="disconnecting a running container"):
-        await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="bridge", container_id="c1"))
+    assert [(await event(world))[0] for _ in range(2)] == ["create", "connect"]
+    asked = contract.ConnectRequest(network="web", container_id="c1", container_name="x", running=True)
+    reply = await world.bus.call(contract.CONNECT, asked)
+    assert reply.settings.ip_address == "172.18.0.2"
+    with pytest.raises(PermissionDenied, match="already exists in network web"):
+        await world.bus.call(contract.CONNECT, asked)
+    await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="web", container_id="c1"))
+    about = {"container": "c1", "name": "web", "type": "bridge"}
+    assert await event(world) == ("connect", identity, about)
+    assert await event(world) == ("disconnect", identity, about)
+    with pytest.raises(Conflict, match="container c1 is not connected to network web"):
+        await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="web", container_id="c1"))
+    await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="web", container_id="stopped"))

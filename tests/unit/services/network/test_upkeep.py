@@ -65,7 +65,7 @@ async def test_what_was_taken_is_made_again(links: HostLinks, tmp_path: Path) ->
     await told(stacks, "made")
     assert stacks.ready == 2
     upkeep.close()
-    stacks.tear_down(sandbox, 1)
+    stacks.tear_down(sandbox, ["eth0"])
     stacks.close()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import functools
 import ipaddress
 import socket
 from collections.abc import Iterator
@@ -105,3 +108,22 @@ async def test_tcp_and_udp_do_not_mind_each_other(ports: HostPorts) -> None:
     for protocol in ("tcp", "udp", "sctp"):
         assert ports.reserve(Wish(protocol, 53, (ANY4,), 8053, 8053), TARGET)[0].protocol == protocol
     ports.close()
+
+
+async def test_relays_can_be_led_elsewhere(ports: HostPorts) -> None:
+    servers = []
+    for name in (b"one", b"two"):
+        server = await asyncio.start_server(functools.partial(_say, name), "127.0.0.1", 0)
+        servers.append(server.sockets[0].getsockname()[1])
+    [forward] = ports.reserve(Wish("tcp", 80, (A("::1"),), 8080, 8080), TARGET)
+    for number, expected in zip(servers, (b"one", b"two"), strict=True):
+        ports.retarget([dataclasses.replace(forward, target=LOCAL, target_port=number)])
+        reader, writer = await asyncio.open_connection("::1", 8080)
+        assert await reader.read() == expected
+        writer.close()
+    ports.close()
+
+
+def _say(word: bytes, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(word)
+    writer.close()

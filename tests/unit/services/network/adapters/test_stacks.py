@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import os
 from collections.abc import Iterator
@@ -82,11 +83,11 @@ def test_without_interfaces_there_is_only_loopback(stacks: Stacks) -> None:
 def test_torn_down_it_is_cut_off_at_once_and_nothing_stays(stacks: Stacks) -> None:
     sandbox = stacks.set_up([interface(), interface(3, "br1", "eth1")])
     held = os.open(stacks.path(sandbox), os.O_RDONLY)
-    stacks.tear_down(sandbox, 2)
+    stacks.tear_down(sandbox, ["eth0", "eth1"])
     assert stacks.pinned() == (frozenset(), frozenset())
     stacks.sweep()
     assert ends() == []
-    stacks.tear_down(sandbox, 2)
+    stacks.tear_down(sandbox, ["eth0", "eth1"])
     os.close(held)
 
 
@@ -98,6 +99,40 @@ def test_a_failure_leaves_no_file(stacks: Stacks) -> None:
     with pytest.raises(OSError, match="bridge br9 does not exist"):
         stacks.set_up([wrong])
     assert stacks.pinned() == (frozenset(), frozenset())
+
+
+def test_an_interface_comes_to_a_stack_in_use_and_leaves_it(stacks: Stacks) -> None:
+    sandbox = stacks.set_up([interface()])
+    path = stacks.path(sandbox)
+    second = Interface("eth1", "br1", ipaddress.IPv4Interface("10.8.0.3/16"), "02:42:0a:08:00:03", 1400)
+    stacks.add(sandbox, second)
+    assert addresses(path) >= {"10.9.0.2/16", "10.8.0.3/16"}
+    stacks.route(sandbox, dataclasses.replace(second, route=ipaddress.IPv4Address("10.8.0.1")))
+    stacks.remove(sandbox, "eth0")
+    assert addresses(path) == {"127.0.0.1/8", "::1/128", "10.8.0.3/16"}
+    namespace = namespaces.enter(path)
+    assert None in [rtnetlink.parse_route(body) for body in namespace.netlink.dump(rtnetlink.all_routes())]
+    namespace.close()
+    assert len(ends()) == 1
+
+
+def test_an_interface_that_cannot_come_leaves_nothing(stacks: Stacks) -> None:
+    sandbox = stacks.set_up([interface()])
+    wrong = Interface("eth1", "br9", ipaddress.IPv4Interface("10.8.0.3/16"), "02:42:0a:08:00:03", 1500)
+    with pytest.raises(OSError, match="bridge br9 does not exist"):
+        stacks.add(sandbox, wrong)
+    assert len(ends()) == 1
+
+
+def test_a_stack_made_ahead_that_somebody_broke_is_passed_over(stacks: Stacks) -> None:
+    for _ in range(2):
+        stacks.prepare()
+    links = HostLinks()
+    for end in ends():
+        links.remove(end.name)
+    links.close()
+    assert addresses(stacks.path(stacks.set_up([interface()]))) >= {"10.9.0.2/16"}
+    assert len(stacks.pinned()[0]) == 1
 
 
 def test_what_is_made_ahead_has_no_file_and_ends_with_its_maker(stacks: Stacks) -> None:

@@ -79,3 +79,19 @@ def test_a_nameserver_is_an_address() -> None:
 def test_records_are_put_at_the_end_of_a_copy() -> None:
     assert files.append_records("127.0.0.1 localhost", [("1.2.3.4", "foo")]) == "127.0.0.1 localhost\n1.2.3.4\tfoo\n"
     assert files.append_records("", []) == ""
+
+
+def test_the_embedded_dns_replaces_the_nameservers_only() -> None:
+    assert files.embedded_resolv_conf(HOST) == (
+        "search example.org lab\nnameserver 127.0.0.11\noptions rotate ndots:0\n"
+    )
+    assert files.embedded_resolv_conf("", ["1.1.1.1"], ["."], ["ndots:2"]) == (
+        "nameserver 127.0.0.11\noptions ndots:2\n"
+    )
+    with pytest.raises(InvalidArgument, match="x is not an ip address"):
+        files.embedded_resolv_conf("", ["x"])
+
+
+def test_lines_of_an_address_can_be_taken_out() -> None:
+    content = "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n10.0.0.22 other\n\n"
+    assert files.without_address(content, "10.0.0.2") == "127.0.0.1\tlocalhost\n10.0.0.22 other\n\n"

@@ -12,11 +12,12 @@ PREFIXES = st.text("abcdxyz", min_size=1, max_size=4)
 
 
 @given(PREFIXES, IDS, st.integers(0, 15))
-def test_veth_names_fit_and_tell_their_sandbox(prefix: str, sandbox: str, index: int) -> None:
+def test_veth_names_fit_and_tell_sandbox_and_interface(prefix: str, sandbox: str, index: int) -> None:
     name = naming.veth(prefix, sandbox, index)
     assert len(name) <= 15
     assert naming.is_veth(prefix, name)
-    assert sandbox.startswith(naming.veth_owner(prefix, name))
+    assert sandbox[:8] in name
+    assert naming.index_of(f"eth{index}") == index
 
 
 @given(PREFIXES, IDS)

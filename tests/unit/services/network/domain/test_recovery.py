@@ -65,6 +65,12 @@ def test_bridges_of_forgotten_networks_go_and_strangers_stay() -> None:
     assert mending.links == {"shl-123"}
 
 
+def test_an_interface_that_the_record_does_not_have_goes() -> None:
+    one = IDS[0]
+    names = [naming.veth("shl", one, index) for index in (0, 1)]
+    assert mend(found([record(one)], [one], names, [one]), "shl", [], [NETWORK]).links == {names[1]}
+
+
 def test_a_sandbox_on_a_removed_network_is_lost() -> None:
     one = IDS[0]
     assert mend(found([record(one)], [one], [], []), "shl", [], []).lost == (record(one),)

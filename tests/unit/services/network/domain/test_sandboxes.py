@@ -14,7 +14,7 @@ from services.network.domain.publishing import Forward
 from services.network.domain.sandboxes import Attachment, HostFiles, SandboxRecord
 from shared.contracts.container import EndpointIPAMConfig, EndpointSettings, PortBinding
 from shared.contracts.network import IPAM, IPAMConfig, NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, PermissionDenied
 
 CONTAINER = "c" * 64
 
@@ -48,6 +48,7 @@ RECORD = SandboxRecord(
     container_name="shop",
     attachments=(attachment(WEB),),
     gateway="end-web",
+    own_names="web",
 )
 HOST = HostFiles("127.0.0.1 localhost\n", "nameserver 127.0.0.53\n", "metal")
 
@@ -148,7 +149,9 @@ def test_the_default_route_is_the_gateways_interface() -> None:
 def test_published_ports_are_read_back_from_the_record() -> None:
     target = ipaddress.IPv4Address("10.5.0.2")
     assert sandboxes.forwards(RECORD) == [Forward("tcp", ipaddress.IPv4Address("0.0.0.0"), 8080, target, 80)]
-    assert sandboxes.forwards(msgspec.structs.replace(RECORD, gateway="")) == []
+    lost = msgspec.structs.replace(RECORD, gateway="")
+    assert sandboxes.forwards(lost) == []
+    assert [port.host_port for port in sandboxes.held(lost)] == [8080]
 
 
 def test_a_record_survives_its_file() -> None:
@@ -171,6 +174,41 @@ def test_contents_of_a_bridged_containers_files() -> None:
     assert contents["hosts"].endswith("1.1.1.1\tx\n10.5.0.3\tdb 123 database\n10.5.0.2\tweb\n")
     assert contents["hostname"] == "web\n"
     assert contents["resolv.conf"] == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
+
+
+def test_on_a_users_network_the_embedded_dns_is_asked() -> None:
+    record = msgspec.structs.replace(RECORD, dns=True)
+    contents = sandboxes.contents(request(dns_search=("lab",), dns=("9.9.9.9",)), record, HOST, [], "")
+    assert contents["resolv.conf"] == "search lab\nnameserver 127.0.0.11\noptions ndots:0\n"
+
+
+def test_a_second_network_may_take_over_the_way_out() -> None:
+    apart, inner = network("apart", "10.6.0.0/24"), network("inner", "10.7.0.0/24", internal=True)
+    specs = {spec.id: spec for spec in (WEB, apart, inner)}
+    inside = sandboxes.joined(RECORD, attachment(inner, "10.7.0.2/24", 1), EndpointSettings(), specs)
+    assert inside.gateway == RECORD.gateway
+    both = sandboxes.joined(inside, attachment(apart, "10.6.0.2/24", 2), EndpointSettings(), specs)
+    assert both.gateway == "end-apart"
+    assert sandboxes.free_interface(both) == "eth3"
+    only_inner = sandboxes.left(sandboxes.left(both, apart.id, specs), WEB.id, specs)
+    assert (only_inner.gateway, list(only_inner.sandbox.endpoints)) == ("", ["inner"])
+    assert sandboxes.free_interface(only_inner) == "eth0"
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "driver", "text"),
+    [
+        ("host", "web", "bridge", "container cannot be disconnected from host network or connected to host network"),
+        ("bridge", "host", "host", "container cannot be disconnected from host network or connected to host network"),
+        ("none", "web", "bridge", "one of the networks in private"),
+        ("bridge", "none", "null", "one of the networks in private"),
+        ("bridge", "web", "bridge", "endpoint with name shop already exists in network web"),
+    ],
+)
+def test_networks_that_a_running_container_cannot_be_on(mode: str, name: str, driver: str, text: str) -> None:
+    record = msgspec.structs.replace(RECORD, mode=mode)
+    with pytest.raises(PermissionDenied, match=text):
+        sandboxes.check_connect(record, network(name, driver=driver))
 
 
 def test_contents_with_the_hosts_network_are_the_hosts() -> None:

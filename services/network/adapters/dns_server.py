@@ -1,0 +1,120 @@
+"""Serving DNS on a sandbox's sockets, and asking other servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+
+from shared.tasks import TaskGroup
+
+from .dns_sockets import DnsSockets
+
+Resolve = Callable[[bytes, bool], Awaitable[bytes]]
+"""The answer to a message, given whether it came by TCP; empty: none."""
+PATIENCE = 4.0
+"""Seconds one server is waited for, as dockerd's resolver does."""
+IDLE = 10.0
+"""Seconds a TCP client may say nothing."""
+LARGEST = 65535
+QUESTIONS = 256
+"""Questions of one sandbox that are worked on at once; more are not heard."""
+CONNECTIONS = 64
+_LENGTH = struct.Struct("!H")
+
+
+class DnsServer:
+    """Answers one sandbox until `close`."""
+
+    def __init__(self, sockets: DnsSockets, resolve: Resolve) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sockets = sockets
+        self._resolve = resolve
+        self._questions, self._clients = TaskGroup("dns"), TaskGroup("dns-tcp")
+        self._loop.add_reader(sockets.datagrams.fileno(), self._hear)
+        self._loop.add_reader(sockets.connections.fileno(), self._accept)
+
+    def close(self) -> None:
+        for each in (self._sockets.datagrams, self._sockets.connections):
+            self._loop.remove_reader(each.fileno())
+        self._questions.cancel()
+        self._clients.cancel()
+        self._sockets.close()
+
+    def _hear(self) -> None:
+        try:
+            message, client = self._sockets.datagrams.recvfrom(LARGEST)
+        except OSError:
+            return
+        if len(self._questions) < QUESTIONS:
+            self._questions.start(self._answer(message, client), "question")
+
+    async def _answer(self, message: bytes, client: tuple[str, int]) -> None:
+        reply = await self._resolve(message, False)
+        with contextlib.suppress(OSError):
+            if reply:
+                self._sockets.datagrams.sendto(reply, client)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._sockets.connections.accept()
+        except OSError:
+            return
+        if len(self._clients) >= CONNECTIONS:
+            client.close()
+            return
+        client.setblocking(False)
+        self._clients.start(self._serve(client), "client")
+
+    async def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            reader, writer = await asyncio.open_connection(sock=client)
+            try:
+                while True:
+                    async with asyncio.timeout(IDLE):
+                        message = await _read(reader)
+                    writer.write(_framed(await self._resolve(message, True)))
+                    await writer.drain()
+            finally:
+                writer.close()
+
+
+async def forward(message: bytes, servers: Sequence[str], tcp: bool) -> bytes:
+    """The first answer that one of the servers gives, asked in turn from the host; empty when none does."""
+    for server in servers:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(PATIENCE):
+                return await (_ask_tcp if tcp else _ask_udp)(message, server)
+    return b""
+
+
+async def _ask_udp(message: bytes, server: str) -> bytes:
+    loop = asyncio.get_running_loop()
+    family = socket.AF_INET if ipaddress.ip_address(server.partition("%")[0]).version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as upstream:
+        upstream.connect((server, 53))
+        upstream.send(message)
+        while True:
+            reply = await loop.sock_recv(upstream, LARGEST)
+            if reply[:2] == message[:2]:
+                return reply
+
+
+async def _ask_tcp(message: bytes, server: str) -> bytes:
+    reader, writer = await asyncio.open_connection(server, 53)
+    try:
+        writer.write(_framed(message))
+        return await _read(reader)
+    finally:
+        writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readexactly(_LENGTH.unpack(await reader.readexactly(_LENGTH.size))[0])
+
+
+def _framed(message: bytes) -> bytes:
+    return _LENGTH.pack(len(message)) + message

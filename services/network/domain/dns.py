@@ -1,0 +1,115 @@
+"""DNS messages (RFC 1035), as far as the embedded server reads and writes them: one question, answers to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+A, PTR, AAAA, ANY = 1, 12, 28, 255
+IN = 1
+NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP = 0, 1, 2, 3, 4
+TTL = 600
+"""Seconds, as dockerd answers."""
+LARGEST_UDP = 512
+"""Bytes of an answer to a client that does not say it takes more."""
+_HEADER = struct.Struct("!HHHHHH")
+_RESPONSE, _OPCODE, _RECURSION_DESIRED, _RECURSION_AVAILABLE, _TRUNCATED = 0x8000, 0x7800, 0x0100, 0x0080, 0x0200
+_POINTER_TO_QUESTION = b"\xc0\x0c"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question as asked: `name` in lower case without the last dot; `wire` is its encoded form."""
+
+    id: int
+    flags: int
+    name: str
+    kind: int
+    wire: bytes
+
+
+def parse(message: bytes) -> Query:
+    """The question of a query. Raises `ValueError` for what is none."""
+    if len(message) < _HEADER.size:
+        raise ValueError("shorter than a header")
+    identity, flags, questions, *_ = _HEADER.unpack_from(message)
+    if flags & _RESPONSE or questions != 1:
+        raise ValueError("not one question")
+    labels, at = [], _HEADER.size
+    while length := _octet(message, at):
+        if length > 63:
+            raise ValueError("a label is too long")
+        label = message[at + 1 : at + 1 + length]
+        labels.append(label.decode("ascii", errors="replace").lower())
+        at += 1 + length
+    end = at + 5
+    if end > len(message) or at - _HEADER.size > 254:
+        raise ValueError("cut short, or a name too long")
+    kind, _ = struct.unpack_from("!HH", message, at + 1)
+    return Query(identity, flags, ".".join(labels), kind, message[_HEADER.size : end])
+
+
+def _octet(message: bytes, at: int) -> int:
+    if at >= len(message):
+        raise ValueError("cut short")
+    return message[at]
+
+
+def answer_addresses(query: Query, addresses: Sequence[ipaddress.IPv4Address], largest: int = LARGEST_UDP) -> bytes:
+    """Addresses to a question for them; to one for another type nothing, which says that the name is known."""
+    wanted = addresses if query.kind in (A, ANY) else ()
+    head = _HEADER.size + len(query.wire)
+    room = max((largest - head) // 16, 0)
+    records = [_record(A, address.packed) for address in wanted[:room]]
+    return _message(query, NOERROR, records, truncated=len(wanted) > room)
+
+
+def answer_pointer(query: Query, name: str) -> bytes:
+    """A name to a question for an address."""
+    return _message(query, NOERROR, [_record(PTR, encode_name(name))])
+
+
+def refuse(query: Query, code: int) -> bytes:
+    """An answer without records."""
+    return _message(query, code, [])
+
+
+def malformed(message: bytes) -> bytes:
+    """What a message that cannot be read is answered with; empty: nothing."""
+    if len(message) < _HEADER.size or message[2] & 0x80:
+        return b""
+    return message[:2] + struct.pack("!HHHHH", _RESPONSE | FORMERR, 0, 0, 0, 0)
+
+
+def _message(query: Query, code: int, records: Sequence[bytes], *, truncated: bool = False) -> bytes:
+    flags = _RESPONSE | query.flags & (_OPCODE | _RECURSION_DESIRED) | _RECURSION_AVAILABLE | code
+    flags |= _TRUNCATED if truncated else 0
+    return _HEADER.pack(query.id, flags, 1, len(records), 0, 0) + query.wire + b"".join(records)
+
+
+def _record(kind: int, data: bytes) -> bytes:
+    return _POINTER_TO_QUESTION + struct.pack("!HHIH", kind, IN, TTL, len(data)) + data
+
+
+def encode_name(name: str) -> bytes:
+    """A name as labels with their lengths. Raises `ValueError` for one that DNS cannot carry."""
+    encoded = b""
+    for label in name.strip(".").split("."):
+        raw = label.encode()
+        if not 0 < len(raw) < 64:
+            raise ValueError(f"not a DNS name: {name!r}")
+        encoded += bytes([len(raw)]) + raw
+    return encoded + b"\0"
+
+
+def pointed_at(name: str) -> ipaddress.IPv4Address | None:
+    """The address that `2.0.17.172.in-addr.arpa` asks about."""
+    rest = name.removesuffix(".in-addr.arpa")
+    if rest == name:
+        return None
+    try:
+        return ipaddress.IPv4Address(".".join(reversed(rest.split("."))))
+    except ValueError:
+        return None

@@ -1,0 +1,92 @@
+"""The embedded DNS: each sandbox on a user-defined network has a server at 127.0.0.11."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from .adapters import dns_server, dns_sockets
+from .adapters.dns_server import DnsServer
+from .adapters.dns_sockets import DnsSockets
+from .adapters.host_files import host_nameservers
+from .domain import dns
+from .domain.dns import Query
+from .domain.resolution import Directory
+from .domain.sandboxes import SandboxRecord
+
+log = logging.getLogger(__name__)
+
+
+class Resolver:
+    """Servers of all sandboxes, and the names they answer with."""
+
+    def __init__(self) -> None:
+        self._directory = Directory()
+        self._records: dict[str, SandboxRecord] = {}
+        self._servers: dict[str, DnsServer] = {}
+
+    def add(self, record: SandboxRecord) -> None:
+        """Makes a sandbox's names known; one that was known by others forgets them."""
+        self._forget(record.sandbox.container_id)
+        self._records[record.sandbox.container_id] = record
+        self._directory.add(record)
+
+    def serve(self, record: SandboxRecord, sockets: DnsSockets) -> None:
+        """Answers a sandbox that `add` made known."""
+        container = record.sandbox.container_id
+        self._servers[container] = DnsServer(sockets, lambda message, tcp: self._answer(container, message, tcp))
+
+    async def resume(self, record: SandboxRecord) -> None:
+        """Answers a sandbox again after a restart."""
+        if not record.dns:
+            return
+        try:
+            self.serve(record, await asyncio.to_thread(dns_sockets.open_again, Path(record.sandbox.path)))
+        except OSError as error:
+            log.warning("sandbox %s has no DNS any more: %s", record.id, error)
+
+    def remove(self, container_id: str) -> None:
+        """Ends a sandbox's server and forgets its names."""
+        server = self._servers.pop(container_id, None)
+        if server is not None:
+            server.close()
+        self._forget(container_id)
+
+    def serves(self, container_id: str) -> bool:
+        """Whether the sandbox has a server."""
+        return container_id in self._servers
+
+    def close(self) -> None:
+        for container_id in tuple(self._records):
+            self.remove(container_id)
+
+    def _forget(self, container_id: str) -> None:
+        known = self._records.pop(container_id, None)
+        if known is not None:
+            self._directory.remove(known)
+
+    async def _answer(self, container_id: str, message: bytes, tcp: bool) -> bytes:
+        """Names of our networks are answered here, all else by the servers that the container would have asked."""
+        try:
+            query = dns.parse(message)
+        except ValueError:
+            return dns.malformed(message)
+        record = self._records.get(container_id)
+        if record is None:
+            return dns.refuse(query, dns.SERVFAIL)
+        known = self._known(record, query, dns_server.LARGEST if tcp else dns.LARGEST_UDP)
+        if known is not None:
+            return known
+        if not record.gateway:  # a stack without a way out gets no names from there
+            return dns.refuse(query, dns.SERVFAIL)
+        servers = record.nameservers or host_nameservers()
+        return await dns_server.forward(message, servers, tcp) or dns.refuse(query, dns.SERVFAIL)
+
+    def _known(self, record: SandboxRecord, query: Query, largest: int) -> bytes | None:
+        if query.kind == dns.PTR:
+            address = dns.pointed_at(query.name)
+            name = self._directory.name_of(record, address) if address else ""
+            return dns.answer_pointer(query, name) if name else None
+        addresses = self._directory.find(record, query.name)
+        return dns.answer_addresses(query, addresses, largest) if addresses else None

@@ -1,0 +1,88 @@
+"""DNS messages."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.network.domain import dns
+
+LABELS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=63)
+NAMES = st.lists(LABELS, min_size=1, max_size=3).map(".".join)
+ADDRESSES = [ipaddress.IPv4Address(f"10.0.0.{number}") for number in range(1, 60)]
+
+
+def ask(name: str, kind: int = dns.A, identity: int = 7, flags: int = 0x0100) -> bytes:
+    return struct.pack("!HHHHHH", identity, flags, 1, 0, 0, 0) + dns.encode_name(name) + struct.pack("!HH", kind, 1)
+
+
+@given(NAMES, st.integers(0, 65535), st.sampled_from([dns.A, dns.AAAA, dns.PTR, 15]))
+def test_a_question_is_read_as_asked(name: str, identity: int, kind: int) -> None:
+    query = dns.parse(ask(name.upper(), kind, identity))
+    assert (query.id, query.name, query.kind) == (identity, name, kind)
+
+
+@given(st.binary(max_size=80))
+def test_whatever_comes_is_a_question_or_refused(message: bytes) -> None:
+    try:
+        query = dns.parse(message)
+    except ValueError:
+        assert len(dns.malformed(message)) in (0, 12)
+    else:
+        assert dns.refuse(query, dns.SERVFAIL)[:2] == message[:2]
+
+
+@given(NAMES, st.integers(0, 40))
+def test_a_question_cut_short_is_refused(name: str, cut: int) -> None:
+    message = ask(name)
+    with pytest.raises(ValueError, match=r"short|header|question|long"):
+        dns.parse(message[: max(len(message) - 1 - cut, 0)])
+
+
+def header(message: bytes) -> tuple[int, int, int, int]:
+    identity, flags, questions, answers, _, _ = struct.unpack_from("!HHHHHH", message)
+    return identity, flags, questions, answers
+
+
+def test_addresses_are_answered() -> None:
+    reply = dns.answer_addresses(dns.parse(ask("web")), ADDRESSES[:2])
+    assert header(reply) == (7, 0x8180, 1, 2)
+    record = b"\xc0\x0c" + struct.pack("!HHIH", dns.A, 1, 600, 4)
+    assert reply.endswith(record + ADDRESSES[0].packed + record + ADDRESSES[1].packed)
+
+
+def test_a_known_name_has_no_address_of_another_family() -> None:
+    assert header(dns.answer_addresses(dns.parse(ask("web", dns.AAAA)), ADDRESSES[:1])) == (7, 0x8180, 1, 0)
+
+
+def test_what_does_not_fit_is_told() -> None:
+    query = dns.parse(ask("web"))
+    short = dns.answer_addresses(query, ADDRESSES)
+    assert len(short) <= dns.LARGEST_UDP
+    assert header(short)[1] & 0x0200
+    whole = dns.answer_addresses(query, ADDRESSES, 65535)
+    assert header(whole)[3] == len(ADDRESSES)
+
+
+def test_pointers() -> None:
+    assert dns.pointed_at("2.0.17.172.in-addr.arpa") == ipaddress.IPv4Address("172.17.0.2")
+    assert dns.pointed_at("x.0.17.172.in-addr.arpa") is None
+    assert dns.pointed_at("web") is None
+    reply = dns.answer_pointer(dns.parse(ask("2.0.17.172.in-addr.arpa", dns.PTR)), "shop.web")
+    assert reply.endswith(b"\4shop\3web\0")
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "a..b", ""])
+def test_what_dns_cannot_carry(name: str) -> None:
+    with pytest.raises(ValueError, match="not a DNS name"):
+        dns.encode_name(name)
+
+
+def test_refusals_carry_their_code() -> None:
+    assert header(dns.refuse(dns.parse(ask("web")), dns.NXDOMAIN)) == (7, 0x8183, 1, 0)
+    assert dns.malformed(b"x" * 12)[:2] == b"xx"
+    assert dns.malformed(ask("web", flags=0x8000)) == b""
