@@ -27,7 +27,7 @@ class Site:
 
     async def handle(self, request: Request) -> Response | None:
         pages: dict[str, Callable[[Request], object]] = {
-            "/echo": self.echo, "/raw": self.raw, "/forever": self.forever, "/later": self.later, "/body": self.body,
+            "/echo": self.echo, "/raw": self.raw, "/forever": self.forever, "/later": self.later, "/body": self.body, "/deaf": self.deaf,
         }  # fmt: skip
         page = pages.get(request.path)
         if page is None:
