@@ -27,8 +27,13 @@ class Site:
 
     async def handle(self, request: Request) -> Response | None:
         pages: dict[str, Callable[[Request], object]] = {
-            "/echo": self.echo, "/raw": self.raw, "/forever": self.forever, "/later": self.later, "/body": self.body, "/deaf": self.deaf,
-        }  # fmt: skip
+            "/echo": self.echo,
+            "/raw": self.raw,
+            "/deaf": self.deaf,
+            "/forever": self.forever,
+            "/later": self.later,
+            "/body": self.body,
+        }
         page = pages.get(request.path)
         if page is None:
             return Response(200, b"OK")
