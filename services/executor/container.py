@@ -35,6 +35,8 @@ class Container:
     """The wait before the policy's next start."""
     delay: float = 0.0
     """Seconds the policy waited before this run."""
+    showing: bool = False
+    """Its live execs are about to be written down."""
     cleanup: asyncio.Task[None] | None = None
     """What gives back the things of the last run."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)

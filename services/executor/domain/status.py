@@ -107,6 +107,11 @@ def dead(last: ContainerStatus, error: str) -> ContainerStatus:
     return msgspec.structs.replace(last, state=lifecycle.after(last.state, "failed_removal"), error=error)
 
 
+def with_execs(last: ContainerStatus, exec_ids: tuple[str, ...]) -> ContainerStatus:
+    """These execs are live in it."""
+    return msgspec.structs.replace(last, exec_ids=exec_ids)
+
+
 def stopped_by_user(last: ContainerStatus) -> ContainerStatus:
     """A client asked it to end: policies keep their hands off until somebody starts it."""
     return msgspec.structs.replace(last, stopped_by_user=True)

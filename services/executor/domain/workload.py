@@ -32,7 +32,7 @@ class Parts:
     """What others made ready for a start.
 
     `donors` by kind of namespace (`network`, `pid`, `ipc`); `volumes`: the host directory of each mounted
-    volume, by name.
+    volume, by its destination.
     """
 
     rootfs: tuple[Mount, ...]
@@ -180,7 +180,7 @@ def _namespace(mode: str, kind: str, donors: Mapping[str, Donor]) -> str:
 def _on_host(point: MountPoint, volumes: Mapping[str, str]) -> MountPoint:
     if point.type != "volume":
         return point
-    return msgspec.structs.replace(point, source=volumes.get(point.name, point.source))
+    return msgspec.structs.replace(point, source=volumes.get(point.destination, point.source))
 
 
 def _tmpfs(points: tuple[MountPoint, ...]) -> dict[str, str]:

@@ -54,6 +54,14 @@ class ExecTable:
     def get(self, exec_id: str) -> Exec | None:
         return self._all.get(exec_id)
 
+    def live(self, container_id: str) -> tuple[str, ...]:
+        """The execs of a container that have not ended, as `docker inspect` shows them."""
+        return tuple(
+            execution.id
+            for execution in self._all.values()
+            if execution.request.id == container_id and execution.exit_code is None
+        )
+
     def begin(self, execution: Exec) -> None:
         """It is being started."""
         execution.started = execution.running = True

@@ -15,7 +15,7 @@ from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError
 from shared.ids import new_id
 
 from ..container import Container
-from ..domain import failure, lifecycle
+from ..domain import failure, lifecycle, status
 from ..domain.events import exec_action
 from ..domain.validation.config import check_environment
 from ..domain.workload import exec_process
@@ -62,15 +62,32 @@ async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
         raise Conflict(f"exec command {execution.id} is already running")
     engine.execs.begin(execution)
     engine.tell(container, exec_action("exec_start", execution.request.cmd), execID=execution.id)
+    _show(engine, container)
     try:
         reply = await engine.bus.call(platform.EXEC, _platform_request(container, execution, request))
     except ShoalError as error:
         failed = failure.of_start(error)
         code = failure.NOT_EXECUTABLE if failed.code == failure.UNKNOWN else failed.code
         engine.execs.end(execution, code)
+        _show(engine, container)
         raise failed.error from None
     execution.pid = reply.pid
     return ExecStartReply(offer=reply.offer, tty=execution.request.tty)
+
+
+def _show(engine: Engine, container: Container) -> None:
+    """The status tells which execs are live; nobody waits for that."""
+    if not container.showing:
+        container.showing = True
+        engine.tasks.start(_write(engine, container), "exec ids")
+
+
+async def _write(engine: Engine, container: Container) -> None:
+    async with container.lock:
+        container.showing = False
+        live = engine.execs.live(container.id)
+        if container.status.state in lifecycle.ALIVE and live != container.status.exec_ids and not container.removing:
+            await engine.save(container, status.with_execs(container.status, live))
 
 
 def _platform_request(container: Container, execution: Exec, request: ExecStartRequest) -> platform.ExecRequest:
@@ -96,6 +113,7 @@ async def ended(engine: Engine, exec_id: str, container_id: str, exit_code: int)
     container = engine.registry.find(container_id)
     if container is not None:
         engine.tell(container, "exec_die", execID=exec_id, exitCode=str(exit_code))
+        _show(engine, container)
     await release.exec_record(engine, exec_id)
 
 

@@ -7,12 +7,12 @@ import asyncio
 from shared.clock import now_ns
 from shared.contracts import image_store, network, platform, volume
 from shared.contracts.common import Mount, Ref
+from shared.contracts.container import MountPoint
 from shared.contracts.executor import StartRequest
 from shared.errors import DeadlineExceeded, InvalidArgument, ShoalError, Unavailable
 
 from ..container import Container
 from ..domain import donors, failure, lifecycle, status
-from ..domain.mounts.resolve import volume_names
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import Donor, Parts, create_request, donor_ids
 from . import release, remove
@@ -79,11 +79,11 @@ def _make_bind_sources(engine: Engine, container: Container) -> None:
 
 async def _parts(engine: Engine, container: Container, joined: dict[str, Donor]) -> Parts:
     """Network, volumes and root file system at once."""
-    names = volume_names(container.spec.mounts)
+    points = [point for point in container.spec.mounts if point.type == "volume"]
     sandbox, rootfs, paths = await asyncio.gather(
         _sandbox(engine, container),
         _rootfs(engine, container),
-        _volumes(engine, container.id, names),
+        _volumes(engine, container.id, points),
         return_exceptions=True,
     )
     # Only now, when every call has ended: what gives things back must not overtake what takes them.
@@ -93,7 +93,8 @@ async def _parts(engine: Engine, container: Container, joined: dict[str, Donor])
         raise rootfs
     if isinstance(paths, BaseException):
         raise paths
-    return Parts(rootfs=rootfs, sandbox=sandbox, donors=joined, volumes=dict(zip(names, paths, strict=True)))
+    volumes = {point.destination: path for point, path in zip(points, paths, strict=True)}
+    return Parts(rootfs=rootfs, sandbox=sandbox, donors=joined, volumes=volumes)
 
 
 async def _sandbox(engine: Engine, container: Container) -> network.Sandbox | None:
@@ -112,18 +113,26 @@ async def _rootfs(engine: Engine, container: Container) -> tuple[Mount, ...]:
     return container.rootfs
 
 
-async def _volumes(engine: Engine, user: str, names: tuple[str, ...]) -> list[str]:
+async def _volumes(engine: Engine, user: str, points: list[MountPoint]) -> list[str]:
     paths: list[str] = []
-    for result in await asyncio.gather(*(_mount(engine, user, name) for name in names), return_exceptions=True):
+    for result in await asyncio.gather(*(_mount(engine, user, point) for point in points), return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
         paths.append(result)
     return paths
 
 
-async def _mount(engine: Engine, user: str, name: str) -> str:
-    reply = await engine.bus.call(volume.MOUNT, volume.MountRequest(name=name, user=user))
-    return reply.path
+async def _mount(engine: Engine, user: str, point: MountPoint) -> str:
+    options = point.spec.volume_options if point.spec else None
+    request = volume.MountRequest(
+        name=point.name,
+        user=user,
+        subpath=options.subpath if options else "",
+        destination=point.destination,
+        rw=point.rw,
+        propagation=point.propagation,
+    )
+    return (await engine.bus.call(volume.MOUNT, request)).path
 
 
 async def _create_workload(engine: Engine, request: platform.CreateRequest) -> platform.CreateReply:

@@ -55,7 +55,9 @@ def test_a_failed_start_leaves_the_state_and_tells_why() -> None:
 def test_pause_removal_and_giving_up() -> None:
     running = status.started(ContainerStatus(), RUN)
     assert status.unpaused(status.paused(running)) == running
-    waiting = status.retrying(running, Exit(1, 200))
+    assert status.with_execs(running, ("e",)).exec_ids == ("e",)
+    waiting = status.retrying(status.with_execs(running, ("e",)), Exit(1, 200))
+    assert waiting.exec_ids == ()
     assert status.gave_up(waiting).state == "exited"
     assert status.dead(status.removing(status.gave_up(waiting)), "busy").error == "busy"
     with pytest.raises(Conflict):

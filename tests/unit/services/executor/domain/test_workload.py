@@ -83,7 +83,7 @@ def test_mounts() -> None:
         ),
     )  # fmt: skip
     request = create_request(
-        spec(mounts=points, tmpfs={"/run": "size=1m"}), Parts(ROOTFS, SANDBOX, volumes={"v": "/now/here"})
+        spec(mounts=points, tmpfs={"/run": "size=1m"}), Parts(ROOTFS, SANDBOX, volumes={"/data": "/now/here"})
     )
     assert [point.source for point in request.mounts] == ["/my/hosts", "/now/here"]
     assert request.tmpfs == {"/run": "size=1m", "/t": "ro,size=1m"}

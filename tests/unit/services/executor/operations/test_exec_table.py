@@ -31,6 +31,8 @@ def test_ended_and_waiting_ones_are_bounded_and_live_ones_stay() -> None:
         table.add(make(f"waiting{number}"))
     assert len(list(table)) == 1 + MOST_ENDED + MOST_WAITING
     assert table.get("live") is live
+    assert "live" in table.live("c")
+    assert "ended500" not in table.live("c")
     assert table.get("ended0") is None
     assert table.get("waiting0") is None
     assert table.get(f"ended{MOST_ENDED + 9}") is not None

@@ -39,12 +39,14 @@ async def test_an_exec_from_start_to_end(node: Node) -> None:
     asked = node.platform.requests("exec")[0]
     assert isinstance(asked, platform.ExecRequest)
     assert (asked.process.args, asked.process.cwd, asked.process.console_size) == (("ls", "-l"), "/w", (24, 80))
+    await node.until(lambda: node.status(container_id).exec_ids == (exec_id,))
     running = await state(node, exec_id)
     assert running.running
     assert running.pid > 0
     await node.call(contract.RESIZE, ResizeRequest(id=container_id, height=1, width=2, exec_id=exec_id))
     node.platform.end_exec(exec_id, container_id, 3)
     await node.until(lambda: node.platform.count("exec_forget") == 1)
+    await node.until(lambda: node.status(container_id).exec_ids == ())
     ended = await state(node, exec_id)
     assert (ended.running, ended.exit_code) == (False, 3)
     await node.until(lambda: node.actions(container_id)[2:] == ["exec_create: ls -l", "exec_start: ls -l", "exec_die"])
