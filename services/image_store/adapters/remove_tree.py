@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 
 
 def remove_tree(name: str, dir_fd: int | None = None) -> None:
@@ -38,7 +37,7 @@ def _empty(inside: int, name: str, pending: list[str], dir_fd: int | None) -> No
         try:
             os.rmdir(child, dir_fd=inside)
         except OSError:
-            moved = f"{name}.{secrets.token_hex(8)}"
+            moved = f"{name}.{os.urandom(8).hex()}"
             os.rename(child, moved, src_dir_fd=inside, dst_dir_fd=dir_fd)
             pending.append(moved)
 

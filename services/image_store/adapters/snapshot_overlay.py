@@ -15,7 +15,7 @@ from .layout import StoreLayout
 
 _LONGEST_KEY = 200
 _IMAGE, _CHAIN = "trusted.shoal.image", "trusted.shoal.chain"
-SPARES = 8
+SPARES = 64
 """Folders kept ready: making one takes longer than all the rest of a `prepare`."""
 
 

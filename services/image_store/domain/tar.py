@@ -1,7 +1,7 @@
 """Tar headers (POSIX.1-2017 pax and ustar, GNU extensions): bytes to values, without reading any data.
 
 Written out instead of taken from `tarfile`, because every length in a header is an attacker's: here nothing
-is read or allocated on its word, and a header costs a quarter of the time.
+is read or allocated on its word. (And 20,000 headers take two thirds of the time.)
 """
 
 from __future__ import annotations
