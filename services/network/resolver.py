@@ -87,6 +87,6 @@ class Resolver:
         if query.kind == dns.PTR:
             address = dns.pointed_at(query.name)
             name = self._directory.name_of(record, address) if address else ""
-            return dns.answer_pointer(query, name) if name else None
+            return dns.answer_pointer(query, name) if dns.is_name(name) else None
         addresses = self._directory.find(record, query.name)
         return dns.answer_addresses(query, addresses, largest) if addresses else None

@@ -15,7 +15,7 @@ import msgspec
 from shared import ids
 from shared.contracts.container import EndpointSettings
 from shared.contracts.network import NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import Conflict, FailedPrecondition, ShoalError
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, ShoalError
 
 from .adapters import dns_sockets
 from .adapters.dns_sockets import DnsSockets
@@ -93,6 +93,8 @@ class Sandboxes:
         """A sandbox as asked for; a failure leaves nothing behind."""
         named = sandboxes.wished_endpoints(request)
         specs = {spec.id: spec for spec in map(self._catalog.find, named)}
+        if len(specs) < len(named):
+            raise InvalidArgument(f"container {request.container_name} names one of its networks twice")
         wishes = dict(zip(specs, named.values(), strict=True))
         with self.using(specs), contextlib.ExitStack() as undo:
             draft = self._plan(request, specs, wishes, undo)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from shared import telemetry
 
 from ..domain import ruleset
 from ..domain.publishing import Forward
 from ..domain.ruleset import BridgeRules
+from .conntrack import Conntrack
 from .nftables import Nftables
 
 
@@ -18,10 +19,12 @@ class Firewall:
     def __init__(self, table: str) -> None:
         self._table = table
         self._nftables = Nftables()
+        self._conntrack = Conntrack()
 
     def close(self) -> None:
         """Ends the conversation; the rules stay."""
         self._nftables.close()
+        self._conntrack.close()
 
     def replace(self, bridges: Iterable[BridgeRules], forwards: Iterable[Forward]) -> None:
         """Makes the table say exactly this, without a moment in which it says nothing."""
@@ -36,13 +39,19 @@ class Firewall:
         with telemetry.span("nft.remove_bridge"):
             self._nftables.run(ruleset.remove_bridge(self._table, bridge))
 
-    def publish(self, forwards: Iterable[Forward]) -> None:
-        with telemetry.span("nft.publish"):
-            self._nftables.run(ruleset.add_forwards(self._table, forwards))
+    def publish(self, forwards: Collection[Forward]) -> None:
+        """Leads ports to containers; none is fine."""
+        if forwards:
+            with telemetry.span("nft.publish", ports=len(forwards)):
+                self._nftables.run(ruleset.add_forwards(self._table, forwards))
+                self._conntrack.forget(forwards)
 
-    def unpublish(self, forwards: Iterable[Forward]) -> None:
-        with telemetry.span("nft.unpublish"):
-            self._nftables.run(ruleset.remove_forwards(self._table, forwards))
+    def unpublish(self, forwards: Collection[Forward]) -> None:
+        """Leads ports nowhere; none is fine."""
+        if forwards:
+            with telemetry.span("nft.unpublish", ports=len(forwards)):
+                self._nftables.run(ruleset.remove_forwards(self._table, forwards))
+                self._conntrack.forget(forwards)
 
     def remove(self) -> None:
         """Takes the whole table away."""

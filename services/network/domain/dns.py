@@ -93,6 +93,11 @@ def _record(kind: int, data: bytes) -> bytes:
     return _POINTER_TO_QUESTION + struct.pack("!HHIH", kind, IN, TTL, len(data)) + data
 
 
+def is_name(text: str) -> bool:
+    """Whether DNS can carry it."""
+    return 0 < len(text) < 254 and all(0 < len(label.encode()) < 64 for label in text.split("."))
+
+
 def encode_name(name: str) -> bytes:
     """A name as labels with their lengths. Raises `ValueError` for one that DNS cannot carry."""
     encoded = b""

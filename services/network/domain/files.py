@@ -25,7 +25,7 @@ def extra_records(extra_hosts: Iterable[str], host_gateway: str) -> list[tuple[s
     records = []
     for entry in extra_hosts:
         name, separator, address = entry.partition(":")
-        if not separator or not name:
+        if not separator or not name or not name.isprintable() or " " in name:
             raise InvalidArgument(f"bad format for add-host: {entry!r}")
         if address == HOST_GATEWAY:
             address = host_gateway

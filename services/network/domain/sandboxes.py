@@ -300,6 +300,8 @@ def contents(
     host_gateway: str,
 ) -> dict[str, str]:
     """The container's hosts, resolv.conf and hostname files."""
+    for word in (request.hostname, request.domainname, *request.dns_search, *request.dns_options):
+        _check_word(word)
     extra = files.extra_records(request.extra_hosts, host_gateway)
     own = own_name(request)
     if record.mode == "host":
@@ -309,6 +311,12 @@ def contents(
         addresses = [str(attachment.ip) for attachment in record.wired]
         hosts = files.hosts([*extra, *links], addresses, record.own_names)
     return {"hosts": hosts, "resolv.conf": _resolv_conf(request, record, host_files), "hostname": f"{own}\n"}
+
+
+def _check_word(word: str) -> None:
+    """What is written into a file of words and lines must be one word."""
+    if any(char.isspace() or not char.isprintable() for char in word):
+        raise InvalidArgument(f"invalid host name, DNS search domain or DNS option: {word!r}")
 
 
 def _resolv_conf(request: SandboxRequest, record: SandboxRecord, host_files: HostFiles) -> str:

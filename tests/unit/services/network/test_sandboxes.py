@@ -129,6 +129,12 @@ async def test_user_networks_give_static_addresses_and_names(world: NetworkWorld
         await world.sandbox("c2", endpoints={"nope": fixed})
 
 
+async def test_a_network_cannot_be_named_twice(world: NetworkWorld) -> None:
+    identity = (await world.bus.call(CREATE, CreateRequest(name="web"))).id
+    with pytest.raises(InvalidArgument, match="names one of its networks twice"):
+        await world.sandbox(endpoints={"web": EndpointSettings(), identity: EndpointSettings()})
+
+
 async def test_a_wished_mac_address(world: NetworkWorld) -> None:
     made = await world.sandbox(endpoints={"bridge": EndpointSettings(mac_address="02:00:00:00:00:99")})
     assert made.endpoints["bridge"].mac_address == "02:00:00:00:00:99"

@@ -82,6 +82,13 @@ def test_what_dns_cannot_carry(name: str) -> None:
         dns.encode_name(name)
 
 
+def test_names_that_dns_can_carry() -> None:
+    assert dns.is_name("shop.web")
+    assert not dns.is_name("")
+    assert not dns.is_name("a" * 64 + ".web")
+    assert not dns.is_name(".".join(["abcdefg"] * 40))
+
+
 def test_refusals_carry_their_code() -> None:
     assert header(dns.refuse(dns.parse(ask("web")), dns.NXDOMAIN)) == (7, 0x8183, 1, 0)
     assert dns.malformed(b"x" * 12)[:2] == b"xx"

@@ -38,7 +38,10 @@ def test_extra_hosts_know_the_host() -> None:
     ]
 
 
-@pytest.mark.parametrize("entry", ["foo", ":1.2.3.4", "foo:", "foo:nonsense", "foo:1.2.3.4\n5.6.7.8 evil"])
+@pytest.mark.parametrize(
+    "entry",
+    ["foo", ":1.2.3.4", "foo:", "foo:nonsense", "foo:1.2.3.4\n5.6.7.8 evil", "a\n1.1.1.1 b:2.2.2.2", "a b:1.1.1.1"],
+)
 def test_bad_extra_hosts_are_refused(entry: str) -> None:
     with pytest.raises(InvalidArgument, match="add-host"):
         files.extra_records([entry], "172.17.0.1")

@@ -176,6 +176,14 @@ def test_contents_of_a_bridged_containers_files() -> None:
     assert contents["resolv.conf"] == "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
 
+@pytest.mark.parametrize(
+    "fields", [{"hostname": "a b"}, {"domainname": "a\nb"}, {"dns_search": ("a\tb",)}, {"dns_options": ("x\0",)}]
+)
+def test_nobody_writes_a_line_of_his_own(fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgument, match="invalid host name, DNS search domain or DNS option"):
+        sandboxes.contents(request(**fields), RECORD, HOST, [], "")
+
+
 def test_on_a_users_network_the_embedded_dns_is_asked() -> None:
     record = msgspec.structs.replace(RECORD, dns=True)
     contents = sandboxes.contents(request(dns_search=("lab",), dns=("9.9.9.9",)), record, HOST, [], "")
