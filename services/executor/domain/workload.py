@@ -58,7 +58,7 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
         mounts=points,
         tmpfs={**asked.tmpfs, **_tmpfs(spec.mounts)},
         files={path: file for path, file in files.items() if path not in {p.destination for p in points}},
-        shm_size=0 if asked.ipc_mode == "none" else asked.shm_size,
+        shm_size=asked.shm_size,
         resources=_resources(spec),
         sysctls=asked.sysctls,
         annotations=asked.annotations,
@@ -158,7 +158,7 @@ def _isolation(spec: ContainerSpec, parts: Parts) -> platform.Isolation:
         pid=_namespace(asked.pid_mode, "pid", parts.donors),
         ipc=_namespace(asked.ipc_mode, "ipc", parts.donors),
         uts="host" if asked.uts_mode == "host" else "",
-        cgroup="host" if asked.cgroupns_mode == "host" else "",
+        cgroup=asked.cgroupns_mode,
     )
 
 
@@ -172,9 +172,10 @@ def _network(spec: ContainerSpec, parts: Parts) -> str:
 
 
 def _namespace(mode: str, kind: str, donors: Mapping[str, Donor]) -> str:
+    """A donor's, or the mode itself (`host`, and of ipc `shareable` and `none`)."""
     if kind in donors:
         return f"/proc/{donors[kind].status.pid}/ns/{kind}"
-    return "host" if mode == "host" else ""
+    return "" if mode == "private" else mode
 
 
 def _on_host(point: MountPoint, volumes: Mapping[str, str]) -> MountPoint:

@@ -49,7 +49,9 @@ def test_modes_of_sharing() -> None:
     isolation = request.isolation
     assert {isolation.network, isolation.pid, isolation.ipc, isolation.uts, isolation.cgroup} == {"host"}
     assert request.hostname == ""
-    assert create_request(spec(ipc_mode="none", shm_size=5), Parts(ROOTFS)).shm_size == 0
+    for mode, asked in (("none", "none"), ("shareable", "shareable"), ("private", "")):
+        assert create_request(spec(ipc_mode=mode), Parts(ROOTFS)).isolation.ipc == asked
+    assert create_request(spec(cgroupns_mode="private"), Parts(ROOTFS)).isolation.cgroup == "private"
 
 
 def test_joining_another_container() -> None:
