@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +131,7 @@ class Containers:
         await self._view.reached(spec.revision)
         return self._by_id.get(id)
 
-    async def follow(self, container: Container) -> AsyncIterator[Container | None]:
+    async def follow(self, container: Container) -> AsyncGenerator[Container | None]:
         """The container now and after each change, none left out; None, at the end, when it is removed."""
         changes: asyncio.Queue[Container | None] = asyncio.Queue()
         followers = self._followers.setdefault(container.id, [])

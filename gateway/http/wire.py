@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from http import HTTPStatus
+
+from shared.clock import now_ns
 
 from .message import Headers, Response
 from .version import OFFERED
@@ -18,6 +21,22 @@ _STATUS = {code: f"HTTP/1.1 {code} {reason}\r\n".encode() for code, reason in _R
 _NO_BODY = frozenset((204, 304))
 
 
+class DateField:
+    """The `Date` of answers, written anew once a second."""
+
+    def __init__(self) -> None:
+        self._second, self._text = 0, b""
+
+    def __call__(self) -> bytes:
+        second = now_ns() // 1_000_000_000
+        if second != self._second:
+            self._second, self._text = second, f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._text
+
+
+_date = DateField()
+
+
 def _fields(headers: Headers) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1", "replace")
 
@@ -26,13 +45,13 @@ def render_head(status: int, headers: Headers, chunked: bool, close: bool) -> by
     """Head of a streamed answer; without `chunked` it ends with the connection."""
     framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
     ending = b"Connection: close\r\n" if close or not chunked else b""
-    return _STATUS[status] + _EVERY_ANSWER + _fields(headers) + framing + ending + b"\r\n"
+    return _STATUS[status] + _EVERY_ANSWER + _date() + _fields(headers) + framing + ending + b"\r\n"
 
 
 def render_response(response: Response, head_only: bool, close: bool) -> bytes:
     """Head and body of a whole answer; `head_only` for the method HEAD."""
     ending = b"Connection: close\r\n" if close else b""
-    start = _STATUS[response.status] + _EVERY_ANSWER + _fields(response.headers)
+    start = _STATUS[response.status] + _EVERY_ANSWER + _date() + _fields(response.headers)
     if response.status in _NO_BODY:
         return start + ending + b"\r\n"
     length = b"Content-Length: %d\r\n" % len(response.body)

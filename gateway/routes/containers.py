@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared import telemetry
 from shared.clock import now_ns
 from shared.contracts import executor, image_store
 from shared.contracts.base import Empty
@@ -28,6 +29,7 @@ async def create(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     wanted = create_request(data, request.query.get("name"), request.query.get("platform"), request.version)
     made = await gateway.call(executor.CREATE, wanted)
+    telemetry.annotate(container=made.id)
     await gateway.containers.reached(made.revision)
     return reply({"Id": made.id, "Warnings": made.warnings}, 201)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import msgspec
 
 from shared.contracts.container import ContainerStatus
@@ -30,12 +32,13 @@ async def wait(gateway: Gateway, request: Request) -> Response | None:
 async def until(containers: Containers, container: Container, condition: str) -> ContainerStatus:
     """The container's status when the condition holds; the last one seen when it is removed meanwhile."""
     first = last = container.status
-    async for present in containers.follow(container):
-        if present is None:
-            return last
-        last = present.status
-        if met(condition, first, last):
-            return last
+    async with aclosing(containers.follow(container)) as changes:
+        async for present in changes:
+            if present is None:
+                break
+            last = present.status
+            if met(condition, first, last):
+                break
     return last
 
 

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
+import pytest
+
 from gateway.http.message import JSON, Response
 from gateway.http.wire import MULTIPLEXED_STREAM, RAW_STREAM, render_head, render_hijack, render_response
+from shared.clock import now_ns
 
 
 def fields(data: bytes) -> tuple[bytes, dict[str, str], bytes]:
@@ -15,6 +20,7 @@ def test_every_answer_tells_version_and_system() -> None:
     assert (start, body) == (b"HTTP/1.1 201 Created", b"{}\n")
     assert headers["Api-Version"] == "1.51"
     assert headers["Ostype"] == "linux"
+    assert parsedate_to_datetime(headers["Date"]).timestamp() == pytest.approx(now_ns() / 1e9, abs=2)
     assert headers["Docker-Experimental"] == "true"
     assert headers["Server"].startswith("Docker/")
     assert headers["Content-Length"] == "3"
