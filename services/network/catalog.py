@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 
 import msgspec
 
@@ -18,6 +19,8 @@ from .adapters.firewall import Firewall
 from .adapters.links import HostLinks, enable_forwarding
 from .domain import lookup, naming, networks, pools
 from .domain.addresses import Pool
+
+log = logging.getLogger(__name__)
 
 
 class Catalog:
@@ -44,7 +47,14 @@ class Catalog:
         for spec in self.all():
             if spec.driver == "bridge":
                 self._pools[spec.id] = _pool(spec)
-                await asyncio.to_thread(self._ensure_bridge, spec)
+                await self._restore_bridge(spec)
+
+    async def _restore_bridge(self, spec: NetworkSpec) -> None:
+        """One network whose bridge cannot be had does not keep all others from working."""
+        try:
+            await asyncio.to_thread(self._ensure_bridge, spec)
+        except OSError as error:
+            log.error("network %s has no bridge, no container can start on it: %s", spec.name, error)
 
     async def _predefine(self) -> None:
         present = {spec.name: spec for spec in self._specs.values()}

@@ -67,7 +67,7 @@ async def web(running: None, world: NetworkWorld) -> AsyncIterator[str]:
     task.cancel()
 
 
-async def nobody(client: socket.socket, address: tuple[str, int]) -> None:
+async def assert_nobody(client: socket.socket, address: tuple[str, int]) -> None:
     with pytest.raises((TimeoutError, OSError)):
         await ask(client, address, QUICK)
 
@@ -88,16 +88,16 @@ async def test_a_client_from_outside_is_seen_with_its_address(world: NetworkWorl
 
 
 async def test_what_is_not_published_is_not_reached_from_outside(world: NetworkWorld, web: str, neighbour: str) -> None:
-    await nobody(socket_in(neighbour), (web, 80))
-    await nobody(socket_in(neighbour), (HOST, 80))
+    await assert_nobody(socket_in(neighbour), (web, 80))
+    await assert_nobody(socket_in(neighbour), (HOST, 80))
 
 
 async def test_a_port_of_the_hosts_loopback_is_not_reached_from_outside(world: NetworkWorld, neighbour: str) -> None:
     made = await world.sandbox("local", publish=publish(host="127.0.0.1", port="8081"))
     task = await listen(made.path)
     assert await ask(here(), ("127.0.0.1", 8081)) == "172.17.0.1"
-    await nobody(socket_in(neighbour), (HOST, 8081))
-    await nobody(socket_in(neighbour), ("127.0.0.1", 8081))
+    await assert_nobody(socket_in(neighbour), (HOST, 8081))
+    await assert_nobody(socket_in(neighbour), ("127.0.0.1", 8081))
     task.cancel()
 
 
@@ -142,13 +142,13 @@ async def test_a_container_never_reaches_the_hosts_loopback(world: NetworkWorld)
         loopback = rtnetlink.delete_address(rtnetlink.LOOPBACK, ipaddress.ip_interface("127.0.0.1/8"))
         namespace.netlink.request(loopback, route)
         namespace.close()
-        await nobody(socket_in(made.path), ("127.0.0.1", 9999))
+        await assert_nobody(socket_in(made.path), ("127.0.0.1", 9999))
 
 
 async def test_networks_are_isolated_but_for_published_ports(world: NetworkWorld, web: str, neighbour: str) -> None:
     await world.bus.call(CREATE, CreateRequest(name="apart"))
     other = await world.sandbox("other", endpoints={"apart": EndpointSettings()})
-    await nobody(socket_in(other.path), (web, 80))
+    await assert_nobody(socket_in(other.path), (web, 80))
     assert await ask(socket_in(other.path), (HOST, 8080)) == address_of(other, "apart")
     both = await world.sandbox("both", endpoints={"bridge": EndpointSettings(), "apart": EndpointSettings()})
     assert await ask(socket_in(both.path), (web, 80)) == address_of(both)
@@ -159,8 +159,8 @@ async def test_an_internal_network_has_no_way_out_or_in(world: NetworkWorld, nei
     one, two = [await world.sandbox(name, endpoints={"inner": EndpointSettings()}) for name in ("one", "two")]
     tasks = [await listen(one.path), await listen(neighbour, 90)]
     assert await ask(socket_in(two.path), (address_of(one, "inner"), 80)) == address_of(two, "inner")
-    await nobody(socket_in(two.path), (NEIGHBOUR, 90))
-    await nobody(socket_in(neighbour), (address_of(one, "inner"), 80))
+    await assert_nobody(socket_in(two.path), (NEIGHBOUR, 90))
+    await assert_nobody(socket_in(neighbour), (address_of(one, "inner"), 80))
     for task in tasks:
         task.cancel()
 
@@ -169,7 +169,7 @@ async def test_a_released_address_answers_no_more_and_its_heir_at_once(world: Ne
     client = await world.sandbox("client")
     assert await ask(socket_in(client.path), (web, 80)) == address_of(client)
     await world.release("web")
-    await nobody(socket_in(client.path), (web, 80))
+    await assert_nobody(socket_in(client.path), (web, 80))
     heir = await world.sandbox("heir")
     assert address_of(heir) == web
     task = await listen(heir.path)
@@ -180,7 +180,7 @@ async def test_a_released_address_answers_no_more_and_its_heir_at_once(world: Ne
 
 async def test_a_released_port_is_refused_and_can_be_used_by_others(world: NetworkWorld, web: str) -> None:
     await world.release("web")
-    await nobody(here(), ("127.0.0.1", 8080))
+    await assert_nobody(here(), ("127.0.0.1", 8080))
     server = here()
     server.bind(("127.0.0.1", 8080))
     server.listen()

@@ -6,7 +6,10 @@ import asyncio
 
 import pytest
 
+from services.network.adapters import namespaces
+from services.network.adapters.links import HostLinks
 from services.network.service import NetworkService
+from shared.contracts.container import EndpointSettings
 from shared.contracts.network import (
     CREATE,
     INSPECT,
@@ -21,10 +24,8 @@ from shared.contracts.network import (
     ListRequest,
     NetworkSpec,
 )
-from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
 from tests.support.network_world import NetworkWorld
-
-pytestmark = pytest.mark.usefixtures("service")
 
 
 async def inspect(world: NetworkWorld, reference: str) -> NetworkSpec:
@@ -37,6 +38,7 @@ async def create(world: NetworkWorld, name: str, subnet: str = "", **options: st
     return (await world.bus.call(CREATE, wanted)).id
 
 
+@pytest.mark.usefixtures("service")
 async def test_the_predefined_networks_are_there_from_the_start(world: NetworkWorld) -> None:
     listed = (await world.bus.call(LIST, ListRequest())).networks
     assert {net.spec.name: net.spec.driver for net in listed} == {"bridge": "bridge", "host": "host", "none": "null"}
@@ -46,12 +48,14 @@ async def test_the_predefined_networks_are_there_from_the_start(world: NetworkWo
     assert "shoal0" in world.links()
 
 
+@pytest.mark.usefixtures("service")
 async def test_networks_take_the_next_free_subnets(world: NetworkWorld) -> None:
     await create(world, "one", "172.18.0.0/16")
     await create(world, "two")
     assert (await inspect(world, "two")).ipam.config[0].subnet == "172.19.0.0/16"
 
 
+@pytest.mark.usefixtures("service")
 async def test_a_name_and_a_subnet_are_taken_once(world: NetworkWorld) -> None:
     results = await asyncio.gather(*(create(world, "web") for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(result, str) for result in results) == 1
@@ -60,6 +64,7 @@ async def test_a_name_and_a_subnet_are_taken_once(world: NetworkWorld) -> None:
         await create(world, "other", (await inspect(world, "web")).ipam.config[0].subnet)
 
 
+@pytest.mark.usefixtures("service")
 async def test_a_bridge_can_be_named_but_no_interface_of_the_host_is_taken(world: NetworkWorld) -> None:
     with pytest.raises(Conflict, match="bridge name lo is already in use on this host"):
         await create(world, "bad", com_docker_network_bridge_name="lo")
@@ -69,6 +74,7 @@ async def test_a_bridge_can_be_named_but_no_interface_of_the_host_is_taken(world
     assert "mine0" not in world.links()
 
 
+@pytest.mark.usefixtures("service")
 async def test_a_removed_network_leaves_nothing(world: NetworkWorld) -> None:
     before, rules = world.links(), world.rules()
     identity = await create(world, "web")
@@ -90,6 +96,7 @@ async def test_ids_live_through_a_restart(world: NetworkWorld, service: NetworkS
         assert (await inspect(world, "web")).ipam.config[0].gateway == "10.77.0.1"
 
 
+@pytest.mark.usefixtures("service")
 async def test_a_name_that_a_crash_left_without_network_can_be_taken(world: NetworkWorld) -> None:
     identity = await create(world, "web")
     await world.bus.call(REMOVE, InspectRequest(reference="web"))
@@ -101,6 +108,22 @@ async def test_a_name_that_a_crash_left_without_network_can_be_taken(world: Netw
     assert (await inspect(world, await create(world, "web"))).name == "web"
 
 
+async def test_a_bridge_that_cannot_be_had_harms_no_other_network(world: NetworkWorld) -> None:
+    async with world.running():
+        await create(world, "web", com_docker_network_bridge_name="mine0")
+    links = HostLinks()
+    links.remove("mine0")
+    namespace = namespaces.create()
+    links.add_veth("mine0", "eth0", namespace.descriptor, 1500)
+    async with world.running():
+        assert (await world.sandbox("c1")).endpoints["bridge"].ip_address
+        with pytest.raises(FailedPrecondition, match="network sandbox cannot be made"):
+            await world.sandbox("c2", endpoints={"web": EndpointSettings()})
+    links.close()
+    namespace.close()
+
+
+@pytest.mark.usefixtures("service")
 async def test_another_default_subnet_is_taken_over_at_the_next_start(world: NetworkWorld) -> None:
     before = await inspect(world, "bridge")
     again = NetworkWorld(world.directory, bridge_subnet="10.200.0.1/24")
