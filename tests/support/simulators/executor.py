@@ -184,11 +184,17 @@ class ExecutorSimulator:
 
     async def pause(self, request: Ref) -> Revision:
         self._note("pause", request)
-        return await self._set(self._machine(request.id), state="paused")
+        machine = self._machine(request.id)
+        if machine.status.state != "running":
+            raise Conflict(f"container {request.id} is not running")
+        return await self._set(machine, state="paused")
 
     async def unpause(self, request: Ref) -> Revision:
         self._note("unpause", request)
-        return await self._set(self._machine(request.id), state="running")
+        machine = self._machine(request.id)
+        if machine.status.state != "paused":
+            raise Conflict(f"container {request.id} is not paused")
+        return await self._set(machine, state="running")
 
     async def remove(self, request: contract.RemoveRequest) -> Revision:
         self._note("remove", request)

@@ -127,6 +127,35 @@ def test_no_operation_is_there_twice() -> None:
     assert len(keys) == len(set(keys))
 
 
+HOSTILE_BODIES: tuple[object, ...] = (
+    None,
+    {},
+    {"Image": 5, "Cmd": {"a": 1}, "HostConfig": {"Binds": 7}},
+    {"Name": ["x"], "Container": {}, "Labels": [], "DriverOpts": "x", "IPAM": 5, "Driver": None},
+    {"Image": "busybox", "HostConfig": None, "NetworkingConfig": {"EndpointsConfig": {"a": {"IPAMConfig": []}}}},
+    [1, 2],
+    b"\xff\x00garbage",
+    b"[" * 5000,
+)
+HOSTILE_QUERIES = (
+    "until=1",
+    "until=1&filters=%5B%5D&limit=-1&size=x&t=1e9&signal=%00&name=%2F..%2F&h=1&w=-1&platform=%2F&tail=-5&since=1",
+    "until=1&filters=%7B%22label%22%3A%7B%22%22%3Atrue%7D%7D&condition=&detachKeys=%F0%9F%98%80&stdout=1&tag=%20",
+)
+
+
+@pytest.mark.parametrize("query", HOSTILE_QUERIES)
+@pytest.mark.parametrize("body", HOSTILE_BODIES, ids=range(len(HOSTILE_BODIES)))
+async def test_no_request_is_answered_by_a_defect(api: Api, create: Create, query: str, body: object) -> None:
+    await create("exit", "0")
+    for route in ROUTES:
+        path = route.template.replace("{id}", "c1").replace("{name}", "busybox").replace("{checkpoint}", "x")
+        answer = await api(route.method, f"{path}?{query}", body, Content_Type="application/json")
+        assert answer.status != 500, (route.name, answer.body)
+        if answer.status >= 400 and route.method != "HEAD":
+            assert answer.message, route.name
+
+
 async def test_pages_that_are_not_there(api: Api) -> None:
     for method, path in (("GET", "/nope"), ("GET", "/v1.41/nope"), ("PUT", "/version"), ("GET", "/vx/version")):
         answer = await api(method, path)
