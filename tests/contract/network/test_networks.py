@@ -170,6 +170,27 @@ async def test_a_users_network(bus: Bus, state: State) -> None:
 
 
 @pytest.mark.parties("real")
+async def test_a_running_container_comes_to_a_network_and_leaves_it(bus: Bus) -> None:
+    name = unique()
+    async with user_network(bus, name) as identity, sandbox(bus) as made:
+        wanted = network.ConnectRequest(
+            network=name, container_id=made.container_id, container_name=unique(), running=True
+        )
+        reply = await bus.call(network.CONNECT, wanted)
+        assert (reply.network_name, reply.settings.network_id) == (name, identity)
+        assert reply.settings.ip_address
+        with pytest.raises(PermissionDenied, match=f"already exists in network {name}"):
+            await bus.call(network.CONNECT, wanted)
+        await bus.call(network.DISCONNECT, network.DisconnectRequest(network=name, container_id=made.container_id))
+        [now] = [
+            each
+            for each in (await bus.call(network.SANDBOXES, Empty())).sandboxes
+            if each.container_id == made.container_id
+        ]
+        assert list(now.endpoints) == ["bridge"]
+
+
+@pytest.mark.parties("real")
 async def test_prune(bus: Bus) -> None:
     label = unique()
     made = await bus.call(network.CREATE, CreateRequest(name=unique(), labels={label: ""}))
