@@ -38,7 +38,8 @@ class StreamOffer(Message, frozen=True):
     """Where the bytes of a live stream are (`shared.streams`).
 
     `path` is a unix socket on the server's host: connect, send the ticket (32 ASCII bytes), and the
-    stream begins. `stream_id` names the same stream on the bus for callers on other hosts. Either way
+    stream begins; a ticket that is unknown, taken or has run out is answered by ECONNRESET. `stream_id`
+    (`<service>.<node>.<id>`) names the same stream on the bus for callers on other hosts. Either way
     it can be taken once, within 30 seconds. The server's output comes as frames in Docker's multiplexed
     form (1 byte stream, 3 zero bytes, 4 bytes length big endian, payload) when `framed`, else raw; the
     caller's input is raw bytes ended by half-close.

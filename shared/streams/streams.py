@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 TICKET_BYTES = 32
 OFFER_SECONDS = 30.0
 BUFFER_BYTES = 1 << 20
+ACCEPT_PAUSE = 0.1
 ServeStream = Callable[[Channel], Awaitable[None]]
 
 
@@ -73,18 +74,25 @@ class Streams:
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(listener)
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:  # no descriptor is free, for one: the caller waits in the queue
+                log.error("streams: %s", error)
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
             self._tasks.start(self._serve(connection), "stream")
 
     async def _serve(self, connection: socket.socket) -> None:
         connection.setblocking(False)
+        serve = await self._ticket(connection)
+        if serve is None:
+            connection.close()
+            return
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         channel = LocalChannel(connection)
         try:
-            serve = await self._ticket(connection)
-            if serve is not None:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-                await serve(channel)
-        except (ConnectionError, TimeoutError) as error:
+            await serve(channel)
+        except ConnectionError as error:
             log.debug("stream ended by its taker: %r", error)
         except ShoalError as error:
             log.warning("stream broken off: %s", error)
@@ -92,25 +100,42 @@ class Streams:
             channel.close()
 
     async def _ticket(self, connection: socket.socket) -> ServeStream | None:
+        """The last byte of a ticket that nobody has stays unread: so closing tells the taker by ECONNRESET."""
         loop, got = asyncio.get_running_loop(), b""
-        async with asyncio.timeout(OFFER_SECONDS):
-            while len(got) < TICKET_BYTES:
-                more = await loop.sock_recv(connection, TICKET_BYTES - len(got))
-                if not more:
-                    return None
-                got += more
+        try:
+            async with asyncio.timeout(OFFER_SECONDS):
+                while len(got) < TICKET_BYTES:
+                    if len(got) == TICKET_BYTES - 1 and not self._is_offered(got):
+                        return None
+                    more = await loop.sock_recv(connection, max(1, TICKET_BYTES - 1 - len(got)))
+                    if not more:
+                        return None
+                    got += more
+        except (OSError, TimeoutError):
+            return None
         return self._claim(got.decode("ascii", "replace"))
 
+    def _is_offered(self, begin: bytes) -> bool:
+        return any(ticket.startswith(begin.decode("ascii", "replace")) for ticket in self._offers)
+
     async def take(self, offer: StreamOffer) -> Channel:
-        """The caller's end: over the socket where its path is on this host, else over the bus."""
-        if not os.path.exists(offer.path):
+        """The caller's end: over the socket when the offer is of this host, else over the bus.
+
+        Raises `Unavailable` when its server is gone; over the bus, `NotFound` when it was taken or has run out.
+        (Over the socket the first read then raises `ConnectionResetError`.)
+        """
+        if offer.stream_id and offer.stream_id.split(".")[1:2] != [self._bus.node]:
             return await take_remote(self._bus, offer)
         loop = asyncio.get_running_loop()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         try:
             await loop.sock_connect(connection, offer.path)
             await loop.sock_sendall(connection, offer.ticket.encode())
         except OSError as error:
             connection.close()
             raise Unavailable(f"stream at {offer.path}: {error.strerror or error}") from None
+        except BaseException:
+            connection.close()
+            raise
         return LocalChannel(connection)

@@ -1,0 +1,153 @@
+"""Watches of a real broker: nothing is missed, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bus import Bus, NatsTransport
+from shared.contracts.base import LEASES, Keys
+from shared.errors import PermissionDenied
+from shared.state import NatsState, watch
+from shared.state.streams import STREAMS
+from shared.state.watch import position
+from tests.support.echo import PARTS, RECORDS, Text
+from tests.support.worlds import NatsWorld
+
+LEASED = Keys("leases.*", Text, bucket=LEASES)
+numbers = st.integers(min_value=0, max_value=2**63)
+
+
+@given(numbers, numbers, numbers)
+def test_the_position_is_read_from_both_forms(revision, sequence, pending):
+    short = f"$JS.ACK.KV_shoal.c1.1.{revision}.{sequence}.1700000000.{pending}"
+    long = f"$JS.ACK._.ACCOUNT.KV_shoal.c1.1.{revision}.{sequence}.1700000000.{pending}.token"
+    assert position(short) == position(long) == ("c1", revision, sequence, pending)
+
+
+@pytest.fixture
+async def writer(nats: NatsWorld) -> NatsState:
+    return await nats.state(await nats.bus())
+
+
+@pytest.fixture
+async def reader(nats: NatsWorld) -> NatsState:
+    return await nats.state(await nats.bus())
+
+
+async def test_large_and_many_records_all_come(writer, reader):
+    """More than the broker sends without an answer to its flow control."""
+    text = "x" * 20_000
+    await asyncio.gather(*(writer.create(RECORDS, str(n), value=Text(text=text)) for n in range(500)))
+    view = await reader.view(RECORDS)
+    assert view.count(RECORDS) == 500
+    revisions = await asyncio.gather(*(writer.create(PARTS, str(n), value=Text(text=text)) for n in range(500)))
+    both = await reader.view(RECORDS, PARTS)
+    await both.reached(max(revisions))
+    assert (both.count(RECORDS), both.count(PARTS)) == (500, 500)
+
+
+async def test_a_killed_broker_costs_no_change(writer, reader, broker):
+    view = await reader.view(RECORDS)
+    revision = await writer.create(RECORDS, "before", value=Text())
+    broker.kill()
+    waiting = asyncio.ensure_future(writer.create(RECORDS, "while", value=Text()))
+    await asyncio.sleep(0)
+    broker.start()
+    await view.reached(await waiting)
+    await view.reached(await writer.update(RECORDS, "before", value=Text(count=1), revision=revision))
+    assert {parts[0]: entry.value.count for parts, entry in view.items(RECORDS)} == {"before": 1, "while": 0}
+
+
+async def test_what_was_removed_while_it_was_cut_off_is_gone(nats, broker, writer):
+    await writer.create(RECORDS, "stays", value=Text())
+    await writer.create(RECORDS, "goes", value=Text())
+    bus = await nats.bus()
+    view = await (await nats.state(bus)).view(RECORDS)
+    broker.kill()
+    broker.start()
+    await view.reached(await writer.delete(RECORDS, "goes"))
+    assert [parts for parts, _ in view.items(RECORDS)] == [("stays",)]
+
+
+async def test_after_a_long_time_it_starts_anew_and_drops_what_is_no_more(writer, reader, broker, monkeypatch):
+    await writer.create(RECORDS, "stays", value=Text())
+    await writer.create(RECORDS, "goes", value=Text())
+    view = await reader.view(RECORDS)
+    told: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+    view.on_change(lambda keys, parts, entry: told.put_nowait((parts[0], entry is None)))
+    monkeypatch.setattr(watch, "RESUME_SECONDS", -1.0)
+    broker.kill()
+    broker.start()
+    await writer.delete(RECORDS, "goes")
+    assert await told.get() == ("goes", True)
+    assert [parts for parts, _ in view.items(RECORDS)] == [("stays",)]
+
+
+async def test_a_watch_that_is_made_while_the_broker_restarts_is_complete(writer, reader, broker):
+    await writer.create(RECORDS, "one", value=Text())
+    broker.kill()
+    making = asyncio.ensure_future(reader.view(RECORDS))
+    await asyncio.sleep(0)
+    broker.start()
+    view = await making
+    assert view.count(RECORDS) == 1
+    await view.reached(await writer.create(RECORDS, "two", value=Text()))
+
+
+async def test_the_silence_of_a_consumer_that_the_broker_dropped_is_noticed(nats, writer, reader, monkeypatch):
+    monkeypatch.setattr(watch, "HEARTBEAT", 0.1)
+    view = await reader.view(RECORDS)
+    bus = await nats.bus()
+    names = await bus.request_raw("$JS.API.CONSUMER.NAMES.KV_shoal", b"")
+    [consumer] = msgspec.json.decode(names.payload)["consumers"]
+    await bus.request_raw(f"$JS.API.CONSUMER.DELETE.KV_shoal.{consumer}", b"")
+    await view.reached(await writer.create(RECORDS, "one", value=Text()))
+    assert view.count(RECORDS) == 1
+
+
+async def test_a_message_that_was_lost_is_noticed(writer, reader):
+    view = await reader.view(RECORDS)
+    [inner] = reader._watches
+    inner._expected += 1  # as if one had come that the broker did not send
+    await view.reached(await writer.create(RECORDS, "one", value=Text()))
+    assert view.count(RECORDS) == 1
+
+
+async def test_an_unreadable_record_hides_no_other(nats, writer, reader):
+    view = await reader.view(RECORDS)
+    bus = await nats.bus()
+    await bus.request_raw("$KV.shoal.echoes.bad", b"{")
+    await view.reached(await writer.create(RECORDS, "good", value=Text()))
+    assert [parts for parts, _ in view.items(RECORDS)] == [("good",)]
+    assert [parts for parts, _ in (await reader.view(RECORDS)).items(RECORDS)] == [("good",)]
+
+
+async def test_a_service_cannot_watch_without_permission(broker, nats):
+    platform = await nats.bus("platform")
+    with pytest.raises(PermissionDenied):
+        await (await nats.state(platform)).view(RECORDS)
+
+
+async def test_an_expired_record_is_told_to_watchers(broker, directory):
+    """The lease bucket's own seconds would make this slow: one with a short life, made beforehand."""
+    transport = await NatsTransport.connect(broker.url, "tester", broker.seed())
+    bus = Bus(transport, "node1", "tester")
+    await bus.open()
+    config = next(one for one in STREAMS if one["name"] == "KV_shoal_leases")
+    short = {**config, "max_age": 10**9, "duplicate_window": 10**9}
+    await bus.request_raw(f"$JS.API.STREAM.CREATE.{config['name']}", msgspec.json.encode(short))
+    state = NatsState(bus)
+    view = await state.view(LEASED)
+    told: asyncio.Queue[bool] = asyncio.Queue()
+    view.on_change(lambda keys, parts, entry: told.put_nowait(entry is None))
+    await state.create(LEASED, "one", value=Text())
+    assert [await told.get(), await told.get()] == [False, True]
+    assert await state.get(LEASED, "one") is None
+    assert await state.create(LEASED, "one", value=Text()) > 0
+    await state.close()
+    await bus.close()

@@ -1,0 +1,80 @@
+"""The end of a local stream, on a bare pair of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import pytest
+
+from shared.streams.channel import LocalChannel
+
+
+@pytest.fixture
+async def pair():
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    channels = [LocalChannel(end) for end in ends]
+    yield channels
+    for channel in channels:
+        channel.close()
+
+
+async def test_closing_twice_and_after_the_other_side_is_fine(pair):
+    here, there = pair
+    await here.write_eof()
+    there.close()
+    there.close()
+    await here.write_eof()
+    here.close()
+    here.close()
+    assert here.sock.fileno() == -1
+
+
+async def test_writing_to_who_left_is_a_connection_error(pair):
+    here, there = pair
+    there.close()
+    with pytest.raises(ConnectionError):
+        await here.write(b"x" * (1 << 20))
+
+
+async def test_closing_frees_the_descriptor_though_somebody_reads(pair):
+    """Else it would stay open, and the other side would wait for ever."""
+    here, there = pair
+    reading = asyncio.ensure_future(here.read())
+    await asyncio.sleep(0)
+    here.close()
+    assert await reading == b""
+    assert await there.read() == b""
+
+
+async def test_unread_bytes_do_not_make_the_end_a_reset(pair):
+    here, there = pair
+    await here.write(b"unread" * 1000)
+    await there.write(b"last words")
+    there.close()
+    assert await here.read() == b"last words"
+    assert await here.read() == b""
+
+
+async def test_a_reader_that_does_not_read_stops_the_writer(pair):
+    here, there = pair
+    writing = asyncio.ensure_future(here.write(b"x" * (8 << 20)))
+    await asyncio.sleep(0.01)
+    assert not writing.done()
+    got = 0
+    while got < 8 << 20:
+        got += len(await there.read())
+    await writing
+
+
+async def test_the_raw_socket_is_there_for_bulk(pair):
+    here, there = pair
+    await here.write(b"x")
+    await asyncio.sleep(0)
+    assert there.sock.recv(10) == b"x"
+    with pytest.raises(BlockingIOError) as caught:
+        there.sock.recv(10)
+    assert caught.value.errno == errno.EAGAIN
