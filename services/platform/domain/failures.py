@@ -13,10 +13,6 @@ CREATE_PREFIX = "failed to create task for container: failed to create shim task
 _STARTING = "unable to start container process: "
 
 _INIT = f"{_STARTING}error during container init: "
-_HINT = (
-    ": Are you trying to mount a directory onto a file (or vice-versa)? "
-    "Check if the specified host path exists and is the expected type"
-)
 
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], str]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), rewrite)
@@ -69,8 +65,7 @@ def create_failure(text: str, program: str = "") -> str:
 
 def refused(why: str) -> str:
     """The message for what runc would have refused."""
-    hint = _HINT if "not a directory" in why else ""
-    return f"{CREATE_PREFIX}runc create failed: {why}: unknown{hint}"
+    return f"{CREATE_PREFIX}runc create failed: {why}: unknown"
 
 
 def bad_limit(number: int | str) -> str:

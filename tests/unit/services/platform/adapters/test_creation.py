@@ -135,7 +135,7 @@ async def test_another_runtime(host: Host) -> None:
         ({"runtime": "nort"}, "unknown or invalid runtime name: nort"),
         (
             {"mounts": (MountPoint(type="bind", source="/etc/passwd", destination="/data"),)},
-            "Are you trying to mount a directory onto a file (or vice-versa)?",
+            'error mounting "/etc/passwd" to rootfs at "/data": not a directory',
         ),
     ],
 )

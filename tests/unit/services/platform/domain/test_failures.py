@@ -54,13 +54,6 @@ def test_a_working_folder_that_is_a_file_is_told_plainly() -> None:
     assert create_failure("chdir to `/etc/passwd`: Not a directory") == "Cannot mkdir: /etc/passwd is not a directory"
 
 
-def test_a_file_mounted_over_a_folder_gets_dockers_question() -> None:
-    assert create_failure("mount `/a` to `b`: Not a directory").endswith(
-        ": unknown: Are you trying to mount a directory onto a file (or vice-versa)? "
-        "Check if the specified host path exists and is the expected type"
-    )
-
-
 def test_a_limit_that_cannot_be() -> None:
     assert bad_limit(7) == (
         f"{CREATE}{START}error during container init: error setting rlimits for ready process: "
