@@ -17,6 +17,7 @@ from tools.supervisor import guardian, plan, records
 from tools.supervisor.supervisor import NAME as SUPERVISOR
 
 from . import api
+from .leftovers import take_back
 from .options import Config
 from .processes import names
 
@@ -38,6 +39,7 @@ def command(
     if containers:
         stop_containers(settings)
     ended = stop_engine(settings, timeout)
+    take_back(settings)
     print("Shoal has stopped." if ended else "Shoal was not running.")
 
 

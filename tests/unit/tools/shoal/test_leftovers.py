@@ -1,0 +1,38 @@
+import subprocess
+
+import pytest
+
+from shared import hostmounts
+from shared.config import Settings
+from tools.shoal.leftovers import containers_go_on, is_mount, take_back
+
+
+@pytest.fixture
+def settings(tmp_path):
+    made = Settings(run_dir=str(tmp_path / "run"), state_dir=str(tmp_path / "state"))
+    made.run_path.mkdir()
+    yield made
+    take_back(made)
+
+
+def test_an_engine_that_mounted_nothing_leaves_nothing(settings):
+    assert take_back(settings) == []
+
+
+def test_shared_folders_are_taken_back(settings):
+    hostmounts.mount(str(settings.run_path), settings.run_path, flags=hostmounts.MS_BIND)
+    assert is_mount(settings.run_path)
+    assert take_back(settings) == [settings.run_path]
+    assert not is_mount(settings.run_path)
+
+
+def test_they_stay_while_a_container_goes_on(settings):
+    hostmounts.mount(str(settings.run_path), settings.run_path, flags=hostmounts.MS_BIND)
+    with subprocess.Popen(["sleep", "100", f"--bundle={settings.run_path}/x"], stderr=subprocess.DEVNULL) as failed:
+        failed.wait()  # sleep refuses the option: only what lives counts
+    assert not containers_go_on(settings)
+    with subprocess.Popen(["sh", "-c", "read x", f"{settings.run_path}/bundle"], stdin=subprocess.PIPE) as monitor:
+        assert containers_go_on(settings)
+        assert take_back(settings) == []
+        assert is_mount(settings.run_path)
+        monitor.kill()

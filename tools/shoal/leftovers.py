@@ -1,0 +1,38 @@
+"""What an engine that has ended leaves mounted for its containers, and taking it back once there are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared import hostmounts
+from shared.config import Settings
+
+
+def take_back(settings: Settings) -> list[Path]:
+    """Unmounts the engine's shared folders, unless containers go on; returns what was unmounted."""
+    if containers_go_on(settings):
+        return []
+    folders = (settings.run_path / "platform" / "roots", settings.run_path, hostmounts.volumes_dir(settings))
+    mounted = [folder for folder in folders if is_mount(folder)]
+    for folder in mounted:
+        hostmounts.drop_shared(folder)
+    return mounted
+
+
+def containers_go_on(settings: Settings) -> bool:
+    """Whether a process, such as a container's monitor, was started with a path of this engine's run folder."""
+    needle = os.fsencode(f"{settings.run_path}/")
+    return any(needle in _command_line(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def is_mount(folder: Path) -> bool:
+    """Whether something is mounted at the folder itself."""
+    return folder.exists() and hostmounts.mount_of(folder)[0] == os.path.realpath(folder)
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
