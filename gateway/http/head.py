@@ -101,9 +101,17 @@ def parse(data: bytes) -> Head:
     if chunked and "content-length" in head.headers:
         raise HttpError(400, "malformed HTTP request: Content-Length together with Transfer-Encoding")
     head.method = head.parser.get_method().decode("ascii")
-    head.keep_alive = head.parser.should_keep_alive() or "upgrade" in head.headers
+    head.keep_alive = _keeps_alive(head)
     head.length = None if chunked else _length(head.headers.get("content-length", "0"))
     return head
+
+
+def _keeps_alive(head: Head) -> bool:
+    """RFC 9112 section 9.3; the parser itself has forgotten it once it has seen a message whole."""
+    options = {option.strip() for option in head.headers.get("connection", "").lower().split(",")}
+    if "upgrade" in head.headers:
+        return True
+    return "close" not in options and (head.parser.get_http_version() == "1.1" or "keep-alive" in options)
 
 
 def _length(text: str) -> int:

@@ -71,7 +71,7 @@ class Shoal:
         done = subprocess.run(
             ["nsenter", f"--net={self.netns}", *command],
             cwd=CHECKOUT,
-            env={**os.environ, **self.settings},
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT), **self.settings},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

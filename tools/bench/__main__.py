@@ -61,12 +61,16 @@ def bench(
     ] = None,
     processes: Annotated[
         list[str] | None,
-        typer.Option(help="Whose memory counts: NAME=pidfile:PATH,match:REGEX,pid:N. Default: who listens, and below."),
+        typer.Option(
+            help="Whose memory counts: NAME=records:GLOB,pidfile:PATH,match:REGEX,pid:N. Default: who listens."
+        ),
     ] = None,
     with_reference: Annotated[bool, typer.Option(help="Start a private dockerd and podman beside.")] = False,
     base: Annotated[str, typer.Option(help="Engine that ratios are to; default dockerd, else the last.")] = "",
     only: Annotated[str, typer.Option(help="Measures to take, comma-separated; default all.")] = "",
-    rounds: Annotated[int, typer.Option(min=0, max=1000, help="Samples of each; 0: what suits the measure.")] = 0,
+    rounds: Annotated[
+        int, typer.Option(min=0, max=1000, help="At most so many samples; 0: what suits the measure.")
+    ] = 0,
     floor: Annotated[bool, typer.Option(help="Measure bare conmon, crun and system calls too.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything measured to a file.")] = None,
     markdown: Annotated[bool, typer.Option(help="Print the table as Markdown.")] = False,
@@ -74,7 +78,7 @@ def bench(
     """Measure engines that speak the Docker API side by side, and the floor beneath them.
 
     Example: python -m tools.bench --engine shoal=unix:///run/shoal/docker.sock
-    --processes 'shoal=pidfile:/run/shoal/supervisor.pid,match:/run/shoal' --with-reference --markdown
+    --processes 'shoal=records:/run/shoal/engine/*.json,match:/run/shoal' --with-reference --markdown
     """
     measures = chosen(only)
     with ExitStack() as stack:

@@ -50,18 +50,24 @@ class Api:
 
     def call(self, method: str, path: str, body: object = None) -> bytes:
         """The body of the answer; raises `ApiError`. 304 (nothing to do) counts as success."""
+        try:
+            answer, content = self._exchange(method, path, body)
+        except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected):
+            answer, content = self._exchange(method, path, body)  # the engine had ended an idle connection
+        if answer.status >= 400:
+            raise ApiError(answer.status, content.decode(errors="replace").strip())
+        return content
+
+    def _exchange(self, method: str, path: str, body: object) -> tuple[http.client.HTTPResponse, bytes]:
         data = b"" if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             self._connection.request(method, PREFIX + path, data, headers)
             answer = self._connection.getresponse()
-            content = answer.read()
+            return answer, answer.read()
         except (http.client.HTTPException, OSError):
             self._connection.close()
             raise
-        if answer.status >= 400:
-            raise ApiError(answer.status, content.decode(errors="replace").strip())
-        return content
 
     def json(self, method: str, path: str, body: object = None) -> Any:
         return json.loads(self.call(method, path, body))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import json
 import os
 import re
 import socket
@@ -16,18 +18,21 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class ProcessSet:
-    """The trees below `roots` and all processes whose command line matches `pattern`.
+    """The trees below `roots` and below those in `records`, and all whose command line matches `pattern`.
+
+    `records` are shell patterns of JSON files with a number under `pid`, read anew each time.
 
     Processes in other PID namespaces than ours are what runs in the containers, and never belong to the engine.
     """
 
     roots: tuple[int, ...] = ()
     pattern: str = ""
+    records: tuple[str, ...] = ()
 
     def pids(self) -> list[int]:
         """Those that run now."""
         ours = os.readlink("/proc/self/ns/pid")
-        found = set(tree(self.roots)) | set(matching(self.pattern))
+        found = set(tree((*self.roots, *recorded(self.records)))) | set(matching(self.pattern))
         return sorted(pid for pid in found if _pid_namespace(pid) == ours)
 
     def pss(self) -> float:
@@ -40,19 +45,21 @@ class ProcessSet:
 
 
 def parse(text: str) -> ProcessSet:
-    """A set from `pid:N`, `pidfile:PATH` and `match:REGEX`, joined by commas."""
-    roots, patterns = [], []
+    """A set from `pid:N`, `pidfile:PATH`, `records:GLOB` and `match:REGEX`, joined by commas."""
+    roots, patterns, records = [], [], []
     for part in text.split(","):
         kind, _, value = part.partition(":")
         if kind == "pid" and value.isdigit():
             roots.append(int(value))
         elif kind == "pidfile":
             roots.append(int(Path(value).read_text()))
+        elif kind == "records" and value:
+            records.append(value)
         elif kind == "match" and value:
             patterns.append(re.compile(value).pattern)
         else:
-            raise ValueError(f"processes: {part!r} is none of pid:N, pidfile:PATH, match:REGEX")
-    return ProcessSet(tuple(roots), "|".join(f"(?:{pattern})" for pattern in patterns))
+            raise ValueError(f"processes: {part!r} is none of pid:N, pidfile:PATH, records:GLOB, match:REGEX")
+    return ProcessSet(tuple(roots), "|".join(f"(?:{pattern})" for pattern in patterns), tuple(records))
 
 
 def peer(path: str) -> int:
@@ -72,6 +79,12 @@ def tree(roots: Iterable[int]) -> list[int]:
         for listing in (PROC / str(pid) / "task").glob("*/children"):
             queue += [int(child) for child in _read(listing).split()]
     return found
+
+
+def recorded(patterns: Iterable[str]) -> list[int]:
+    """The processes that JSON files name under `pid`."""
+    files = (Path(name) for pattern in patterns for name in glob.glob(pattern))
+    return [json.loads(text)["pid"] for text in map(_read, files) if text]
 
 
 def matching(pattern: str) -> list[int]:

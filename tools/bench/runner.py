@@ -20,7 +20,7 @@ Report = Callable[[str], None]
 def run(
     measures: Iterable[Measure], engines: Sequence[Engine], floor: FloorProcess | None, rounds: int, report: Report
 ) -> list[Series]:
-    """All measures, those beside fewer running containers first. `rounds` 0: as many as each measure wants."""
+    """All measures, those beside fewer running containers first; at most `rounds` samples of each, 0: what it wants."""
     series = []
     for measure in sorted(measures, key=lambda each: each.population):
         for engine in engines:
@@ -28,7 +28,7 @@ def run(
                 report(f"{engine.name}: growing to {measure.population} running containers")
                 engine.grow(measure.population)
         report(measure.title)
-        series.append(take(measure, engines, floor, rounds or measure.rounds))
+        series.append(take(measure, engines, floor, min(rounds or measure.rounds, measure.rounds)))
     return series
 
 

@@ -83,3 +83,17 @@ def test_no_bytes_break_the_parser(data: bytes) -> None:
     with suppress(HttpError):
         path, _ = parse(data + b"\r\n\r\n").split_target()
         assert isinstance(path, str)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        (b"GET / HTTP/1.1\r\n", True),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n", False),
+        (b"GET / HTTP/1.1\r\nConnection: x, Close\r\n", False),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", True),
+        (b"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 3\r\n", False),
+    ],
+)
+def test_the_client_says_whether_the_connection_is_kept(lines: bytes, kept: bool) -> None:
+    assert parse(lines + b"\r\n").keep_alive is kept
