@@ -47,8 +47,8 @@ class Engine:
     _host: platform.HostInfo | None = None
 
     async def host(self) -> platform.HostInfo:
-        """Facts of the host; asked for once."""
-        if self._host is None:
+        """Facts of the host; asked for once (forwarding, until it is on: the network service switches it on)."""
+        if self._host is None or not self._host.features.get("ipv4_forwarding", True):
             self._host = await self.bus.call(platform.HOST, Empty())
         return self._host
 

@@ -9,6 +9,7 @@ from shared.contracts.executor import ExecCreateRequest, ExecState
 
 MOST_ENDED = 512
 """Ended execs that can still be inspected; dockerd forgets them after five to ten minutes."""
+KILLED = 137
 MOST_WAITING = 4096
 """Execs made and not started."""
 
@@ -75,13 +76,16 @@ class ExecTable:
             self._ended[execution.id] = None
             self._bound(self._ended, MOST_ENDED)
 
-    def forget(self, container_id: str) -> None:
-        """The container stopped: dockerd forgets its execs too."""
+    def stop(self, container_id: str) -> None:
+        """The container's init ended, and the kernel killed all others: live execs ended so, waiting ones never will."""
         for execution in self:
-            if execution.request.id == container_id:
+            if execution.request.id != container_id or execution.exit_code is not None:
+                continue
+            if execution.running:
+                self.end(execution, KILLED)
+            else:
                 del self._all[execution.id]
                 self._waiting.pop(execution.id, None)
-                self._ended.pop(execution.id, None)
 
     def _bound(self, ids: dict[str, None], most: int) -> None:
         while len(ids) > most:

@@ -101,15 +101,13 @@ def _platform_request(container: Container, execution: Exec, request: ExecStartR
 
 
 def inspect(engine: Engine, request: ExecRef) -> ExecState:
-    """What is known of it; `NotFound` once its container stopped."""
+    """What is known of it; `NotFound` for one that was not started before its container stopped."""
     return _found(engine, request.exec_id).state()
 
 
 async def ended(engine: Engine, exec_id: str, container_id: str, exit_code: int) -> None:
     """The platform's report; known to `inspect` before anything is awaited."""
-    execution = engine.execs.get(exec_id)
-    if execution is not None and execution.exit_code is None:
-        engine.execs.end(execution, exit_code)
+    adopt(engine, exec_id, container_id, exit_code)
     container = engine.registry.find(container_id)
     if container is not None:
         engine.tell(container, "exec_die", execID=exec_id, exitCode=str(exit_code))
@@ -131,9 +129,15 @@ async def resize(engine: Engine, request: ResizeRequest) -> None:
     engine.tell(container, "resize", height=str(request.height), width=str(request.width))
 
 
-def adopt(engine: Engine, exit: platform.ExecExit) -> None:
-    """An exec that ended while no executor was here: what was asked of it is forgotten, how it ended is not."""
-    if engine.execs.get(exit.exec_id) is None:
-        execution = Exec(exit.exec_id, ExecCreateRequest(id=exit.container_id, cmd=()))
+def adopt(engine: Engine, exec_id: str, container_id: str, exit_code: int | None) -> None:
+    """What is known of an exec: that it runs (`exit_code` None), or how it ended.
+
+    One begun by an executor before this one is taken over; what was asked of it is forgotten.
+    """
+    execution = engine.execs.get(exec_id)
+    if execution is None:
+        execution = Exec(exec_id, ExecCreateRequest(id=container_id, cmd=()))
         engine.execs.add(execution)
-        engine.execs.end(execution, exit.exit_code)
+        engine.execs.begin(execution)
+    if exit_code is not None and execution.exit_code is None:
+        engine.execs.end(execution, exit_code)

@@ -46,7 +46,7 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
     last = container.status
     if end.oom_killed:
         engine.tell(container, "oom")
-    engine.execs.forget(container.id)
+    engine.execs.stop(container.id)
     if container.spec.host_config.auto_remove and not container.kept:
         await remove.after_exit(engine, container, end)
         return

@@ -34,6 +34,8 @@ async def load(engine: Engine) -> recovery.Recorded:
     stored = await engine.records.load()
     for container_id, (spec, revision) in stored.specs.items():
         last, status_revision = stored.statuses.get(container_id, (ContainerStatus(), 0))
+        for exec_id in last.exec_ids:
+            adopt_exec(engine, exec_id, container_id, None)
         engine.registry.add(Container(spec, last, spec_revision=revision, status_revision=status_revision))
     return _recorded(stored)
 
@@ -92,7 +94,7 @@ async def _waiting(call: Callable[[], Awaitable[T]]) -> T:
 
 async def _execs(engine: Engine, ended: tuple[platform.ExecExit, ...]) -> None:
     for each in ended:
-        adopt_exec(engine, each)
+        adopt_exec(engine, each.exec_id, each.container_id, each.exit_code)
         engine.tasks.start(release.exec_record(engine, each.exec_id), "exec")
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from services.executor.operations import engine as module
 from services.executor.operations.engine import patiently
 from shared.errors import Conflict, DeadlineExceeded, Internal, ShoalError, Unavailable
 from tests.support.executor_node import Node
+from tests.support.simulators.host import platform as simulated
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,16 @@ async def test_the_host_is_asked_once(node: Node) -> None:
     await node.create("true")
     await node.create("true")
     assert node.platform.count("host") == 1
+
+
+async def test_forwarding_is_looked_at_until_it_is_on(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    off = msgspec.structs.replace(simulated.HOST, features={"ipv4_forwarding": False})
+    monkeypatch.setattr(simulated, "HOST", off)
+    await node.create("true")
+    monkeypatch.setattr(simulated, "HOST", msgspec.structs.replace(off, features={"ipv4_forwarding": True}))
+    await node.create("true")
+    await node.create("true")
+    assert node.platform.count("host") == 2
 
 
 async def test_a_status_is_known_at_once_and_durable_later(node: Node) -> None:

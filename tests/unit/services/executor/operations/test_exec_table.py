@@ -38,14 +38,14 @@ def test_ended_and_waiting_ones_are_bounded_and_live_ones_stay() -> None:
     assert table.get(f"ended{MOST_ENDED + 9}") is not None
 
 
-def test_forget_a_containers() -> None:
-    table = ExecTable()
-    for exec_id, container_id in (("a", "c"), ("b", "d")):
-        table.add(make(exec_id, container_id))
-    ended = make("z", "c")
-    table.add(ended)
-    table.end(ended, 0)
-    table.forget("c")
-    assert [execution.id for execution in table] == ["b"]
-    table.end(ended, 1)
-    assert table.get("z") is None
+def test_a_container_takes_its_execs_along() -> None:
+    table, live, ended = ExecTable(), make("live"), make("ended")
+    for execution in (make("waiting"), make("other", "d"), live, ended):
+        table.add(execution)
+    table.begin(live)
+    table.end(ended, 3)
+    table.stop("c")
+    assert [execution.id for execution in table] == ["other", "live", "ended"]
+    assert (live.exit_code, live.running, ended.exit_code) == (137, False, 3)
+    table.stop("c")
+    assert live.exit_code == 137

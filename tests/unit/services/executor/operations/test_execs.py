@@ -106,23 +106,32 @@ async def test_where_there_is_nothing_to_exec_in(node: Node) -> None:
         await begun(node, exec_id)
 
 
-async def test_a_stopped_container_forgets_its_execs(node: Node) -> None:
+async def test_a_stopped_container_takes_its_execs_along(node: Node) -> None:
     container_id = await node.run("sleep")
-    exec_id = await made(node, container_id, "ls")
+    waiting, live = await made(node, container_id, "ls"), await made(node, container_id, "ls")
+    await begun(node, live)
     await node.stop(container_id)
-    with pytest.raises(NotFound, match=f"No such exec instance: {exec_id}"):
-        await state(node, exec_id)
+    with pytest.raises(NotFound, match=f"No such exec instance: {waiting}"):
+        await state(node, waiting)
+    assert (await state(node, live)).exit_code == 137
 
 
 async def test_how_an_exec_ended_while_the_executor_was_away(node: Node) -> None:
     container_id = await node.run("sleep")
     exec_id = await made(node, container_id, "ls")
+    other = await made(node, container_id, "sleep")
     await begun(node, exec_id)
+    await begun(node, other)
+    await node.until(lambda: len(node.status(container_id).exec_ids) == 2)
     await node.die()
     node.platform.end_exec(exec_id, container_id, 9)
     await node.boot()
     found = await state(node, exec_id)
     assert (found.exit_code, found.container_id) == (9, container_id)
+    assert (await state(node, other)).running
+    node.platform.end_exec(other, container_id, 4)
+    await node.until(lambda: node.status(container_id).exec_ids == ())
+    assert (await state(node, other)).exit_code == 4
 
 
 async def test_the_terminal_of_the_container(node: Node) -> None:
