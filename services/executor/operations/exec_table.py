@@ -77,7 +77,7 @@ class ExecTable:
             self._bound(self._ended, MOST_ENDED)
 
     def stop(self, container_id: str) -> None:
-        """The container's init ended, and the kernel killed all others: live execs ended so, waiting ones never will."""
+        """The container's init ended and the kernel killed all others: live execs ended, waiting ones never begin."""
         for execution in self:
             if execution.request.id != container_id or execution.exit_code is not None:
                 continue
