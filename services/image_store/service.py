@@ -80,9 +80,9 @@ class ImageStoreService:
         try:
             while self._untidy:
                 self._untidy = False
-                await asyncio.to_thread(self._snapshots.stock)
                 await asyncio.to_thread(self._layout.empty_trash)
                 await self._layers.settle()
+                await asyncio.to_thread(self._snapshots.stock)
         finally:
             self._tidying = False
 

@@ -103,7 +103,14 @@ class LocalContent:
 
     def _replace_index(self, document: bytes) -> None:
         disk.sync(self._layout.blobs)  # what the index names is there before it
-        disk.write_file(self._layout.index, document, self._temporary())
+        try:
+            disk.write_file(self._layout.index, document, self._temporary())
+        except OSError as error:
+            if error.errno not in disk.FULL:
+                raise
+            self._layout.give_reserve()
+            with disk.full_disk_told():
+                disk.write_file(self._layout.index, document, self._temporary())
         disk.sync(self._layout.root)
 
     def _temporary(self) -> Path:

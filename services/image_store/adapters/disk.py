@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from shared.errors import ResourceExhausted
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """A disk without space becomes `ResourceExhausted`, whoever notices it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ResourceExhausted(f"cannot write: {error.strerror}") from None
 
 
 def sync(path: Path) -> None:

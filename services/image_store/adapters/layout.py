@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .remove_tree import remove_tree
 
+_RESERVE_BYTES = 1 << 20
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -17,7 +19,8 @@ class StoreLayout:
     """An OCI image layout (`oci-layout`, `index.json`, `blobs`), and beside it what is unpacked.
 
     `layers/<chain id>/diff` are unpacked layers, `l/<short>` links to them, `snapshots/<key>` writable layers,
-    `spares` folders for more of them, `ingest` what is being taken in, `trash` what is being removed.
+    `spares` folders for more of them, `ingest` what is being taken in, `trash` what is being removed;
+    `reserve` is there to be given up when the disk is full.
     """
 
     root: Path
@@ -78,3 +81,17 @@ class StoreLayout:
         """Removes all that was discarded. May be interrupted and called again; blocks."""
         for path in self.trash.iterdir():
             remove_tree(str(path))
+        self._keep_reserve()
+
+    def _keep_reserve(self) -> None:
+        """Space to write an index with, so that images can be removed from a full disk."""
+        with suppress(OSError), open(self._reserve, "ab") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+
+    def give_reserve(self) -> None:
+        """Frees the space kept for a full disk; it is kept again with the next emptying of the trash."""
+        self._reserve.unlink(missing_ok=True)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.root / "reserve"

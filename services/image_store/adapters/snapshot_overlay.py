@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from shared.contracts.common import Mount
 from shared.errors import InvalidArgument
 
 from ..ports import Layer
+from . import disk
 from .layers_local import LocalLayers
 from .layout import StoreLayout
 
@@ -49,9 +51,10 @@ class OverlaySnapshots:
         return self._layout.snapshots / key
 
     def stock(self) -> None:
-        """Fills up the folders kept ready; may run in a thread beside `prepare`."""
-        while len(self._spares) < SPARES:
-            self._spares.append(self._spare())
+        """Fills up the folders kept ready, as far as the disk has space; may run in a thread beside `prepare`."""
+        with suppress(OSError):
+            while len(self._spares) < SPARES:
+                self._spares.append(self._spare())
 
     def _spare(self) -> str:
         path = f"{self._layout.spares}/{secrets.token_hex(8)}"
@@ -69,7 +72,8 @@ class OverlaySnapshots:
         stands = image_id, lineage[0].chain_id if lineage else ""
         known = self._known.get(key)
         if known is None:
-            self._make(str(self._path(key)), stands, lineage)
+            with disk.full_disk_told():
+                self._make(str(self._path(key)), stands, lineage)
             self._known[key] = stands
         elif known != stands:
             raise InvalidArgument(f"snapshot {key} is there already, on top of {known[0]}")

@@ -78,12 +78,10 @@ def _answer(work: Callable[[], dict[str, Any]]) -> bool:
     try:
         say(done=work())
         return True
-    except (TarError, EntryError) as error:
-        say(error=str(error), kind="invalid_argument")
-    except (LimitError, MemoryError) as error:
-        say(error=str(error) or "the archive takes too much memory", kind="resource_exhausted")
+    except (TarError, EntryError, LimitError, MemoryError) as error:
+        say(error=str(error) or "the archive takes too much memory", kind="invalid_argument")
     except OSError as error:
-        say(error=f"{error.strerror or error}", kind="resource_exhausted")
+        say(error=f"cannot write: {error.strerror or error}", kind="resource_exhausted")
     return False
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from services.image_store.adapters import disk
+from shared.errors import ResourceExhausted
 
 
 def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
@@ -29,3 +31,10 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     with pytest.raises(OSError, match="symbolic links"):
         disk.write_file(tmp_path / "x", b"", tmp_path / "link")
+
+
+def test_only_a_full_disk_is_told_as_one() -> None:
+    with pytest.raises(ResourceExhausted, match="cannot write: No space left on device"), disk.full_disk_told():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(PermissionError), disk.full_disk_told():
+        raise PermissionError(errno.EPERM, "no")

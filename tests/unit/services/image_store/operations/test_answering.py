@@ -35,7 +35,7 @@ async def test_an_error_is_the_last_line_and_what_follows_is_done() -> None:
 
     await answer(ear, work, lambda: done.append(1))  # type: ignore[arg-type]
     _, line = ear.heard.splitlines()
-    assert json.loads(line) == {"errorDetail": {"code": 429, "message": "too much"}, "error": "too much"}
+    assert json.loads(line) == {"errorDetail": {"code": 507, "message": "too much"}, "error": "too much"}
     assert (done, ear.ended, ear.said) == ([1], True, [])
 
 
