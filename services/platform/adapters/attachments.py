@@ -16,6 +16,8 @@ from . import attach
 from .workload import Watched
 
 log = logging.getLogger(__name__)
+Joined = tuple[Watched, socket.socket]
+"""A workload and a connection to its monitor."""
 OFFER_SECONDS = 31.0
 """A stream that was not taken by then (`shared.streams` allows 30) never will be."""
 TAKE_SECONDS = 1.0
@@ -36,7 +38,7 @@ class Attachments:
         self._offered.setdefault(workload, set()).add(event)
         return event.set
 
-    async def wait(self, workload: str) -> tuple[Watched, socket.socket] | None:
+    async def wait(self, workload: str) -> Joined | None:
         """Waits for the workload's monitor and joins it before the start; None when it will not be made."""
         client = _Client()
         self._waiting.setdefault(workload, set()).add(client)
@@ -54,7 +56,7 @@ class Attachments:
                     await event.wait()
         for client in self._waiting.pop(workload.record.id, set()):
             if not client.joined.done():
-                client.joined.set_result((workload, workload.join()))
+                client.joined.set_result(joined(workload))
         await workload.joined()
 
     def dismiss(self, workload: str) -> None:
@@ -109,9 +111,17 @@ class Attachments:
         await self._tasks.close()
 
 
+def joined(workload: Watched) -> Joined | None:
+    """A connection to the monitor; None when it is just ending."""
+    try:
+        return workload, workload.join()
+    except OSError:
+        return None
+
+
 class _Client:
     def __init__(self) -> None:
-        self.joined: asyncio.Future[tuple[Watched, socket.socket] | None] = asyncio.get_running_loop().create_future()
+        self.joined: asyncio.Future[Joined | None] = asyncio.get_running_loop().create_future()
 
 
 async def _feed(channel: Channel, connection: socket.socket) -> None:

@@ -130,7 +130,7 @@ class Creator:
 def run_monitor(program: monitor.Program, arguments: list[str], tell: Callable[[str], str]) -> tuple[int, int]:
     """Starts a monitor and waits for the process it makes: pids of process and monitor.
 
-    Raises `InvalidArgument` with `tell`'s message and the detail `exit_code` when the runtime refuses.
+    Raises `InvalidArgument` with `tell`'s message when the runtime refuses.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
@@ -142,6 +142,6 @@ def run_monitor(program: monitor.Program, arguments: list[str], tell: Callable[[
     except monitor.RuntimeFailure as failure:
         message = tell(str(failure))
         process.reap_now(watcher)
-        raise InvalidArgument(message, exit_code=str(failures.exit_code(message))) from None
+        raise InvalidArgument(message) from None
     finally:
         os.close(reader)

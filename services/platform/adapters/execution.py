@@ -100,8 +100,7 @@ class Executor:
                 process.reap_now(watcher)
                 if isinstance(failure, Internal):
                     raise
-                message = failures.exec_failure(str(failure), wanted.args[0])
-                raise InvalidArgument(message, exit_code=str(failures.exit_code(message))) from None
+                raise InvalidArgument(failures.exec_failure(str(failure), wanted.args[0])) from None
 
 
 def _connect(ready: FileIO, folder: Path, go: FileIO) -> socket.socket:

@@ -94,14 +94,14 @@ class Making:
             return record.started_at
 
     async def delete(self, name: str, logs: bool) -> None:
-        """Removes what is left of a workload that does not run, with `logs` its log too. Idempotent."""
+        """Removes what is left of a workload that does not run, with `logs` for good: its log, and who waits for it. Idempotent."""
         if name in self._pending:
             raise Conflict(f"container {name} is being made")
-        self._attachments.dismiss(name)
         if self._workloads.find(name):
             async with self._workloads.doing(name, "delete") as workload:
                 await self._remove(workload)
         if logs:
+            self._attachments.dismiss(name)
             for tty in (False, True):
                 self._creator.log_path(name, tty).unlink(missing_ok=True)
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-
 from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.streams import Channel
 
 from ..domain.logs import Decoder, Selection
-from .attachments import Attachments
+from .attachments import Attachments, joined
 from .creation import Creator
 from .logs import LogFile
-from .workload import Watched, Workload
 from .workloads import Workloads
-
-Joined = tuple[Watched, socket.socket]
 
 
 class Streams:
@@ -31,11 +26,11 @@ class Streams:
             return
         found = self._workloads.find(request.id)
         if found is not None and not found.ended.done():
-            joined: Joined | None = _join(found)
+            client = joined(found)
         else:
-            joined = await self._attachments.wait(request.id)
-        if joined is not None:
-            await self._attachments.serve(channel, *joined, request)
+            client = await self._attachments.wait(request.id)
+        if client is not None:
+            await self._attachments.serve(channel, *client, request)
 
     async def logs(self, request: LogsRequest, channel: Channel) -> None:
         """Sends the log; with `follow` until a workload that runs has ended. Nothing logged: nothing sent."""
@@ -65,11 +60,3 @@ class Streams:
             except FileNotFoundError:
                 continue
         return None, False
-
-
-def _join(workload: Workload) -> Joined | None:
-    """A connection to the monitor; None when it is just ending."""
-    try:
-        return workload, workload.join()
-    except OSError:
-        return None

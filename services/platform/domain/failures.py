@@ -85,13 +85,3 @@ def translate(text: str, program: str = "") -> str:
         if match := pattern.search(text):
             return rewrite(match, program)
     return _STARTING + " ".join(text.split())
-
-
-def exit_code(message: str) -> int:
-    """What Docker records as exit code of a container that could not be started."""
-    lowered = message.lower()
-    if "permission denied" in lowered or "is a directory" in lowered:
-        return 126
-    if any(text in lowered for text in ("executable file not found", "no such file or directory", "not a directory")):
-        return 127
-    return 128

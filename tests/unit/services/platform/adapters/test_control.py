@@ -103,27 +103,23 @@ async def test_an_exec_is_confined_like_its_container(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "fields", "text", "code"),
+    ("args", "fields", "text"),
     [
-        (("nosuch",), {}, 'exec: "nosuch": executable file not found in $PATH: unknown', "127"),
-        (("/etc/not-executable",), {}, 'exec: "/etc/not-executable": permission denied: unknown', "126"),
+        (("nosuch",), {}, 'exec: "nosuch": executable file not found in $PATH: unknown'),
+        (("/etc/not-executable",), {}, 'exec: "/etc/not-executable": permission denied: unknown'),
         (
             ("true",),
             {"cwd": "/nope"},
             'chdir to cwd ("/nope") set in config.json failed: no such file or directory',
-            "127",
         ),
-        (("true",), {"user": "bob"}, "unable to find user bob: no matching entries in passwd file", None),
+        (("true",), {"user": "bob"}, "unable to find user bob: no matching entries in passwd file"),
     ],
 )
-async def test_an_exec_that_cannot_be(
-    host: Host, args: tuple[str, ...], fields: dict[str, Any], text: str, code: str | None
-) -> None:
+async def test_an_exec_that_cannot_be(host: Host, args: tuple[str, ...], fields: dict[str, Any], text: str) -> None:
     name = await host.run("sleep", "100")
     with pytest.raises(InvalidArgument) as caught:
         await host.exec(name, *args, **fields)
     assert text in caught.value.message
-    assert caught.value.details.get("exit_code") == code
     assert not host.linux.workloads.get(name).execs
 
 

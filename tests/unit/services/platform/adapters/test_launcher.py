@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,23 +27,34 @@ async def threads() -> AsyncIterator[Launcher]:
     made.close()
 
 
+@pytest.fixture
+def private(directory: Path) -> Iterator[Path]:
+    """A folder whose mounts no other namespace sees."""
+    made = directory / "private"
+    launcher.ensure_private(made)
+    yield made
+    hostmounts.drop_shared(made)
+
+
 async def test_each_work_has_a_namespace_of_its_own(threads: Launcher) -> None:
     found = await asyncio.gather(*(threads.fresh(namespace) for _ in range(4)))
     assert namespace() not in found
     assert await threads.plain(namespace) == namespace()
 
 
-async def test_what_is_mounted_goes_with_the_namespace(threads: Launcher, directory: Path) -> None:
+async def test_what_is_mounted_below_a_private_folder_goes_with_the_namespace(threads: Launcher, private: Path) -> None:
+    target = private / "target"
+    target.mkdir()
+
     def work() -> bool:
-        hostmounts.mount("none", directory, "tmpfs")
-        (directory / "inside").touch()
-        return os.path.ismount(directory)
+        hostmounts.mount("none", target, "tmpfs")
+        (target / "inside").touch()
+        return os.path.ismount(target)
 
     assert await threads.fresh(work)
-    assert not os.path.ismount(directory)
-    assert list(directory.iterdir()) == []
-    os.rmdir(directory)
-    directory.mkdir()
+    assert not os.path.ismount(target)
+    assert list(target.iterdir()) == []
+    os.rmdir(target)
 
 
 async def test_a_failure_brings_the_thread_back(threads: Launcher) -> None:

@@ -83,11 +83,8 @@ async def test_one_call_makes_and_starts(host: Host) -> None:
 
 async def test_a_failure_leaves_nothing(host: Host) -> None:
     request = host.request("nosuch")
-    with pytest.raises(
-        InvalidArgument, match='exec: "nosuch": executable file not found in \\$PATH: unknown'
-    ) as caught:
+    with pytest.raises(InvalidArgument, match='exec: "nosuch": executable file not found in \\$PATH: unknown'):
         await host.service.create(request)
-    assert caught.value.details == {"exit_code": "127"}
     assert traces(host, request.id) == []
     with pytest.raises(InvalidArgument, match="unable to find user bob"):
         await host.service.create(host.request("true", process_user="bob"))

@@ -80,6 +80,15 @@ async def test_a_removed_container_lets_its_waiting_clients_go(host: Host) -> No
     assert await asyncio.wait_for(reading, 5) == b""
 
 
+async def test_a_client_waits_for_the_next_start_over_the_removal_of_the_last(host: Host) -> None:
+    name = await host.run("echo", "one")
+    await host.exited(name)
+    channel = await host.attach(name)
+    await host.delete(name, logs=False)
+    await host.run("echo", "two", name=name)
+    assert frames(await everything(channel)) == [(1, b"two\n")]
+
+
 async def test_streams_are_chosen_and_told_apart(host: Host) -> None:
     request = host.request("sh", "-c", "echo out; echo err >&2")
     await host.service.create(request)
