@@ -94,7 +94,10 @@ class Making:
             return record.started_at
 
     async def delete(self, name: str, logs: bool) -> None:
-        """Removes what is left of a workload that does not run, with `logs` for good: its log, and who waits for it. Idempotent."""
+        """Removes what is left of a workload that does not run. Idempotent.
+
+        With `logs` it goes for good: its log too, and who waits for it is let go.
+        """
         if name in self._pending:
             raise Conflict(f"container {name} is being made")
         if self._workloads.find(name):
