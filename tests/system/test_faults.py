@@ -235,7 +235,7 @@ def test_nothing_leaks_over_crashes(shoal: Shoal, client: Engine) -> None:
             process = next(each for each in shoal.processes() if each.name == name)
             os.kill(process.pid, signal.SIGKILL)
             wait_replaced(shoal, process)
-            client.docker("run", "--rm", "-p", "80", IMAGE, "true")
+            assert client.docker("run", "--rm", "-p", "80", IMAGE, "true").code == 0
         client.sweep()
 
 

@@ -183,7 +183,7 @@ def test_wrong_diff_id(engine: Engine) -> None:
     tag = f"{unique('wrong')}:1"
     other = tar([entry("f", b"other")])
     data = repacked(docker_archive(small(tag)), lambda name, content: other if name.endswith("layer.tar") else content)
-    refused(engine, data, tag)
+    assert refused(engine, data, tag)
 
 
 @pytest.mark.parametrize("victim", ["layer", "manifest", "config"])
@@ -198,7 +198,7 @@ def test_wrong_digest_in_a_layout(engine: Engine, victim: str) -> None:
         hit = {"layer": layer, "config": config, "manifest": name.startswith("blobs/") and not layer and not config}
         return content + b" " if hit[victim] and content else content
 
-    refused(engine, repacked(layout, change), tag)
+    assert refused(engine, repacked(layout, change), tag)
 
 
 MANIFESTS: Mapping[str, object] = {
@@ -218,7 +218,7 @@ MANIFESTS: Mapping[str, object] = {
 def test_hostile_manifest(engine: Engine, manifest: object) -> None:
     image = small("hostile:1")
     entries = [entry("config.json", image.config_json), entry("layer.tar", image.layers[0])]
-    refused(engine, tar([*entries, entry("manifest.json", json.dumps(manifest).encode())]), "hostile:1")
+    assert refused(engine, tar([*entries, entry("manifest.json", json.dumps(manifest).encode())]), "hostile:1")
 
 
 def test_files_of_the_archive_that_are_no_files(engine: Engine, canary: Path) -> None:
@@ -227,16 +227,16 @@ def test_files_of_the_archive_that_are_no_files(engine: Engine, canary: Path) ->
     name = f"{image.id[7:]}.json"
     manifest = json.dumps([{"Config": name, "RepoTags": ["hostile:1"], "Layers": ["layer.tar"]}]).encode()
     rest = [entry("layer.tar", image.layers[0])]
-    refused(engine, tar([entry("manifest.json", kind=tarfile.FIFOTYPE)]), "hostile:1")
-    refused(engine, tar([entry("manifest.json", kind=tarfile.CHRTYPE, device=(1, 5))]), "hostile:1")
-    refused(engine, tar([directory("manifest.json")]), "hostile:1")
-    refused(engine, tar([entry("manifest.json", manifest), symlink(name, str(canary)), *rest]), "hostile:1")
-    refused(engine, tar([symlink("manifest.json", str(canary))]), "hostile:1")
+    assert refused(engine, tar([entry("manifest.json", kind=tarfile.FIFOTYPE)]), "hostile:1")
+    assert refused(engine, tar([entry("manifest.json", kind=tarfile.CHRTYPE, device=(1, 5))]), "hostile:1")
+    assert refused(engine, tar([directory("manifest.json")]), "hostile:1")
+    assert refused(engine, tar([entry("manifest.json", manifest), symlink(name, str(canary)), *rest]), "hostile:1")
+    assert refused(engine, tar([symlink("manifest.json", str(canary))]), "hostile:1")
 
 
 def test_deep_and_large_json(engine: Engine) -> None:
-    refused(engine, tar([entry("manifest.json", b"[" * 200_000 + b"]" * 200_000)]), "hostile:1")
-    refused(engine, tar([entry("manifest.json", b" " * 300_000_000)]), "hostile:1")
+    assert refused(engine, tar([entry("manifest.json", b"[" * 200_000 + b"]" * 200_000)]), "hostile:1")
+    assert refused(engine, tar([entry("manifest.json", b" " * 300_000_000)]), "hostile:1")
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_no_archive_at_all(engine: Engine, data: bytes) -> None:
 def test_cut_archives(engine: Engine, share: float) -> None:
     tag = f"{unique('cut')}:1"
     whole = docker_archive(busybox(tag))
-    refused(engine, whole[: int(len(whole) * share)], tag)
+    assert refused(engine, whole[: int(len(whole) * share)], tag)
 
 
 def free_bytes(engine: Engine) -> int:
@@ -276,7 +276,7 @@ def test_compressed_bomb(engine: Engine, compression: str) -> None:
     data = tar(
         [entry("c.json", encoded), entry("layer.tar", blob), entry("manifest.json", json.dumps(manifest).encode())]
     )
-    refused(engine, data, tag)
+    assert refused(engine, data, tag)
     assert before - free_bytes(engine) < 1 << 30, "a refused archive gives its space back"
 
 
@@ -325,7 +325,7 @@ def test_nothing_is_left_of_refused_archives(engine: Engine) -> None:
     """Twenty refusals of 4 MB each do not add up."""
     tag = f"{unique('left')}:1"
     whole = docker_archive(busybox(tag))
-    refused(engine, whole[:-600_000], tag)
+    assert refused(engine, whole[:-600_000], tag)
     state = Path(engine.path).parents[1]
 
     def used() -> int:
@@ -333,5 +333,5 @@ def test_nothing_is_left_of_refused_archives(engine: Engine) -> None:
 
     before = used()
     for _ in range(20):
-        refused(engine, whole[:-600_000], tag)
+        assert refused(engine, whole[:-600_000], tag)
     assert used() - before < 8_000_000

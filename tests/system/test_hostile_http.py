@@ -53,7 +53,7 @@ BODIES: Mapping[str, bytes] = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_body(engine: Engine, body: bytes) -> None:
-    refused(engine, "POST", CREATE, data=body, headers=JSON)
+    assert refused(engine, "POST", CREATE, data=body, headers=JSON)
     assert engine.ok("ps", "-aq") == ""
 
 
@@ -169,7 +169,7 @@ def test_config(engine: Engine, config: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["-x", "a b", "a", "../x", "a/b", "ä", "a\0b", "%00", ".", "\n"])
 def test_container_name(engine: Engine, name: str) -> None:
-    refused(engine, "POST", f"{CREATE}?name={quote(name, safe='')}", body={"Image": IMAGE})
+    assert refused(engine, "POST", f"{CREATE}?name={quote(name, safe='')}", body={"Image": IMAGE})
 
 
 QUERIES = [
@@ -222,7 +222,7 @@ QUERIES = [
 def test_query(engine: Engine, method: str, path: str) -> None:
     engine.start("--name", "box", IMAGE, "sleep", "100")
     how: dict[str, Any] = {"body": {"Image": IMAGE}} if path.startswith(CREATE) else {}
-    refused(engine, method, path, **how)
+    assert refused(engine, method, path, **how)
     assert engine.inspect("box")["State"]["Running"] is True
 
 
@@ -239,7 +239,7 @@ VOLUMES: Mapping[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize("body", VOLUMES.values(), ids=VOLUMES.keys())
 def test_volume(engine: Engine, body: Mapping[str, Any]) -> None:
-    refused(engine, "POST", "/volumes/create", body=body)
+    assert refused(engine, "POST", "/volumes/create", body=body)
 
 
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
@@ -255,7 +255,7 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize("body", NETWORKS.values(), ids=NETWORKS.keys())
 def test_network(engine: Engine, body: Mapping[str, Any]) -> None:
-    refused(engine, "POST", "/networks/create", body=body)
+    assert refused(engine, "POST", "/networks/create", body=body)
 
 
 def raw_answer(engine: Engine, request: bytes) -> bytes:
