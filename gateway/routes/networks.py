@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts import network
+from shared.contracts import executor, network
 
 from ..context import NO_CONTENT, OK, Gateway, reply
 from ..http.message import Request, Response
@@ -10,7 +10,6 @@ from ..http.router import Route
 from ..translate import filters
 from ..translate import network as shown
 from ..translate.create import member
-from ..translate.status import is_running
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -48,24 +47,19 @@ async def connect(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     name, settings = shown.container_of(data), shown.endpoint_settings(data)
     container = await gateway.containers.find(name)
-    asked = network.ConnectRequest(
-        network=request.params["id"],
-        container_id=container.id,
-        container_name=container.spec.name,
-        settings=settings,
-        running=is_running(container.status),
-    )
-    await gateway.call(network.CONNECT, asked, container.node)
+    asked = executor.ConnectRequest(id=container.id, network=request.params["id"], settings=settings)
+    done = await gateway.call(executor.CONNECT, asked, container.node)
+    await gateway.containers.reached(done.revision)
     return OK
 
 
 async def disconnect(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     container = await gateway.containers.find(shown.container_of(data))
-    asked = network.DisconnectRequest(
-        network=request.params["id"], container_id=container.id, force=bool(member(data or {}, "Force"))
-    )
-    await gateway.call(network.DISCONNECT, asked, container.node)
+    force = bool(member(data or {}, "Force"))
+    asked = executor.DisconnectRequest(id=container.id, network=request.params["id"], force=force)
+    done = await gateway.call(executor.DISCONNECT, asked, container.node)
+    await gateway.containers.reached(done.revision)
     return OK
 
 

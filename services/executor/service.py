@@ -13,8 +13,10 @@ from shared.contracts.base import Empty, Event
 from shared.contracts.common import PruneReport, Ref, Revision, StreamOffer
 from shared.contracts.executor import (
     AttachRequest,
+    ConnectRequest,
     CreateReply,
     CreateRequest,
+    DisconnectRequest,
     ExecCreateRequest,
     ExecRef,
     ExecStartReply,
@@ -36,7 +38,7 @@ from shared.service import Kernel
 
 from .adapters.host_paths import LocalHostPaths
 from .adapters.records import Records
-from .operations import create, execs, exit, freeze, recover, remove, rename, start, stop, streams, usage
+from .operations import create, execs, exit, freeze, networks, recover, remove, rename, start, stop, streams, usage
 from .operations.engine import Engine
 from .operations.shielded import finish
 
@@ -81,6 +83,12 @@ class Executor:
 
     async def rename(self, request: RenameRequest) -> Revision:
         return Revision(revision=await self._finish(rename.rename(self._engine, request)))
+
+    async def connect(self, request: ConnectRequest) -> Revision:
+        return Revision(revision=await self._finish(networks.connect(self._engine, request)))
+
+    async def disconnect(self, request: DisconnectRequest) -> Revision:
+        return Revision(revision=await self._finish(networks.disconnect(self._engine, request)))
 
     async def resize(self, request: ResizeRequest) -> Empty:
         await execs.resize(self._engine, request)

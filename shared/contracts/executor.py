@@ -19,6 +19,7 @@ from shared.errors import (
     NotFound,
     NotImplementedYet,
     NotModified,
+    PermissionDenied,
     Unavailable,
 )
 
@@ -82,6 +83,20 @@ class RemoveRequest(Message, frozen=True):
 class RenameRequest(Message, frozen=True):
     id: str
     name: str
+
+
+class ConnectRequest(Message, frozen=True):
+    """`network` by name or id; `settings` as wished."""
+
+    id: str
+    network: str
+    settings: EndpointSettings = EndpointSettings()
+
+
+class DisconnectRequest(Message, frozen=True):
+    id: str
+    network: str
+    force: bool = False
 
 
 class ResizeRequest(Message, frozen=True):
@@ -203,6 +218,8 @@ PAUSE = Endpoint("executor.pause", Ref, Revision, (_NF, _C))
 UNPAUSE = Endpoint("executor.unpause", Ref, Revision, (_NF, _C))
 REMOVE = Endpoint("executor.remove", RemoveRequest, Revision, (_NF, _C), timeout=120)
 RENAME = Endpoint("executor.rename", RenameRequest, Revision, (_NF, AlreadyExists, InvalidArgument))
+CONNECT = Endpoint("executor.connect", ConnectRequest, Revision, (_NF, _C, PermissionDenied, InvalidArgument))
+DISCONNECT = Endpoint("executor.disconnect", DisconnectRequest, Revision, (_NF, _C))
 RESIZE = Endpoint("executor.resize", ResizeRequest, Empty, (_NF, _C))
 ATTACH = Endpoint("executor.attach", AttachRequest, StreamOffer, (_NF, _C))
 LOGS = Endpoint("executor.logs", LogsRequest, StreamOffer, (_NF, NotImplementedYet))
@@ -221,7 +238,8 @@ CONTRACT = Contract(
     version="v1",
     summary="Containers of one node: life cycle, exec, logs, restart. Owns no mechanism.",
     endpoints=(
-        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, RESIZE, ATTACH, LOGS,
+        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, CONNECT, DISCONNECT, RESIZE,
+        ATTACH, LOGS,
         EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE,
     ),
     events=(CONTAINER_EVENT,),

@@ -182,6 +182,14 @@ class ExecutorSimulator:
         await self.end(request.id, 137)
         return Empty()
 
+    async def connect(self, request: contract.ConnectRequest) -> Revision:
+        self._note("connect", request)
+        return Revision(revision=self._machine(request.id).revision)
+
+    async def disconnect(self, request: contract.DisconnectRequest) -> Revision:
+        self._note("disconnect", request)
+        return Revision(revision=self._machine(request.id).revision)
+
     async def pause(self, request: Ref) -> Revision:
         self._note("pause", request)
         machine = self._machine(request.id)

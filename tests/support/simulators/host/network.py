@@ -82,7 +82,10 @@ class NetworkSimulator(Behaviour):
         await self._refuse(request)
 
     async def inspect(self, request: contract.InspectRequest) -> contract.Network:
-        await self._refuse(request)
+        await self.enter("inspect", request)
+        if request.reference not in self.networks:
+            raise NotFound(f"network {request.reference} not found")
+        return contract.Network(spec=contract.NetworkSpec(id="n" * 64, name=request.reference, created=1))
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         await self._refuse(request)
@@ -94,10 +97,13 @@ class NetworkSimulator(Behaviour):
         await self._refuse(request)
 
     async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
-        await self._refuse(request)
+        await self.enter("connect", request)
+        settings = _address(request.settings, 99) if request.running else request.settings
+        return contract.ConnectReply(network_name=request.network, settings=settings)
 
     async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
-        await self._refuse(request)
+        await self.enter("disconnect", request)
+        return Empty()
 
 
 def _address(settings: EndpointSettings, number: int) -> EndpointSettings:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.contracts import network
+from shared.contracts import executor, network
 from tests.support.gateways import World
 from tests.support.http import Answer
 
@@ -51,13 +51,13 @@ async def test_connect_and_disconnect(api: Api, create: Create, world: World) ->
     id = await create("sleep", "1", start=True)
     body = {"Container": "c1", "EndpointConfig": {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}}}
     assert (await api("POST", "/networks/bridge/connect", body)).status == 200
-    asked = world.networks.last()
-    assert isinstance(asked, network.ConnectRequest)
-    assert (asked.network, asked.container_id, asked.running) == ("bridge", id, True)
+    asked = world.executor.last()
+    assert isinstance(asked, executor.ConnectRequest)
+    assert (asked.network, asked.id) == ("bridge", id)
     assert asked.settings.aliases == ("a",)
     assert asked.settings.ipam_config is not None
     assert (await api("POST", "/networks/bridge/disconnect", {"Container": id[:12], "Force": True})).status == 200
-    assert world.networks.last() == network.DisconnectRequest(network="bridge", container_id=id, force=True)
+    assert world.executor.last() == executor.DisconnectRequest(network="bridge", id=id, force=True)
     missing = await api("POST", "/networks/bridge/connect", {"Container": "nope"})
     assert (missing.status, missing.message) == (404, "No such container: nope")
 

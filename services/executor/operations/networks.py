@@ -1,0 +1,72 @@
+"""Joining and leaving networks, running or not."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.contracts import network
+from shared.contracts.container import EndpointSettings
+from shared.contracts.executor import ConnectRequest, DisconnectRequest
+from shared.errors import NotFound, PermissionDenied
+
+from ..container import Container
+from .engine import Engine
+
+
+async def connect(engine: Engine, request: ConnectRequest) -> int:
+    """The wish is recorded, so that it holds after a restart; a running container gets its interface at once."""
+    container = engine.registry.get(request.id)
+    async with container.lock:
+        asked = network.ConnectRequest(
+            network=request.network,
+            container_id=container.id,
+            container_name=container.spec.name,
+            settings=request.settings,
+            running=container.running,
+        )
+        spec = (await engine.bus.call(network.INSPECT, network.InspectRequest(reference=request.network))).spec
+        if spec.name in container.spec.networks:
+            name = container.spec.name
+            raise PermissionDenied(f"endpoint with name {name} already exists in network {spec.name}")
+        reply = await engine.bus.call(network.CONNECT, asked)
+        revision = await _record(engine, container, container.spec.networks | {spec.name: request.settings})
+        if container.running:
+            shown = container.status.networks | {spec.name: reply.settings}
+            revision = await engine.save(container, msgspec.structs.replace(container.status, networks=shown))
+    return revision
+
+
+async def disconnect(engine: Engine, request: DisconnectRequest) -> int:
+    """The reverse of `connect`; with `force` also from a network that is no more."""
+    container = engine.registry.get(request.id)
+    async with container.lock:
+        name = await _name(engine, request)
+        if name not in container.spec.networks:
+            raise NotFound(f"container {container.id} is not connected to network {name}")
+        asked = network.DisconnectRequest(network=name, container_id=container.id, force=request.force)
+        await engine.bus.call(network.DISCONNECT, asked)
+        revision = await _record(engine, container, _without(container.spec.networks, name))
+        if name in container.status.networks:
+            rest = _without(container.status.networks, name)
+            revision = await engine.save(container, msgspec.structs.replace(container.status, networks=rest))
+    return revision
+
+
+async def _name(engine: Engine, request: DisconnectRequest) -> str:
+    try:
+        return (await engine.bus.call(network.INSPECT, network.InspectRequest(reference=request.network))).spec.name
+    except NotFound:
+        if not request.force:
+            raise
+        return request.network
+
+
+async def _record(engine: Engine, container: Container, networks: dict[str, EndpointSettings]) -> int:
+    spec = msgspec.structs.replace(container.spec, networks=networks)
+    container.spec_revision = await engine.records.update_spec(spec, container.spec_revision)
+    container.spec = spec
+    return container.spec_revision
+
+
+def _without(networks: dict[str, EndpointSettings], name: str) -> dict[str, EndpointSettings]:
+    return {key: value for key, value in networks.items() if key != name}
