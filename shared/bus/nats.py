@@ -47,6 +47,11 @@ class _Client(Client):
         else:
             await super()._process_pong()
 
+    def forget_pending(self) -> None:
+        """Nobody will take it: closing would write it to a socket that is closed already."""
+        self._pending.clear()
+        self._pending_data_size = 0
+
     def release_flushes(self) -> None:
         """Ends the waits for answers of a connection that is gone."""
         for future in self._pongs:
@@ -170,11 +175,14 @@ class NatsTransport:
 
     async def close(self) -> None:
         self._closing = True
-        if self.connected:
-            with contextlib.suppress(Unavailable, PermissionDenied, TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self.flush()
-        await self._client.close()
+        with contextlib.suppress(Unavailable, PermissionDenied, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS if self.connected else 0):
+                await self.flush()
+        if not self.connected:
+            self._client.forget_pending()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.close()
 
     async def _disconnected(self) -> None:
         self._up.clear()
@@ -201,7 +209,8 @@ class NatsTransport:
         if refusal:
             self._refuse(*refusal.groups())
         elif text != self._last_error:  # the same one comes with every attempt to connect
-            log.warning("broker connection: %s", text, exc_info=None if isinstance(error, errors.Error) else error)
+            expected = isinstance(error, errors.Error | OSError)
+            log.warning("broker connection: %s", text, exc_info=None if expected else error)
         self._last_error = text
 
     def _refuse(self, way: str, subject: str) -> None:

@@ -37,18 +37,24 @@ CONTRACT = Contract(
 
 
 class EchoService:
-    """`wait` answers when `release` is set; `begun` counts what was begun."""
+    """`wait` answers when `release` is set.
+
+    `begun` counts what was begun; `begins` and `waiting` tell of waits, `given_up` of one that was cut short.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self.begun = 0
+        self.begins: asyncio.Queue[Text] = asyncio.Queue()
         self.waiting = asyncio.Event()
         self.release = asyncio.Event()
+        self.given_up = asyncio.Event()
         self.served: list[Channel] = []
 
     async def echo(self, request: Text) -> Text:
+        """With the text `grow`: as many letters as `count` says."""
         self.begun += 1
-        return request
+        return Text(text="x" * request.count) if request.text == "grow" else request
 
     async def any(self, request: Text) -> Text:
         self.begun += 1
@@ -59,8 +65,13 @@ class EchoService:
 
     async def wait(self, request: Text) -> Text:
         self.begun += 1
+        self.begins.put_nowait(request)
         self.waiting.set()
-        await self.release.wait()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.given_up.set()
+            raise
         return request
 
     async def open(self, request: Text) -> StreamOffer:

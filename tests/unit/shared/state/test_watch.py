@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -29,14 +30,13 @@ def test_the_position_is_read_from_both_forms(revision, sequence, pending):
     assert position(short) == position(long) == ("c1", revision, sequence, pending)
 
 
-@pytest.fixture
-async def writer(nats: NatsWorld) -> NatsState:
-    return await nats.state(await nats.bus())
+async def store(nats: NatsWorld) -> AsyncIterator[NatsState]:
+    state = NatsState(await nats.bus())
+    yield state
+    await state.close()
 
 
-@pytest.fixture
-async def reader(nats: NatsWorld) -> NatsState:
-    return await nats.state(await nats.bus())
+writer, reader = pytest.fixture(store, name="writer"), pytest.fixture(store, name="reader")
 
 
 async def test_large_and_many_records_all_come(writer, reader):

@@ -13,7 +13,8 @@ frames = st.lists(st.tuples(st.integers(min_value=0, max_value=3), st.binary(max
 def test_frames_come_out_as_they_went_in_however_the_bytes_are_cut(sent, data):
     stream = b"".join(frame(kind, payload) for kind, payload in sent)
     cuts = sorted(data.draw(st.lists(st.integers(min_value=0, max_value=len(stream)), max_size=30)))
-    deframer, got = Deframer(), []
+    deframer = Deframer()
+    got: list[tuple[int, bytes]] = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += deframer.feed(stream[start:end])
     assert got == sent
