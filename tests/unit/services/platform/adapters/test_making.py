@@ -159,7 +159,7 @@ async def test_shared_memory_is_shared(host: Host) -> None:
 
 
 async def test_a_successor_finds_everything(host: Host) -> None:
-    runs = await host.run("sh", "-c", "echo begun; sleep 0.3; echo done; exit 5")
+    runs = await host.run("sh", "-c", "echo begun; read go; echo done; exit 5", process_stdin=True)
     ended = await host.run("sh", "-c", "exit 4")
     waits = host.request("echo", "late")
     await host.service.create(waits)
@@ -170,6 +170,7 @@ async def test_a_successor_finds_everything(host: Host) -> None:
     assert (await host.state(waits.id)).state == "created"
     await host.service.start(Ref(id=waits.id))
     assert await host.code(waits.id) == 0
+    await (await host.attach(runs, stdin=True)).write(b"go\n")
     assert await host.code(runs) == 5
     assert await host.logs(runs) == [(1, b"begun\n"), (1, b"done\n")]
 
