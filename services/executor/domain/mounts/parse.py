@@ -104,10 +104,11 @@ def check_mount(request: MountRequest, exists: Callable[[str], bool] | None) -> 
 def _target_problem(target: str) -> str:
     if not target:
         return "field Target must not be empty"
-    return _path_problem(target)
+    return path_problem(target)
 
 
-def _path_problem(target: str) -> str:
+def path_problem(target: str) -> str:
+    """Why nothing can be mounted at `target` inside a container, in Docker's words; empty: it can."""
     path = target.replace("\\", "/")
     if posixpath.normpath(path) in ("/", "//"):
         return "invalid specification: destination can't be '/'"
@@ -124,7 +125,7 @@ def _absolute_problem(path: str) -> str:
 
 def check_tmpfs_target(target: str) -> None:
     """Raises `InvalidArgument` for a `--tmpfs` that is not an absolute path below the root."""
-    problem = _path_problem(target)
+    problem = path_problem(target)
     if problem:
         raise InvalidArgument(problem)
 

@@ -10,6 +10,7 @@ from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.errors import InvalidArgument
 
 from .. import signals
+from ..mounts.parse import path_problem
 
 _MILLISECOND = 1_000_000
 MOST_ENVIRONMENT = 4 << 20
@@ -28,6 +29,9 @@ def check_config(config: ContainerConfig) -> ContainerConfig:
     check_environment(config.env)
     _check_healthcheck(config.healthcheck)
     _check_no_nul(config)
+    _check_hostname(config.hostname)
+    for path in config.volumes or {}:
+        _check_volume(path)
     return msgspec.structs.replace(config, working_dir=working_dir)
 
 
@@ -52,6 +56,18 @@ def _check_no_nul(config: ContainerConfig) -> None:
     single = (config.user, config.working_dir, config.hostname, config.domainname)
     if any("\0" in word for word in (*words, *single)):
         raise InvalidArgument("invalid argument: command, environment, user and paths must not contain NUL bytes")
+
+
+def _check_hostname(name: str) -> None:
+    """It becomes a line of files inside; longer than 64 bytes the kernel refuses it (sethostname(2))."""
+    if any(character.isspace() or not character.isprintable() or character == "/" for character in name):
+        raise InvalidArgument(f"invalid hostname format: {name!r}")
+
+
+def _check_volume(path: str) -> None:
+    """An anonymous volume's place; in the `path[:mode]` form that images may have."""
+    if problem := path_problem(path.partition(":")[0]):
+        raise InvalidArgument(f"invalid volume specification: '{path}': {problem}")
 
 
 def _check_healthcheck(check: Healthcheck | None) -> None:

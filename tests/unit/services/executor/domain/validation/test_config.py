@@ -58,3 +58,22 @@ def test_clean_paths_are_clean(path: str) -> None:
     assert not found.startswith("//")
     assert ".." not in found.split("/")
     assert clean(found) == found
+
+
+@pytest.mark.parametrize("name", ["a b", "a\n", "a/b", "a\x07"])
+def test_a_hostname_is_a_word(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="invalid hostname format"):
+        check_config(ContainerConfig(hostname=name))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("relative", "path must be absolute"), ("/", "can't be '/'"), ("/x/..", "can't")]
+)
+def test_volumes_have_a_place(path: str, text: str) -> None:
+    with pytest.raises(InvalidArgument, match=text):
+        check_config(ContainerConfig(volumes={path: {}}))
+
+
+def test_good_names_and_places_are_taken() -> None:
+    config = ContainerConfig(hostname="web-1.example", volumes={"/data": {}})
+    assert check_config(config) == config
