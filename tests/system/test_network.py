@@ -1,5 +1,6 @@
 """Networks as a container sees them, published ports, names."""
 
+import contextlib
 import re
 import socket
 from collections.abc import Iterator
