@@ -1,0 +1,1 @@
+"""The commands, the supervisor, the bench and the rules of this project."""
