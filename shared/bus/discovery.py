@@ -10,7 +10,7 @@ import msgspec
 
 from shared.bus.transport import Delivery, Subscription, Transport
 from shared.clock import now_ns, rfc3339
-from shared.contracts.base import DESCRIBE_OPERATION, ROOT, Contract
+from shared.contracts.base import DESCRIBE_OPERATION, ROOT, Contract, Endpoint
 from shared.contracts.document import document
 from shared.errors import ShoalError
 from shared.tasks import TaskGroup
@@ -26,7 +26,7 @@ class Discovery:
         self._document: bytes = b""
         self._identity = {"name": contract.name, "id": instance, "version": VERSION, "metadata": {"node": node}}
         self._stats: dict[str, dict[str, Any]] = {
-            endpoint.operation: {"num_requests": 0, "num_errors": 0, "last_error": ""}
+            endpoint.operation: {"num_requests": 0, "num_errors": 0, "last_error": "", "processing_time": 0}
             for endpoint in contract.endpoints
         }
         self._node, self._started = node, rfc3339(now_ns())
@@ -54,9 +54,11 @@ class Discovery:
             await subscription.drain()
         await self._tasks.close()
 
-    def count(self, operation: str, error: ShoalError | None) -> None:
+    def count(self, operation: str, seconds: float, error: ShoalError | None) -> None:
+        """One more request, and how long it took."""
         statistics = self._stats[operation]
         statistics["num_requests"] += 1
+        statistics["processing_time"] += int(seconds * 1e9)
         if error is not None:
             statistics["num_errors"] += 1
             statistics["last_error"] = error.kind
@@ -69,13 +71,17 @@ class Discovery:
     def _ping(self) -> bytes:
         return msgspec.json.encode({"type": "io.nats.micro.v1.ping_response", **self._identity})
 
-    def _subject(self, operation: str) -> str:
-        endpoint = next(e for e in self._contract.endpoints if e.operation == operation)
-        return endpoint.subject(self._node if endpoint.host_bound else "")
+    def _endpoint(self, endpoint: Endpoint[Any, Any]) -> dict[str, Any]:
+        queue = {} if endpoint.host_bound else {"queue_group": endpoint.service}
+        return {
+            "name": endpoint.operation,
+            "subject": endpoint.subject(self._node if endpoint.host_bound else ""),
+            **queue,
+        }
 
     def _info(self) -> bytes:
         digest = "sha256:" + hashlib.sha256(self._describe()).hexdigest()
-        endpoints = [{"name": name, "subject": self._subject(name)} for name in self._stats]
+        endpoints = [self._endpoint(endpoint) for endpoint in self._contract.endpoints]
         metadata = {"node": self._node, "contract": f"{self._contract.name}.{self._contract.version}", "digest": digest}
         described = {"description": self._contract.summary, "endpoints": endpoints}
         return msgspec.json.encode(
@@ -83,6 +89,11 @@ class Discovery:
         )
 
     def _statistics(self) -> bytes:
-        endpoints = [{"name": name, "subject": self._subject(name), **stats} for name, stats in self._stats.items()]
+        endpoints = [self._endpoint(one) | self._counted(one.operation) for one in self._contract.endpoints]
         head = {"type": "io.nats.micro.v1.stats_response", **self._identity, "started": self._started}
         return msgspec.json.encode({**head, "endpoints": endpoints})
+
+    def _counted(self, operation: str) -> dict[str, Any]:
+        statistics = self._stats[operation]
+        average = statistics["processing_time"] // max(1, statistics["num_requests"])
+        return {**statistics, "average_processing_time": average}

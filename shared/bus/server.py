@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, get_type_hints
 
@@ -102,7 +103,7 @@ class Server:
         """Whether a predecessor may have done, or half done, what must not be done twice."""
         age = delivery.headers.get(wire.AGE, "")
         up = asyncio.get_running_loop().time() - self._since
-        return not endpoint.idempotent and age.isdigit() and int(age) / 1000 > up + TRANSIT
+        return not endpoint.idempotent and age.isdecimal() and int(age) / 1000 > up + TRANSIT
 
     def _begin(
         self, request_id: str, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery
@@ -121,12 +122,13 @@ class Server:
 
     async def _work(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> Answer:
         left = delivery.headers.get(wire.TIMEOUT, "")
-        seconds = int(left) / 1000 if left.isdigit() else None
+        seconds = int(left) / 1000 if left.isdecimal() else None
+        begun = time.monotonic()
         with telemetry.server_span(endpoint.name, delivery.headers) as span, deadline.within(seconds):
             try:
                 async with asyncio.timeout(seconds):
                     reply = await handler(wire.decode(delivery.payload, endpoint.request))
-                self._discovery.count(endpoint.operation, None)
+                self._count(endpoint, begun, None)
                 return wire.encode(reply), {}
             except TimeoutError:
                 error: ShoalError = DeadlineExceeded(f"{endpoint.name}: the deadline passed")
@@ -135,8 +137,11 @@ class Server:
             except Exception as unknown:  # noqa: BLE001  # the dispatcher: the only place that catches all
                 error = self._internal(endpoint, unknown)
             telemetry.record_error(span, error)
-            self._discovery.count(endpoint.operation, error)
+            self._count(endpoint, begun, error)
             return wire.encode_error(error)
+
+    def _count(self, endpoint: Endpoint[Any, Any], begun: float, error: ShoalError | None) -> None:
+        self._discovery.count(endpoint.operation, time.monotonic() - begun, error)
 
     @staticmethod
     def _internal(endpoint: Endpoint[Any, Any], unknown: Exception) -> Internal:
