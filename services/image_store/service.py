@@ -42,7 +42,7 @@ class ImageStoreService:
         self._kernel = kernel
         self._layout = StoreLayout(kernel.settings.state_path / "image_store")
         self._content, self._layers = LocalContent(self._layout), LocalLayers(self._layout)
-        self._snapshots = OverlaySnapshots(self._layout, self._layers)
+        self._snapshots = OverlaySnapshots(self._layout)
         self._unpacker = LocalUnpacker(self._layout, kernel.settings)
         self._catalog = Catalog()
         self._references = KvReferences(kernel.state, kernel.node, self._catalog)

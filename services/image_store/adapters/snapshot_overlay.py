@@ -10,26 +10,28 @@ from pathlib import Path
 from shared.contracts.common import Mount
 from shared.errors import InvalidArgument
 
+from ..domain.digest import hex_of
 from ..ports import Layer
 from . import disk
-from .layers_local import LocalLayers
 from .layout import StoreLayout
 
 _LONGEST_KEY = 200
-_IMAGE, _CHAIN = "trusted.shoal.image", "trusted.shoal.chain"
+_STANDS = "trusted.shoal"
+"""Image and chain id as 64 bytes: that much fits into an ext4 inode, text would cost a block of its own."""
 SPARES = 64
 """Folders kept ready: making one takes longer than all the rest of a `prepare`."""
 
 
 class OverlaySnapshots:
-    """`snapshots/<key>/{upper,work}`; attributes of the folder say what it stands on.
+    """`snapshots/<key>/{upper,work}`; an attribute of the folder says what it stands on.
 
     A snapshot appears under its key by one rename, complete. Nothing is synced: an empty upper directory can
     be made again, what containers write is theirs to sync.
     """
 
-    def __init__(self, layout: StoreLayout, layers: LocalLayers) -> None:
-        self._layout, self._layers = layout, layers
+    def __init__(self, layout: StoreLayout) -> None:
+        self._layout = layout
+        self._root, self._links = str(layout.snapshots), str(layout.links)
         self._known: dict[str, tuple[str, str]] = {}
         self._spares: list[str] = []
 
@@ -37,7 +39,7 @@ class OverlaySnapshots:
         """Reads what is there; what was never completed is discarded."""
         for path in self._layout.snapshots.iterdir():
             try:
-                stands = os.getxattr(path, _IMAGE).decode(), os.getxattr(path, _CHAIN).decode()
+                stands = _unpack(os.getxattr(path, _STANDS))
             except OSError:
                 self._layout.discard(path)
                 continue
@@ -45,10 +47,10 @@ class OverlaySnapshots:
         for path in self._layout.spares.iterdir():
             self._layout.discard(path)
 
-    def _path(self, key: str) -> Path:
+    def _path(self, key: str) -> str:
         if not key or key.startswith(".") or "/" in key or "\0" in key or len(key) > _LONGEST_KEY:
             raise InvalidArgument(f"key: not usable as a snapshot's name: {key[:100]!r}")
-        return self._layout.snapshots / key
+        return f"{self._root}/{key}"
 
     def stock(self) -> None:
         """Fills up the folders kept ready, as far as the disk has space; may run in a thread beside `prepare`."""
@@ -73,7 +75,7 @@ class OverlaySnapshots:
         known = self._known.get(key)
         if known is None:
             with disk.full_disk_told():
-                self._make(str(self._path(key)), stands, lineage)
+                self._make(self._path(key), stands, lineage)
             self._known[key] = stands
         elif known != stands:
             raise InvalidArgument(f"snapshot {key} is there already, on top of {known[0]}")
@@ -83,8 +85,7 @@ class OverlaySnapshots:
         folder = self._spares.pop() if self._spares else self._spare()
         if lineage:
             _like(f"{folder}/upper", lineage[0])
-        os.setxattr(folder, _IMAGE, stands[0].encode())
-        os.setxattr(folder, _CHAIN, stands[1].encode())
+        os.setxattr(folder, _STANDS, b"".join(bytes.fromhex(hex_of(each)) for each in stands))
         os.rename(folder, path)
 
     def find(self, key: str) -> tuple[str, str] | None:
@@ -94,16 +95,16 @@ class OverlaySnapshots:
         path = self._path(key)
         if not lineage:
             return (Mount(type="bind", source=f"{path}/upper", options=("rbind", "rw")),)
-        lower = ":".join(str(self._layers.link(layer)) for layer in lineage)
+        lower = ":".join(f"{self._links}/{layer.link}" for layer in lineage)
         options = (f"lowerdir={lower}", f"upperdir={path}/upper", f"workdir={path}/work", "index=off")
         return (Mount(type="overlay", source="overlay", options=options),)
 
     def upper(self, key: str) -> Path:
-        return self._path(key) / "upper"
+        return Path(self._path(key), "upper")
 
     def release(self, key: str) -> None:
         """Takes the snapshot out of the way at once; its space comes back with the trash. None there is no error."""
-        self._layout.discard(self._path(key))
+        self._layout.discard(Path(self._path(key)))
         self._known.pop(key, None)
 
     def chains(self) -> set[str]:
@@ -111,6 +112,11 @@ class OverlaySnapshots:
 
     def keys(self) -> tuple[str, ...]:
         return tuple(self._known)
+
+
+def _unpack(stands: bytes) -> tuple[str, str]:
+    image, chain = stands[:32].hex(), stands[32:].hex()
+    return f"sha256:{image}", f"sha256:{chain}" if chain else ""
 
 
 def _like(upper: str, top: Layer) -> None:

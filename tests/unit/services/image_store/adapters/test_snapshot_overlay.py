@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from services.image_store.adapters.layers_local import LocalLayers
 from services.image_store.adapters.layout import StoreLayout
 from services.image_store.adapters.snapshot_overlay import SPARES, OverlaySnapshots
 from services.image_store.domain.digest import digest_of
@@ -24,7 +23,7 @@ BOTTOM = Layer(chain_id=digest_of(b"bottom"), parent="", diff_id="", size=0, blo
 
 @pytest.fixture
 def snapshots(layout: StoreLayout) -> OverlaySnapshots:
-    made = OverlaySnapshots(layout, LocalLayers(layout))
+    made = OverlaySnapshots(layout)
     made.open()
     return made
 
@@ -66,7 +65,7 @@ def test_a_restart_finds_them_and_forgets_what_was_not_finished(
     snapshots.stock()
     snapshots.prepare("c1", IMAGE, (TOP, BOTTOM))
     (layout.snapshots / "half").mkdir()
-    after = OverlaySnapshots(layout, LocalLayers(layout))
+    after = OverlaySnapshots(layout)
     after.open()
     assert after.find("c1") == (IMAGE, TOP.chain_id)
     assert (after.keys(), after.chains()) == (("c1",), {TOP.chain_id})
