@@ -8,7 +8,7 @@ import typer
 
 from shared.errors import ShoalError
 
-from . import doctor, down, status, up
+from . import conformance, doctor, down, status, trace, up
 
 app = typer.Typer(
     name="shoal",
@@ -30,7 +30,7 @@ SHOAL_CONFIG, or environment variables such as SHOAL_STATE_DIR. Engines with dif
 run_dir, bridge_name, interface_prefix and nft_table run side by side.
 """,
 )
-for module in (up, down, status, doctor):
+for module in (up, down, status, doctor, trace, conformance):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

@@ -36,7 +36,7 @@ def test_a_trace_is_a_tree_with_times() -> None:
         "     2.00      1.00  │  └─ step c  [executor]",
         "     5.00      2.00  └─ step d  [executor]  ! conflict: no",
     ]
-    assert (trace.root.span_id, trace.errors, trace.containers) == ("a", 1, {"c" * 64})
+    assert (trace.root.span_id, trace.errors, trace.containers) == ("a", 1, frozenset({"c" * 64}))
 
 
 def test_traces_come_by_time_and_are_found_by_container_or_id() -> None:
