@@ -27,7 +27,7 @@ class PlatformService:
     async def close(self) -> None:
         await self._linux.close()
 
-    def _ended(self, watched: Watched, ended: Ended) -> None:
+    async def _ended(self, watched: Watched, ended: Ended) -> None:
         record = watched.record
         message = platform.Exited(
             id=record.id,
@@ -37,7 +37,7 @@ class PlatformService:
             oom_killed=ended.oom_killed,
             node=self._kernel.node,
         )
-        self._kernel.bus.emit(platform.EXITED, message)
+        await self._kernel.bus.tell(platform.EXITED, message)
 
     async def create(self, request: platform.CreateRequest) -> platform.CreateReply:
         workload = await self._linux.making.create(request)

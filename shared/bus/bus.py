@@ -111,9 +111,18 @@ class Bus:
 
         What follows a colon in Docker's actions (`exec_start: sh`) stays out of the subject.
         """
-        subject = f"{event.subject}.{suffix.partition(':')[0]}" if suffix else event.subject
-        headers = telemetry.inject({})
-        self._tasks.start(self._emit(subject, wire.encode(message), headers), "emit")
+        self._tasks.start(self._emit(_event_subject(event, suffix), wire.encode(message), telemetry.inject({})), "emit")
+
+    async def tell(self, event: Event[M], message: M, suffix: str = "") -> None:
+        """Tells an event and returns when the broker has it: who is asked from then on was told before.
+
+        As with `emit`, an event that cannot be sent is lost and logged. Waits for a broker that is away.
+        """
+        await self._emit(_event_subject(event, suffix), wire.encode(message), telemetry.inject({}))
+        try:
+            await self.transport.flush()
+        except ShoalError as error:
+            log.warning("whether an event arrived is not known: %s", error)
 
     async def _emit(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
         try:
@@ -152,3 +161,8 @@ class Bus:
                 return await self._answer(Request(subject, payload, dict(headers or {})), patience)
         except DeadlineExceeded:
             raise Unavailable(f"the broker does not answer {subject}") from None
+
+
+def _event_subject(event: Event[M], suffix: str) -> str:
+    """What follows a colon in Docker's actions (`exec_start: sh`) stays out of the subject."""
+    return f"{event.subject}.{suffix.partition(':')[0]}" if suffix else event.subject

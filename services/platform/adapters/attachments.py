@@ -20,6 +20,8 @@ Joined = tuple[Watched, socket.socket]
 """A workload and a connection to its monitor."""
 OFFER_SECONDS = 31.0
 """A stream that was not taken by then (`shared.streams` allows 30) never will be."""
+TELL_SECONDS = 5.0
+"""How long the end of a stream waits for a broker that is away."""
 TAKE_SECONDS = 1.0
 """How long a start waits for a client that was offered a stream and has not taken it yet."""
 
@@ -95,7 +97,7 @@ class Attachments:
             if feeding is not None:
                 feeding.cancel()
         connection.close()
-        await asyncio.wait((workload.ended,))  # who sees the end of the stream may ask for the exit code
+        await _known(workload)
 
     async def _left(
         self, workload: Watched, connection: socket.socket, output: attach.Output, request: AttachRequest
@@ -122,6 +124,14 @@ def joined(workload: Watched) -> Joined | None:
 class _Client:
     def __init__(self) -> None:
         self.joined: asyncio.Future[Joined | None] = asyncio.get_running_loop().create_future()
+
+
+async def _known(workload: Watched) -> None:
+    """Who sees the end of the stream asks for the exit code next: the stream ends when that was told."""
+    await asyncio.wait((workload.ended,))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TELL_SECONDS):
+            await workload.known.wait()
 
 
 async def _feed(channel: Channel, connection: socket.socket) -> None:

@@ -26,7 +26,7 @@ class Linux:
     """Workloads of this host as conmon monitors and an OCI runtime's containers."""
 
     def __init__(self, settings: Settings, told: Told) -> None:
-        """`told` is called when the first process of a workload or exec has ended."""
+        """`told` tells that the first process of a workload or exec has ended, and returns when others know."""
         run, logs = settings.run_path / "platform", settings.state_path / "platform" / "logs"
         for folder in (run / "workloads", run / "execs", launcher.roots_dir(settings), logs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o710)
@@ -64,5 +64,5 @@ class Linux:
         """Stops watching. Workloads go on."""
         await self.making.close()
         await self.attachments.close()
-        self.workloads.close()
+        await self.workloads.close()
         self._launcher.close()

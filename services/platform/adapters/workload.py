@@ -22,14 +22,16 @@ class Watched:
     def __init__(self, record: bundle.Record, folder: Path) -> None:
         self.record, self.folder = record, folder
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.known = asyncio.Event()
+        """Set when its end was told: who is asked from then on knows it."""
         self.clients = 0
         """Connections to its monitor so far."""
         self._init = process.alive(record.pid, record.pid_start)
         self._monitor = process.alive(record.monitor, record.monitor_start)
 
-    def watch(self, told: Callable[[], None]) -> None:
+    def watch(self, told: Callable[[], object]) -> None:
         """Calls `told` once when it has ended; at once for one that had ended before."""
-        self.ended.add_done_callback(lambda future: None if future.cancelled() else told())
+        self.ended.add_done_callback(lambda future: future.cancelled() or told())
         if self._monitor is None:
             self._monitor_gone()
         else:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from shared.errors import NotFound
+from shared.tasks import TaskGroup
 
 from ..domain import lifecycle
 from ..domain.lifecycle import Ended
 from . import bundle
 from .workload import Watched, Workload
 
-Told = Callable[[Watched, Ended], None]
+Told = Callable[[Watched, Ended], Awaitable[None]]
 
 
 class Workloads:
     """What the platform knows of; operations on one workload are done one after the other, on several at once."""
 
     def __init__(self, told: Told) -> None:
-        """`told` is called when the first process of a workload or exec has ended."""
+        """`told` tells that the first process of a workload or exec has ended, and returns when others know."""
         self._told = told
+        self._tasks = TaskGroup("workloads")
         self._known: dict[str, Workload] = {}
 
     def __iter__(self) -> Iterator[Workload]:
@@ -50,13 +52,22 @@ class Workloads:
     def keep(self, workload: Workload) -> Workload:
         """Takes a workload in and tells of its end."""
         self._known[workload.record.id] = workload
-        workload.watch(lambda: self._told(workload, workload.ended.result()))
+        self._watch(workload)
         return workload
+
+    def _watch(self, watched: Watched) -> None:
+        watched.watch(lambda: self._tasks.start(self._tell(watched), "tell"))
+
+    async def _tell(self, watched: Watched) -> None:
+        try:
+            await self._told(watched, watched.ended.result())
+        finally:
+            watched.known.set()
 
     def keep_exec(self, workload: Workload, running: Watched) -> None:
         """Takes an exec in and tells of its end."""
         workload.execs[running.record.exec_id] = running
-        running.watch(lambda: self._told(running, running.ended.result()))
+        self._watch(running)
 
     def forget(self, workload: Workload) -> None:
         """Lets go of a workload that was removed."""
@@ -72,8 +83,9 @@ class Workloads:
                 running.close()
                 bundle.remove(running.folder)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stops watching. The workloads go on."""
+        await self._tasks.close()
         for workload in self:
             for running in workload.execs.values():
                 running.close()

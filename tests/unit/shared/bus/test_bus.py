@@ -134,6 +134,21 @@ async def test_events_and_signals_reach_all_who_listen(world, bus):
     assert got == {("a", "event"), ("b", "event"), ("a", "signal"), ("b", "signal")}
 
 
+async def test_who_is_asked_after_an_event_was_told_knows_it(world, bus):
+    heard: list[str] = []
+    other = await world.bus()
+
+    async def hear(message: Text) -> None:
+        heard.append(message.text)
+
+    await other.listen(HINT, hear)
+    await other.transport.flush()
+    for number in range(50):
+        await bus.tell(HINT, Text(text=str(number)))
+        await other.transport.flush()
+        assert heard[-1] == str(number)
+
+
 async def test_a_listener_that_fails_hears_the_next_event(world, bus, caplog):
     heard: asyncio.Queue[str] = asyncio.Queue()
 

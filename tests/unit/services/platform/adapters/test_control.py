@@ -69,6 +69,23 @@ async def test_an_exec_has_its_own_streams_and_code(host: Host) -> None:
     assert (await host.service.list(Empty())).execs == ()
 
 
+async def test_its_stream_ends_only_when_its_end_was_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = asyncio.Event()
+
+    async def flush() -> None:
+        await told.wait()
+
+    monkeypatch.setattr(host.kernel.bus.transport, "flush", flush)
+    name = await host.run("sleep", "100")
+    exec_id, channel = await host.exec(name, "sh", "-c", "exit 3")
+    assert channel is not None
+    reading = asyncio.ensure_future(everything(channel))
+    assert await host.code(exec_id) == 3
+    assert not reading.done()
+    told.set()
+    assert await reading == b""
+
+
 async def test_an_exec_takes_input_to_its_end(host: Host) -> None:
     name = await host.run("sleep", "100")
     exec_id, channel = await host.exec(name, "md5sum", stdin=True)
