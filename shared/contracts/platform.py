@@ -80,6 +80,8 @@ class CreateRequest(Message, frozen=True):
     runtime: str = ""
     stdin_once: bool = False
     log: LogConfig = LogConfig()
+    log_bytes: int = 0
+    """What the log may grow to before its older part is dropped; 0: without bound."""
     platform: Platform = Platform()
     start: bool = False
     """Start at once: one call instead of two."""

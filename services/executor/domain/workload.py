@@ -15,6 +15,7 @@ from shared.contracts.network import Sandbox
 
 from .defaults import PATH
 from .mounts.parse import tmpfs_data
+from .validation.logs import log_bytes
 from .validation.modes import joined
 from .validation.security import parse_security_options
 
@@ -70,6 +71,7 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
         runtime=asked.runtime,
         stdin_once=spec.config.stdin_once,
         log=asked.log_config,
+        log_bytes=log_bytes(asked.log_config),
         platform=spec.platform,
         start=True,
     )

@@ -101,6 +101,8 @@ class Creator:
         log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
         arguments = monitor.common_arguments(runtime, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
+        if log and request.log_bytes:
+            arguments += ["--log-size-max", str(request.log_bytes)]
         pid, watcher = run_monitor(self._program, arguments, partial(failures.create_failure, program=wanted.args[0]))
         self._keep_filter(request, runtime)
         record = bundle.Record(

@@ -13,7 +13,9 @@ from ..domain.logs import Decoder, tail_start
 from . import syscalls
 
 CHUNK = 256 << 10
-IN_MODIFY = 0x2
+IN_MODIFY, IN_ATTRIB, IN_MOVE_SELF = 0x2, 0x4, 0x800
+CHANGES = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF
+"""Written to, or replaced by the monitor because it had grown to its bound."""
 
 
 class LogFile:
@@ -63,16 +65,29 @@ class LogFile:
 
         `ended` is done after the monitor wrote its last byte; the file is read once more after that was seen.
         """
-        watch = syscalls.inotify(str(self._path), IN_MODIFY)
+        watch = syscalls.inotify(str(self._path), CHANGES)
         try:
             while True:
-                last = ended.done()
+                last, replaced = ended.done(), self._replaced()
                 await self.send(channel, decoder)
-                if last or decoder.finished:
+                if decoder.finished or (last and not replaced):
                     return
-                await _readable_or(watch, ended)
+                if replaced:
+                    os.close(watch)
+                    watch = syscalls.inotify(str(self._path), CHANGES)
+                    self._reopen()
+                else:
+                    await _readable_or(watch, ended)
         finally:
             os.close(watch)
+
+    def _replaced(self) -> bool:
+        """Whether the monitor began a new file under the name; the old one then gets nothing more."""
+        return os.stat(self._path).st_ino != os.fstat(self._file.fileno()).st_ino
+
+    def _reopen(self) -> None:
+        self._file.close()
+        self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
 
 
 async def _readable_or(watch: int, ended: asyncio.Future[Ended]) -> None:

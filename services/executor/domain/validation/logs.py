@@ -55,3 +55,9 @@ def _check_files(options: dict[str, str]) -> None:
             raise InvalidArgument(f'strconv.ParseBool: parsing "{options["compress"]}": invalid syntax')
         if compress and (int(count) == 1 or size is None):
             raise InvalidArgument("compress cannot be true when max-file is less than 2 or max-size is not set")
+
+
+def log_bytes(asked: LogConfig) -> int:
+    """The bound of a container's log: `max-size` for each of `max-file` files; 0 without bound."""
+    size = asked.config.get("max-size")
+    return parse_size(size, 1000) * int(asked.config.get("max-file", "1")) if size else 0

@@ -82,3 +82,21 @@ async def test_following_ends_at_a_time_that_has_passed(path: Path) -> None:
     await file.follow(sink, Decoder(Selection(until=1, framed=False)), ended)
     file.close()
     assert sink.written == []
+
+
+async def test_following_goes_on_in_the_file_that_replaced_the_first(path: Path) -> None:
+    file, sink = LogFile(path), Sink()
+    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    path.write_bytes(line(b"one"))
+    following = asyncio.ensure_future(file.follow(sink, decoder(), ended))
+    await until(lambda: sink.written)
+    fresh = path.with_suffix(".tmp")
+    fresh.write_bytes(line(b"two"))
+    fresh.rename(path)
+    await until(lambda: b"two" in b"".join(sink.written))
+    with open(path, "ab", buffering=0) as writer:
+        writer.write(line(b"three"))
+    ended.set_result(Ended(0, 0))
+    await following
+    file.close()
+    assert b"".join(sink.written) == b"one\ntwo\nthree\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.executor.domain.validation.logs import checked_log_config
+from services.executor.domain.validation.logs import checked_log_config, log_bytes
 from shared.contracts.container import LogConfig
 from shared.errors import InvalidArgument
 
@@ -42,3 +42,11 @@ def test_usable() -> None:
     options = {"max-size": "10m", "max-file": "3", "compress": "true", "mode": "non-blocking", "max-buffer-size": "1m"}
     assert checked_log_config(LogConfig(type="local", config=options)).config == options
     assert checked_log_config(LogConfig(type="none", config={"any": "thing"})).type == "none"
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [({}, 0), ({"max-file": "3"}, 0), ({"max-size": "10k"}, 10_000), ({"max-size": "1m", "max-file": "3"}, 3_000_000)],
+)
+def test_the_bound_is_that_of_all_files_together(options: dict[str, str], most: int) -> None:
+    assert log_bytes(LogConfig(config=options)) == most
