@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tools.bench.reference import CGROUPS, end_all, remove_cgroups
+from tools.bench.processes import tree
+from tools.bench.reference import CGROUPS, remove_cgroups
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 120
@@ -113,9 +117,18 @@ class Shoal:
         self.command("down", check=False)
         self.sweep()
 
+    def _end_processes(self) -> None:
+        """Only the environment of a forked process tells whose it is. They replace one another, so all have to go."""
+        mark, deadline = str(self.root).encode(), time.monotonic() + SECONDS
+        while found := [int(each.name) for each in Path("/proc").glob("[0-9]*") if _carries(each, mark)]:
+            assert time.monotonic() < deadline, f"processes of {self.root} do not end: {found}"
+            for pid in tree(found):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def sweep(self) -> None:
         """Ends and removes everything that carries the names of this engine."""
-        end_all(str(self.root))
+        self._end_processes()
         if self._holder is not None:
             self._holder.kill()
             self._holder.communicate()
@@ -125,6 +138,14 @@ class Shoal:
         for parent in CGROUPS.glob(f"*/{self.cgroup}"):
             remove_cgroups(parent)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _carries(process: Path, text: bytes) -> bool:
+    """Whether a process was started with text in its environment or command line."""
+    try:
+        return text in (process / "environ").read_bytes() or text in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _tail(file: Path, lines: int) -> list[str]:

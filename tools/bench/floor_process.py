@@ -33,10 +33,11 @@ class FloorProcess:
 
     def __init__(self, conmon: str = "", runtime: str = "") -> None:
         self._programs = [conmon or program("conmon"), runtime or program("crun")]
-        self._folder = Path(tempfile.mkdtemp(prefix="floor-"))
+        self._folder = Path("/nonexistent")
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="floor-"))
         (self._folder / "rootfs").mkdir()
         subprocess.run(["tar", "-x", "-C", self._folder / "rootfs"], input=busybox_layer(), check=True)
         with (self._folder / "log").open("w") as log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from http.client import HTTPException
 
 from tools.bench.client import ApiError, Incomplete
@@ -20,16 +21,37 @@ Report = Callable[[str], None]
 def run(
     measures: Iterable[Measure], engines: Sequence[Engine], floor: FloorProcess | None, rounds: int, report: Report
 ) -> list[Series]:
-    """All measures, those beside fewer running containers first; at most `rounds` samples of each, 0: what it wants."""
+    """All measures; at most `rounds` samples of each, 0: what it wants.
+
+    Those beside running containers come last and engine by engine, so that no engine bears the others' containers.
+    """
+    ordered = sorted(measures, key=lambda each: each.population)
+    plain = [measure for measure in ordered if not measure.population]
+    crowded = [measure for measure in ordered if measure.population]
     series = []
-    for measure in sorted(measures, key=lambda each: each.population):
-        for engine in engines:
-            if len(engine.population) < measure.population:
-                report(f"{engine.name}: growing to {measure.population} running containers")
-                engine.grow(measure.population)
+    for measure in plain:
         report(measure.title)
         series.append(take(measure, engines, floor, min(rounds or measure.rounds, measure.rounds)))
+    alone = [_crowded(crowded, engine, rounds, report) for engine in engines if crowded]
+    return series + [merge(same) for same in zip(*alone, strict=True)]
+
+
+def _crowded(measures: Sequence[Measure], engine: Engine, rounds: int, report: Report) -> list[Series]:
+    """Measures beside running containers, of which there are more and more; they are removed afterwards."""
+    series = []
+    for measure in measures:
+        report(f"{engine.name}: {measure.title}")
+        engine.grow(measure.population)
+        series.append(take(measure, [engine], None, min(rounds or measure.rounds, measure.rounds)))
+    engine.sweep()
     return series
+
+
+def merge(same: Sequence[Series]) -> Series:
+    """One series of what several engines did apart."""
+    samples = {engine: values for each in same for engine, values in each.samples.items()}
+    errors = {engine: error for each in same for engine, error in each.errors.items()}
+    return replace(same[0], samples=samples, errors=errors)
 
 
 def take(measure: Measure, engines: Sequence[Engine], floor: FloorProcess | None, rounds: int) -> Series:

@@ -18,6 +18,10 @@ class Recorded:
         self.log = log
         self.population: list[str] = []
 
+    def sweep(self) -> None:
+        self.log.append(f"{self.name} is empty")
+        self.population.clear()
+
     def grow(self, size: int) -> None:
         self.log.append(f"{self.name} grows to {size}")
         self.population += ["x"] * (size - len(self.population))
@@ -75,9 +79,15 @@ def test_who_fails_is_named_and_the_others_go_on() -> None:
 def test_populations_grow_from_small_to_large() -> None:
     log: list[str] = []
     measures = [Measure("late", "late", "ms", sampled, population=3), Measure("early", "early", "ms", sampled)]
-    series = run(measures, engines(log, "a"), None, 1, lambda text: None)
+    series = run(measures, engines(log, "a", "b"), None, 1, lambda text: None)
     assert [each.name for each in series] == ["early", "late"]
-    assert [line for line in log if "grows" in line] == ["a grows to 3"]
+    assert [line for line in log if " " in line and "prep" not in line and "end" not in line] == [
+        "a grows to 3",
+        "a is empty",
+        "b grows to 3",
+        "b is empty",
+    ]
+    assert [set(each.samples) for each in series] == [{"a", "b"}] * 2
 
 
 def test_floor_is_sampled_beside() -> None:
