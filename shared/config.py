@@ -5,6 +5,7 @@ Every path, name and address range can be set, so that several engines live side
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tomllib
@@ -15,6 +16,7 @@ import msgspec
 
 from shared.errors import InvalidArgument
 
+_POSITIVE = ("max_unpack_bytes", "max_unpack_entries", "max_unpack_ratio", "max_body_bytes")
 DEFAULT_FILE = Path("/etc/shoal/shoal.toml")
 
 
@@ -107,7 +109,7 @@ def _read(named: Path | None) -> dict[str, object]:
         if named is None:
             return {}
         raise InvalidArgument(f"configuration file {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"configuration file {path}: {error}") from None
 
 
@@ -120,7 +122,7 @@ def _merge(values: dict[str, object], environment: Mapping[str, str]) -> dict[st
         plain = field.type in (str, int)
         try:
             merged[field.name] = text if plain else msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise InvalidArgument(f"SHOAL_{field.name.upper()}: not JSON: {error}") from None
     return merged
 
@@ -133,6 +135,13 @@ def _check(values: dict[str, object]) -> Settings:
     for name in ("state_dir", "run_dir", "runtime_prefix"):
         if not os.path.isabs(getattr(settings, name)):
             raise InvalidArgument(f"configuration: {name} must be an absolute path: {getattr(settings, name)!r}")
-    if not 0 < len(settings.interface_prefix) <= 4 or len(settings.bridge_name) > 15:
-        raise InvalidArgument("configuration: interface_prefix has 1 to 4, bridge_name at most 15 characters")
+    if not 0 < len(settings.interface_prefix) <= 4 or not 0 < len(settings.bridge_name) <= 15:
+        raise InvalidArgument("configuration: interface_prefix has 1 to 4, bridge_name 1 to 15 characters")
+    for name in _POSITIVE:
+        if getattr(settings, name) <= 0:
+            raise InvalidArgument(f"configuration: {name} must be positive: {getattr(settings, name)}")
+    if not 0 <= settings.nats_port < 1 << 16:
+        raise InvalidArgument(f"configuration: nats_port is no port: {settings.nats_port}")
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        raise InvalidArgument(f"configuration: log_level is debug, info, warning or error: {settings.log_level!r}")
     return settings

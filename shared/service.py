@@ -16,7 +16,7 @@ from shared.bus import Bus, NatsTransport
 from shared.bus.server import Server
 from shared.config import Settings
 from shared.contracts.base import Contract
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, ShoalError, Unavailable
 from shared.spans import SpanSender
 from shared.state import NatsState, State
 from shared.state.streams import ensure
@@ -76,47 +76,87 @@ async def connect(settings: Settings, name: str) -> tuple[Bus, NatsState]:
 
 
 def serve(contract: Contract, build: Build, settings: Settings, ready: Callable[[], None]) -> None:
-    """Runs a service until SIGTERM or SIGINT. `ready` is called once it answers."""
+    """Runs a service until SIGTERM or SIGINT. `ready` is called once it answers.
+
+    Ends the process with exit code 1 when it cannot start, or when its connection to the broker is lost for good.
+    """
     import uvloop  # here: the parent of forked services never makes a loop
 
     logs.configure(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(contract, build, settings, ready))
+        try:
+            runner.run(_serve(contract, build, settings, ready))
+        except asyncio.CancelledError:
+            log.info("%s was told to end before it served", contract.name)
+        except ShoalError as error:
+            log.critical("%s: %s", contract.name, error)
+            raise SystemExit(1) from None
 
 
 async def _serve(contract: Contract, build: Build, settings: Settings, ready: Callable[[], None]) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    bus, state = await connect(settings, contract.name)
-    spans = SpanSender(bus)
-    shutdown = telemetry.configure(contract.name, bus.node, spans.add)
-    await ensure(bus)
-    streams = Streams(bus, settings.run_path / "streams", contract.name)
-    await streams.open()
-    kernel = Kernel(settings, bus.node, bus, state, streams)
+    starting = asyncio.current_task()
+    assert starting is not None
+    _on_signals(starting.cancel)
+    kernel, spans = await _kernel(contract, settings)
     implementation = await build(kernel)
-    server = Server(bus, contract, implementation)
-    await _hook(implementation, "open", "start")
+    server = Server(kernel.bus, contract, implementation)
+    await _hook(contract, implementation, "open", "start")
     await server.open()
-    log.info("%s serves on node %s", contract.name, bus.node)
+    stopping = asyncio.Event()
+    _on_signals(stopping.set)
+    lost = _when_lost(kernel.bus, stopping)
+    log.info("%s serves on node %s", contract.name, kernel.node)
     ready()
     await stopping.wait()
     await server.close(PATIENCE)
-    await _hook(implementation, "close")
+    await _hook(contract, implementation, "close")
+    await _close(kernel, spans)
+    if lost:
+        raise Unavailable("the broker ended the connection")
+
+
+async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanSender]:
+    bus, state = await connect(settings, contract.name)
+    spans = SpanSender(bus)
+    telemetry.configure(contract.name, bus.node, spans.add)
+    await ensure(bus)
+    streams = Streams(bus, settings.run_path / "streams", contract.name)
+    await streams.open()
+    return Kernel(settings, bus.node, bus, state, streams), spans
+
+
+async def _close(kernel: Kernel, spans: SpanSender) -> None:
     await kernel.tasks.close()
-    await streams.close()
-    await state.close()
-    shutdown()
+    await kernel.streams.close()
+    await kernel.state.close()
+    telemetry.shutdown()
     await spans.close()
-    await bus.close()
+    await kernel.bus.close()
 
 
-async def _hook(implementation: Any, *names: str) -> None:
-    """Calls the first lifecycle method there is: without parameters, unlike an operation of the same name."""
+def _on_signals(callback: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, callback)
+
+
+def _when_lost(bus: Bus, stopping: asyncio.Event) -> list[str]:
+    """Whether the connection was lost: a process that hears nothing is of no use; its starter begins a new one."""
+    lost: list[str] = []
+
+    def end() -> None:
+        lost.append(bus.name)
+        stopping.set()
+
+    bus.transport.on_lost(end)
+    return lost
+
+
+async def _hook(contract: Contract, implementation: Any, *names: str) -> None:
+    """Calls the first lifecycle method there is. An operation of the same name is none."""
+    operations = {endpoint.operation for endpoint in contract.endpoints}
     for name in names:
         method = getattr(implementation, name, None)
-        if method is not None and method.__code__.co_argcount == 1:
+        if method is not None and name not in operations:
             await method()
             return

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import msgspec
 
 from shared.bus import Bus
+from shared.errors import ShoalError
 from shared.tasks import TaskGroup
 from shared.telemetry import SPANS_SUBJECT, SpanRecord
 
+log = logging.getLogger(__name__)
+
 DELAY = 0.25
 """Seconds in which spans gather before they are sent."""
+BATCH = 500
+"""Spans in one message."""
 MOST = 10_000
 """Spans kept while the broker is away; the oldest go first."""
 
@@ -24,6 +30,7 @@ class SpanSender:
         self._waiting: list[SpanRecord] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskGroup("spans")
+        bus.transport.on_reconnect(self._schedule)
 
     def add(self, record: SpanRecord) -> None:
         self._waiting.append(record)
@@ -36,10 +43,22 @@ class SpanSender:
 
     def _send(self) -> None:
         self._timer = None
-        batch, self._waiting = self._waiting[-MOST:], []
-        if batch:
-            self._tasks.start(self._bus.transport.publish(SPANS_SUBJECT, msgspec.json.encode(batch)), "send")
+        if not self._bus.transport.connected:  # what others have to say must not wait behind this
+            self._waiting = self._waiting[-MOST:]
+            return
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), BATCH):
+            self._tasks.start(self._publish(waiting[start : start + BATCH]), "send")
+
+    async def _publish(self, batch: list[SpanRecord]) -> None:
+        try:
+            await self._bus.transport.publish(SPANS_SUBJECT, msgspec.json.encode(batch))
+        except ShoalError as error:
+            log.warning("%d spans lost: %s", len(batch), error)
 
     async def close(self) -> None:
+        """Sends what waits, if the broker is there."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._send()
         await self._tasks.drain(1.0)

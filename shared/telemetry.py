@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
@@ -17,14 +17,18 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.errors import ShoalError
 
 SPANS_SUBJECT = "shoal.v1.spans"
+MOST_ERROR = 300
+"""Characters of an error that a span keeps."""
 _propagator = TraceContextTextMapPropagator()
 _tracer: trace.Tracer = trace.NoOpTracer()
+_provider: TracerProvider | None = None
 
 
 class SpanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,16 +76,25 @@ def record(span: ReadableSpan, service: str, node: str) -> SpanRecord:
 
 
 def configure(service: str, node: str, sink: Callable[[SpanRecord], None]) -> Callable[[], None]:
-    """Makes the spans of this process real; returns what to call at the end. After forking, never before."""
-    global _tracer
+    """Makes the spans of this process real; returns `shutdown`. After forking, never before."""
+    global _tracer, _provider
     # Not Resource.create: its detectors read the metadata of every installed package.
     resource = Resource({"service.name": f"shoal.{service}", "host.id": node})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(_Collector(service, node, sink))
+    # Always: a client that does not want its own trace kept must not hide what the engine does.
+    _provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+    _provider.add_span_processor(_Collector(service, node, sink))
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        provider.add_span_processor(_otlp())
-    _tracer = provider.get_tracer("shoal")
-    return provider.shutdown
+        _provider.add_span_processor(_otlp())
+    _tracer = _provider.get_tracer("shoal")
+    return shutdown
+
+
+def shutdown() -> None:
+    """Sends what waits to be sent; spans are nothing again."""
+    global _tracer, _provider
+    if _provider is not None:
+        _provider.shutdown()
+    _tracer, _provider = trace.NoOpTracer(), None
 
 
 def _otlp() -> SpanProcessor:
@@ -92,39 +105,42 @@ def _otlp() -> SpanProcessor:
     return BatchSpanProcessor(OTLPSpanExporter())
 
 
-@contextmanager
-def _span(name: str, kind: SpanKind, parent: Context | None, attributes: Mapping[str, Any] | None) -> Iterator[Span]:
-    span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes)
-    token = otel_context.attach(trace.set_span_in_context(span, parent))
-    try:
-        yield span
-    except ShoalError as error:
-        record_error(span, error)
-        raise
-    finally:
-        otel_context.detach(token)
-        span.end()
+class _Span:
+    """A span for the time of a block; an error that leaves the block marks it."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, name: str, kind: SpanKind, parent: Context | None, attributes: Mapping[str, Any] | None) -> None:
+        self._span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes)
+        self._token = otel_context.attach(trace.set_span_in_context(self._span, parent))
+
+    def __enter__(self) -> Span:
+        return self._span
+
+    def __exit__(self, kind: object, error: BaseException | None, place: object) -> None:
+        otel_context.detach(self._token)
+        if isinstance(error, ShoalError):
+            record_error(self._span, error)
+        elif error is not None:
+            self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"[:MOST_ERROR]))
+        self._span.end()
 
 
-@contextmanager
-def span(name: str, **attributes: str | int | float | bool | Sequence[str]) -> Iterator[Span]:
+def span(name: str, **attributes: str | int | float | bool | Sequence[str]) -> AbstractContextManager[Span]:
     """A host action (mount, netlink, runtime) inside the present trace."""
-    with _span(name, SpanKind.INTERNAL, None, attributes) as made:
-        yield made
+    return _Span(name, SpanKind.INTERNAL, None, attributes)
 
 
-@contextmanager
-def server_span(name: str, headers: Mapping[str, str], **attributes: Any) -> Iterator[Span]:
+def server_span(name: str, headers: Mapping[str, str], **attributes: Any) -> AbstractContextManager[Span]:
     """The work on one request, below the caller's span when the headers carry one."""
     parent = _propagator.extract(headers) if "traceparent" in headers else Context()
-    with _span(name, SpanKind.SERVER, parent, attributes) as made:
-        yield made
+    return _Span(name, SpanKind.SERVER, parent, attributes)
 
 
 @contextmanager
 def client_span(name: str) -> Iterator[dict[str, str]]:
     """A call; yields the headers that carry it on."""
-    with _span(name, SpanKind.CLIENT, None, None):
+    with _Span(name, SpanKind.CLIENT, None, None):
         yield inject({})
 
 
@@ -142,4 +158,4 @@ def annotate(**attributes: str | int | float | bool) -> None:
 def record_error(made: Span, error: ShoalError) -> None:
     """Marks the span as failed; `not_modified` is an answer, not a failure."""
     if error.kind != "not_modified":
-        made.set_status(Status(StatusCode.ERROR, f"{error.kind}: {error.message}"[:300]))
+        made.set_status(Status(StatusCode.ERROR, f"{error.kind}: {error.message}"[:MOST_ERROR]))

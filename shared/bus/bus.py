@@ -80,9 +80,10 @@ class Bus:
             wire.raise_error(delivery.payload, delivery.headers)
             return wire.decode(delivery.payload, endpoint.reply)
 
-    async def _answer(self, request: Request, patience: float = RESPONDER_WAIT) -> Delivery:
-        """Asks until somebody answers; `patience`: how long nobody may be there."""
+    async def _answer(self, request: Request, patience: float | None = None) -> Delivery:
+        """Asks until somebody answers; `patience`: how long nobody may be there, None: RESPONDER_WAIT."""
         loop = asyncio.get_running_loop()
+        patience = RESPONDER_WAIT if patience is None else patience
         give_up, pause = loop.time() + patience, _FIRST_RETRY
         while True:
             try:
@@ -153,7 +154,7 @@ class Bus:
         payload: bytes,
         headers: dict[str, str] | None = None,
         timeout: float = 10.0,
-        patience: float = RESPONDER_WAIT,
+        patience: float | None = None,
     ) -> Delivery:
         """Asks without a contract, such as the broker itself (JetStream's API). Raises `Unavailable`."""
         try:

@@ -102,6 +102,8 @@ class Pending:
             if waiting.unheard:
                 waiting.request.begun = None
             waiting.future.set_exception(NoResponders())
+        elif wire.GONE in delivery.headers:
+            waiting.future.set_exception(ServerGone())
         else:
             waiting.future.set_result(delivery)
 

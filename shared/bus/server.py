@@ -53,7 +53,7 @@ class Server:
         self._handlers = bind(contract, implementation)
         self._discovery = Discovery(bus.transport, contract, self.instance, bus.node)
         self._subscriptions: list[Subscription] = []
-        self._tasks = TaskGroup(contract.name)
+        self._tasks, self._work_tasks = TaskGroup(f"serve {contract.name}"), TaskGroup(contract.name)
         self._answers = Answers()
         self._since = 0.0
 
@@ -82,10 +82,12 @@ class Server:
         self._subscriptions.append(await self._bus.transport.subscribe(subject, receive, queue))
 
     async def close(self, patience: float) -> None:
-        """Takes no more requests, ends those it has (at most `patience` seconds), answers them, leaves."""
+        """Takes no more requests, ends those it has (at most `patience` seconds), answers all of them, leaves."""
         await self._discovery.close()
         for subscription in self._subscriptions:
             await subscription.drain()
+        await self._tasks.drain(patience)
+        self._work_tasks.cancel()
         await self._tasks.drain(patience)
         await self._tasks.close()
 
@@ -95,9 +97,14 @@ class Server:
         if work is None and self._is_lost(endpoint, delivery):
             payload, headers = wire.encode_error(Unavailable(f"{endpoint.service} was restarted during the call"))
         else:
-            payload, headers = await (work or self._begin(request_id, endpoint, handler, delivery))
+            payload, headers = await self._answer(work or self._begin(request_id, endpoint, handler, delivery))
         if delivery.reply:
             await self._reply(delivery.reply, payload, headers)
+
+    @staticmethod
+    async def _answer(work: asyncio.Task[Answer]) -> Answer:
+        await asyncio.wait([work])
+        return (b"", {wire.GONE: "1"}) if work.cancelled() else work.result()
 
     def _is_lost(self, endpoint: Endpoint[Any, Any], delivery: Delivery) -> bool:
         """Whether a predecessor may have done, or half done, what must not be done twice."""
@@ -108,7 +115,7 @@ class Server:
     def _begin(
         self, request_id: str, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery
     ) -> asyncio.Task[Answer]:
-        work = self._tasks.start(self._work(endpoint, handler, delivery), endpoint.operation)
+        work = self._work_tasks.start(self._work(endpoint, handler, delivery), endpoint.operation)
         if request_id:
             self._answers.add(request_id, work, keep=not endpoint.idempotent)
         return work

@@ -17,6 +17,8 @@ REQUEST_ID = "Shoal-Request-Id"
 AGE = "Shoal-Age"
 """Milliseconds since the request was first sent, when it is sent again: what an instance that began to serve later
 does not know may have been done by its predecessor, and is refused unless the endpoint is idempotent."""
+GONE = "Shoal-Gone"
+"""Header of an empty reply: the server ends, and broke off the work. Whether there will be another is not known."""
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
 

@@ -59,6 +59,9 @@ class MemoryState:
         view.stop = lambda: self._stop(view)
         return view
 
+    async def close(self) -> None:
+        self._views.clear()
+
     def _stop(self, view: View) -> None:
         if view in self._views:
             self._views.remove(view)

@@ -44,6 +44,9 @@ class State(Protocol):
     async def view(self, *keys: Keys[Any]) -> View:
         """A read model of these families; complete when this returns, then kept up to date."""
 
+    async def close(self) -> None:
+        """Ends all views: they show what they showed last."""
+
 
 def seal(value: Message, writer: str) -> bytes:
     """The stored bytes of a record."""

@@ -57,6 +57,12 @@ class Process:
         """What it has printed so far."""
         return "".join(self.lines)
 
+    def join(self, timeout: float = 30.0) -> int:
+        """Waits until it ends by itself; the exit code."""
+        code = self._popen.wait(timeout)
+        self._reader.join(timeout)
+        return code
+
     def kill(self) -> int:
         """SIGKILL, and waits for the end."""
         return self._end(signal.SIGKILL, 10)

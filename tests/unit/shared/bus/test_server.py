@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from shared.bus import Delivery, MemoryBroker, wire
+from shared.bus import bus as bus_module
 from shared.bus.server import Server, bind
 from shared.contracts.base import Contract, Empty, Endpoint
-from shared.errors import PermissionDenied
+from shared.errors import PermissionDenied, Unavailable
 from shared.testing import kernel, serving
 from tests.support.echo import ANY, CONTRACT, ECHO, WAIT, EchoService, Text
 
@@ -135,7 +136,8 @@ async def test_stopping_ends_the_requests_it_has_and_takes_no_more(directory):
         await closing
 
 
-async def test_stopping_does_not_wait_for_ever(directory):
+async def test_stopping_does_not_wait_for_ever_and_leaves_no_caller_waiting(directory, monkeypatch):
+    monkeypatch.setattr(bus_module, "RESPONDER_WAIT", 0.05)
     broker = MemoryBroker()
     async with kernel("echo", directory, broker) as made, kernel("user", directory / "user", broker) as user:
         service = EchoService(made)
@@ -145,7 +147,8 @@ async def test_stopping_does_not_wait_for_ever(directory):
         await service.waiting.wait()
         await server.close(0.01)
         assert service.given_up.is_set()
-        calling.cancel()
+        with pytest.raises(Unavailable):
+            await calling
 
 
 async def test_a_new_instance_answers_for_its_predecessor(nats):

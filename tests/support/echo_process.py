@@ -1,0 +1,36 @@
+"""`python -m tests.support.echo_process`: the echo service as a process; it prints what happens to it."""
+
+from __future__ import annotations
+
+from shared import config
+from shared.service import Kernel, serve
+from shared.telemetry import annotate
+from tests.support.echo import CONTRACT, EchoService, Text
+
+
+class EchoProcess(EchoService):
+    """`any` with the text `lose` loses its connection to the broker for good."""
+
+    async def start(self) -> None:
+        print("started", flush=True)
+
+    async def close(self) -> None:
+        print("closed", flush=True)
+
+    async def wait(self, request: Text) -> Text:
+        print(f"waits {request.text}", flush=True)
+        return await super().wait(request)
+
+    async def any(self, request: Text) -> Text:
+        annotate(container=request.text)
+        if request.text == "lose":
+            await self._kernel.bus.transport._client._process_err("'Authorization Violation'")  # type: ignore[attr-defined]
+        return await super().any(request)
+
+
+async def build(kernel: Kernel) -> EchoProcess:
+    return EchoProcess(kernel)
+
+
+if __name__ == "__main__":
+    serve(CONTRACT, build, config.load(), lambda: print("ready", flush=True))
