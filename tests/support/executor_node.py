@@ -55,7 +55,7 @@ class _Guarded:
 
     def __init__(self, state: State, guard: Callable[[Any], Any]) -> None:
         self.create, self.update, self.delete = guard(state.create), guard(state.update), guard(state.delete)
-        self.get, self.view = state.get, state.view
+        self.get, self.view, self.close = state.get, state.view, state.close
 
 
 class Node(World):
