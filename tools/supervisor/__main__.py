@@ -14,6 +14,7 @@ from pathlib import Path
 from shared import config, logs
 from shared.errors import ShoalError
 
+from . import memory
 from .child import module_of
 from .guardian import REFUSED
 from .plan import GATEWAY, SERVICES
@@ -58,7 +59,7 @@ def _command() -> list[str]:
 def _warm() -> None:
     """Imports once what the forked services need, and takes it out of the garbage collector's sight.
 
-    A collection in a service would otherwise write to every object's header and so copy every page.
+    A collection in a service would otherwise write to every object's header and so copy every page; see also `memory`.
     """
     import asyncio  # noqa: F401
 
@@ -74,6 +75,7 @@ def _warm() -> None:
             log.exception("%s cannot be imported", name)
     gc.collect()
     gc.disable()
+    memory.fill_holes()
     gc.freeze()
 
 

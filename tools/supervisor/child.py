@@ -16,7 +16,7 @@ from pathlib import Path
 from shared import listening as sockets
 from shared.config import Settings
 
-from . import records
+from . import memory, records
 from .plan import GATEWAY
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def serve(name: str, settings: Settings, where: Path) -> None:
 
     def ready() -> None:
         records.write(where, records.of_this_process(name, ready=True))
+        memory.release_code()
 
     gc.enable()
     importlib.import_module(module_of(name)).run(settings, ready)

@@ -16,7 +16,7 @@ from shared import listening as sockets
 from shared.config import Settings
 from shared.errors import FailedPrecondition
 
-from . import broker, child, plan, records
+from . import broker, child, memory, plan, records
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -64,6 +64,7 @@ class Supervisor:
         while not self._stopping:
             self._start_due()
             self.keep_guardian()
+            memory.release_code()
             self._wait()
         self._end_all()
 

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+from tools.supervisor import memory
+
+PROGRAM = """
+import os, re
+from tools.supervisor import memory
+junk = [bytes(size) for size in range(0, 480) for _ in range(50)]
+del junk[::2]
+def private_after_making_things():
+    reading, writing = os.pipe()
+    if not os.fork():
+        things = [bytes(size) for size in range(0, 480) for _ in range(20)]
+        text = open("/proc/self/smaps_rollup").read()
+        os.write(writing, re.search(r"Private_Dirty:\\s+(\\d+)", text)[1].encode())
+        os._exit(0)
+    os.wait()
+    return int(os.read(reading, 100))
+before = private_after_making_things()
+print(memory.fill_holes() > 1000, private_after_making_things() < before)
+"""
+
+
+def test_with_the_holes_filled_new_things_copy_fewer_pages():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "True True\n", done.stderr
+
+
+def test_filling_again_takes_next_to_nothing():
+    memory.fill_holes()
+    assert memory.fill_holes() < 1000
+
+
+RELEASED = """
+import json, re, decimal, ssl
+from tools.supervisor import memory
+def clean():
+    text = open("/proc/self/smaps_rollup").read()
+    return sum(int(size) for size in re.findall(r"(?:Private|Shared)_Clean:\\s+(\\d+)", text))
+before = clean()
+memory.release_code()
+print(clean() < before, json.loads("[1]"), decimal.Decimal(1) / 4)
+"""
+
+
+def test_code_that_was_released_still_runs():
+    done = subprocess.run([sys.executable, "-c", RELEASED], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "True [1] 0.25\n", done.stderr
