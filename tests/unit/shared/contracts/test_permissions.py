@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from shared.bus import NatsTransport
+from shared.bus import Delivery, NatsTransport
+from shared.bus.discovery import Discovery
 from shared.bus.transport import matches
 from shared.contracts import CONTRACTS
-from shared.contracts.base import BUCKET
+from shared.contracts.base import BUCKET, Empty
+from shared.contracts.executor import NAMES as NAMES_OF_CONTAINERS
 from shared.contracts.permissions import STREAMS, permissions
+from shared.contracts.volume import USAGE as VOLUME_USAGE
 from shared.errors import PermissionDenied
-from shared.state.streams import EVENTS, SPANS
+from shared.state.replay import replay
+from shared.state.streams import EVENTS, SPANS, ensure
 from shared.state.streams import STREAMS as CONFIGURATIONS
+from shared.tasks import TaskGroup
+from shared.telemetry import SPANS_SUBJECT
+from tests.support.streams import echo, read_all
 
 NODE, FOREIGN_NODE = "node1", "node2"
 NAMES = sorted(CONTRACTS)
@@ -149,3 +158,67 @@ async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(
 def test_the_names_of_the_broker_streams_are_those_that_are_made():
     assert [config["name"] for config in CONFIGURATIONS] == list(STREAMS)
     assert {EVENTS, SPANS} < set(STREAMS)
+
+
+@every_service
+async def test_what_a_kernel_does_is_granted(client, request, nats):
+    """Streams made, spans sent, past events read, own records written and watched, discovery answered."""
+    own = CONTRACTS[request.node.callspec.params["client"]]
+    bus = await nats.bus(own.name)
+    await ensure(bus)
+    await bus.transport.publish(SPANS_SUBJECT, b"[]")
+    state = await nats.state(bus)
+    for keys in own.owns:
+        parts = ["a1"] * keys.pattern.count("*")
+        sample = replace(keys, record=Empty)
+        revision = await state.create(sample, *parts, value=Empty())
+        revision = await state.update(sample, *parts, value=Empty(), revision=revision)
+        view = await state.view(sample)
+        assert view.count(sample) == 1
+        await view.reached(await state.delete(sample, *parts, revision=revision))
+        assert await state.get(sample, *parts) is None
+    if "events.*" in own.hears:
+        assert [one async for one in replay(bus, EVENTS, "shoal.v1.events.>")] == []
+    discovery = Discovery(bus.transport, own, "instance1", NODE)
+    await discovery.open()
+    await bus.transport.flush()
+    tool = await nats.bus("tool")
+    for subject in ("$SRV.PING", f"$SRV.INFO.{own.name}", f"shoal.v1.{own.name}.contract"):
+        assert (await tool.request_raw(subject, b"")).payload
+
+
+async def test_the_gateway_watches_what_it_reads(nats):
+    writer, gateway = await nats.bus("executor"), await nats.bus("gateway")
+    names = replace(NAMES_OF_CONTAINERS, record=Empty)
+    view = await (await nats.state(gateway)).view(names)
+    revision = await (await nats.state(writer)).create(names, "web", value=Empty())
+    await view.reached(revision)
+    assert view.count(names) == 1
+
+
+async def test_calls_and_streams_work_across_hosts_as_far_as_declared(nats):
+    """The gateway on one node takes a stream that a service on another offers, over the bus."""
+    server, gateway = await nats.kernel("volume", "node2"), await nats.kernel("gateway")
+    channel = await gateway.streams.take(server.streams.offer(echo))
+    await channel.write(b"across" * 100_000)
+    await channel.write_eof()
+    assert await read_all(channel) == b"across" * 100_000
+    channel.close()
+
+
+async def test_many_answers_do_not_use_up_the_permission_to_answer(nats):
+    """More than the broker remembers at once; each request may be answered once."""
+    server, user = await nats.bus("volume"), await nats.bus("tool")
+    subject = VOLUME_USAGE.subject(NODE)
+
+    def answer(delivery: Delivery) -> None:
+        tasks.start(server.transport.publish(delivery.reply, b"{}"))
+
+    tasks = TaskGroup("answers")
+    refused: list[str] = []
+    server.transport.on_refused(refused.append)
+    await server.transport.subscribe(subject, answer)
+    await server.transport.flush()
+    for _ in range(20):
+        await asyncio.gather(*(user.request_raw(subject, b"") for _ in range(300)))
+    assert refused == []
