@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared.contracts.container import Ulimit
@@ -52,7 +52,7 @@ def process(
         "args": [INIT_PATH, "--", *wanted.args] if init else list(wanted.args),
         "env": list(wanted.env),
         "cwd": wanted.cwd or "/",
-        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), held),
+        "capabilities": _sets(held, ids.uid),
         "noNewPrivileges": wanted.no_new_privileges,
         "oomScoreAdj": wanted.oom_score_adj,
         "rlimits": rlimits(ulimits, facts),
@@ -66,10 +66,16 @@ def process(
 def exec_process(wanted: Process, base: dict[str, Any], ids: Ids, facts: Facts) -> dict[str, Any]:
     """The `process` object of an exec: its workload's own (limits, capabilities) with what the exec changes."""
     own = process(wanted, ids, facts)
-    if not wanted.privileged:
-        own["capabilities"] = base.get("capabilities", own["capabilities"])
+    if not wanted.privileged and "capabilities" in base:
+        own["capabilities"] = _sets(base["capabilities"].get("bounding", ()), ids.uid)
     own["noNewPrivileges"] = wanted.no_new_privileges or base.get("noNewPrivileges", False)
     return base | own | {"rlimits": base.get("rlimits", []), "oomScoreAdj": base.get("oomScoreAdj", 0)}
+
+
+def _sets(held: Sequence[str], uid: int) -> dict[str, Sequence[str]]:
+    """A user other than root holds none at its execve, or it could run what only root may; a setuid program gets them."""
+    now: Sequence[str] = held if uid == 0 else ()
+    return {"bounding": held, "effective": now, "permitted": now}
 
 
 def granted(wanted: Process, facts: Facts) -> tuple[str, ...]:

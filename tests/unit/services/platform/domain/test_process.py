@@ -81,7 +81,7 @@ def test_an_exec_keeps_its_workloads_limits_and_capabilities() -> None:
         "apparmorProfile": "p",
     }  # fmt: skip
     made = exec_process(Process(args=("a",), cwd="/x"), base, Ids(), FACTS)
-    assert made["capabilities"] == {"bounding": ["CAP_CHOWN"]}
+    assert made["capabilities"] == dict.fromkeys(("bounding", "effective", "permitted"), ["CAP_CHOWN"])
     assert made["noNewPrivileges"] is True
     assert (made["rlimits"], made["oomScoreAdj"], made["apparmorProfile"]) == (["r"], 7, "p")
     assert made["cwd"] == "/x"
@@ -91,3 +91,11 @@ def test_a_privileged_exec_has_all_capabilities() -> None:
     made = exec_process(Process(args=("a",), privileged=True), {"capabilities": {}}, Ids(), FACTS)
     assert set(made["capabilities"]["effective"]) == set(KNOWN)
     assert set(granted(Process(args=("a",), privileged=True), FACTS)) == set(KNOWN)
+
+
+def test_only_root_holds_capabilities_when_it_begins() -> None:
+    made = process(Process(args=("a",)), Ids(1000, 1000, ()), FACTS)["capabilities"]
+    assert set(made["bounding"]) == set(DEFAULT)
+    assert (list(made["effective"]), list(made["permitted"])) == ([], [])
+    by_root = exec_process(Process(args=("a",)), {"capabilities": made}, Ids(), FACTS)
+    assert set(by_root["capabilities"]["effective"]) == set(DEFAULT)
