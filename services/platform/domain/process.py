@@ -73,7 +73,7 @@ def exec_process(wanted: Process, base: dict[str, Any], ids: Ids, facts: Facts) 
 
 
 def _sets(held: Sequence[str], uid: int) -> dict[str, Sequence[str]]:
-    """A user other than root holds none at its execve, or it could run what only root may; a setuid program gets them."""
+    """A user other than root holds none at its execve, or it could run what only root may; setuid programs get them."""
     now: Sequence[str] = held if uid == 0 else ()
     return {"bounding": held, "effective": now, "permitted": now}
 

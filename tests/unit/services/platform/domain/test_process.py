@@ -81,7 +81,7 @@ def test_an_exec_keeps_its_workloads_limits_and_capabilities() -> None:
         "apparmorProfile": "p",
     }  # fmt: skip
     made = exec_process(Process(args=("a",), cwd="/x"), base, Ids(), FACTS)
-    assert made["capabilities"] == dict.fromkeys(("bounding", "effective", "permitted"), ["CAP_CHOWN"])
+    assert made["capabilities"] == {name: ["CAP_CHOWN"] for name in ("bounding", "effective", "permitted")}
     assert made["noNewPrivileges"] is True
     assert (made["rlimits"], made["oomScoreAdj"], made["apparmorProfile"]) == (["r"], 7, "p")
     assert made["cwd"] == "/x"
