@@ -69,8 +69,8 @@ def test_a_failed_start_leaves_the_container_as_created(engine: Engine) -> None:
 def test_start_of_what_is_not_executable_by_the_user(engine: Engine) -> None:
     engine.run("-v", "tools:/tools", IMAGE, "sh", "-c", "cp /bin/busybox /tools/secret; chmod 700 /tools/secret")
     result = engine.docker("run", "--rm", "-u", "alice", "-v", "tools:/tools", IMAGE, "/tools/secret")
-    assert result.code == 126
-    assert re.search('exec:? "?/tools/secret"?: permission denied', result.err)
+    assert result.code != 0  # 126 by runc, which looks as the user; crun finds out when the process has begun: 1
+    assert re.search("/tools/secret.*permission denied", result.err, re.IGNORECASE)
 
 
 def test_name_conflict(engine: Engine) -> None:
