@@ -7,7 +7,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT is set.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.errors import ShoalError
@@ -45,6 +45,8 @@ class SpanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str = "INTERNAL"
     error: str = ""
     attributes: dict[str, Any] = {}
+    links: tuple[str, ...] = ()
+    """Ids of the traces that led to this one."""
 
 
 class _Collector(SpanProcessor):
@@ -72,6 +74,7 @@ def record(span: ReadableSpan, service: str, node: str) -> SpanRecord:
         end=span.end_time or 0,
         error=(span.status.description or "error") if span.status.status_code is StatusCode.ERROR else "",
         attributes=dict(span.attributes or {}),
+        links=tuple(f"{link.context.trace_id:032x}" for link in span.links),
     )
 
 
@@ -110,8 +113,15 @@ class _Span:
 
     __slots__ = ("_span", "_token")
 
-    def __init__(self, name: str, kind: SpanKind, parent: Context | None, attributes: Mapping[str, Any] | None) -> None:
-        self._span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes)
+    def __init__(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: Context | None,
+        attributes: Mapping[str, Any] | None,
+        links: Sequence[Link] = (),
+    ) -> None:
+        self._span = _tracer.start_span(name, context=parent, kind=kind, attributes=attributes, links=links)
         self._token = otel_context.attach(trace.set_span_in_context(self._span, parent))
 
     def __enter__(self) -> Span:
@@ -135,6 +145,14 @@ def server_span(name: str, headers: Mapping[str, str], **attributes: Any) -> Abs
     """The work on one request, below the caller's span when the headers carry one."""
     parent = _propagator.extract(headers) if "traceparent" in headers else Context()
     return _Span(name, SpanKind.SERVER, parent, attributes)
+
+
+def linked_span(name: str, traceparents: Iterable[str]) -> AbstractContextManager[Span]:
+    """Work of its own, begun because of these traces (as stored with records); those that are none are left out."""
+    contexts = [_propagator.extract({"traceparent": one}) for one in traceparents]
+    spans = [trace.get_current_span(context).get_span_context() for context in contexts]
+    links = [Link(one) for one in spans if one.is_valid]
+    return _Span(name, SpanKind.INTERNAL, Context(), None, links)
 
 
 @contextmanager

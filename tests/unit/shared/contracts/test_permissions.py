@@ -14,6 +14,7 @@ from shared.bus.discovery import Discovery
 from shared.bus.transport import matches
 from shared.contracts import CONTRACTS
 from shared.contracts.base import BUCKET, Empty
+from shared.contracts.common import NameRecord
 from shared.contracts.executor import NAMES as NAMES_OF_CONTAINERS
 from shared.contracts.permissions import STREAMS, permissions
 from shared.contracts.volume import USAGE as VOLUME_USAGE
@@ -189,9 +190,9 @@ async def test_what_a_kernel_does_is_granted(client, request, nats):
 
 async def test_the_gateway_watches_what_it_reads(nats):
     writer, gateway = await nats.bus("executor"), await nats.bus("gateway")
-    names = replace(NAMES_OF_CONTAINERS, record=Empty)
+    names = NAMES_OF_CONTAINERS
     view = await (await nats.state(gateway)).view(names)
-    revision = await (await nats.state(writer)).create(names, "web", value=Empty())
+    revision = await (await nats.state(writer)).create(names, "web", value=NameRecord(id="1"))
     await view.reached(revision)
     assert view.count(names) == 1
 
