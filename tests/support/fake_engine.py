@@ -92,14 +92,14 @@ class FakeEngine:
     def pid(self, name: str) -> int:
         return int(self.record(name)["pid"])
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, guarded: bool = True) -> subprocess.Popen[bytes]:
         """A supervisor, all of whose processes are ready when this returns."""
         self.records.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-P", "-m", "tools.supervisor"]
+        command = [sys.executable, "-P", "-m", "tools.supervisor", *options]
         process = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL)
         self._started.append(process)
         self.until(lambda: all(self.record(name).get("ready") for name in (*SERVICES, GATEWAY)))
-        self.until(lambda: self.lives("guardian") and self.lives("supervisor"))
+        self.until(lambda: self.lives("supervisor") and self.lives("guardian") == guarded)
         return process
 
     def until(self, holds: Callable[[], bool]) -> None:

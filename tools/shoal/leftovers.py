@@ -10,14 +10,16 @@ from shared.config import Settings
 
 
 def take_back(settings: Settings) -> list[Path]:
-    """Unmounts the engine's shared folders, unless containers go on; returns what was unmounted."""
+    """Unmounts the engine's shared folders, unless containers go on; returns what was unmounted, mount by mount."""
     if containers_go_on(settings):
         return []
     folders = (settings.run_path / "platform" / "roots", settings.run_path, hostmounts.volumes_dir(settings))
-    mounted = [folder for folder in folders if is_mount(folder)]
-    for folder in mounted:
-        hostmounts.drop_shared(folder)
-    return mounted
+    taken = []
+    for folder in folders:
+        while is_mount(folder):  # a mount may lie on another one
+            hostmounts.drop_shared(folder)
+            taken.append(folder)
+    return taken
 
 
 def containers_go_on(settings: Settings) -> bool:
@@ -34,5 +36,5 @@ def is_mount(folder: Path) -> bool:
 def _command_line(process: Path) -> bytes:
     try:
         return (process / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:  # ended, or not ours to read
         return b""

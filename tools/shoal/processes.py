@@ -31,9 +31,12 @@ def names(settings: Settings) -> list[str]:
 
 
 def processes(settings: Settings) -> list[Process]:
-    """What runs, in starting order."""
+    """What runs, in starting order. A supervisor that somebody else looks after, such as systemd, has no guardian."""
     where = records.folder(settings)
-    return [_process(settings, name, records.read(where, name)) for name in names(settings)]
+    found = {name: records.read(where, name) for name in names(settings)}
+    if found[SUPERVISOR] and not found[guardian.NAME]:
+        del found[guardian.NAME]
+    return [_process(settings, name, record) for name, record in found.items()]
 
 
 def services_ready(settings: Settings) -> bool:

@@ -126,7 +126,9 @@ class Supervisor:
 
     def keep_guardian(self) -> None:
         """Sees to it that somebody restarts this supervisor if it dies; done before anything that takes time."""
-        if self._with_guardian and self._guardian is None:
+        if not self._with_guardian:
+            records.remove(self._where, GUARDIAN)
+        elif self._guardian is None:
             spawn = (self._where, self._log_file(NAME), self._command)
             self._guardian = Guardian.parent(self._where) or Guardian.spawn(*spawn)
             self._poll.register(self._guardian.pidfd, select.POLLIN)

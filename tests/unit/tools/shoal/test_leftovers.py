@@ -26,6 +26,13 @@ def test_shared_folders_are_taken_back(settings):
     assert not is_mount(settings.run_path)
 
 
+def test_mounts_on_mounts_are_taken_back(settings):
+    for _ in range(2):
+        hostmounts.mount("tmpfs", settings.run_path, "tmpfs")
+    assert take_back(settings) == [settings.run_path] * 2
+    assert not is_mount(settings.run_path)
+
+
 def test_they_stay_while_a_container_goes_on(settings):
     hostmounts.mount(str(settings.run_path), settings.run_path, flags=hostmounts.MS_BIND)
     with subprocess.Popen(["sleep", "100", f"--bundle={settings.run_path}/x"], stderr=subprocess.DEVNULL) as failed:

@@ -52,3 +52,11 @@ def test_memory_of_a_process_that_is_gone_is_nothing():
     with subprocess.Popen(["true"]) as process:
         process.wait()
     assert proportional_set_size(process.pid) == 0
+
+
+def test_a_supervisor_that_systemd_looks_after_has_no_guardian(settings):
+    where = records.folder(settings)
+    records.write(where, records.of_this_process("supervisor", ready=True))
+    assert "guardian" not in [one.name for one in processes(settings)]
+    records.write(where, records.Record(name="guardian", pid=1, started=0, boot=""))
+    assert "guardian" in unready(processes(settings))

@@ -136,3 +136,12 @@ def test_a_socket_in_use_is_refused_before_anything_starts(engine):
     assert done.returncode == 2
     assert "is served by another process" in done.stderr
     assert engine.record("broker") == {}
+
+
+def test_without_a_guardian_somebody_else_starts_the_next_supervisor(engine):
+    engine.start("--no-guardian", guarded=False)
+    assert engine.record("guardian") == {}
+    gateway = engine.pid(GATEWAY)
+    engine.kill("supervisor")
+    engine.start("--no-guardian", guarded=False)
+    assert engine.pid(GATEWAY) == gateway
