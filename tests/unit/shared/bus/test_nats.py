@@ -181,6 +181,7 @@ async def test_closing_does_not_wait_for_a_broker_that_is_away_or_hangs(broker, 
         stop()
         async with asyncio.timeout(5):
             await leaving.close()
+        assert not leaving.connected
         go_on()
 
 
