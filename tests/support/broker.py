@@ -58,7 +58,7 @@ class Broker:
         configuration = broker.configuration(self.settings, self.port, self._users)
         told = {key: value for key, value in configuration.items() if not key.startswith("log")}
         path = broker.folder(self.settings) / "nats.json"
-        path.write_bytes(msgspec.json.encode({**told, "max_payload": 8 << 20}))
+        path.write_bytes(msgspec.json.encode(told))
         return path
 
     def kill(self) -> None:

@@ -1,37 +1,54 @@
-"""What only the in-memory twin has; what it shares with the real store is in test_store.py."""
+"""What the twin does apart from the suite that it shares with a real broker."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from shared.errors import DataLoss
-from shared.state import MemoryState
+from shared.contracts.base import LEASES, Keys
+from shared.state import MemoryState, memory
 from tests.support.echo import RECORDS, Text
 
+LEASED = Keys("leases.*", Text, bucket=LEASES)
 
-async def test_views_see_writes_later_as_over_a_broker() -> None:
+
+async def test_what_cannot_be_stored_fails_here_too():
+    with pytest.raises(TypeError):
+        await MemoryState().create(RECORDS, "one", value=Text(text=object()))  # type: ignore[arg-type]
+
+
+async def test_views_show_a_write_only_in_a_later_turn_as_over_a_broker():
     state = MemoryState()
     view = await state.view(RECORDS)
-    revision = await state.create(RECORDS, "one", value=Text(text="1"))
-    assert view.get(RECORDS, "one") is None
+    revision = await state.create(RECORDS, "one", value=Text())
+    assert view.count(RECORDS) == 0
     await view.reached(revision)
-    entry = view.get(RECORDS, "one")
-    assert entry is not None
-    assert entry.value == Text(text="1")
+    assert view.count(RECORDS) == 1
 
 
-async def test_records_pass_through_their_stored_form() -> None:
+async def test_leases_run_out_unless_they_are_written_again(monkeypatch):
+    monkeypatch.setattr(memory, "LEASE_SECONDS", 0.05)
     state = MemoryState()
-    await state.create(RECORDS, "one", value=Text(text="1"))
-    state._records[RECORDS.key("one")] = (b"{}", 1)
-    with pytest.raises(DataLoss, match=r"echoes\.one"):
-        await state.get(RECORDS, "one")
+    view = await state.view(LEASED)
+    gone = asyncio.Event()
+    view.on_change(lambda keys, parts, entry: gone.set() if entry is None else None)
+    await state.create(RECORDS, "stays", value=Text())
+    revision = await state.create(LEASED, "one", value=Text())
+    await asyncio.sleep(0.03)
+    await state.update(LEASED, "one", value=Text(), revision=revision)
+    await asyncio.sleep(0.03)
+    assert await state.get(LEASED, "one") is not None
+    await gone.wait()
+    assert await state.get(LEASED, "one") is None
+    assert await state.get(RECORDS, "stays") is not None
 
 
-async def test_a_view_that_ended_is_told_nothing() -> None:
+async def test_closing_ends_all_views():
     state = MemoryState()
     view = await state.view(RECORDS)
+    await state.close()
     view.stop()
-    await state.create(RECORDS, "one", value=Text(text="1"))
-    other = await state.view(RECORDS)
-    assert (view.count(RECORDS), other.count(RECORDS)) == (0, 1)
+    await state.create(RECORDS, "one", value=Text())
+    await asyncio.sleep(0)
+    assert view.count(RECORDS) == 0

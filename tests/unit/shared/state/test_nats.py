@@ -1,51 +1,82 @@
-"""What only the real store has: refusals of the broker, and writes that meet themselves."""
+"""What the store does on a real broker: writes that meet themselves again, refusals, brokers that die."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
 
 import msgspec
 import pytest
 
-from shared.bus import Bus, NatsTransport
-from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, Unavailable
+from shared.contracts.base import Keys
+from shared.errors import AlreadyExists, ResourceExhausted, Unavailable
 from shared.state import NatsState
-from shared.state.nats import EXPECTED, MESSAGE_ID, _refusal
-from shared.state.store import seal
-from shared.state.streams import ensure
-from tests.support.broker import Broker
+from shared.state.nats import EXPECTED, MESSAGE_ID
 from tests.support.echo import RECORDS, Text
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [(10071, Conflict), (10059, NotFound), (10077, ResourceExhausted), (10001, Unavailable)],
-)
-def test_a_refused_write_has_a_kind(code: int, kind: type[Exception]) -> None:
-    error = _refusal("containers.x.spec", {"err_code": code, "description": "because"})
-    assert type(error) is kind
-    assert "containers.x.spec" in str(error)
+@pytest.fixture
+async def state(nats):
+    made = NatsState(await nats.bus())
+    yield made
+    await made.close()
 
 
-async def test_a_write_sent_again_after_a_broken_connection_is_one_write(tmp_path: Path) -> None:
-    broker = Broker(tmp_path).start()
-    bus = Bus(await NatsTransport.connect(broker.url, "tester", broker.seed()), "n", "tester")
-    try:
-        await bus.open()
-        await ensure(bus)
-        state = NatsState(bus)
-        payload = seal(Text(text="1"), "tester")
-        again = {EXPECTED: "0", MESSAGE_ID: "the-same"}
-        subject = f"$KV.{RECORDS.bucket}.{RECORDS.key('one')}"
-        first = await bus.request_raw(subject, payload, dict(again))
-        repeated = await bus.request_raw(subject, payload, dict(again))
-        assert "error" in msgspec.json.decode(repeated.payload)  # the broker looks at the sequence first
-        last = await state._last(RECORDS, RECORDS.key("one"))
-        assert last is not None
-        assert last.headers[MESSAGE_ID] == "the-same"
-        assert int(last.headers["Nats-Sequence"]) == msgspec.json.decode(first.payload)["seq"]
-        with pytest.raises(AlreadyExists):
-            await state.create(RECORDS, "one", value=Text(text="2"))
-    finally:
-        await bus.close()
-        broker.close()
+async def test_a_write_that_is_sent_again_after_it_was_done_is_no_lost_race(nats, state, monkeypatch):
+    """As after a connection that broke between the write and its answer."""
+    revision = await state.create(RECORDS, "one", value=Text(text="1"))
+    bus = await nats.bus()
+    stored = await bus.request_raw("$JS.API.DIRECT.GET.KV_shoal.$KV.shoal.echoes.one", b"")
+    headers = {MESSAGE_ID: stored.headers[MESSAGE_ID], EXPECTED: "0"}
+    again = await bus.request_raw("$KV.shoal.echoes.one", stored.payload, headers)
+    assert msgspec.json.decode(again.payload)["error"]["err_code"] == 10071  # the broker itself takes it for a race
+    monkeypatch.setattr("shared.state.nats.new_token", lambda: stored.headers[MESSAGE_ID])
+    assert await state.create(RECORDS, "one", value=Text(text="1")) == revision
+
+
+async def test_writes_under_way_when_the_broker_is_killed_are_done_once(nats, state, broker):
+    for round_ in range(3):
+        names = [f"{round_}-{number}" for number in range(20)]
+        writing = [asyncio.ensure_future(state.create(RECORDS, name, value=Text(text=name))) for name in names]
+        await asyncio.sleep(0)
+        broker.kill()
+        broker.start()
+        revisions = await asyncio.gather(*writing)
+        assert len(set(revisions)) == len(names)
+        for name, revision in zip(names, revisions, strict=True):
+            entry = await state.get(RECORDS, name)
+            assert (entry.value.text, entry.revision) == (name, revision)
+
+
+async def test_an_acknowledged_write_is_there_after_a_kill(nats, state, broker):
+    revision = await state.create(RECORDS, "kept", value=Text(text="kept"))
+    broker.kill()
+    broker.start()
+    entry = await state.get(RECORDS, "kept")
+    assert (entry.value.text, entry.revision) == ("kept", revision)
+    with pytest.raises(AlreadyExists):
+        await state.create(RECORDS, "kept", value=Text())
+
+
+async def test_a_record_that_is_too_large_is_refused(state):
+    with pytest.raises(ResourceExhausted):
+        await state.create(RECORDS, "large", value=Text(text="x" * (9 << 20)))
+    assert await state.get(RECORDS, "large") is None
+
+
+async def test_a_bucket_that_is_not_there_is_unavailable_not_an_empty_one(state, monkeypatch):
+    monkeypatch.setattr("shared.bus.bus.RESPONDER_WAIT", 0.05)
+    other = Keys("echoes.*", Text, bucket="nowhere")
+    for asking in (state.get(other, "a"), state.create(other, "a", value=Text()), state.view(other)):
+        with pytest.raises(Unavailable):
+            await asking
+
+
+async def test_views_end_with_the_store(nats):
+    bus = await nats.bus()
+    state = NatsState(bus)
+    view = await state.view(RECORDS)
+    await state.close()
+    view.stop()
+    await NatsState(await nats.bus()).create(RECORDS, "one", value=Text())
+    await bus.transport.flush()
+    assert view.count(RECORDS) == 0

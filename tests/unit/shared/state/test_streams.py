@@ -1,31 +1,53 @@
-"""What the broker's streams promise; that they can be made is seen wherever a test has a real broker."""
+"""The broker's streams as they are made."""
 
 from __future__ import annotations
 
-from shared.contracts.base import BUCKET, LEASES
-from shared.contracts.permissions import STREAMS as PERMITTED
-from shared.state.streams import EVENTS, SPANS, STREAMS
+import asyncio
 
-BY_NAME = {str(stream["name"]): stream for stream in STREAMS}
+import msgspec
+import pytest
 
-
-def test_records_are_kept_for_good_and_only_their_last_value() -> None:
-    records = BY_NAME[f"KV_{BUCKET}"]
-    assert (records["storage"], records["max_msgs_per_subject"], records["allow_direct"]) == ("file", 1, True)
-    assert "max_age" not in records
-    assert "persist_mode" not in records  # that would acknowledge before the sync
+from shared.errors import Unavailable
+from shared.state import streams
+from shared.state.streams import STREAMS, ensure
 
 
-def test_leases_vanish_by_themselves() -> None:
-    assert BY_NAME[f"KV_{LEASES}"]["max_age"] > 0
+async def described(bus, name: str) -> dict:
+    reply = await bus.request_raw(f"$JS.API.STREAM.INFO.{name}", b"")
+    config: dict = msgspec.json.decode(reply.payload)["config"]
+    return config
 
 
-def test_what_only_tells_of_the_past_is_fast_and_bounded() -> None:
-    for name in (EVENTS, SPANS):
-        assert BY_NAME[name]["persist_mode"] == "async"
-        assert BY_NAME[name]["max_bytes"] > 0
-        assert BY_NAME[name]["max_age"] > 0
+async def test_they_are_what_was_asked_for(nats):
+    bus = await nats.bus()
+    for wanted in STREAMS:
+        made = await described(bus, wanted["name"])
+        assert {key: made.get(key, value) for key, value in wanted.items()} == wanted
 
 
-def test_every_service_may_make_what_there_is() -> None:
-    assert set(BY_NAME) == set(PERMITTED)
+async def test_several_may_be_the_first_at_once(broker, nats):
+    buses = [await nats.bus(name) for name in ("volume", "network", "gateway")]
+    assert await asyncio.gather(*(ensure(bus) for bus in buses)) == [None] * 3
+
+
+async def test_a_stream_of_another_configuration_is_left_as_it_is(nats, monkeypatch):
+    bus = await nats.bus()
+    name = STREAMS[-1]["name"]
+    monkeypatch.setattr(streams, "STREAMS", ({**STREAMS[-1], "max_bytes": 1 << 20},))
+    await ensure(bus)
+    assert (await described(bus, name))["max_bytes"] == STREAMS[-1]["max_bytes"]
+
+
+async def test_what_the_broker_refuses_is_told(nats, monkeypatch):
+    monkeypatch.setattr(streams, "STREAMS", ({**STREAMS[-1], "name": "OTHER", "retention": "sometimes"},))
+    with pytest.raises(Unavailable, match="OTHER"):
+        await ensure(await nats.bus())
+
+
+async def test_events_and_spans_are_kept_over_a_restart_of_the_broker(nats, broker):
+    bus = await nats.bus()
+    before = {config["name"] for config in STREAMS}
+    broker.kill()
+    broker.start()
+    reply = await bus.request_raw("$JS.API.STREAM.NAMES", b"")
+    assert set(msgspec.json.decode(reply.payload)["streams"]) == before
