@@ -8,6 +8,8 @@ from pathlib import Path
 from shared import hostmounts
 from shared.config import Settings
 
+MONITOR = b"conmon\n"
+
 
 def take_back(settings: Settings) -> list[Path]:
     """Unmounts the engine's shared folders, unless containers go on; returns what was unmounted, mount by mount."""
@@ -23,9 +25,10 @@ def take_back(settings: Settings) -> list[Path]:
 
 
 def containers_go_on(settings: Settings) -> bool:
-    """Whether a process, such as a container's monitor, was started with a path of this engine's run folder."""
+    """Whether a container's monitor runs that was started with a path of this engine's run folder."""
     needle = os.fsencode(f"{settings.run_path}/")
-    return any(needle in _command_line(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return any(_read(entry / "comm") == MONITOR and needle in _read(entry / "cmdline") for entry in processes)
 
 
 def is_mount(folder: Path) -> bool:
@@ -33,8 +36,8 @@ def is_mount(folder: Path) -> bool:
     return folder.exists() and hostmounts.mount_of(folder)[0] == os.path.realpath(folder)
 
 
-def _command_line(process: Path) -> bytes:
+def _read(file: Path) -> bytes:
     try:
-        return (process / "cmdline").read_bytes()
+        return file.read_bytes()
     except OSError:  # ended, or not ours to read
         return b""

@@ -33,12 +33,14 @@ def test_mounts_on_mounts_are_taken_back(settings):
     assert not is_mount(settings.run_path)
 
 
-def test_they_stay_while_a_container_goes_on(settings):
+def test_they_stay_while_a_container_goes_on(settings, tmp_path):
     hostmounts.mount(str(settings.run_path), settings.run_path, flags=hostmounts.MS_BIND)
-    with subprocess.Popen(["sleep", "100", f"--bundle={settings.run_path}/x"], stderr=subprocess.DEVNULL) as failed:
-        failed.wait()  # sleep refuses the option: only what lives counts
-    assert not containers_go_on(settings)
-    with subprocess.Popen(["sh", "-c", "read x", f"{settings.run_path}/bundle"], stdin=subprocess.PIPE) as monitor:
+    (tmp_path / "conmon").symlink_to("/bin/sh")  # a process is called by the name it was executed by
+    arguments = ("-c", "read x", f"{settings.run_path}/bundle")
+    with subprocess.Popen(["/bin/sh", *arguments], stdin=subprocess.PIPE) as somebody:
+        assert not containers_go_on(settings)
+        somebody.kill()
+    with subprocess.Popen([tmp_path / "conmon", *arguments], stdin=subprocess.PIPE) as monitor:
         assert containers_go_on(settings)
         assert take_back(settings) == []
         assert is_mount(settings.run_path)
