@@ -59,6 +59,16 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before + text
 
+    def sees(self, text: bytes, seconds: float) -> bool:
+        """Whether the text comes within this time; like `expect` it forgets what it saw up to there."""
+        deadline = time.monotonic() + seconds
+        while text not in self.seen:
+            ready, _, _ = select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready or not self._read(0):
+                return False
+        self.seen = self.seen.partition(text)[2]
+        return True
+
     def end(self) -> int:
         """Reads to the end of the client; its exit code."""
         deadline = time.monotonic() + SECONDS

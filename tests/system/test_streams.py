@@ -89,8 +89,12 @@ def test_window_size_and_resize(engine: Engine) -> None:
     script = f"trap 'stty size' WINCH; {first}; while :; do usleep 50000; done"
     with terminal(engine, "run", "--rm", "-it", IMAGE, "sh", "-c", script, rows=33, columns=101) as client:
         client.expect(b"first")
-        client.resize(44, 122)
-        client.expect(b"44 122")
+        # The client listens for the signal some time after the container has begun: it is told until it has heard.
+        for _ in range(20):
+            client.resize(44, 122)
+            if heard := client.sees(b"44 122", 1.0):
+                break
+        assert heard
 
 
 def test_resize_over_the_api(engine: Engine) -> None:

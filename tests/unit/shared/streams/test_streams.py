@@ -139,7 +139,7 @@ async def test_a_successor_takes_over_the_place_but_not_the_offers(server, clien
     offer = server.streams.offer(echo)
     await server.streams.close()
     successor = await world.kernel("executor")
-    with pytest.raises((ConnectionResetError, NotFound)):
+    with pytest.raises((ConnectionResetError, NotFound, Unavailable)):  # remotely, before the successor is heard of
         await taken_again(client, offer)
     channel = await client.streams.take(successor.streams.offer(echo))
     await channel.write(b"x")
