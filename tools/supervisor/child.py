@@ -22,6 +22,7 @@ from .plan import GATEWAY
 log = logging.getLogger(__name__)
 
 MOST_DESCRIPTORS = 1 << 16
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def module_of(name: str) -> str:
@@ -45,7 +46,12 @@ def spawn(
     """
     if threading.active_count() != 1:
         raise RuntimeError("a process with threads must not fork")
-    if pid := os.fork():
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, ENDING
+    )  # or one that comes now would run the parent's handler in the child
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         return pid
     try:
         _settle(log_file, stdin, listening)
@@ -81,8 +87,9 @@ def become(program: str, *arguments: str) -> None:
 def _settle(log_file: Path, stdin: int | None, listening: socket.socket | None) -> None:
     os.setsid()
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     source = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin
     output = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
     for descriptor, place in ((source, 0), (output, 1), (output, 2)):

@@ -66,11 +66,11 @@ class Supervisor:
             self.keep_guardian()
             memory.release_code()
             self._wait()
+        log.info("stops as it was told to")
         self._end_all()
 
-    def _stop(self, number: int, _frame: object) -> None:
-        log.info("stops on signal %d", number)
-        self._stopping = True
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True  # and no more: a log line here may meet the one that was just being written
 
     def _adopt(self) -> None:
         """Takes over the processes that an earlier supervisor left."""

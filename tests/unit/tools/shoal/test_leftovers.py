@@ -1,4 +1,5 @@
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 
@@ -33,15 +34,23 @@ def test_mounts_on_mounts_are_taken_back(settings):
     assert not is_mount(settings.run_path)
 
 
+@contextmanager
+def process(settings, program):
+    """A process with a path of the run folder among its arguments, which has got as far as to speak."""
+    command = [program, "-c", "echo; read x", f"{settings.run_path}/bundle"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        yield
+        running.kill()
+
+
 def test_they_stay_while_a_container_goes_on(settings, tmp_path):
     hostmounts.mount(str(settings.run_path), settings.run_path, flags=hostmounts.MS_BIND)
     (tmp_path / "conmon").symlink_to("/bin/sh")  # a process is called by the name it was executed by
-    arguments = ("-c", "read x", f"{settings.run_path}/bundle")
-    with subprocess.Popen(["/bin/sh", *arguments], stdin=subprocess.PIPE) as somebody:
+    with process(settings, "/bin/sh"):
         assert not containers_go_on(settings)
-        somebody.kill()
-    with subprocess.Popen([tmp_path / "conmon", *arguments], stdin=subprocess.PIPE) as monitor:
+    with process(settings, tmp_path / "conmon"):
         assert containers_go_on(settings)
         assert take_back(settings) == []
         assert is_mount(settings.run_path)
-        monitor.kill()
