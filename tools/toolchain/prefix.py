@@ -58,7 +58,7 @@ def _build(prefix: Path, parts: Sequence[Part], patchelf: Path) -> Path:
             if finding.path and not finding.problem:
                 (folder / "bin" / finding.part.name).symlink_to(finding.path)
         if missing := [finding.part for finding in findings if finding.problem]:
-            _fetch_into(folder, missing, patchelf)
+            fetch_into(folder, missing, patchelf)
         if problems := [finding.problem for finding in in_prefix(folder, parts) if finding.problem]:
             raise FetchError("; ".join(problems))
     except BaseException:
@@ -67,7 +67,12 @@ def _build(prefix: Path, parts: Sequence[Part], patchelf: Path) -> Path:
     return folder
 
 
-def _fetch_into(folder: Path, parts: Sequence[Part], patchelf: Path) -> None:
+def fetch_into(folder: Path, parts: Sequence[Part], patchelf: Path) -> None:
+    """Brings parts from Debian into bin/ of a folder, with their libraries in lib/; PACKAGES tells what came.
+
+    Raises:
+        FetchError: apt or patchelf failed, or no suite has the parts new enough.
+    """
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
         (root := Path(scratch, "apt")).mkdir()
         suite, packages = PrivateApt(root).fetch(parts)
