@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import uuid
@@ -25,7 +26,7 @@ from tools.bench.client import UnixConnection
 from tools.images import busybox, docker_archive
 
 IMAGE = "busybox"
-CLI = "/usr/local/bin/docker"
+CLI = shutil.which("docker", path="/usr/local/bin:/usr/bin") or "docker"
 OLD_CLI = "/usr/bin/docker"
 PREDEFINED = frozenset({"bridge", "host", "none"})
 
