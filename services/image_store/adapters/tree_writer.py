@@ -11,11 +11,12 @@ import os
 import stat
 from collections.abc import Iterator
 
-from ..domain import tar
+from shared.archive import tar
+from shared.archive.source import LimitError
+from shared.archive.tar import Header
+
 from ..domain.entries import EntryError, Step, keeps_xattr, step
-from ..domain.tar import Header
 from .remove_tree import remove_tree
-from .streams import LimitError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..domain import tar
+from shared.archive import tar
+from shared.archive.reader import TarReader
+from shared.archive.source import LimitError, Limits, Source, read_chunks, read_exactly, read_frames
+from shared.archive.tar import TarError
+
 from ..domain.entries import EntryError
-from ..domain.tar import TarError
 from . import confine
-from .streams import LimitError, Limits, Source, read_chunks, read_exactly, read_frames
-from .tar_reader import TarReader
 from .tree_writer import TreeWriter
 
 MEMORY = 2 << 30

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import Literal
 
-from . import tar
+from shared.archive import tar
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.archive.compression import HEAD, MEDIA_TYPES, recognise
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import LoadRequest
 from shared.errors import InvalidArgument
@@ -15,7 +16,6 @@ from shared.streams import Channel
 from ..domain import archive, config, progress
 from ..domain import platform as platforms
 from ..domain.archive import Archive, Loadable
-from ..domain.compression import HEAD, MEDIA_TYPES, recognise
 from ..domain.digest import chain_ids, digest_of, short
 from ..ports import Entry, Layer, Session, Unpacked, Unpacker
 from .images import Images, Lease

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from shared.archive.tar import BLOCK, padded
 from shared.contracts.common import Descriptor, Platform
 from shared.errors import NotFound
 
@@ -15,7 +16,6 @@ from ..domain.archive import Manifest, decode
 from ..domain.bundle import Saved
 from ..domain.catalog import Catalog
 from ..domain.reference import Identifier, Reference, parse_any
-from ..domain.tar import BLOCK, padded
 from .images import Images
 
 CHUNK = 1 << 20

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain import tar
 from services.image_store.domain.entries import EntryError, Step, inside, keeps_xattr, step
-from services.image_store.domain.tar import Header
+from shared.archive import tar
+from shared.archive.tar import Header
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.image_store.adapters.streams import (
+from shared.archive.source import (
     CHUNK,
     LimitError,
     Limits,
@@ -22,7 +22,7 @@ from services.image_store.adapters.streams import (
     read_exactly,
     read_frames,
 )
-from services.image_store.domain.tar import TarError
+from shared.archive.tar import TarError
 
 WIDE = Limits(1 << 30, 1 << 20, 10_000)
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {

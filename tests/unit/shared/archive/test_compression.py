@@ -7,7 +7,7 @@ import lzma
 import pytest
 import zstandard
 
-from services.image_store.domain.compression import Compression, recognise
+from shared.archive.compression import Compression, recognise
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain import tar
-from services.image_store.domain.tar import Header, TarError
+from shared.archive import tar
+from shared.archive.tar import Header, TarError
 
 
 def block(info: tarfile.TarInfo, form: Literal[0, 1] = tarfile.USTAR_FORMAT) -> bytes:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.image_store.adapters.streams import LimitError, Limits, Source
-from services.image_store.adapters.tar_reader import TarReader
-from services.image_store.domain.tar import TarError
+from shared.archive.reader import TarReader
+from shared.archive.source import LimitError, Limits, Source
+from shared.archive.tar import TarError
 from tools.images import entry, symlink, tar
 
 LIMITS = Limits(1 << 30, 1000, 1000)

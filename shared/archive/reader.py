@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..domain import tar
-from ..domain.tar import BLOCK, Header, TarError
-from .streams import LimitError, Limits, Source
+from . import tar
+from .source import LimitError, Limits, Source
+from .tar import BLOCK, Header, TarError
 
 LONGEST_HEADER = 1 << 20
 """Bytes of extended headers of one entry."""

@@ -17,8 +17,8 @@ from typing import Any
 import zstandard
 from isal import isal_zlib
 
-from ..domain.compression import HEAD, recognise
-from ..domain.tar import TarError
+from .compression import HEAD, recognise
+from .tar import TarError
 
 CHUNK = 1 << 20
 RATIO_FREE = 64 << 20
