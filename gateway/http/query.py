@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 from shared.errors import InvalidArgument
 
 _FALSE = frozenset(("", "0", "no", "false", "none"))
+_GO_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_GO_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 _ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}")
 _INT64 = 1 << 63
@@ -48,6 +50,15 @@ class Query:
         """Docker's booleans: anything but empty, 0, no, false and none is true."""
         values = self._parsed().get(name)
         return default if values is None else values[0].strip().lower() not in _FALSE
+
+    def strict_flag(self, name: str) -> bool:
+        """A boolean in Go's words only, false when absent or empty. Raises `InvalidArgument` naming the field."""
+        text = self.get(name)
+        if text and text not in _GO_TRUE | _GO_FALSE:
+            raise InvalidArgument(
+                f'invalid value for {name}: {text[:100]}: strconv.ParseBool: parsing "{text[:100]}": invalid syntax'
+            )
+        return text in _GO_TRUE
 
     def integer(self, name: str, default: int | None = None) -> int | None:
         """A 64-bit integer; the default when absent or empty. Raises `InvalidArgument` naming the field."""

@@ -20,6 +20,7 @@ async def list_(gateway: Gateway, request: Request) -> Response:
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
+    request.query.strict_flag("verbose")  # what it adds are tasks of Swarm services
     asked = network.InspectRequest(reference=request.params["id"], scope=request.query.get("scope"))
     return reply(shown.show(await gateway.call(network.INSPECT, asked), request.version))
 

@@ -60,13 +60,18 @@ def disk_usage(
     verbose: bool,
 ) -> dict[str, Any]:
     """The answer of `GET /system/df`; from 1.52 on with the newer totals, with `verbose` only these."""
-    lists: dict[str, list[dict[str, Any]] | None] = {
-        "Images": _images(known, images, version) if "image" in kinds else None,
-        "Containers": _containers(known, sizes, version) if "container" in kinds else None,
-        "Volumes": _volumes(known, volumes, volume_sizes) if "volume" in kinds else None,
-        "BuildCache": [] if "build-cache" in kinds else None,
-    }
-    old: dict[str, Any] = {"LayersSize": layers.layers if "image" in kinds else 0, **lists}
+    lists: dict[str, list[dict[str, Any]]] = {}
+    old: dict[str, Any] = {}
+    if "image" in kinds:
+        old["LayersSize"] = layers.layers
+        lists["Images"] = _images(known, images, version)
+    if "container" in kinds:
+        lists["Containers"] = _containers(known, sizes, version)
+    if "volume" in kinds:
+        lists["Volumes"] = _volumes(known, volumes, volume_sizes)
+    if "build-cache" in kinds:
+        lists["BuildCache"] = []
+    old |= lists
     if version < (1, 42):
         old["BuilderSize"] = 0
     if version < (1, 52):
@@ -75,26 +80,24 @@ def disk_usage(
     return new if verbose else old | new
 
 
-def _totals(
-    lists: Mapping[str, list[dict[str, Any]] | None], layers: int, known: Known, verbose: bool
-) -> dict[str, Any]:
+def _totals(lists: Mapping[str, list[dict[str, Any]]], layers: int, known: Known, verbose: bool) -> dict[str, Any]:
     running = {one.spec.id for one in known if is_running(one.status)}
     result: dict[str, Any] = {}
-    if (images := lists["Images"]) is not None:
+    if (images := lists.get("Images")) is not None:
         free = sum(item["Size"] - max(item["SharedSize"], 0) for item in images if not item["Containers"])
         active = sum(1 for item in images if item["Containers"])
         result["ImageUsage"] = _total(images, active, layers, free, verbose)
-    if (containers := lists["Containers"]) is not None:
+    if (containers := lists.get("Containers")) is not None:
         used = sum(item.get("SizeRw", 0) for item in containers)
         free = sum(item.get("SizeRw", 0) for item in containers if item["Id"] not in running)
         active = sum(1 for item in containers if item["Id"] in running)
         result["ContainerUsage"] = _total(containers, active, used, free, verbose)
-    if (volumes := lists["Volumes"]) is not None:
+    if (volumes := lists.get("Volumes")) is not None:
         used = sum(max(item["UsageData"]["Size"], 0) for item in volumes)
         free = sum(max(item["UsageData"]["Size"], 0) for item in volumes if not item["UsageData"]["RefCount"])
         active = sum(1 for item in volumes if item["UsageData"]["RefCount"])
         result["VolumeUsage"] = _total(volumes, active, used, free, verbose)
-    if (cache := lists["BuildCache"]) is not None:
+    if (cache := lists.get("BuildCache")) is not None:
         result["BuildCacheUsage"] = _total(cache, 0, 0, 0, verbose)
     return result
 

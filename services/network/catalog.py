@@ -83,9 +83,9 @@ class Catalog:
     def all(self) -> list[NetworkSpec]:
         return list(self._specs.values())
 
-    def find(self, reference: str) -> NetworkSpec:
+    def find(self, reference: str, scope: str = "") -> NetworkSpec:
         """By id, name or unique begin of the id. Raises `NotFound`."""
-        return lookup.find(reference, self._specs.values())
+        return lookup.find(reference, self._specs.values(), scope)
 
     def pool(self, network_id: str) -> Pool:
         return self._pools[network_id]

@@ -98,7 +98,7 @@ class NetworkService:
         return contract.CreateReply(id=spec.id, revision=revision)
 
     async def inspect(self, request: contract.InspectRequest) -> Network:
-        return self._network(self._catalog.find(request.reference))
+        return self._network(self._catalog.find(request.reference, request.scope))
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         lookup.check_list(request.filters)

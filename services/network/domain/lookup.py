@@ -15,9 +15,12 @@ LIST_FILTERS = ("name", "id", "driver", "scope", "type", "label", "dangling")
 PRUNE_FILTERS = ("label", "label!", "until")
 
 
-def find(reference: str, specs: Iterable[NetworkSpec]) -> NetworkSpec:
-    """By full id, then name, then unique begin of the id, as dockerd looks. Raises `NotFound`, `InvalidArgument`."""
-    specs = tuple(specs)
+def find(reference: str, specs: Iterable[NetworkSpec], scope: str = "") -> NetworkSpec:
+    """By full id, then name, then unique begin of the id, as dockerd looks. Raises `NotFound`, `InvalidArgument`.
+
+    With a scope (`local`, `swarm`, `global`), only among the networks of that scope.
+    """
+    specs = tuple(spec for spec in specs if scope in ("", spec.scope))
     exact = [spec for spec in specs if spec.id == reference] or [spec for spec in specs if spec.name == reference]
     if exact:
         return exact[0]

@@ -65,6 +65,16 @@ def test_a_terminal_size_is_read() -> None:
     assert Query("h=4294967295").size("h", "resize height") == 4294967295
 
 
+def test_a_strict_flag_is_a_boolean_of_go() -> None:
+    for text in ("1", "t", "TRUE", "true"):
+        assert Query(f"verbose={text}").strict_flag("verbose")
+    for text in ("", "0", "False", "f"):
+        assert not Query(f"verbose={text}").strict_flag("verbose")
+    assert not Query("").strict_flag("verbose")
+    with pytest.raises(InvalidArgument, match=r"invalid value for verbose: yes: strconv\.ParseBool"):
+        Query("verbose=yes").strict_flag("verbose")
+
+
 def test_a_broken_escape_is_refused() -> None:
     with pytest.raises(InvalidArgument, match='invalid URL escape "%zz"'):
         Query("a=%zz").get("a")

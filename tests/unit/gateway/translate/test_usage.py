@@ -48,8 +48,8 @@ def test_the_lists_of_old() -> None:
 
 def test_only_what_was_asked_for() -> None:
     data = usage(51, frozenset(("volume",)))
-    assert (data["Images"], data["Containers"], data["LayersSize"]) == (None, None, 0)
-    assert "BuilderSize" not in data
+    assert data.keys() == {"Volumes"}
+    assert usage(52, frozenset(("container",))).keys() == {"Containers", "ContainerUsage"}
 
 
 def test_the_newer_totals() -> None:

@@ -20,11 +20,14 @@ def test_id_then_name_then_begin_of_the_id() -> None:
     assert lookup.find("web", ALL) is WEB
     assert lookup.find("ab12", ALL) is ODD
     assert lookup.find("ab120", ALL) is WEB
+    assert lookup.find("web", ALL, scope="local") is WEB
 
 
 def test_what_is_not_there_and_what_is_not_clear() -> None:
     with pytest.raises(NotFound, match="network nope not found"):
         lookup.find("nope", ALL)
+    with pytest.raises(NotFound):
+        lookup.find("web", ALL, scope="swarm")
     with pytest.raises(NotFound, match="network  not found"):
         lookup.find("", ALL)
     with pytest.raises(InvalidArgument, match=r"network ab is ambiguous \(2 matches found based on ID prefix\)"):
