@@ -6,6 +6,8 @@ alone, which may be killed and started; `nats` is its world.
 
 from __future__ import annotations
 
+import faulthandler
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +16,12 @@ import pytest
 
 from tests.support.broker import Broker
 from tests.support.worlds import NatsWorld, World, memory_world, nats_world
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is ended from outside says where it hung, then ends as by Ctrl-C: fixtures sweep what they made."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    faulthandler.register(signal.SIGTERM, chain=True)
 
 
 @pytest.fixture

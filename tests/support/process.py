@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 
 class Process:
@@ -80,3 +81,14 @@ class Process:
             code = self._popen.wait()
         self._reader.join(patience)
         return code
+
+
+@contextmanager
+def carrying(text: str) -> Iterator[Process]:
+    """A process that has `text` as an argument and does nothing. One just started may not show its arguments yet."""
+    made = Process(["sh", "-c", "echo ready; kill -STOP $$", text], "ready")
+    try:
+        made.wait()
+        yield made
+    finally:
+        made.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -19,9 +18,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "beyond_reference(reason): dockerd 20.10 does it otherwise, or cannot do it here"
     )
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # engines are swept when the run is ended from outside, too
     config.addinivalue_line("markers", "shoal_only: needs to know the engine's own processes")
 
 

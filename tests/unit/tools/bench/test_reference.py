@@ -1,9 +1,9 @@
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.process import carrying
 from tools.bench.client import Api
 from tools.bench.reference import CGROUPS, Dockerd, ReferenceEngine, ReferenceError, answers, end_all
 
@@ -35,9 +35,9 @@ def test_an_engine_that_does_not_start_shows_its_log() -> None:
 
 
 def test_end_all_ends_what_carries_the_text() -> None:
-    with subprocess.Popen(["sleep", "97.5311"]) as sleeper:
+    with carrying("97.5311") as process:
         end_all("97.5311")
-        assert sleeper.wait(5) == -9
+        assert process.join(5) == -9
 
 
 def test_nobody_answers_at_a_path_that_is_not_there(tmp_path: Path) -> None:

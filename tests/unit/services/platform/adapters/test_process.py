@@ -12,6 +12,7 @@ import pytest
 
 from services.platform.adapters import process
 from shared.errors import InvalidArgument
+from tests.support.process import carrying
 
 
 @pytest.fixture
@@ -64,12 +65,12 @@ def test_children_are_reaped_and_others_left_alone() -> None:
 
 
 def test_a_process_is_found_by_its_arguments_and_ended() -> None:
-    child = subprocess.Popen(["sleep", "100", "4711.25"])
-    assert process.with_argument("4711.25") == [child.pid]
-    assert process.with_argument("4711") == []
-    process.end(child.pid)
-    assert child.poll() is not None or child.wait(1) == -9
-    process.end(child.pid)
+    with carrying("4711.25") as child:
+        assert process.with_argument("4711.25") == [child.pid]
+        assert process.with_argument("4711") == []
+        process.end(child.pid)
+        assert child.join(5) == -9
+        process.end(child.pid)
 
 
 def test_sockets_are_counted() -> None:
