@@ -54,9 +54,9 @@ class TaskGroup:
             task.cancel()
 
     async def close(self) -> None:
-        """Cancels what still runs and waits for it."""
+        """Cancels what still runs, and what is begun because of that, and waits for it."""
         current = asyncio.current_task()
-        pending = [task for task in self._tasks if task is not current]
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        while pending := [task for task in self._tasks if task is not current]:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)

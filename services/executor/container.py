@@ -37,6 +37,10 @@ class Container:
     """Seconds the policy waited before this run."""
     showing: bool = False
     """Its live execs are about to be written down."""
+    probing: asyncio.Task[None] | None = None
+    """Its health check: waits for the next probe, or probes."""
+    probe: str = ""
+    """The exec that runs its health check just now."""
     cleanup: asyncio.Task[None] | None = None
     """What gives back the things of the last run."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)

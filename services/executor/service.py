@@ -145,6 +145,7 @@ async def build(kernel: Kernel) -> Executor:
         records=Records(kernel.state, kernel.node, settings.node, kernel.tasks),
         paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
         tasks=kernel.tasks,
+        streams=kernel.streams,
         choose=random.SystemRandom().choice,
         stop_timeout=settings.default_stop_timeout,
     )

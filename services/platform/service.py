@@ -63,7 +63,7 @@ class PlatformService:
         return Empty()
 
     async def signal(self, request: platform.SignalRequest) -> Empty:
-        await self._linux.control.signal(request.id, request.signal, request.all)
+        await self._linux.control.signal(request)
         return Empty()
 
     async def pause(self, request: Ref) -> Empty:

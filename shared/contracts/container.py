@@ -286,9 +286,12 @@ class HealthLog(Message, frozen=True):
 
 
 class Health(Message, frozen=True):
+    """`probe`: the exec that runs the check just now; empty: none does."""
+
     status: Literal["none", "starting", "healthy", "unhealthy"] = "none"
     failing_streak: int = 0
     log: tuple[HealthLog, ...] = ()
+    probe: str = ""
 
 
 class ContainerStatus(Message, frozen=True):

@@ -98,11 +98,12 @@ class StartReply(Message, frozen=True):
 
 
 class SignalRequest(Message, frozen=True):
-    """`signal` by number; `all`: every process of the workload."""
+    """`signal` by number; `all`: every process of the workload; `exec_id`: that exec's process instead."""
 
     id: str
     signal: int
     all: bool = False
+    exec_id: str = ""
 
 
 class ExecRequest(Message, frozen=True):

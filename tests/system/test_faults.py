@@ -170,6 +170,21 @@ def test_restart_policy_holds_over_a_crash(shoal: Shoal, client: Engine) -> None
     assert client.inspect("stopped")["State"]["Status"] == "exited"
 
 
+def test_health_checks_go_on_over_crashes(shoal: Shoal, client: Engine) -> None:
+    client.start("--name", "checked", "--health-interval", "50ms", "--health-cmd", "true", IMAGE, "sleep", "1000")
+    for name in ("executor", "platform"):
+        process = next(each for each in shoal.processes() if each.name == name)
+        os.kill(process.pid, signal.SIGKILL)
+        wait_replaced(shoal, process)
+        seen = client.inspect("checked")["State"]["Health"]["Log"]
+        begin, deadline = (seen[-1]["Start"] if seen else ""), time.monotonic() + 20
+        while not (log := client.inspect("checked")["State"]["Health"]["Log"]) or log[0]["Start"] <= begin:
+            assert time.monotonic() < deadline, client.inspect("checked")["State"]
+        assert client.inspect("checked")["State"]["Health"]["Status"] == "healthy"
+        assert [entry["ExitCode"] for entry in log] == [0] * 5
+    assert len(client.inspect("checked")["ExecIDs"] or []) <= 1
+
+
 def test_rm_of_an_autoremove_container_that_ends_while_the_engine_is_down(shoal: Shoal, client: Engine) -> None:
     identity = client.start("--rm", "--name", "brief", IMAGE, "sleep", "1")
     shoal.down()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shared.contracts.container import ContainerStatus
+from shared.contracts.container import ContainerStatus, Health
 from shared.contracts.network import Sandbox
 
-from . import lifecycle
+from . import health, lifecycle
 
 UNKNOWN_EXIT = 255
 """Exit code of a process that ended unseen (the host went down), as dockerd records it."""
@@ -34,8 +34,11 @@ class Run:
     sandbox: Sandbox | None = None
 
 
-def started(last: ContainerStatus, run: Run, *, by_policy: bool = False) -> ContainerStatus:
-    """It runs. A start that no policy made forgets earlier stops and counts restarts anew."""
+def started(last: ContainerStatus, run: Run, *, by_policy: bool = False, checked: bool = False) -> ContainerStatus:
+    """It runs. A start that no policy made forgets earlier stops and counts restarts anew.
+
+    `checked`: it has a health check.
+    """
     sandbox = run.sandbox or Sandbox(container_id="", sandbox_id="")
     return msgspec.structs.replace(
         last,
@@ -56,6 +59,7 @@ def started(last: ContainerStatus, run: Run, *, by_policy: bool = False) -> Cont
         hostname_path=sandbox.files.get("/etc/hostname", ""),
         hosts_path=sandbox.files.get("/etc/hosts", ""),
         log_path=run.log_path or last.log_path,
+        health=health.begun(last.health) if checked else None,
     )
 
 
@@ -89,7 +93,8 @@ def gave_up(last: ContainerStatus) -> ContainerStatus:
 
 def paused(last: ContainerStatus) -> ContainerStatus:
     """Its processes are frozen."""
-    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "paused"))
+    state = lifecycle.after(last.state, "paused")
+    return msgspec.structs.replace(last, state=state, health=health.unwatched(last.health))
 
 
 def unpaused(last: ContainerStatus) -> ContainerStatus:
@@ -107,9 +112,15 @@ def dead(last: ContainerStatus, error: str) -> ContainerStatus:
     return msgspec.structs.replace(last, state=lifecycle.after(last.state, "failed_removal"), error=error)
 
 
-def with_execs(last: ContainerStatus, exec_ids: tuple[str, ...]) -> ContainerStatus:
-    """These execs are live in it."""
-    return msgspec.structs.replace(last, exec_ids=exec_ids)
+def with_execs(last: ContainerStatus, exec_ids: tuple[str, ...], probe: str = "") -> ContainerStatus:
+    """These execs are live in it; `probe` is that of its health check."""
+    state = last.health and msgspec.structs.replace(last.health, probe=probe)
+    return msgspec.structs.replace(last, exec_ids=exec_ids, health=state)
+
+
+def with_health(last: ContainerStatus, state: Health, exec_ids: tuple[str, ...]) -> ContainerStatus:
+    """Its health check gave a result."""
+    return msgspec.structs.replace(last, health=state, exec_ids=exec_ids)
 
 
 def stopped_by_user(last: ContainerStatus) -> ContainerStatus:
@@ -131,4 +142,5 @@ def _ended(last: ContainerStatus, event: lifecycle.Event, end: Exit, error: str)
         sandbox_id="",
         sandbox_key="",
         exec_ids=(),
+        health=health.unwatched(last.health),
     )

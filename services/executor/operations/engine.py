@@ -15,6 +15,7 @@ from shared.contracts.common import DockerEvent
 from shared.contracts.container import ContainerStatus
 from shared.contracts.executor import CONTAINER_EVENT
 from shared.errors import Conflict, DeadlineExceeded, ShoalError, Unavailable
+from shared.streams import Streams
 from shared.tasks import TaskGroup
 
 from ..adapters.records import Records
@@ -38,6 +39,7 @@ class Engine:
     records: Records
     paths: HostPaths
     tasks: TaskGroup
+    streams: Streams
     choose: Callable[[Sequence[str]], str]
     stop_timeout: int = 10
     registry: Registry = field(default_factory=Registry)

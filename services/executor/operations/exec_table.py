@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.contracts.executor import ExecCreateRequest, ExecState
 
@@ -24,6 +25,8 @@ class Exec:
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it ended."""
 
     def state(self) -> ExecState:
         return ExecState(
@@ -71,6 +74,7 @@ class ExecTable:
     def end(self, execution: Exec, exit_code: int) -> None:
         """It ended, or could not be started."""
         execution.started, execution.running, execution.exit_code = True, False, exit_code
+        execution.over.set()
         self._waiting.pop(execution.id, None)
         if execution.id in self._all:
             self._ended[execution.id] = None

@@ -87,7 +87,8 @@ async def _write(engine: Engine, container: Container) -> None:
         container.showing = False
         live = engine.execs.live(container.id)
         if container.status.state in lifecycle.ALIVE and live != container.status.exec_ids and not container.removing:
-            await engine.save(container, status.with_execs(container.status, live))
+            probe = container.probe if container.probe in live else ""
+            await engine.save(container, status.with_execs(container.status, live, probe))
 
 
 def _platform_request(container: Container, execution: Exec, request: ExecStartRequest) -> platform.ExecRequest:
@@ -111,7 +112,8 @@ async def ended(engine: Engine, exec_id: str, container_id: str, exit_code: int)
     container = engine.registry.find(container_id)
     if container is not None:
         engine.tell(container, "exec_die", execID=exec_id, exitCode=str(exit_code))
-        _show(engine, container)
+        if container.probe != exec_id:  # else it is written with what the health check found
+            _show(engine, container)
     await release.exec_record(engine, exec_id)
 
 

@@ -11,7 +11,7 @@ from shared.contracts import platform
 from ..container import Container
 from ..domain import lifecycle, restart, status
 from ..domain.events import died
-from . import release, remove, start
+from . import health, release, remove, start
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
     Without `retry` somebody else sees to the policy.
     """
     last = container.status
+    health.unwatch(container)
     if end.oom_killed:
         engine.tell(container, "oom")
     engine.execs.stop(container.id)

@@ -7,6 +7,7 @@ from shared.contracts.common import Ref
 from shared.errors import ShoalError
 
 from ..domain import lifecycle, status
+from . import health
 from .engine import Engine
 
 
@@ -19,6 +20,7 @@ async def pause(engine: Engine, container_id: str) -> int:
             await engine.bus.call(platform.PAUSE, Ref(id=container.id))
         except ShoalError as error:
             raise type(error)(f"cannot pause container {container.id}: {error.message}") from None
+        health.unwatch(container)
         revision = await engine.save(container, status.paused(container.status))
         engine.tell(container, "pause")
         return revision
@@ -34,5 +36,6 @@ async def unpause(engine: Engine, container_id: str) -> int:
         except ShoalError as error:
             raise type(error)(f"Cannot unpause container {container.id}: {error.message}") from None
         revision = await engine.save(container, status.unpaused(container.status))
+        health.watch(engine, container)
         engine.tell(container, "unpause")
         return revision

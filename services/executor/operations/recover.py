@@ -15,9 +15,10 @@ from shared.errors import AlreadyExists, ShoalError, Unavailable
 from ..adapters.records import Stored
 from ..container import Container
 from ..domain import lifecycle, recovery, signals, status
+from ..domain.health import check_of
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import donor_ids
-from . import exit, release, remove, start
+from . import exit, health, release, remove, start
 from .engine import Engine
 from .execs import adopt as adopt_exec
 
@@ -62,6 +63,7 @@ async def at_start(engine: Engine, recorded: recovery.Recorded) -> None:
     )
     await _follow(engine, recorded, observed)
     await _execs(engine, listed.execs)
+    health.take_over(engine)
 
 
 async def again(engine: Engine) -> None:
@@ -78,6 +80,7 @@ async def again(engine: Engine) -> None:
     observed = recovery.Observed(workloads={workload.id: workload for workload in listed.workloads})
     await _follow(engine, recorded, observed)
     await _execs(engine, listed.execs)
+    health.take_over(engine)
 
 
 async def _waiting(call: Callable[[], Awaitable[T]]) -> T:
@@ -166,7 +169,8 @@ async def _adopt(engine: Engine, container: Container, workload: platform.Worklo
     sandbox = None if request is None else await engine.bus.call(network.SANDBOX, request)
     run = status.Run(workload.pid, workload.started_at, workload.log_path, sandbox)
     policy = container.status.state == "restarting"
-    await engine.save(container, status.started(container.status, run, by_policy=policy))
+    checked = check_of(container.spec.config) is not None
+    await engine.save(container, status.started(container.status, run, by_policy=policy, checked=checked))
     engine.tell(container, "start")
     if workload.state == "stopped":
         await exit.ended(engine, container, _end_of(workload))

@@ -13,9 +13,10 @@ from shared.errors import DeadlineExceeded, InvalidArgument, ShoalError, Unavail
 
 from ..container import Container
 from ..domain import donors, failure, lifecycle, status
+from ..domain.health import check_of
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import Donor, Parts, create_request, donor_ids
-from . import release, remove
+from . import health, release, remove
 from .engine import Engine
 
 
@@ -47,7 +48,10 @@ async def run(engine: Engine, container: Container, *, by_policy: bool) -> int:
         failed = failure.of_start(error)
         await _start_failed(engine, container, failed)
         raise failed.error from None
-    revision = await engine.save(container, status.started(container.status, made, by_policy=by_policy))
+    checked = check_of(container.spec.config) is not None
+    started = status.started(container.status, made, by_policy=by_policy, checked=checked)
+    revision = await engine.save(container, started)
+    health.watch(engine, container)
     engine.tell(container, "start")
     return revision
 

@@ -11,7 +11,7 @@ from shared.errors import Conflict, Internal, NotFound, ShoalError
 
 from ..container import Container
 from ..domain import lifecycle, restart, signals, status
-from . import exit, start
+from . import exit, health, start
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,7 @@ async def _thaw(engine: Engine, container: Container) -> None:
         log.warning("cannot unpause %s: %s", container.id, error)
         return
     await engine.save(container, status.unpaused(container.status))
+    health.watch(engine, container)
     engine.tell(container, "unpause")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.contracts.container import Resources
-from shared.contracts.platform import ExecRequest
+from shared.contracts.platform import ExecRequest, SignalRequest
 from shared.errors import AlreadyExists, NotFound
 
 from ..domain import lifecycle, stats, top
@@ -20,7 +20,7 @@ from .cgroup import Cgroups
 from .execution import Executor
 from .launcher import Launcher
 from .runtime import Runtimes
-from .workload import Watched
+from .workload import Watched, Workload
 from .workloads import Workloads
 
 
@@ -33,13 +33,21 @@ class Control:
         self._workloads, self._launcher, self._executor = workloads, launcher, executor
         self._runtimes, self._cgroups = runtimes, cgroups
 
-    async def signal(self, name: str, number: int, everyone: bool) -> None:
-        """Signals the first process, or every process of the workload."""
-        async with self._workloads.doing(name, "signal") as workload:
-            if everyone:
-                self._cgroups.signal(workload.record.cgroup, number)
+    async def signal(self, request: SignalRequest) -> None:
+        """Signals the first process, that of an exec, or every process of the workload."""
+        async with self._workloads.doing(request.id, "signal") as workload:
+            if request.all:
+                self._cgroups.signal(workload.record.cgroup, request.signal)
             else:
-                workload.send(number)
+                self._watched(workload, request.exec_id).send(request.signal)
+
+    @staticmethod
+    def _watched(workload: Workload, exec_id: str) -> Watched:
+        """The workload itself, or an exec in it; `NotFound` when there is none."""
+        running: Watched | None = workload.execs.get(exec_id) if exec_id else workload
+        if running is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return running
 
     async def freeze(self, name: str, frozen: bool) -> None:
         """Suspends or resumes a workload."""
@@ -68,10 +76,7 @@ class Control:
         """Gives the terminal of the workload, or of an exec in it, a new size."""
         workload = self._workloads.get(name)
         lifecycle.check(name, workload.state, "resize")
-        running: Watched | None = workload.execs.get(exec_id) if exec_id else workload
-        if running is None:
-            raise NotFound(f"No such exec instance: {exec_id}")
-        monitor.resize(running.folder, height, width)
+        monitor.resize(self._watched(workload, exec_id).folder, height, width)
 
     async def top(self, name: str, arguments: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Titles and rows of ps(1) for the workload's processes."""

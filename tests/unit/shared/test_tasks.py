@@ -150,3 +150,18 @@ async def test_cancelling_does_not_wait() -> None:
     assert ended == []
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_closing_ends_what_a_cancelled_task_begins() -> None:
+    group, ended = TaskGroup("group"), list[str]()
+
+    async def last_wish() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            group.start(forever(ended))
+
+    group.start(last_wish())
+    await asyncio.sleep(0)
+    await group.close()
+    assert len(group) == 0

@@ -12,6 +12,7 @@ from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.errors import AlreadyExists, Conflict, NotFound
 from shared.service import Kernel
+from shared.streams import Channel
 from tests.support.simulators.host.behaviour import Behaviour
 
 HOST = contract.HostInfo(
@@ -45,7 +46,7 @@ class PlatformSimulator(Behaviour):
     """Serves the platform's contract. Programs `true`, `false` and `exit N` end at once, others run.
 
     `deaf` programs ignore SIGTERM, `immortal` ones SIGKILL too. `report`: `now` tells exits at once, `late`
-    keeps them for `tell_exits`, `never` loses them.
+    keeps them for `tell_exits`, `never` loses them. `says` is what attached execs write, from when they are taken.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -53,6 +54,7 @@ class PlatformSimulator(Behaviour):
         self._kernel = kernel
         self.machines: dict[str, Machine] = {}
         self.execs: dict[str, contract.ExecExit] = {}
+        self.says: bytes | None = None
         self.report = "now"
         self.untold: list[contract.Exited] = []
         self._pids = iter(range(1000, 1_000_000))
@@ -136,6 +138,10 @@ class PlatformSimulator(Behaviour):
     async def signal(self, request: contract.SignalRequest) -> Empty:
         await self.enter("signal", request)
         machine = self._alive(request.id)
+        if request.exec_id:
+            if request.exec_id not in self.execs:
+                self.end_exec(request.exec_id, request.id, 128 + request.signal)
+            return Empty()
         machine.signals.append(request.signal)
         program = machine.request.process.args[0]
         dies = request.signal == SIGKILL and program != "immortal"
@@ -187,7 +193,17 @@ class PlatformSimulator(Behaviour):
     async def exec(self, request: contract.ExecRequest) -> contract.ExecReply:
         await self.enter("exec", request)
         self._alive(request.id)
-        return contract.ExecReply(pid=next(self._pids), offer=self._offer() if request.attach else None)
+        return contract.ExecReply(pid=next(self._pids), offer=self._exec_offer() if request.attach else None)
+
+    def _exec_offer(self) -> StreamOffer:
+        if self.says is None:
+            return self._offer()
+        says = self.says
+
+        async def serve(channel: Channel) -> None:
+            await channel.write(says)
+
+        return self._kernel.streams.offer(serve)
 
     async def exec_forget(self, request: Ref) -> Empty:
         await self.enter("exec_forget", request)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.executor.domain.text import parse_bool, parse_size, quote
+from services.executor.domain.text import go_duration, parse_bool, parse_size, quote
 from shared.errors import InvalidArgument
 
 
@@ -39,3 +39,20 @@ def test_parse_size(text: str, base: int, size: int) -> None:
 def test_parse_size_refuses(text: str) -> None:
     with pytest.raises(InvalidArgument, match="invalid size"):
         parse_size(text, 1000)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0s"),
+        (7, "7ns"),
+        (1_500, "1.5µs"),
+        (250_000_000, "250ms"),
+        (1_000_000_000, "1s"),
+        (1_500_000_000, "1.5s"),
+        (90_000_000_000, "1m30s"),
+        (3_600_000_000_000, "1h0m0s"),
+    ],
+)
+def test_go_duration(nanoseconds: int, text: str) -> None:
+    assert go_duration(nanoseconds) == text

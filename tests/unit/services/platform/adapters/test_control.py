@@ -42,6 +42,17 @@ async def test_nobody_is_signalled_by_an_unknown_name(host: Host) -> None:
         await host.service.signal(SignalRequest(id="nope", signal=9))
 
 
+async def test_a_signal_to_an_exec_ends_it_alone(host: Host) -> None:
+    name = await host.run("sleep", "1000")
+    request = ExecRequest(id=name, exec_id="e", process=Process(args=("sleep", "1000")), attach=False)
+    await host.service.exec(request)
+    await host.service.signal(SignalRequest(id=name, exec_id="e", signal=9))
+    await until(lambda: host.linux.workloads.get(name).execs["e"].ended.done())
+    assert (await host.state(name)).state == "running"
+    with pytest.raises(NotFound, match="No such exec instance: nope"):
+        await host.service.signal(SignalRequest(id=name, exec_id="nope", signal=9))
+
+
 async def test_pausing_holds_it_and_resuming_goes_on(host: Host) -> None:
     name = await host.run(*LOOP)
     await host.service.pause(Ref(id=name))
