@@ -27,14 +27,10 @@ class Container:
     """Made by this process and never begun to start: nothing of it but its snapshot and volumes can be there."""
     removing: bool = False
     """A removal has begun: nobody may start it."""
-    final: bool = False
-    """A client ended this run: the restart policy lets it be."""
     kept: bool = False
     """Being restarted by a client: `--rm` must not remove it in between."""
     retry: asyncio.Task[None] | None = None
     """The wait before the policy's next start."""
-    delay: float = 0.0
-    """Seconds the policy waited before this run."""
     showing: bool = False
     """Its live execs are about to be written down."""
     probing: asyncio.Task[None] | None = None

@@ -297,8 +297,10 @@ class Health(Message, frozen=True):
 class ContainerStatus(Message, frozen=True):
     """Record `containers.<id>.status`: the last state seen on the host. Written by the node's executor.
 
-    `runs` counts starts that succeeded; a reader that waits for the next exit compares it. `stopped_by_user`
-    keeps a restart policy from bringing back what `docker stop` ended. `ports` is what is published now.
+    `runs` counts starts that succeeded; a reader that waits for the next exit compares it. `stopped_by_user`: a
+    client sent a signal since the last start of a client's; `restart_canceled`: one that ends it for good, so that
+    no policy starts it again. `restart_delay`: nanoseconds that the policy waits (waited) before the next (this)
+    run. `ports` is what is published now.
     """
 
     state: State = "created"
@@ -311,6 +313,8 @@ class ContainerStatus(Message, frozen=True):
     runs: int = 0
     restart_count: int = 0
     stopped_by_user: bool = False
+    restart_canceled: bool = False
+    restart_delay: int = 0
     health: Health | None = None
     networks: dict[str, EndpointSettings] = {}
     ports: dict[str, tuple[PortBinding, ...] | None] = {}

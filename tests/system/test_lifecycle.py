@@ -173,6 +173,42 @@ def test_restart_on_failure_has_an_end(engine: Engine) -> None:
     assert engine.docker("logs", "failing").out == "run\n" * 3
 
 
+def waits_for_restart(engine: Engine, name: str) -> None:
+    """It ends at once, again and again, and is in one of the longer waits (0.4 s and more)."""
+    engine.start("--name", name, "--restart", "always", IMAGE, "sh", "-c", "exit 6")
+
+    def long_wait() -> bool:
+        found = engine.inspect(name)
+        return found["RestartCount"] >= 3 and bool(found["State"]["Restarting"])
+
+    until(long_wait, "waits")
+
+
+@pytest.mark.parametrize("command", ["stop", "kill"])
+def test_ended_while_waiting_for_a_restart(engine: Engine, command: str) -> None:
+    waits_for_restart(engine, "waits")
+    state = engine.inspect("waits")["State"]
+    assert (state["Status"], state["Running"], state["Pid"]) == ("restarting", True, 0)
+    assert engine.ok("ps", "--format", "{{.Status}}").startswith("Restarting (6) ")
+    assert engine.call("POST", "/containers/waits/start").status == 304
+    engine.ok(command, "waits")
+    state = until(lambda: (now := engine.inspect("waits")["State"])["Status"] == "exited" and now, "ended")
+    assert (state["ExitCode"], state["Restarting"]) == (6, False)
+    assert engine.inspect("waits")["RestartCount"] >= 3
+    engine.start("--name", "other", IMAGE, "sleep", "1")
+    assert engine.ok("wait", "other") == "0"
+    assert engine.inspect("waits")["State"] == state
+
+
+def test_removed_while_waiting_for_a_restart(engine: Engine) -> None:
+    waits_for_restart(engine, "waits")
+    refused = engine.docker("rm", "waits")
+    assert refused.code == 1
+    assert "force remove" in refused.err
+    engine.ok("rm", "-f", "waits")
+    assert engine.docker("inspect", "waits").code == 1
+
+
 def test_restart_on_failure_not_on_success(engine: Engine) -> None:
     engine.ok("run", "--name", "fine", "--restart", "on-failure", IMAGE, "true")
     assert engine.inspect("fine")["RestartCount"] == 0

@@ -59,7 +59,11 @@ class RecordLoss(Action):
 
 
 class Restart(Action):
-    """Its policy wants it to run, and it does not."""
+    """Its policy wants it to run now that the engine starts, and it does not."""
+
+
+class Retry(Action):
+    """It waits for its policy's next start, and nobody counts the time."""
 
 
 class AutoRemove(Action):
@@ -159,7 +163,7 @@ def _down(
     if spec.id in observed.sandboxes:
         yield ReleaseSandbox(spec.id)
     if status.state == "restarting":
-        yield Restart(spec.id)
+        yield Restart(spec.id) if observed.engine_started else Retry(spec.id)
     elif spec.host_config.auto_remove and (status.runs > 0 or observed.engine_started):
         yield AutoRemove(spec.id)
     elif observed.engine_started:

@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shared.contracts.container import ContainerConfig, ContainerStatus, RestartPolicy
 
 from . import signals
 
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 60.0
-CALM = 10.0
-"""Seconds a run must last for the back-off to begin anew."""
+SECOND = 1_000_000_000
+FIRST_DELAY = SECOND // 10
+LONGEST_DELAY = 60 * SECOND
+CALM = 10 * SECOND
+"""Nanoseconds a run must last for the back-off to begin anew."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """`delay` in seconds until the next start; it is also the back-off to hand in after the next exit."""
+def after_exit(policy: RestartPolicy, last: ContainerStatus, exit_code: int, at: int) -> int | None:
+    """In how many nanoseconds to start again what ran (`last`) and ended at `at`; None: not at all.
 
-    restart: bool
-    delay: float
-
-
-def after_exit(
-    policy: RestartPolicy,
-    exit_code: int,
-    *,
-    restarts: int,
-    stopped: bool,
-    ran_seconds: float,
-    last_delay: float,
-) -> Verdict:
-    """Whether and when to start again what has just ended.
-
-    `restarts` already made under this policy, `stopped`: a client ended it, `last_delay`: the delay before
-    this run, 0 for none.
+    A signal that ends it for good (`ends_for_good`) holds for every policy; any other that a client sent keeps
+    `unless-stopped` alone from starting it again.
     """
-    delay = _next_delay(last_delay, ran_seconds)
-    return Verdict(restart=not stopped and _wants(policy, exit_code, restarts), delay=delay)
-
-
-def _next_delay(last: float, ran_seconds: float) -> float:
-    if last == 0 or ran_seconds >= CALM:
+    if last.restart_canceled or (policy.name == "unless-stopped" and last.stopped_by_user):
+        return None
+    if not _wants(policy, exit_code, last.restart_count):
+        return None
+    if last.restart_delay == 0 or at - last.started_at >= CALM:
         return FIRST_DELAY
-    return min(last * 2, LONGEST_DELAY)
+    return min(last.restart_delay * 2, LONGEST_DELAY)
+
+
+def remaining(last: ContainerStatus, now: int) -> int:
+    """Nanoseconds until the start that a `restarting` container waits for; the clock may have jumped."""
+    return min(max(last.finished_at + last.restart_delay - now, 0), last.restart_delay)
 
 
 def _wants(policy: RestartPolicy, exit_code: int, restarts: int) -> bool:

@@ -48,6 +48,8 @@ def started(last: ContainerStatus, run: Run, *, by_policy: bool = False, checked
         runs=last.runs + 1,
         restart_count=last.restart_count if by_policy else 0,
         stopped_by_user=last.stopped_by_user and by_policy,
+        restart_canceled=False,
+        restart_delay=last.restart_delay if by_policy else 0,
         exit_code=0,
         error="",
         oom_killed=False,
@@ -63,16 +65,11 @@ def started(last: ContainerStatus, run: Run, *, by_policy: bool = False, checked
     )
 
 
-def start_failed(last: ContainerStatus, code: int, error: str, at: int) -> ContainerStatus:
-    """It does not run, and why. One that waited for a restart is given up."""
-    waiting = last.state == "restarting"
-    return msgspec.structs.replace(
-        last,
-        state=lifecycle.after(last.state, "gave_up") if waiting else last.state,
-        exit_code=code,
-        error=error,
-        finished_at=at if waiting else last.finished_at,
-    )
+def start_failed(last: ContainerStatus, code: int, error: str) -> ContainerStatus:
+    """It does not run, and why. One that waited for a restart is given up, and still tells how its last run ended."""
+    if last.state == "restarting":
+        return msgspec.structs.replace(gave_up(last), error=error)
+    return msgspec.structs.replace(last, exit_code=code, error=error)
 
 
 def exited(last: ContainerStatus, end: Exit, *, error: str = "") -> ContainerStatus:
@@ -80,10 +77,10 @@ def exited(last: ContainerStatus, end: Exit, *, error: str = "") -> ContainerSta
     return _ended(last, "exited", end, error=error or last.error)
 
 
-def retrying(last: ContainerStatus, end: Exit) -> ContainerStatus:
-    """Its process ended and its policy starts it again."""
+def retrying(last: ContainerStatus, end: Exit, delay: int) -> ContainerStatus:
+    """Its process ended and its policy starts it again after a delay (nanoseconds)."""
     ended = _ended(last, "retrying", end, error=last.error)
-    return msgspec.structs.replace(ended, restart_count=last.restart_count + 1)
+    return msgspec.structs.replace(ended, restart_count=last.restart_count + 1, restart_delay=delay)
 
 
 def gave_up(last: ContainerStatus) -> ContainerStatus:
@@ -123,9 +120,9 @@ def with_health(last: ContainerStatus, state: Health, exec_ids: tuple[str, ...])
     return msgspec.structs.replace(last, health=state, exec_ids=exec_ids)
 
 
-def stopped_by_user(last: ContainerStatus) -> ContainerStatus:
-    """A client asked it to end: policies keep their hands off until somebody starts it."""
-    return msgspec.structs.replace(last, stopped_by_user=True)
+def stopped_by_user(last: ContainerStatus, *, for_good: bool = True) -> ContainerStatus:
+    """A client sent it a signal; `for_good`: policies keep their hands off until somebody starts it."""
+    return msgspec.structs.replace(last, stopped_by_user=True, restart_canceled=last.restart_canceled or for_good)
 
 
 def _ended(last: ContainerStatus, event: lifecycle.Event, end: Exit, error: str) -> ContainerStatus:

@@ -51,33 +51,20 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
     if container.spec.host_config.auto_remove and not container.kept:
         await remove.after_exit(engine, container, end)
         return
-    verdict = _verdict(container, end)
-    restarts = verdict.restart and retry
-    container.delay = verdict.delay
+    delay = restart.after_exit(container.spec.host_config.restart_policy, last, end.code, end.at) if retry else None
     surroundings = engine.tasks.start(release.surroundings(engine, container), "surroundings")
-    await engine.save(container, status.retrying(last, end) if restarts else status.exited(last, end))
+    following = status.exited(last, end) if delay is None else status.retrying(last, end, delay)
+    await engine.save(container, following)
     engine.emit(died(container.spec, end, last.started_at, now_ns()))
     # Only now, with the exit code durable, may the platform forget it.
     container.cleanup = engine.tasks.start(_clean(engine, container, surroundings), "cleanup")
-    if restarts:
-        container.retry = engine.tasks.start(start.retry(engine, container, verdict.delay), "restart")
+    if delay is not None:
+        start.retry(engine, container, delay)
 
 
 async def _clean(engine: Engine, container: Container, surroundings: asyncio.Task[None]) -> None:
     await release.workload(engine, container.id)
     await surroundings
-
-
-def _verdict(container: Container, end: status.Exit) -> restart.Verdict:
-    last = container.status
-    return restart.after_exit(
-        container.spec.host_config.restart_policy,
-        end.code,
-        restarts=last.restart_count,
-        stopped=container.final or last.stopped_by_user,
-        ran_seconds=(end.at - last.started_at) / 1e9,
-        last_delay=container.delay,
-    )
 
 
 async def check(engine: Engine, container: Container) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from shared.clock import now_ns
 from shared.contracts import network, platform
 from shared.contracts.base import Empty
 from shared.contracts.container import ContainerStatus
@@ -14,7 +15,7 @@ from shared.errors import AlreadyExists, ShoalError, Unavailable
 
 from ..adapters.records import Stored
 from ..container import Container
-from ..domain import lifecycle, recovery, signals, status
+from ..domain import lifecycle, recovery, restart, signals, status
 from ..domain.health import check_of
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import donor_ids
@@ -157,6 +158,8 @@ async def _settle(
                 await remove.automatically(engine, container)
             case recovery.DropWorkload():
                 await _drop(engine, container.id)
+            case recovery.Retry() if container.retry is None:
+                start.retry(engine, container, restart.remaining(container.status, now_ns()))
 
 
 def _end_of(workload: platform.Workload) -> status.Exit:
@@ -225,6 +228,6 @@ async def _bring_back_one(engine: Engine, container: Container) -> None:
         if container.removing or container.status.state in lifecycle.ALIVE:
             return
         try:
-            await start.run(engine, container, by_policy=container.status.state == "restarting")
+            await start.run(engine, container, by_policy=False)
         except ShoalError as error:
             log.warning("container %s does not come back: %s", container.id, error)

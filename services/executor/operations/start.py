@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from shared.clock import now_ns
 from shared.contracts import image_store, network, platform, volume
@@ -14,10 +15,13 @@ from shared.errors import DeadlineExceeded, InvalidArgument, ShoalError, Unavail
 from ..container import Container
 from ..domain import donors, failure, lifecycle, status
 from ..domain.health import check_of
+from ..domain.restart import SECOND
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import Donor, Parts, create_request, donor_ids
 from . import health, release, remove
 from .engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 async def start(engine: Engine, request: StartRequest) -> int:
@@ -35,7 +39,6 @@ async def start_locked(engine: Engine, container: Container) -> int:
     if container.removing:
         lifecycle.check_start("removing")
     lifecycle.check_start(container.status.state)
-    container.final, container.delay = False, 0.0
     return await run(engine, container, by_policy=False)
 
 
@@ -155,7 +158,7 @@ async def _create_workload(engine: Engine, request: platform.CreateRequest) -> p
 
 async def _start_failed(engine: Engine, container: Container, failed: failure.Failure) -> None:
     """The record first, so that a crash here leaves nothing unexplained; then what was made ready."""
-    last = status.start_failed(container.status, failed.code, failed.error.message, now_ns())
+    last = status.start_failed(container.status, failed.code, failed.error.message)
     await engine.save(container, last)
     await asyncio.gather(
         release.workload(engine, container.id),
@@ -165,14 +168,18 @@ async def _start_failed(engine: Engine, container: Container, failed: failure.Fa
         await remove.automatically(engine, container)
 
 
-async def retry(engine: Engine, container: Container, delay: float) -> None:
-    """The policy's next start, after its delay, unless somebody else decides meanwhile."""
-    await asyncio.sleep(delay)
+def retry(engine: Engine, container: Container, delay: int) -> None:
+    """The policy's next start, in so many nanoseconds, unless somebody else decides meanwhile."""
+    container.retry = engine.tasks.start(_retry(engine, container, delay), "restart")
+
+
+async def _retry(engine: Engine, container: Container, delay: int) -> None:
+    await asyncio.sleep(delay / SECOND)
     async with container.lock:
         if container.status.state != "restarting" or container.removing:
             return
         container.retry = None
         try:
             await run(engine, container, by_policy=True)
-        except ShoalError:
-            return  # recorded in the status, where `docker inspect` shows it
+        except ShoalError as error:
+            log.warning("container %s does not come back: %s", container.id, error)

@@ -6,6 +6,7 @@ import logging
 
 from shared.contracts import platform
 from shared.contracts.common import Ref
+from shared.contracts.container import ContainerStatus
 from shared.contracts.executor import KillRequest, StopRequest
 from shared.errors import Conflict, Internal, NotFound, ShoalError
 
@@ -41,24 +42,13 @@ def _patience(engine: Engine, container: Container, request: StopRequest) -> flo
 
 async def bring_down(engine: Engine, container: Container, signal: int, patience: float | None) -> None:
     """Sends the signal, waits, kills. Returns when the exit is recorded and everything given back."""
-    if not await _call_off_restart(engine, container):
-        await send(engine, container, signal)
-        if not await container.down(patience):
-            await kill_now(engine, container)
+    await send(engine, container, signal)
+    if not await container.down(patience):
+        await kill_now(engine, container)
+    async with container.lock:  # the exit is being recorded
+        pass
     await container.clean()
     engine.tell(container, "stop")
-
-
-async def _call_off_restart(engine: Engine, container: Container) -> bool:
-    """Whether it was waiting for its policy's next start; then it waits no more."""
-    async with container.lock:
-        if container.status.state != "restarting":
-            return False
-        if container.retry is not None:
-            container.retry.cancel()
-            container.retry = None
-        await engine.save(container, status.stopped_by_user(status.gave_up(container.status)))
-        return True
 
 
 async def kill(engine: Engine, request: KillRequest) -> None:
@@ -69,7 +59,7 @@ async def kill(engine: Engine, request: KillRequest) -> None:
         lifecycle.check_running(container.status.state, container.id)
         if signal == signals.SIGKILL:
             await kill_now(engine, container)
-        elif not await _call_off_restart(engine, container):
+        else:
             await send(engine, container, signal)
     except ShoalError as error:
         reference = request.reference or container.spec.name
@@ -78,8 +68,6 @@ async def kill(engine: Engine, request: KillRequest) -> None:
 
 async def kill_now(engine: Engine, container: Container) -> None:
     """SIGKILL, until the exit is recorded. Raises `Conflict` when it does not run, `Internal` when it will not die."""
-    if await _call_off_restart(engine, container):
-        return
     await send(engine, container, signals.SIGKILL)
     if not await container.down(KILL_PATIENCE):
         await exit.check(engine, container)  # the report may have been lost
@@ -90,12 +78,18 @@ async def kill_now(engine: Engine, container: Container) -> None:
 
 
 async def send(engine: Engine, container: Container, signal: int) -> None:
-    """Sends a client's signal and remembers what it means for the restart policy."""
+    """Sends a client's signal and remembers what it means for the restart policy.
+
+    One that waits for its policy's next start has no process to take it: only the wait is called off.
+    """
     async with container.lock:
         lifecycle.check_running(container.status.state, container.id)
         ends = restart.ends_for_good(signal, container.spec.config)
-        container.final = container.final or ends
-        await _remember(engine, container)
+        marked = status.stopped_by_user(container.status, for_good=ends)
+        if container.status.state == "restarting":
+            await _call_off_restart(engine, container, marked, ends)
+            return
+        await _remember(engine, container, marked)
         delivered = await _deliver(engine, container, signal)
         if delivered and ends and container.status.state == "paused":
             await _thaw(engine, container)
@@ -104,9 +98,15 @@ async def send(engine: Engine, container: Container, signal: int) -> None:
         await _gone(engine, container)
 
 
-async def _remember(engine: Engine, container: Container) -> None:
+async def _call_off_restart(engine: Engine, container: Container, marked: ContainerStatus, ends: bool) -> None:
+    if ends and container.retry is not None:
+        container.retry.cancel()
+        container.retry = None
+    await engine.save(container, status.gave_up(marked) if ends else marked)
+
+
+async def _remember(engine: Engine, container: Container, marked: ContainerStatus) -> None:
     """Before the signal: a crash in between must not let a policy bring back what a client ended."""
-    marked = status.stopped_by_user(container.status)
     if container.spec.host_config.restart_policy.name == "no":
         container.become(marked)  # nobody will ask for it
     else:

@@ -22,6 +22,7 @@ from services.executor.domain.recovery import (
     ReleaseSandbox,
     Restart,
     RestoreName,
+    Retry,
     plan,
 )
 from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig, RestartPolicy
@@ -120,7 +121,8 @@ def test_names_of_a_broken_off_rename() -> None:
 @pytest.mark.parametrize(
     ("status", "asked", "started", "actions"),
     [
-        (ContainerStatus(state="restarting", runs=1), {"restart_policy": ALWAYS}, False, [Restart("c")]),
+        (ContainerStatus(state="restarting", runs=1), {"restart_policy": ALWAYS}, False, [Retry("c")]),
+        (ContainerStatus(state="restarting", runs=1), {"restart_policy": ALWAYS}, True, [Restart("c")]),
         (EXITED, {"restart_policy": ALWAYS}, True, [Restart("c")]),
         (EXITED, {"restart_policy": ALWAYS}, False, []),
         (ContainerStatus(), {"restart_policy": ALWAYS}, True, []),

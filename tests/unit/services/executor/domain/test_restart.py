@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,42 +10,56 @@ from services.executor.domain import restart
 from shared.contracts.container import ContainerConfig, ContainerStatus, RestartPolicy
 
 NAMES = ("no", "always", "unless-stopped", "on-failure")
+SECOND = restart.SECOND
 
 
-def verdict(name: str, code: int = 1, *, stopped: bool = False, restarts: int = 0, most: int = 0) -> bool:
+def again(name: str, code: int = 1, most: int = 0, **last: Any) -> bool:
     policy = RestartPolicy(name=name, maximum_retry_count=most)
-    return restart.after_exit(policy, code, restarts=restarts, stopped=stopped, ran_seconds=1, last_delay=0).restart
+    return restart.after_exit(policy, ContainerStatus(**last), code, at=SECOND) is not None
+
+
+def delay(ran: int, last: int) -> int:
+    found = restart.after_exit(RestartPolicy(name="always"), ContainerStatus(restart_delay=last), 1, at=ran)
+    assert found is not None
+    return found
 
 
 def test_policies() -> None:
-    assert [verdict(name) for name in NAMES] == [False, True, True, True]
-    assert [verdict(name, 0) for name in NAMES] == [False, True, True, False]
-    assert not any(verdict(name, stopped=True) for name in NAMES)
+    assert [again(name) for name in NAMES] == [False, True, True, True]
+    assert [again(name, 0) for name in NAMES] == [False, True, True, False]
+
+
+def test_what_a_client_sent() -> None:
+    assert not any(again(name, restart_canceled=True, stopped_by_user=True) for name in NAMES)
+    assert [again(name, stopped_by_user=True) for name in NAMES] == [False, True, False, True]
 
 
 def test_on_failure_counts() -> None:
-    assert verdict("on-failure", restarts=2, most=3)
-    assert not verdict("on-failure", restarts=3, most=3)
-    assert verdict("on-failure", restarts=1000, most=0)
+    assert again("on-failure", restart_count=2, most=3)
+    assert not again("on-failure", restart_count=3, most=3)
+    assert again("on-failure", restart_count=1000, most=0)
 
 
 def test_back_off_doubles_to_a_minute() -> None:
-    delays, delay = [], 0.0
+    delays, last = [], 0
     for _ in range(12):
-        policy = RestartPolicy(name="always")
-        delay = restart.after_exit(policy, 1, restarts=0, stopped=False, ran_seconds=0, last_delay=delay).delay
-        delays.append(round(delay, 3))
+        last = delay(0, last)
+        delays.append(last / SECOND)
     assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60]
 
 
-@given(st.floats(0, 100), st.floats(0, 60))
-def test_a_calm_run_resets_the_back_off(ran: float, last: float) -> None:
-    found = restart.after_exit(
-        RestartPolicy(name="always"), 0, restarts=0, stopped=False, ran_seconds=ran, last_delay=last
-    )
-    assert 0 < found.delay <= restart.LONGEST_DELAY
+@given(st.integers(0, 100 * SECOND), st.integers(0, restart.LONGEST_DELAY))
+def test_a_calm_run_resets_the_back_off(ran: int, last: int) -> None:
+    assert 0 < delay(ran, last) <= restart.LONGEST_DELAY
     if ran >= restart.CALM:
-        assert found.delay == restart.FIRST_DELAY
+        assert delay(ran, last) == restart.FIRST_DELAY
+
+
+@given(st.integers(0, 1 << 62), st.integers(0, restart.LONGEST_DELAY))
+def test_what_remains_of_a_delay(now: int, asked: int) -> None:
+    waiting = ContainerStatus(state="restarting", finished_at=5 * SECOND, restart_delay=asked)
+    assert 0 <= restart.remaining(waiting, now) <= asked
+    assert restart.remaining(waiting, 5 * SECOND) == asked
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from shared.contracts import platform
 from shared.contracts.container import RestartPolicy
-from shared.errors import Conflict, Unavailable
+from shared.errors import Conflict, InvalidArgument, Unavailable
 from tests.support.executor_node import Node
 
 
@@ -114,3 +116,22 @@ async def test_a_policy_restarts_until_a_client_stops(node: Node) -> None:
     await node.stop(container_id)
     assert node.status(container_id).state == "exited"
     assert node.status(container_id).stopped_by_user
+
+
+async def test_a_policy_holds_as_it_is_at_the_exit(node: Node) -> None:
+    container_id = await node.run("sleep", restart_policy=RestartPolicy(name="always"))
+    container = node.executor._engine.registry.get(container_id)
+    never = msgspec.structs.replace(container.spec.host_config, restart_policy=RestartPolicy())
+    container.spec = msgspec.structs.replace(container.spec, host_config=never)
+    node.platform.end(container_id, 1)
+    await node.in_state(container_id, "exited")
+    assert node.status(container_id).restart_count == 0
+
+
+async def test_a_policy_gives_up_what_it_cannot_start(node: Node) -> None:
+    container_id = await node.run("sleep", restart_policy=RestartPolicy(name="always"))
+    node.platform.fail["create"].append(InvalidArgument("no such device"))
+    node.platform.end(container_id, 7)
+    await node.in_state(container_id, "exited")
+    last = node.status(container_id)
+    assert (last.exit_code, last.error, last.runs) == (7, "no such device", 1)

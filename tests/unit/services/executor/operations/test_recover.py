@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.executor.domain import lifecycle
@@ -55,6 +56,21 @@ async def test_a_crash_while_waiting_for_a_restart(node: Node) -> None:
     await node.boot()
     await node.in_state(container_id, "running")
     assert node.status(container_id).restart_count == 1
+
+
+async def test_a_crash_does_not_shorten_the_wait(node: Node) -> None:
+    container_id = await node.run("exit", "1", restart_policy=ALWAYS)
+    await node.until(lambda: node.status(container_id).restart_count == 2)
+    await node.die()
+    entry = node.view.get(contract.STATUSES, container_id)
+    assert entry is not None
+    minute = msgspec.structs.replace(entry.value, restart_delay=60 * 10**9)
+    await node.state.update(contract.STATUSES, container_id, value=minute, revision=entry.revision)
+    await node.boot()
+    assert node.status(container_id).state == "restarting"
+    assert node.executor._engine.registry.get(container_id).retry is not None
+    await node.stop(container_id)
+    assert node.status(container_id).state == "exited"
 
 
 async def test_the_host_went_down(node: Node) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -140,11 +141,46 @@ async def test_a_signal_that_is_not_the_stop_signal_leaves_the_policy(node: Node
     assert node.status(container_id).runs == 1
 
 
-async def test_stop_calls_off_a_restart(node: Node) -> None:
-    container_id = await node.run("exit", "1", restart_policy=RestartPolicy(name="always"))
+async def waiting(node: Node, **more: Any) -> str:
+    """A container that waits for a restart, for at least 0.4 seconds."""
+    container_id = await node.run("exit", "1", restart_policy=RestartPolicy(name="always"), **more)
     await node.until(lambda: node.status(container_id).restart_count >= 3)
     await node.in_state(container_id, "restarting")
+    return container_id
+
+
+async def test_kill_calls_off_a_restart(node: Node) -> None:
+    container_id = await waiting(node)
+    await kill(node, container_id)
+    await node.in_state(container_id, "exited")
+    assert node.status(container_id).exit_code == 1
+    assert "kill" not in node.actions(container_id)
+
+
+async def test_a_signal_that_ends_nothing_lets_a_restart_wait(node: Node) -> None:
+    container_id = await waiting(node, config={"stop_signal": "SIGTERM"})
+    await kill(node, container_id, "USR1")
+    await node.until(lambda: node.status(container_id).stopped_by_user)
+    assert node.status(container_id).state == "restarting"
+    await node.until(lambda: node.status(container_id).restart_count >= 4)
+
+
+async def test_what_waits_for_a_restart_can_be_removed_or_restarted(node: Node) -> None:
+    container_id = await waiting(node)
+    with pytest.raises(NotModified):
+        await node.begin(container_id)
+    await node.call(contract.RESTART, contract.StopRequest(id=container_id))
+    assert node.status(container_id).restart_count <= 1
+    await node.until(lambda: node.status(container_id).restart_count >= 3)
+    await node.in_state(container_id, "restarting")
+    await node.remove(container_id, force=True)
+    await node.gone(container_id)
+
+
+async def test_stop_calls_off_a_restart(node: Node) -> None:
+    container_id = await waiting(node)
     await node.stop(container_id)
+    assert "kill" not in node.actions(container_id)
     runs = node.status(container_id).runs
     await asyncio.sleep(0.05)
     assert (node.status(container_id).state, node.status(container_id).runs) == ("exited", runs)
