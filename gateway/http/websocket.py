@@ -103,21 +103,25 @@ def check(request: Request) -> str:
 
 
 def accept(request: Request) -> WebSocket:
-    """Switches the connection over; raises `InvalidArgument` when the client did not ask for it."""
+    """Switches the connection over; raises `InvalidArgument` when the client did not ask for it.
+
+    Messages are binary since API 1.28, before that text.
+    """
     key = check(request)
     digest = hashlib.sha1(key.encode() + _GUID.encode(), usedforsecurity=False).digest()
     answer = (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
     )
-    return WebSocket(request.hijack(answer.encode()))
+    return WebSocket(request.hijack(answer.encode()), text=request.version < (1, 28))
 
 
 class WebSocket:
     """Bytes both ways, like the raw connection beneath."""
 
-    def __init__(self, duplex: Duplex) -> None:
+    def __init__(self, duplex: Duplex, text: bool = False) -> None:
         self._duplex = duplex
+        self._kind = _TEXT if text else _BINARY
         self._frames = FrameReader()
         self._closed = False
 
@@ -151,8 +155,8 @@ class WebSocket:
         await self._duplex.write(frame(opcode, payload))
 
     async def write(self, data: bytes) -> None:
-        """Sends one binary message."""
-        await self._send(_BINARY, data)
+        """Sends one message."""
+        await self._send(self._kind, data)
 
     def fileno(self) -> int:
         return self._duplex.fileno()

@@ -27,11 +27,11 @@ async def usage_by_id(gateway: Gateway) -> dict[str, UsageEntry]:
 
 async def create(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
-    wanted = create_request(data, request.query.get("name"), request.query.get("platform"), request.version)
+    wanted, warnings = create_request(data, request.query.get("name"), request.query.get("platform"), request.version)
     made = await gateway.call(executor.CREATE, wanted)
     telemetry.annotate(container=made.id)
     await gateway.containers.reached(made.revision)
-    return reply({"Id": made.id, "Warnings": made.warnings}, 201)
+    return reply({"Id": made.id, "Warnings": [*made.warnings, *warnings]}, 201)
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -27,25 +28,34 @@ _TAR = (("Content-Type", "application/x-tar"),)
 async def list_(gateway: Gateway, request: Request) -> Response:
     query = request.query
     wanted = filters.parse(query.get("filters"))
-    if request.version < (1, 25) and query.get("filter") and "reference" not in wanted:
+    if request.version < (1, 41) and query.get("filter") and "reference" not in wanted:
         wanted["reference"] = (query.get("filter"),)
+    # Manifests are told by stores that keep several platforms of an image; digests are always shown.
+    if request.version >= (1, 54) and query.flag("identity") and not query.flag("manifests"):
+        raise InvalidArgument("conflicting options: identity requires manifests=1")
     shared_size = query.flag("shared-size") and request.version >= (1, 42)
     asked = image_store.ListRequest(filters=wanted, all=query.flag("all"), shared_size=shared_size)
-    return reply(shown.summaries(await gateway.call(image_store.LIST, asked), request.version))
+    found = await gateway.call(image_store.LIST, asked)
+    return reply(
+        shown.summaries(found, request.version, Counter(one.spec.image_id for one in gateway.containers.all()))
+    )
 
 
-async def _resolve(gateway: Gateway, request: Request) -> image_store.Image:
-    platform = json_platform(request.query.get("platform")) if request.version >= (1, 49) else None
+async def _resolve(gateway: Gateway, request: Request, since: tuple[int, int]) -> image_store.Image:
+    platform = json_platform(request.query.get("platform")) if request.version >= since else None
     asked = image_store.ResolveRequest(reference=request.params["name"], platform=platform)
     return await gateway.call(image_store.RESOLVE, asked)
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
-    return reply(shown.inspect(await _resolve(gateway, request), request.version))
+    query = request.query
+    if request.version >= (1, 49) and query.flag("manifests") and query.get("platform"):
+        raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
+    return reply(shown.inspect(await _resolve(gateway, request, since=(1, 49)), request.version))
 
 
 async def history(gateway: Gateway, request: Request) -> Response:
-    return reply(shown.history(await _resolve(gateway, request)))
+    return reply(shown.history(await _resolve(gateway, request, since=(1, 48))))
 
 
 async def tag(gateway: Gateway, request: Request) -> Response:
@@ -68,6 +78,7 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 async def remove(gateway: Gateway, request: Request) -> Response:
+    await _check_platforms(gateway, request)
     in_use, running = users(gateway)
     asked = image_store.RemoveRequest(
         reference=shown.require_name(request.params["name"]),
@@ -78,6 +89,16 @@ async def remove(gateway: Gateway, request: Request) -> Response:
     )
     done = await gateway.call(image_store.REMOVE, asked)
     return reply(shown.removed(done.removed))
+
+
+async def _check_platforms(gateway: Gateway, request: Request) -> None:
+    """Each image has one platform here: it is the one to remove, or there is nothing to remove."""
+    platforms = request.query.all("platforms") if request.version >= (1, 50) else ()
+    if len(platforms) > 1:
+        raise InvalidArgument("multiple platforms are not supported")
+    if platforms:
+        asked = image_store.ResolveRequest(reference=request.params["name"], platform=json_platform(platforms[0]))
+        await gateway.call(image_store.RESOLVE, asked)
 
 
 async def prune(gateway: Gateway, request: Request) -> Response:
@@ -99,7 +120,7 @@ async def load(gateway: Gateway, request: Request) -> Response | None:
 async def create(gateway: Gateway, request: Request) -> Response | None:
     """Pull (`fromImage`) or import (`fromSrc`)."""
     query = request.query
-    platform = parse_platform(query.get("platform")) if query.get("platform") else None
+    platform = parse_platform(query.get("platform")) if request.version >= (1, 32) and query.get("platform") else None
     if query.get("fromImage"):
         return await _pull(gateway, request, platform)
     if query.get("fromSrc") != "-":
@@ -153,7 +174,11 @@ def _one_platform(request: Request, since: tuple[int, int]) -> Platform | None:
     if request.version < since or not values:
         return None
     if len(values) > 1:
-        raise InvalidArgument("multiple platform parameters are not supported by this engine")
+        raise InvalidArgument(
+            "multiple platform parameters are not supported in this API version; use API version 1.52 or later"
+            if request.version < (1, 52)
+            else "multiple platforms not supported for this image store"
+        )
     return json_platform(values[0])
 
 

@@ -10,7 +10,9 @@ from ..http.message import Request, Response
 from ..http.router import Route
 from ..translate import filters
 from ..translate import volume as shown
+from ..translate.create import member
 from ..translate.listing import volumes_in_use
+from .swarm import NOT_MANAGER
 
 
 def users(gateway: Gateway) -> dict[str, tuple[str, ...]]:
@@ -30,7 +32,10 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
 
 
 async def create(gateway: Gateway, request: Request) -> Response:
-    wanted = shown.create_request(await gateway.json(request))
+    data = await gateway.json(request)
+    if request.version >= (1, 42) and member(data or {}, "ClusterVolumeSpec") is not None:
+        raise Unavailable(NOT_MANAGER)
+    wanted = shown.create_request(data)
     return reply(shown.show(await gateway.call(volume.CREATE, wanted)), 201)
 
 

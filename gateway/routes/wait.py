@@ -9,7 +9,7 @@ import msgspec
 from shared.contracts.container import ContainerStatus
 from shared.errors import InvalidArgument
 
-from ..context import Gateway
+from ..context import Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
 from ..translate.status import exits, is_running
@@ -19,6 +19,10 @@ CONDITIONS = ("not-running", "next-exit", "removed")
 
 
 async def wait(gateway: Gateway, request: Request) -> Response | None:
+    if request.version < (1, 30):  # no conditions yet, and the answer in one piece
+        container = await gateway.container(request)
+        status = await until(gateway.containers, container, "not-running")
+        return reply({"StatusCode": status.exit_code})
     condition = request.query.get("condition") or "not-running"
     if condition not in CONDITIONS:
         raise InvalidArgument(f'invalid condition: "{condition}"')

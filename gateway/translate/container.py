@@ -122,6 +122,19 @@ def _host_config(spec: ContainerSpec, version: Version) -> dict[str, Any]:
     return result
 
 
+def _config(spec: ContainerSpec, version: Version) -> dict[str, Any]:
+    """Until 1.52 the main network's wished MAC address is the container's as well."""
+    result = CONFIG.dump(spec.config)
+    if version >= (1, 52):
+        if not result["OnBuild"]:
+            del result["OnBuild"]
+        return result
+    main = spec.networks.get(spec.host_config.network_mode)
+    if main is not None and main.mac_address:
+        result["MacAddress"] = main.mac_address
+    return result
+
+
 def inspect(spec: ContainerSpec, status: ContainerStatus, version: Version) -> dict[str, Any]:
     """The answer of `GET /containers/{id}/json`."""
     return {
@@ -146,7 +159,7 @@ def inspect(spec: ContainerSpec, status: ContainerStatus, version: Version) -> d
         "HostConfig": _host_config(spec, version),
         "GraphDriver": {"Data": None, "Name": DRIVER},
         "Mounts": mounts(spec.mounts),
-        "Config": CONFIG.dump(spec.config),
+        "Config": _config(spec, version),
         "NetworkSettings": network_settings(spec, status, version),
     }
 

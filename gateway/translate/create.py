@@ -8,19 +8,15 @@ from typing import Any
 import msgspec
 
 from shared.contracts.common import Platform
-from shared.contracts.container import ContainerConfig, EndpointSettings, HostConfig, MountRequest
+from shared.contracts.container import EndpointSettings, HostConfig
 from shared.contracts.executor import CreateRequest, ExecCreateRequest
 from shared.errors import InvalidArgument
 
 from ..http.version import Version
+from .by_version import adapt, discarded
 from .container_shapes import CONFIG, ENDPOINT, HOST_CONFIG
 from .shape import Shape
 
-_MOUNT_OPTIONS = (
-    ("volume_options", "volume", "VolumeOptions"),
-    ("bind_options", "bind", "BindOptions"),
-    ("tmpfs_options", "tmpfs", "TmpfsOptions"),
-)
 _PLATFORM_PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _ARCHITECTURES = {
     "x86_64": "amd64",
@@ -41,22 +37,27 @@ def member(data: dict[str, Any], name: str) -> Any:
     return next((value for key, value in data.items() if key.lower() == lower), None)
 
 
-def create_request(data: dict[str, Any] | None, name: str, platform: str, version: Version) -> CreateRequest:
-    """The executor's request; raises `InvalidArgument` in Docker's words."""
+def create_request(
+    data: dict[str, Any] | None, name: str, platform: str, version: Version
+) -> tuple[CreateRequest, list[str]]:
+    """The executor's request, and warnings; raises `InvalidArgument` in Docker's words."""
     if not data:
         raise InvalidArgument("config cannot be empty in order to create a container")
     config = CONFIG.load(data)
-    host = HOST_CONFIG.load(_given(member(data, "HostConfig")))
+    given = _given(member(data, "HostConfig"))
+    host = HOST_CONFIG.load(given)
+    warnings = discarded(given, version)
     networks = _endpoints(member(data, "NetworkingConfig"))
     host, networks = _default_network(host, networks)
-    networks = _mac_address(config, host, networks, version)
-    return CreateRequest(
+    asked = CreateRequest(
         config=config,
-        host_config=_by_version(host, version),
+        host_config=host,
         networks=networks,
         name=name,
         platform=parse_platform(platform) if platform and version >= (1, 41) else None,
     )
+    adapted, told = adapt(asked, version)
+    return adapted, warnings + told
 
 
 def _given(value: Any) -> Any:
@@ -85,57 +86,6 @@ def _default_network(
     return msgspec.structs.replace(host, network_mode="bridge"), networks
 
 
-def _mac_address(
-    config: ContainerConfig, host: HostConfig, networks: dict[str, EndpointSettings], version: Version
-) -> dict[str, EndpointSettings]:
-    """The container-wide address of older clients belongs to the main network's endpoint."""
-    mode, address = host.network_mode, config.mac_address
-    if not address or mode in ("host", "none") or mode.startswith("container:"):
-        return networks
-    if version >= (1, 52):
-        raise InvalidArgument(
-            "container-wide MAC address no longer supported; use endpoint-specific MAC address instead"
-        )
-    endpoint = networks.get(mode, EndpointSettings())
-    if endpoint.mac_address and endpoint.mac_address != address:
-        raise InvalidArgument(
-            "the container-wide MAC address must match the endpoint-specific MAC address for the main network, "
-            "or be left empty"
-        )
-    return {**networks, mode: msgspec.structs.replace(endpoint, mac_address=address)}
-
-
-def _by_version(host: HostConfig, version: Version) -> HostConfig:
-    """What a client's version does not know is ignored or refused, as dockerd does it."""
-    changes: dict[str, Any] = {}
-    if version >= (1, 42):
-        for mount in host.mounts:
-            _check_mount(mount)
-    else:
-        changes["console_size"] = (0, 0)
-        changes["mounts"] = tuple(_plain_mount(mount) for mount in host.mounts)
-    if version < (1, 43):
-        changes["annotations"] = {}
-    if version < (1, 40) and not host.ipc_mode:
-        changes["ipc_mode"] = "shareable"
-    if host.pids_limit is not None and host.pids_limit <= 0:
-        changes["pids_limit"] = None
-    if host.memory_swappiness == -1:
-        changes["memory_swappiness"] = None
-    return msgspec.structs.replace(host, **changes) if changes else host
-
-
-def _check_mount(mount: MountRequest) -> None:
-    for attribute, kind, label in _MOUNT_OPTIONS:
-        if getattr(mount, attribute) is not None and mount.type != kind:
-            raise InvalidArgument(f'{label} must not be specified on mount type "{mount.type}"')
-
-
-def _plain_mount(mount: MountRequest) -> MountRequest:
-    wrong = {attribute: None for attribute, kind, _ in _MOUNT_OPTIONS if mount.type != kind}
-    return msgspec.structs.replace(mount, **wrong)
-
-
 def parse_platform(text: str) -> Platform:
     """`linux/arm64/v8`, `arm64`, `linux`: containerd's specifier. Raises `InvalidArgument`."""
     parts = text.split("/")
@@ -153,7 +103,7 @@ def _architecture(name: str) -> str:
     return _ARCHITECTURES.get(name, name)
 
 
-_EXEC = Shape(
+EXEC = Shape(
     ExecCreateRequest, "ExecConfig", inward={"cmd": lambda value: [value] if isinstance(value, str) else value}
 )
 
@@ -163,7 +113,7 @@ def exec_request(container: str, data: dict[str, Any] | None, version: Version) 
     fields = {key: value for key, value in (data or {}).items() if key.lower() not in ("id", "consolesize")}
     if not member(fields, "Cmd"):
         raise InvalidArgument("No exec command specified")
-    request = _EXEC.load({**fields, "Id": container})
+    request = EXEC.load({**fields, "Id": container})
     size = console_size(data, version)
     return msgspec.structs.replace(request, console_size=size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +48,7 @@ def inspect(image: Image, version: Version) -> dict[str, Any]:
         "Id": image.id,
         "RepoTags": image.repo_tags,
         "RepoDigests": image.repo_digests,
-        "Created": image.created or (_ZERO_TIME if version < (1, 44) else ""),
+        **_created(image, version),
         "Config": config(image.config, version),
         "Architecture": image.platform.architecture,
         "Os": image.platform.os,
@@ -61,6 +62,13 @@ def inspect(image: Image, version: Version) -> dict[str, Any]:
     if image.platform.os_version:
         result["OsVersion"] = image.platform.os_version
     return result | _by_version(image, version)
+
+
+def _created(image: Image, version: Version) -> dict[str, str]:
+    """An image without a date of its own has none since 1.44."""
+    if image.created:
+        return {"Created": image.created}
+    return {"Created": _ZERO_TIME} if version < (1, 44) else {}
 
 
 def _by_version(image: Image, version: Version) -> dict[str, Any]:
@@ -101,9 +109,17 @@ def summary(image: Image, version: Version, shared_size: int = -1, containers: i
     return result
 
 
-def summaries(reply: ListReply, version: Version) -> list[dict[str, Any]]:
-    """The answer of `GET /images/json`."""
-    return [summary(image, version, reply.shared_sizes.get(image.id, -1)) for image in reply.images]
+def summaries(reply: ListReply, version: Version, uses: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The answer of `GET /images/json`. `uses` counts containers by image; told since 1.51."""
+    return [
+        summary(
+            image,
+            version,
+            shared_size=reply.shared_sizes.get(image.id, -1),
+            containers=uses.get(image.id, 0) if version >= (1, 51) else -1,
+        )
+        for image in reply.images
+    ]
 
 
 def history(image: Image) -> list[dict[str, Any]]:

@@ -67,6 +67,10 @@ class Shape(Generic[S]):
         if unknown:
             raise TypeError(f"{kind.__name__} has no fields {sorted(unknown)}")
 
+    def knows(self, name: str) -> bool:
+        """Whether a member of Docker's object, whatever the case of its name, becomes a field."""
+        return name.lower() in self._in
+
     def dump(self, value: S) -> dict[str, Any]:
         """Docker's object for a struct, ready to be encoded."""
         result: dict[str, Any] = {}

@@ -31,13 +31,17 @@ STATUSES = Keys("containers.*.status", ContainerStatus)
 
 
 class CreateRequest(Message, frozen=True):
-    """A container to make. `name` empty: a generated one. `config.image` is what the user typed."""
+    """A container to make. `name` empty: a generated one. `config.image` is what the user typed.
+
+    `read_only_recursive`: what is mounted beneath a read-only bind is read-only as well (clients since API 1.44).
+    """
 
     config: ContainerConfig
     host_config: HostConfig = HostConfig()
     networks: dict[str, EndpointSettings] = {}
     name: str = ""
     platform: Platform | None = None
+    read_only_recursive: bool = True
 
 
 class CreateReply(Message, frozen=True):

@@ -18,7 +18,7 @@ from shared.ids import new_id
 from ..container import Container
 from ..domain import merge, names
 from ..domain.defaults import with_defaults
-from ..domain.mounts.resolve import Wanted, donors, wanted_mounts, with_volume
+from ..domain.mounts.resolve import Wanted, donors, wanted_mounts, with_volume, without_recursion
 from ..domain.sandbox import wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
 from ..domain.validation.networks import check_exposed
@@ -45,7 +45,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             platform=snapshot.image.platform,
             path=path,
             args=args,
-            mounts=await _mounts(engine, asked, config, undo),
+            mounts=await _mounts(engine, request, asked, config, undo),
         )
         container = Container(spec, rootfs=snapshot.mounts, untouched=True)
         await _record(engine, container, undo)
@@ -130,10 +130,12 @@ async def take_name(engine: Engine, name: str, container_id: str) -> None:
 
 
 async def _mounts(
-    engine: Engine, asked: HostConfig, config: ContainerConfig, undo: AsyncExitStack
+    engine: Engine, request: CreateRequest, asked: HostConfig, config: ContainerConfig, undo: AsyncExitStack
 ) -> tuple[MountPoint, ...]:
     donated = {name: _donor_mounts(engine, name) for name in donors(asked)}
     wanted = wanted_mounts(asked, config, donated)
+    if not request.read_only_recursive:
+        wanted = tuple(map(without_recursion, wanted))
     return tuple(await asyncio.gather(*(_mount(engine, each, undo) for each in wanted)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from shared.contracts.container import ContainerConfig, HostConfig, MountPoint, VolumeOptions
+from shared.contracts.container import BindOptions, ContainerConfig, HostConfig, MountPoint, VolumeOptions
 from shared.contracts.volume import VolumeSpec
 from shared.errors import InvalidArgument
 
@@ -55,6 +55,16 @@ def wanted_mounts(
             point = MountPoint(type="volume", destination=destination, driver=asked.volume_driver, copy_up=True)
             found[destination] = Wanted(point)
     return tuple(found.values())
+
+
+def without_recursion(wanted: Wanted) -> Wanted:
+    """A read-only bind whose submounts stay as they are: what clients before API 1.44 expect."""
+    point = wanted.point
+    if point.type != "bind" or point.rw or point.spec is None:
+        return wanted
+    options = msgspec.structs.replace(point.spec.bind_options or BindOptions(), read_only_non_recursive=True)
+    spec = msgspec.structs.replace(point.spec, bind_options=options)
+    return Wanted(msgspec.structs.replace(point, spec=spec), wanted.driver_options, wanted.labels)
 
 
 def _borrowed(point: MountPoint, mode: str) -> MountPoint:

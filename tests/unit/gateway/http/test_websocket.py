@@ -85,6 +85,12 @@ async def test_a_ping_is_answered_and_a_close_ends_the_reading() -> None:
     assert wire.sent == b"\x8a\x01p" + b"\x82\x01x" + b"\x88\x02\x03\xe8"
 
 
+async def test_messages_may_be_text() -> None:
+    wire = Wire()
+    await WebSocket(cast("Any", wire), text=True).write(b"x")
+    assert wire.sent == b"\x81\x01x"
+
+
 async def test_a_broken_frame_closes_with_its_code() -> None:
     wire = Wire(b"\x82\x02hi")
     assert await WebSocket(cast("Any", wire)).read() == b""

@@ -34,6 +34,13 @@ async def test_run_waits_before_it_starts(api: Api, create: Create, world: World
         assert await ended(client) == b'{"StatusCode":7}\n'
 
 
+async def test_before_1_30_a_wait_has_no_condition(api: Api, create: Create) -> None:
+    await create("exit", "5")
+    answer = await api("POST", "/v1.29/containers/c1/wait?condition=bored")
+    assert (answer.status, answer.json()) == (200, {"StatusCode": 0})
+    assert "content-length" in answer.headers
+
+
 async def test_what_does_not_run_is_not_waited_for(api: Api, create: Create) -> None:
     await create("exit", "5")
     assert (await api("POST", "/containers/c1/wait")).json() == {"StatusCode": 0}

@@ -17,7 +17,7 @@ V51 = Version(1, 51)
 
 
 def make(host: dict[str, Any] | None = None, version: Version = V51, **config: Any) -> Any:
-    return create_request({"Image": "busybox", **config, "HostConfig": host}, "n", "", version)
+    return create_request({"Image": "busybox", **config, "HostConfig": host}, "n", "", version)[0]
 
 
 def test_the_usual_fields() -> None:
@@ -51,51 +51,15 @@ def test_default_is_this_platforms_default_network(mode: str | None) -> None:
         "HostConfig": {"NetworkMode": mode},
         "NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": ["a"]}, "other": None}},
     }
-    made = create_request(data, "", "", V51)
+    made, _ = create_request(data, "", "", V51)
     assert made.host_config.network_mode == "bridge"
     assert made.networks == {"bridge": EndpointSettings(aliases=("a",)), "other": EndpointSettings()}
-
-
-def test_the_address_of_older_clients_goes_to_the_main_network() -> None:
-    address = "02:42:ac:11:00:02"
-    assert make(MacAddress=address).networks == {"bridge": EndpointSettings(mac_address=address)}
-    assert make({"NetworkMode": "host"}, MacAddress=address).networks == {}
-    with pytest.raises(InvalidArgument, match="no longer supported"):
-        make(MacAddress=address, version=Version(1, 52))
-    with pytest.raises(InvalidArgument, match="must match"):
-        create_request(
-            {"MacAddress": address, "NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "x"}}}},
-            "", "", V51,
-        )  # fmt: skip
 
 
 def test_driver_options_of_a_mount() -> None:
     mount = {"Type": "volume", "Target": "/t", "VolumeOptions": {"DriverConfig": {"Name": "d", "Options": {"o": "v"}}}}
     made = make({"Mounts": [mount]})
     assert made.host_config.mounts[0].volume_options == VolumeOptions(driver_name="d", driver_options={"o": "v"})
-
-
-def test_options_of_another_mount_type_are_refused_or_for_old_clients_ignored() -> None:
-    host = {"Mounts": [{"Type": "bind", "Source": "/a", "Target": "/b", "TmpfsOptions": {"SizeBytes": 1}}]}
-    with pytest.raises(InvalidArgument) as caught:
-        make(host)
-    assert caught.value.message == 'TmpfsOptions must not be specified on mount type "bind"'
-    assert make(host, version=Version(1, 41)).host_config.mounts[0].tmpfs_options is None
-
-
-def test_what_is_unlimited_is_no_limit() -> None:
-    assert make({"PidsLimit": 0}).host_config.pids_limit is None
-    assert make({"PidsLimit": -1}).host_config.pids_limit is None
-    assert make({"PidsLimit": 50}).host_config.pids_limit == 50
-    assert make({"MemorySwappiness": -1}).host_config.memory_swappiness is None
-
-
-def test_what_an_old_version_does_not_know_is_ignored() -> None:
-    host = {"Annotations": {"a": "b"}, "ConsoleSize": [1, 2]}
-    old = make(host, version=Version(1, 41)).host_config
-    assert (old.annotations, old.console_size, old.ipc_mode) == ({}, (0, 0), "")
-    assert make(host).host_config.annotations == {"a": "b"}
-    assert make(host, version=Version(1, 39)).host_config.ipc_mode == "shareable"
 
 
 @pytest.mark.parametrize("data", [None, {}])

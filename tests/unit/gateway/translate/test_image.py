@@ -39,11 +39,15 @@ def test_an_image_without_a_name() -> None:
     assert shown.summary(BARE, V41)["RepoTags"] == ["<none>:<none>"]
     assert shown.summary(BARE, V43)["RepoTags"] == []
     assert shown.inspect(BARE, V41)["Created"] == "0001-01-01T00:00:00Z"
+    assert "Created" not in shown.inspect(BARE, V51)
 
 
 def test_a_list() -> None:
-    [entry] = shown.summaries(ListReply(images=(BUSYBOX,), shared_sizes={BUSYBOX.id: 7}), V51)
-    assert (entry["SharedSize"], entry["Containers"], entry["Labels"]) == (7, -1, None)
+    listed = ListReply(images=(BUSYBOX,), shared_sizes={BUSYBOX.id: 7})
+    [entry] = shown.summaries(listed, V51, {BUSYBOX.id: 3})
+    assert (entry["SharedSize"], entry["Containers"], entry["Labels"]) == (7, 3, None)
+    assert shown.summaries(listed, V51, {})[0]["Containers"] == 0
+    assert shown.summaries(listed, V43, {BUSYBOX.id: 3})[0]["Containers"] == -1
 
 
 def test_history_has_the_newest_step_first() -> None:

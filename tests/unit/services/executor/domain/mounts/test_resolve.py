@@ -10,6 +10,7 @@ from services.executor.domain.mounts.resolve import (
     volume_names,
     wanted_mounts,
     with_volume,
+    without_recursion,
 )
 from shared.contracts.container import ContainerConfig, HostConfig, MountPoint, MountRequest, VolumeOptions
 from shared.contracts.volume import VolumeSpec
@@ -34,6 +35,17 @@ def test_a_mount_brings_its_volumes_options() -> None:
     request = MountRequest(type="volume", source="v", target="/v", volume_options=options)
     wanted = wanted_mounts(HostConfig(mounts=(request,)), NONE, {})[0]
     assert (wanted.labels, wanted.driver_options, wanted.point.driver) == ({"a": "b"}, {"o": "bind"}, "local")
+
+
+def test_a_read_only_bind_without_its_submounts() -> None:
+    asked = HostConfig(binds=("/a:/x:ro", "/a:/y"), mounts=(MountRequest(type="tmpfs", target="/z"),))
+    ro, rw, tmpfs = wanted_mounts(asked, NONE, {})
+    changed = without_recursion(ro).point.spec
+    assert changed is not None
+    assert changed.bind_options is not None
+    assert changed.bind_options.read_only_non_recursive
+    assert without_recursion(rw) is rw
+    assert without_recursion(tmpfs) is tmpfs
 
 
 def test_volumes_of_another_container() -> None:
