@@ -6,12 +6,11 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 from shared.clock import now_ns
+from shared.version import ENGINE_VERSION
 
 from .message import Headers, Response
 from .version import OFFERED
 
-ENGINE_VERSION = "0.1.0"
-"""Version of this engine, as `docker version` shows it."""
 _EVERY_ANSWER = (
     f"Api-Version: {OFFERED}\r\nDocker-Experimental: true\r\nOstype: linux\r\n"
     f"Server: Docker/{ENGINE_VERSION} (linux)\r\n"

@@ -61,7 +61,6 @@ ROUTES = (
         absent_for_container("docker checkpoint"),
         "CheckpointDelete",
     ),
-    Route("POST", "/commit", absent("docker commit"), "ImageCommit"),
     Route("POST", "/build", absent("docker build"), "ImageBuild"),
     Route("POST", "/build/prune", no_build_cache, "BuildPrune"),
     Route("POST", "/build/cancel", absent("docker build"), "BuildCancel"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..http.router import Route
-from . import absent, attach, containers, exec, images, networks, swarm, system, volumes, wait
+from . import absent, attach, commit, containers, exec, images, networks, swarm, system, volumes, wait
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
@@ -12,6 +12,7 @@ ROUTES: tuple[Route, ...] = (
     *wait.ROUTES,
     *exec.ROUTES,
     *images.ROUTES,
+    *commit.ROUTES,
     *networks.ROUTES,
     *volumes.ROUTES,
     *swarm.ROUTES,

@@ -74,7 +74,7 @@ def _created(image: Image, version: Version) -> dict[str, str]:
 def _by_version(image: Image, version: Version) -> dict[str, Any]:
     old = {
         "Parent": image.parent,
-        "Comment": image.comment,
+        "Comment": image.comment or (image.history[-1].comment if image.history else ""),
         "DockerVersion": image.docker_version,
         "Author": image.author,
     }

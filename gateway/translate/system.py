@@ -11,9 +11,9 @@ from shared.clock import now_ns, rfc3339
 from shared.config import Settings
 from shared.contracts.container import State
 from shared.contracts.platform import HostInfo
+from shared.version import ENGINE_VERSION
 
 from ..http.version import OFFERED, OLDEST, Version
-from ..http.wire import ENGINE_VERSION
 from .container import DRIVER
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}

@@ -31,6 +31,8 @@ class Container:
     """Being restarted by a client: `--rm` must not remove it in between."""
     retry: asyncio.Task[None] | None = None
     """The wait before the policy's next start."""
+    holds: int = 0
+    """Works at present for which it is held (paused by the engine)."""
     showing: bool = False
     """Its live execs are about to be written down."""
     probing: asyncio.Task[None] | None = None

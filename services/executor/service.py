@@ -13,6 +13,8 @@ from shared.contracts.base import Empty, Event
 from shared.contracts.common import PruneReport, Ref, Revision, StreamOffer
 from shared.contracts.executor import (
     AttachRequest,
+    CommitReply,
+    CommitRequest,
     ConnectRequest,
     CreateReply,
     CreateRequest,
@@ -38,7 +40,21 @@ from shared.service import Kernel
 
 from .adapters.host_paths import LocalHostPaths
 from .adapters.records import Records
-from .operations import create, execs, exit, freeze, networks, recover, remove, rename, start, stop, streams, usage
+from .operations import (
+    commit,
+    create,
+    execs,
+    exit,
+    freeze,
+    networks,
+    recover,
+    remove,
+    rename,
+    start,
+    stop,
+    streams,
+    usage,
+)
 from .operations.engine import Engine
 from .operations.shielded import finish
 
@@ -117,6 +133,9 @@ class Executor:
 
     async def prune(self, request: PruneRequest) -> PruneReport:
         return await self._finish(usage.prune(self._engine, request))
+
+    async def commit(self, request: CommitRequest) -> CommitReply:
+        return await self._finish(commit.commit(self._engine, request))
 
     async def exited(self, told: platform.Exited) -> None:
         """The platform's signal that a process ended; signals of other nodes' platforms are theirs."""

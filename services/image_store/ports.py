@@ -39,6 +39,20 @@ class Unpacked(Message, frozen=True):
     implied: tuple[str, ...] = ()
 
 
+class Packed(Message, frozen=True):
+    """A layer made of a directory: its archive in the file `blob`, its tree in `folder`/diff.
+
+    `bytes` of the archive, `size` of its files; `empty`: it would say nothing.
+    """
+
+    folder: Path
+    blob: Path
+    digest: str
+    bytes: int
+    size: int
+    empty: bool
+
+
 class Entry(Message, frozen=True):
     """One entry of an image archive; `file` names its content in the session when `kind` is `file`."""
 
@@ -122,10 +136,26 @@ class Snapshotter(Protocol):
 
     def release(self, key: str) -> None: ...
 
+    def take(self, key: str, folder: Path) -> Path:
+        """Moves the snapshot into a folder and forgets it; where its tree is then."""
+
     def chains(self) -> set[str]:
         """Chain ids that snapshots stand on."""
 
     def keys(self) -> tuple[str, ...]: ...
+
+
+class Packer(Protocol):
+    """Maker of layers from writable ones."""
+
+    def folder(self) -> AbstractAsyncContextManager[Path]:
+        """An empty folder of the store; all that is left in it is gone when the context ends."""
+
+    async def pack(self, upper: Path, below: tuple[Layer, ...], folder: Path, move: bool) -> Packed:
+        """Writes archive and tree of a layer into `folder`; the tree is the directory itself when `move`.
+
+        `below`: the layers it stands on, top first. `ResourceExhausted` for more than may be unpacked again.
+        """
 
 
 class Session(Protocol):

@@ -18,6 +18,7 @@ from shared.service import Kernel
 from shared.streams import Channel
 
 from .adapters.content_local import LocalContent
+from .adapters.layer_writer import LayerWriter
 from .adapters.layers_local import LocalLayers
 from .adapters.layout import StoreLayout
 from .adapters.references_kv import KvReferences
@@ -28,7 +29,7 @@ from .domain import platform as platforms
 from .domain.catalog import Catalog
 from .domain.graph_driver import graph_driver
 from .domain.reference import with_tag
-from .operations import recover, remove, save, usage
+from .operations import commit, recover, remove, save, usage
 from .operations.answering import answer
 from .operations.images import Images
 from .operations.import_ import Importing
@@ -44,6 +45,7 @@ class ImageStoreService:
         self._content, self._layers = LocalContent(self._layout), LocalLayers(self._layout)
         self._snapshots = OverlaySnapshots(self._layout)
         self._unpacker = LocalUnpacker(self._layout, kernel.settings)
+        self._packer = LayerWriter(self._layout, self._layers, kernel.settings)
         self._catalog = Catalog()
         self._references = KvReferences(kernel.state, kernel.node, self._catalog)
         self._images = Images(self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit)
@@ -165,6 +167,15 @@ class ImageStoreService:
     async def import_(self, request: contract.ImportRequest) -> StreamOffer:
         importing = Importing(self._images, self._unpacker, self._host, request)
         return self._offer(lambda channel: importing.run(received(channel), channel.write))
+
+    async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
+        done = await commit.commit(self._images, self._packer, request)
+        self._tidy()
+        return done
+
+    async def apply(self, request: contract.ApplyRequest) -> StreamOffer:
+        applying = commit.Applying(self._images, self._unpacker, self._host, request)
+        return self._offer(lambda channel: applying.run(received(channel), channel.write))
 
     def _offer(self, serve: Callable[[Channel], Awaitable[None]]) -> StreamOffer:
         return self._kernel.streams.offer(

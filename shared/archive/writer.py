@@ -5,6 +5,8 @@ The same values give the same bytes: what is written so can be compared by diges
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from .tar import BLOCK, PAX, Header, padded
 
 END = bytes(2 * BLOCK)
@@ -12,6 +14,11 @@ END = bytes(2 * BLOCK)
 _LONGEST_NAME, _LONGEST_LINK = 100, 100
 _LARGEST_ID, _LARGEST_SIZE, _LATEST = 0o7777777, 0o77777777777, 0o77777777777
 _SECOND = 1_000_000_000
+_BUFFER = 1 << 20
+_ZEROS = bytes(1 << 20)
+
+Parts = Iterable[tuple[int, bytes | memoryview]]
+"""Data of a file in order: (offset, bytes); what lies between is zeros."""
 
 
 def encode(header: Header) -> bytes:
@@ -89,3 +96,59 @@ def _block(header: Header, kind: bytes, size: int) -> bytes:
         _octal(header.minor, 8, _LARGEST_ID),
     )).ljust(BLOCK, b"\0")  # fmt: skip
     return head[:148] + b"%06o\0 " % sum(head) + head[156:]
+
+
+class TarWriter:
+    """Writes entries one after the other; small ones are gathered. `zeros` takes a count of zero bytes."""
+
+    def __init__(self, write: Callable[[bytes | memoryview], None], zeros: Callable[[int], None] | None = None) -> None:
+        self._write, self._zeros = write, zeros or self._plain_zeros
+        self._gathered = bytearray()
+        self.size = 0
+        """Bytes of the archive so far."""
+
+    def add(self, header: Header, parts: Parts = ()) -> None:
+        """An entry with `header.size` bytes of data, whatever the parts have: cut, or filled up with zeros."""
+        self._put(encode(header))
+        at = 0
+        for offset, piece in parts:
+            self._gap(min(offset, header.size) - at)
+            at = max(at, min(offset, header.size))
+            piece = piece[: header.size - at]
+            self._put(piece)
+            at += len(piece)
+        self._gap(header.size - at)
+        self._put(padding(header.size))
+
+    def end(self) -> None:
+        """The two blocks that end an archive, and all that was gathered."""
+        self._put(END)
+        self._flush()
+
+    def _put(self, data: bytes | memoryview) -> None:
+        self.size += len(data)
+        if len(data) >= _BUFFER // 4:
+            self._flush()
+            self._write(data)
+            return
+        self._gathered += data
+        if len(self._gathered) >= _BUFFER:
+            self._flush()
+
+    def _gap(self, count: int) -> None:
+        if 0 < count <= BLOCK:
+            self._put(bytes(count))
+        elif count > 0:
+            self._flush()
+            self.size += count
+            self._zeros(count)
+
+    def _plain_zeros(self, count: int) -> None:
+        while count > 0:
+            self._write(_ZEROS[: min(count, len(_ZEROS))])
+            count -= len(_ZEROS)
+
+    def _flush(self) -> None:
+        if self._gathered:
+            self._write(bytes(self._gathered))
+            self._gathered.clear()

@@ -301,6 +301,7 @@ class ContainerStatus(Message, frozen=True):
     client sent a signal since the last start of a client's; `restart_canceled`: one that ends it for good, so that
     no policy starts it again. `restart_delay`: nanoseconds that the policy waits (waited) before the next (this)
     run. `ports` is what is published now.
+    `held`: paused by the engine itself for a moment, and not by a client.
     """
 
     state: State = "created"
@@ -315,6 +316,7 @@ class ContainerStatus(Message, frozen=True):
     stopped_by_user: bool = False
     restart_canceled: bool = False
     restart_delay: int = 0
+    held: bool = False
     health: Health | None = None
     networks: dict[str, EndpointSettings] = {}
     ports: dict[str, tuple[PortBinding, ...] | None] = {}

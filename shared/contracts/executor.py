@@ -209,6 +209,25 @@ class PruneRequest(Message, frozen=True):
     ids: tuple[str, ...] = ()
 
 
+class CommitRequest(Message, frozen=True):
+    """An image of a container. `config` (None: the container's) changed by `changes` (Dockerfile lines) is its
+    configuration; `pause`: the container does nothing meanwhile.
+    """
+
+    id: str
+    config: ContainerConfig | None = None
+    changes: tuple[str, ...] = ()
+    author: str = ""
+    comment: str = ""
+    repository: str = ""
+    tag: str = ""
+    pause: bool = True
+
+
+class CommitReply(Message, frozen=True):
+    image_id: str
+
+
 _NF, _C = NotFound, Conflict
 
 CREATE = Endpoint(
@@ -232,6 +251,7 @@ EXEC_START = Endpoint("executor.exec_start", ExecStartRequest, ExecStartReply, (
 EXEC_INSPECT = Endpoint("executor.exec_inspect", ExecRef, ExecState, (_NF,), idempotent=True)
 TOP = Endpoint("executor.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
 USAGE = Endpoint("executor.usage", Empty, UsageReply, (Unavailable,), idempotent=True)
+COMMIT = Endpoint("executor.commit", CommitRequest, CommitReply, (_NF, _C, InvalidArgument), timeout=0)
 PRUNE = Endpoint("executor.prune", PruneRequest, PruneReport, timeout=300)
 
 CONTAINER_EVENT = Event("container", DockerEvent)
@@ -244,7 +264,7 @@ CONTRACT = Contract(
     endpoints=(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, CONNECT, DISCONNECT, RESIZE,
         ATTACH, LOGS,
-        EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE,
+        EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE, COMMIT,
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, SPECS, PLACEMENTS, STATUSES),

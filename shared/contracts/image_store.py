@@ -169,6 +169,52 @@ class ImportRequest(Message, frozen=True):
     platform: Platform | None = None
 
 
+class ImageSource(Message, frozen=True):
+    """What is said of an image that is made on top of another.
+
+    `config` changed by `changes` (Dockerfile lines), then completed by `defaults`, becomes its configuration.
+    `container` and `container_config` tell which container it is of; `created_by` is what its history shows (empty:
+    the container's command). `repository`, `tag`: a name it gets. `created` as RFC 3339; empty: now.
+    """
+
+    config: ContainerConfig = ContainerConfig()
+    changes: tuple[str, ...] = ()
+    defaults: ContainerConfig | None = None
+    container: str = ""
+    container_config: ContainerConfig | None = None
+    author: str = ""
+    comment: str = ""
+    created: str = ""
+    created_by: str = ""
+    repository: str = ""
+    tag: str = ""
+
+
+class CommitRequest(ImageSource, frozen=True):
+    """An image of the snapshot `key` on top of that snapshot's image; without a key one of `parent`, with no new layer.
+
+    `release`: the snapshot is given up for it, done or failed (nothing is copied: nobody may have it mounted any more).
+    """
+
+    key: str = ""
+    parent: str = ""
+    release: bool = False
+
+
+class CommitReply(Message, frozen=True):
+    """`name`: the name it got, as users type it."""
+
+    image: Image
+    name: str = ""
+
+
+class ApplyRequest(ImageSource, frozen=True):
+    """An image of one more layer, whose archive goes in by the stream, on `parent` (empty: on nothing)."""
+
+    parent: str = ""
+    platform: Platform | None = None
+
+
 class PullRequest(Message, frozen=True):
     reference: str
     platform: Platform | None = None
@@ -191,6 +237,10 @@ USAGE = Endpoint("image_store.usage", UsageRequest, UsageReply, idempotent=True)
 LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)
 SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF, InvalidArgument))
 IMPORT = Endpoint("image_store.import_", ImportRequest, StreamOffer, (InvalidArgument,))
+COMMIT = Endpoint("image_store.commit", CommitRequest, CommitReply, (_NF, Conflict, InvalidArgument), timeout=0)
+"""Durable when it answers. A layer that would hold nothing is left out (`empty_layer` in the history)."""
+APPLY = Endpoint("image_store.apply", ApplyRequest, StreamOffer, (_NF, InvalidArgument))
+"""Answers with one line `{"status": "<image id>"}`, or Docker's error line."""
 PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (_NF, NotImplementedYet))
 
 IMAGE_EVENT = Event("image", DockerEvent)
@@ -200,7 +250,8 @@ CONTRACT = Contract(
     version="v1",
     summary="Content-addressed images of one node: references, layers, snapshots.",
     endpoints=(
-        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, PULL,
+        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, COMMIT, APPLY,
+        PULL,
     ),
     events=(IMAGE_EVENT,),
     owns=(REFERENCES,),

@@ -114,6 +114,14 @@ def check_logs(state: State) -> None:
         raise Conflict("can not get logs from container which is dead or marked for removal")
 
 
+def check_commit(state: State, container_id: str) -> None:
+    """`Conflict` while it is on its way out."""
+    if state == "dead":
+        raise Conflict(f"You cannot commit container {container_id} which is Dead")
+    if state == "removing":
+        raise Conflict(f"You cannot commit container {container_id} which is being removed")
+
+
 def check_remove(state: State, reference: str, force: bool) -> None:
     """`reference` is what the client called it."""
     if state == "removing":

@@ -50,6 +50,10 @@ class Refreeze(Action):
     """The record is wrong about whether it is paused; the host is right."""
 
 
+class LetGo(Action):
+    """It was paused for a moment by an executor that is no more."""
+
+
 class RecordExit(Action):
     """It ended; the platform still knows how."""
 
@@ -145,6 +149,8 @@ def _alive(status: ContainerStatus, workload: Workload) -> Iterator[Action]:
         yield DropWorkload(workload.id)
     elif status.state not in lifecycle.ALIVE:
         yield Adopt(workload.id)
+    elif status.held and workload.state == "paused":
+        yield LetGo(workload.id)
     elif status.state != workload.state:
         yield Refreeze(workload.id)
 

@@ -94,9 +94,14 @@ def paused(last: ContainerStatus) -> ContainerStatus:
     return msgspec.structs.replace(last, state=state, health=health.unwatched(last.health))
 
 
+def held(last: ContainerStatus) -> ContainerStatus:
+    """The engine itself pauses it for a moment; recovery lets it go on."""
+    return msgspec.structs.replace(paused(last), held=True)
+
+
 def unpaused(last: ContainerStatus) -> ContainerStatus:
     """Its processes go on."""
-    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "unpaused"))
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "unpaused"), held=False)
 
 
 def removing(last: ContainerStatus) -> ContainerStatus:
@@ -129,6 +134,7 @@ def _ended(last: ContainerStatus, event: lifecycle.Event, end: Exit, error: str)
     return msgspec.structs.replace(
         last,
         state=lifecycle.after(last.state, event),
+        held=False,
         pid=0,
         exit_code=end.code,
         finished_at=end.at,

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from shared import merge
 from shared.clock import now_ns
 from shared.contracts import image_store, volume
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig, MountPoint
@@ -16,7 +17,7 @@ from shared.errors import AlreadyExists, InvalidArgument, ShoalError
 from shared.ids import new_id
 
 from ..container import Container
-from ..domain import merge, names
+from ..domain import names
 from ..domain.defaults import with_defaults
 from ..domain.mounts.resolve import Wanted, donors, wanted_mounts, with_volume, without_recursion
 from ..domain.sandbox import wanted_networks

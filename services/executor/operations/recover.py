@@ -19,7 +19,7 @@ from ..domain import lifecycle, recovery, restart, signals, status
 from ..domain.health import check_of
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import donor_ids
-from . import exit, health, release, remove, start
+from . import exit, freeze, health, release, remove, start
 from .engine import Engine
 from .execs import adopt as adopt_exec
 
@@ -150,6 +150,8 @@ async def _settle(
                 await _adopt(engine, container, workload)
             case recovery.Refreeze():
                 await _refreeze(engine, container)
+            case recovery.LetGo() if not container.holds:
+                await freeze.let_go(engine, container)
             case recovery.RecordExit() if workload is not None:
                 await exit.ended(engine, container, _end_of(workload))
             case recovery.RecordLoss():

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import init_layer
 from .remove_tree import remove_tree
 
 _RESERVE_BYTES = 1 << 20
@@ -18,9 +19,9 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 class StoreLayout:
     """An OCI image layout (`oci-layout`, `index.json`, `blobs`), and beside it what is unpacked.
 
-    `layers/<chain id>/diff` are unpacked layers, `l/<short>` links to them, `snapshots/<key>` writable layers,
-    `spares` folders for more of them, `ingest` what is being taken in, `trash` what is being removed;
-    `reserve` is there to be given up when the disk is full.
+    `layers/<chain id>/diff` are unpacked layers, `l/<short>` links to them, `init` what lies below all of them,
+    `snapshots/<key>` writable layers, `spares` folders for more of them, `ingest` what is being taken in, `trash`
+    what is being removed; `reserve` is there to be given up when the disk is full.
     """
 
     root: Path
@@ -46,6 +47,11 @@ class StoreLayout:
         return self.root / "snapshots"
 
     @property
+    def init(self) -> Path:
+        """What lies below every image; see `init_layer`."""
+        return self.root / "init"
+
+    @property
     def ingest(self) -> Path:
         return self.root / "ingest"
 
@@ -65,6 +71,7 @@ class StoreLayout:
         marker = self.root / "oci-layout"
         if not marker.exists():
             marker.write_bytes(_LAYOUT)
+        init_layer.make(self.init)
         for left in self.ingest.iterdir():
             self.discard(left)
 

@@ -18,6 +18,8 @@ from .layout import StoreLayout
 _LONGEST_KEY = 200
 _STANDS = "trusted.shoal"
 """Image and chain id as 64 bytes: that much fits into an ext4 inode, text would cost a block of its own."""
+_PLAIN = ("index=off", "redirect_dir=off", "metacopy=off")
+"""Whatever the kernel's defaults: the upper directory alone says what was changed, in full."""
 SPARES = 64
 """Folders kept ready: making one takes longer than all the rest of a `prepare`."""
 
@@ -93,10 +95,8 @@ class OverlaySnapshots:
 
     def mounts(self, key: str, lineage: tuple[Layer, ...]) -> tuple[Mount, ...]:
         path = self._path(key)
-        if not lineage:
-            return (Mount(type="bind", source=f"{path}/upper", options=("rbind", "rw")),)
-        lower = ":".join(f"{self._links}/{layer.link}" for layer in lineage)
-        options = (f"lowerdir={lower}", f"upperdir={path}/upper", f"workdir={path}/work", "index=off")
+        lower = ":".join((*(f"{self._links}/{layer.link}" for layer in lineage), str(self._layout.init)))
+        options = (f"lowerdir={lower}", f"upperdir={path}/upper", f"workdir={path}/work", *_PLAIN)
         return (Mount(type="overlay", source="overlay", options=options),)
 
     def upper(self, key: str) -> Path:
@@ -106,6 +106,11 @@ class OverlaySnapshots:
         """Takes the snapshot out of the way at once; its space comes back with the trash. None there is no error."""
         self._layout.discard(Path(self._path(key)))
         self._known.pop(key, None)
+
+    def take(self, key: str, folder: Path) -> Path:
+        os.rename(self._path(key), folder / "snapshot")
+        self._known.pop(key, None)
+        return folder / "snapshot" / "upper"
 
     def chains(self) -> set[str]:
         return {chain for _, chain in self._known.values() if chain}

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from shared.archive import tar
 from shared.archive.source import LimitError
 from shared.archive.tar import Header
+from shared.archive.xattrs import keeps_xattr
 
-from ..domain.entries import EntryError, Step, keeps_xattr, step
+from ..domain.entries import EntryError, Step, step
 from .remove_tree import remove_tree
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

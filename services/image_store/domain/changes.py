@@ -26,6 +26,7 @@ _FLAGS = {
 
 def apply(config: ContainerConfig, changes: Iterable[str]) -> ContainerConfig:
     """The configuration after the lines; raises `InvalidArgument` saying which is wrong and why."""
+    commanded = False
     for line in _lines(changes):
         command, _, rest = line.partition(" ")
         change = _CHANGES.get(command.upper())
@@ -35,6 +36,9 @@ def apply(config: ContainerConfig, changes: Iterable[str]) -> ContainerConfig:
         if not rest and command.upper() not in ("CMD", "ENTRYPOINT"):
             raise InvalidArgument(f"{command.upper()} requires at least one argument")
         config = change(config, rest)
+        commanded = commanded or command.upper() == "CMD"
+        if command.upper() == "ENTRYPOINT" and not commanded:
+            config = msgspec.structs.replace(config, cmd=None)  # it was meant for the former entrypoint
     return config
 
 

@@ -39,6 +39,7 @@ class _Config(_Struct, frozen=True, rename="pascal"):
     hostname: Text = None
     domainname: Text = None
     user: Text = None
+    image: Text = None
     tty: bool | None = None
     open_stdin: bool | None = None
     stdin_once: bool | None = None
@@ -87,6 +88,13 @@ class _Document(_Struct, frozen=True):
     history: list[_History] | None = None
 
 
+class _Made(_Document, frozen=True):
+    """A document written here: with what Docker notes of the container it was made from."""
+
+    container: Text = None
+    container_config: _Config | None = None
+
+
 _DECODER = msgspec.json.Decoder(_Document)
 
 
@@ -124,19 +132,23 @@ def parse(document: bytes) -> Image:
     )
 
 
-def encode(image: Image) -> bytes:
+def encode(image: Image, container: str = "", container_config: ContainerConfig | None = None) -> bytes:
     """The configuration document of an image made here; its digest becomes the image's id."""
     return msgspec.json.encode(
-        _Document(
+        _Made(
             architecture=image.platform.architecture,
             os=image.platform.os,
             variant=image.platform.variant or None,
+            os_version=image.platform.os_version or None,
             created=image.created or None,
             author=image.author or None,
             comment=image.comment or None,
+            docker_version=image.docker_version or None,
             config=_raw(image.config),
             rootfs=_RootFs(type="layers", diff_ids=list(image.diff_ids)),
             history=[_raw_history(entry) for entry in image.history],
+            container=container or None,
+            container_config=None if container_config is None else _raw(container_config),
         )
     )
 
@@ -178,6 +190,7 @@ def _container(raw: _Config) -> ContainerConfig:
         hostname=raw.hostname or "",
         domainname=raw.domainname or "",
         user=raw.user or "",
+        image=raw.image or "",
         attach_stdin=bool(raw.attach_stdin),
         attach_stdout=bool(raw.attach_stdout),
         attach_stderr=bool(raw.attach_stderr),
@@ -224,7 +237,17 @@ def _history(raw: _History) -> HistoryEntry:
 def _raw(config: ContainerConfig) -> _Config:
     health = config.healthcheck
     return _Config(
+        hostname=config.hostname or None,
+        domainname=config.domainname or None,
         user=config.user or None,
+        attach_stdin=config.attach_stdin or None,
+        attach_stdout=config.attach_stdout or None,
+        attach_stderr=config.attach_stderr or None,
+        tty=config.tty or None,
+        open_stdin=config.open_stdin or None,
+        stdin_once=config.stdin_once or None,
+        args_escaped=config.args_escaped or None,
+        image=config.image or None,
         exposed_ports={port: {} for port in config.exposed_ports} if config.exposed_ports else None,
         env=list(config.env) or None,
         entrypoint=None if config.entrypoint is None else list(config.entrypoint),

@@ -89,13 +89,3 @@ def _whiteout(parent: str, name: str) -> Step:
     if hidden in ("", ".", ".."):
         raise EntryError(f"invalid whiteout {name!r}")
     return Step("whiteout", parent, hidden)
-
-
-_ACL = ("system.posix_acl_access", "system.posix_acl_default")
-
-
-def keeps_xattr(name: str) -> bool:
-    """Whether an archive may set this attribute: never one that overlayfs or the engine trusts."""
-    if name.startswith("user."):
-        return not name.startswith("user.overlay.")
-    return name == "security.capability" or name in _ACL

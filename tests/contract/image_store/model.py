@@ -238,5 +238,39 @@ class ImageStoreModel:
 
         return self._receiving(work)
 
+    async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
+        if bool(request.key) == bool(request.parent):
+            raise InvalidArgument("key, parent: exactly one of them")
+        if request.key and request.key not in self._snapshots:
+            raise NotFound(f"no snapshot {request.key}")
+        parent = self._snapshots[request.key].image if request.key else self._find(request.parent)
+        if request.release:
+            del self._snapshots[request.key]
+        return await self._child(parent, request, parent.diff_ids)
+
+    async def _child(
+        self, parent: Image, request: contract.ImageSource, diff_ids: tuple[str, ...]
+    ) -> contract.CommitReply:
+        document = msgspec.json.encode([parent.id, msgspec.to_builtins(request), diff_ids])
+        image_id = "sha256:" + hashlib.sha256(document).hexdigest()
+        self._images[image_id] = Image(
+            id=image_id, parent=parent.id, config=request.config, platform=parent.platform, created_ns=now_ns(),
+            size=parent.size, diff_ids=diff_ids, history=(contract.HistoryEntry(comment=request.comment),),
+        )  # fmt: skip
+        name = f"{request.repository}:{request.tag or 'latest'}" if request.repository else ""
+        if name:
+            await self._name(name, image_id)
+        return contract.CommitReply(image=self._shown(image_id), name=name)
+
+    async def apply(self, request: contract.ApplyRequest) -> StreamOffer:
+        parent = self._find(request.parent)
+
+        async def work(data: bytes) -> Lines:
+            digest = "sha256:" + hashlib.sha256(data).hexdigest()
+            done = await self._child(parent, request, (*parent.diff_ids, digest))
+            return [{"status": done.image.id}]
+
+        return self._receiving(work)
+
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         raise NotImplementedYet("the model pulls nothing")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from shared import hostmounts
 from shared.bus import Bus
 from shared.contracts import image_store
 from shared.contracts.common import Ref
+from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import PrepareRequest, RemoveRequest, UsageRequest
 from shared.errors import InvalidArgument, NotFound
 from tests.support.mounts import mount
@@ -63,7 +65,12 @@ async def test_mounted_it_is_the_images_file_system(bus: Bus, load: Load, name: 
     snapshot = await prepare(bus, name, f"{name}:1")
     mount(snapshot, tmp_path)
     try:
-        assert sorted(path.name for path in tmp_path.rglob("*")) == ["d", "e", "kept", "l", "new", "seen"]
+        places = {".dockerenv", "dev", "etc", "proc", "sys"}  # to mount on
+        found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+        assert {path for path in found if path.partition("/")[0] not in places} == {
+            "d", "d/new", "e", "e/seen", "kept", "l"
+        }  # fmt: skip
+        assert places < found
         assert (tmp_path / "kept").stat().st_mode & 0o7777 == 0o4755
         assert (tmp_path / "d").stat().st_mode & 0o7777 == 0o2770  # what the upper layer did not say
         assert tmp_path.stat().st_mode & 0o7777 == 0o751
@@ -110,3 +117,39 @@ async def test_usage_knows_images_and_snapshots(bus: Bus, load: Load, made: imag
     reply = await bus.call(image_store.USAGE, UsageRequest(keys=(name, "unknown")))
     assert set(reply.snapshots) == {name}
     await bus.call(image_store.RELEASE, Ref(id=name))
+
+
+async def test_a_snapshot_becomes_an_image(bus: Bus, load: Load, made: images.Image, name: str) -> None:
+    await load(docker_archive(made))
+    await prepare(bus, name, f"{name}:1")
+    request = image_store.CommitRequest(key=name, comment="why", repository=name, tag="2")
+    done = await bus.call(image_store.COMMIT, request)
+    assert (done.name, done.image.parent) == (f"{name}:2", made.id)
+    found = await bus.call(image_store.RESOLVE, image_store.ResolveRequest(reference=f"{name}:2"))
+    assert (found.id, found.history[-1].comment) == (done.image.id, "why")
+    again = await bus.call(image_store.COMMIT, image_store.CommitRequest(key=name, release=True))
+    assert again.name == ""
+    with pytest.raises(NotFound):
+        await bus.call(image_store.SNAPSHOT, Ref(id=name))
+    alone = await bus.call(
+        image_store.COMMIT, image_store.CommitRequest(parent=f"{name}:2", config=ContainerConfig(user="u"))
+    )
+    assert (alone.image.config.user, alone.image.diff_ids) == ("u", found.diff_ids)
+    for wrong in (image_store.CommitRequest(), image_store.CommitRequest(key=name, parent=f"{name}:2")):
+        with pytest.raises(InvalidArgument):
+            await bus.call(image_store.COMMIT, wrong)
+    with pytest.raises(NotFound):
+        await bus.call(image_store.COMMIT, image_store.CommitRequest(key="unknown"))
+
+
+async def test_a_layer_goes_on_top(
+    bus: Bus, load: Load, transfer: Callable[..., Awaitable[bytes]], made: images.Image, name: str
+) -> None:
+    await load(docker_archive(made))
+    offer = await bus.call(image_store.APPLY, image_store.ApplyRequest(parent=f"{name}:1", repository=name, tag="2"))
+    line = json.loads(await transfer(offer, tar([entry("more", b"x")])))
+    found = await bus.call(image_store.RESOLVE, image_store.ResolveRequest(reference=f"{name}:2"))
+    assert line == {"status": found.id}
+    assert (found.parent, len(found.diff_ids)) == (made.id, 2)
+    with pytest.raises(NotFound):
+        await bus.call(image_store.APPLY, image_store.ApplyRequest(parent="unknown"))

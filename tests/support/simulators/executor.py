@@ -318,6 +318,11 @@ class ExecutorSimulator:
         entries = tuple(contract.UsageEntry(id=id, rw_bytes=5, rootfs_bytes=1005) for id in self.machines)
         return contract.UsageReply(entries=entries)
 
+    async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
+        self._note("commit", request)
+        self._machine(request.id)
+        return contract.CommitReply(image_id="sha256:" + "cd" * 32)
+
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         self._note("prune", request)
         for id in request.ids:

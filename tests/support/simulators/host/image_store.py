@@ -100,5 +100,14 @@ class ImageStoreSimulator(Behaviour):
     async def import_(self, request: contract.ImportRequest) -> StreamOffer:
         await self._refuse(request)
 
+    async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
+        await self.enter("commit", request)
+        self._find(self.snapshots[request.key].image.repo_tags[0])
+        name = f"{request.repository}:{request.tag or 'latest'}" if request.repository else ""
+        return contract.CommitReply(image=image(request.key[:8], request.config), name=name)
+
+    async def apply(self, request: contract.ApplyRequest) -> StreamOffer:
+        await self._refuse(request)
+
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         await self._refuse(request)

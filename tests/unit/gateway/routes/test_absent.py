@@ -18,7 +18,6 @@ Create = Callable[..., Awaitable[str]]
         ("PUT", "/containers/c1/archive?path=/", "docker cp"),
         ("DELETE", "/containers/c1/checkpoints/p", "docker checkpoint"),
         ("POST", "/build", "docker build"),
-        ("POST", "/commit", "docker commit"),
         ("GET", "/images/search?term=x", "docker search"),
         ("POST", "/images/a/b/push", "docker push"),
         ("GET", "/distribution/a/b/json", "registry"),

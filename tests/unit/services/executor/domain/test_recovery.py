@@ -14,6 +14,7 @@ from services.executor.domain.recovery import (
     Bury,
     DropWorkload,
     ForgetName,
+    LetGo,
     Observed,
     Recorded,
     RecordExit,
@@ -25,6 +26,7 @@ from services.executor.domain.recovery import (
     Retry,
     plan,
 )
+from services.executor.domain.status import held
 from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig, RestartPolicy
 from shared.contracts.platform import Workload
 
@@ -88,6 +90,8 @@ def test_remains_of_a_run() -> None:
 
 def test_paused_or_not() -> None:
     assert planned(RUNNING, Workload(id="c", state="paused")) == [Refreeze("c")]
+    assert planned(held(RUNNING), Workload(id="c", state="paused")) == [LetGo("c")]
+    assert planned(held(RUNNING), Workload(id="c", state="running")) == [Refreeze("c")]
 
 
 def test_half_made_and_half_removed() -> None:

@@ -200,8 +200,15 @@ async def fails_to_start(node: Node) -> None:
         await node.begin(container_id)
 
 
+async def committed(node: Node) -> None:
+    container_id = await node.run("sleep")
+    await node.call(contract.COMMIT, contract.CommitRequest(id=container_id))
+    assert node.platform.machines[container_id].state == "running"
+
+
 SCENARIOS = (
     whole_life,
+    committed,
     removes_itself,
     removes_itself_with_volumes,
     restarts_by_policy,
@@ -250,6 +257,8 @@ async def _settled(node: Node) -> None:
                 is (container_id in node.platform.machines)
             )
         )
+        await node.until(lambda container_id=container_id: not node.status(container_id).held)  # type: ignore[misc]
+        assert "paused" not in {machine.state for machine in node.platform.machines.values()}
         name = node.view.get(contract.NAMES, spec.name)
         assert name is not None
         assert name.value.id == container_id

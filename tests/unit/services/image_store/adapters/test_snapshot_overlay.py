@@ -37,7 +37,7 @@ def test_an_overlay_of_the_layers_with_a_place_to_write(layout: StoreLayout, sna
     mounts = snapshots.prepare("c1", IMAGE, (TOP, BOTTOM))
     given = options(mounts)
     assert (mounts[0].type, mounts[0].source) == ("overlay", "overlay")
-    assert given["lowerdir"] == f"{layout.links}/aaa:{layout.links}/bbb"
+    assert given["lowerdir"] == f"{layout.links}/aaa:{layout.links}/bbb:{layout.init}"
     assert Path(given["upperdir"]) == snapshots.upper("c1")
     status = os.stat(given["upperdir"])
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o1777, 3, 4)
@@ -53,9 +53,8 @@ def test_asking_again_gives_the_same(snapshots: OverlaySnapshots) -> None:
         snapshots.prepare("c1", digest_of(b"other"), (BOTTOM,))
 
 
-def test_without_layers_the_upper_directory_is_all(snapshots: OverlaySnapshots) -> None:
-    (mount,) = snapshots.prepare("c1", IMAGE, ())
-    assert (mount.type, mount.source) == ("bind", str(snapshots.upper("c1")))
+def test_without_layers_only_the_places_to_mount_on_are_below(layout: StoreLayout, snapshots: OverlaySnapshots) -> None:
+    assert options(snapshots.prepare("c1", IMAGE, ()))["lowerdir"] == str(layout.init)
     assert snapshots.chains() == set()
 
 
@@ -98,3 +97,10 @@ def test_keys_that_are_no_names(snapshots: OverlaySnapshots, key: str) -> None:
         snapshots.prepare(key, IMAGE, (BOTTOM,))
     with pytest.raises(InvalidArgument, match="key:"):
         snapshots.release(key)
+
+
+def test_taken_it_is_no_snapshot_any_more(snapshots: OverlaySnapshots, tmp_path: Path) -> None:
+    snapshots.prepare("c1", IMAGE, (BOTTOM,))
+    (snapshots.upper("c1") / "written").touch()
+    upper = snapshots.take("c1", tmp_path)
+    assert (os.listdir(upper), snapshots.find("c1"), upper.is_relative_to(tmp_path)) == (["written"], None, True)

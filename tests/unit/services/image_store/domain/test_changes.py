@@ -102,3 +102,9 @@ def test_what_is_wrong_with_a_line(line: str, message: str) -> None:
 
 def test_ports() -> None:
     assert ports_of("53/UDP") == ["53/udp"]
+
+
+def test_a_new_entrypoint_drops_the_command_of_the_former() -> None:
+    assert changed('ENTRYPOINT ["/x"]', cmd=("a",)).cmd is None
+    assert changed("CMD b", 'ENTRYPOINT ["/x"]', cmd=("a",)).cmd == (*SH, "b")
+    assert changed('ENTRYPOINT ["/x"]', "CMD b", cmd=("a",)).cmd == (*SH, "b")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain.entries import EntryError, Step, inside, keeps_xattr, step
+from services.image_store.domain.entries import EntryError, Step, inside, step
 from shared.archive import tar
 from shared.archive.tar import Header
 
@@ -81,21 +81,3 @@ def test_only_a_directory_may_be_the_root() -> None:
 def test_kinds_nobody_can_make() -> None:
     with pytest.raises(EntryError, match="unhandled tar header type 'D'"):
         step(Header("a", kind=b"D"))
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        ("user.mime", True),
-        ("security.capability", True),
-        ("system.posix_acl_access", True),
-        ("user.overlay.opaque", False),
-        ("trusted.overlay.opaque", False),
-        ("trusted.overlay.redirect", False),
-        ("trusted.shoal.image", False),
-        ("security.selinux", False),
-        ("security.ima", False),
-    ],
-)
-def test_which_attributes_an_archive_may_set(name: str, kept: bool) -> None:
-    assert keeps_xattr(name) is kept

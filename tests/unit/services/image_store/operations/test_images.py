@@ -74,7 +74,19 @@ def with_parent(image: images.Image, parent: str) -> bytes:
 async def test_all_that_is_kept_is_an_oci_layout(store: Store) -> None:
     await store.load(docker_archive(small("a:1")))
     assert sorted(os.listdir(store.root)) == sorted(
-        ["oci-layout", "index.json", "blobs", "layers", "l", "snapshots", "spares", "ingest", "trash", "reserve"]
+        [
+            "oci-layout",
+            "index.json",
+            "blobs",
+            "layers",
+            "l",
+            "snapshots",
+            "spares",
+            "ingest",
+            "init",
+            "trash",
+            "reserve",
+        ]
     )
     for path in (store.root / "blobs/sha256").iterdir():
         assert images.digest(Path(path).read_bytes()) == f"sha256:{path.name}"

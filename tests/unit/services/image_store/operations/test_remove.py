@@ -19,7 +19,7 @@ async def remove(store: Store, reference: str, **more: Any) -> list[str]:
 
 
 def lowers(snapshot: contract.Snapshot) -> list[Path]:
-    return [Path(path) for path in snapshot.mounts[0].options[0].removeprefix("lowerdir=").split(":")]
+    return [Path(path) for path in snapshot.mounts[0].options[0].removeprefix("lowerdir=").split(":")[:-1]]
 
 
 async def test_an_image_goes_with_the_layers_only_it_had(store: Store) -> None:

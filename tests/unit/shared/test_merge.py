@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.domain import merge
+from shared import merge
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.errors import InvalidArgument
 
