@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from shared.contracts import executor, image_store, network, volume
+from shared.contracts import executor, image_store, network, platform, volume
 from shared.service import Kernel
 from shared.state.history import History
 
 from .context import Gateway
 from .events import Feed
+from .stats import Sampler
 from .views import Containers
 
 _TOLD = (executor.CONTAINER_EVENT, image_store.IMAGE_EVENT, network.NETWORK_EVENT, volume.VOLUME_EVENT)
@@ -18,4 +19,9 @@ async def assemble(kernel: Kernel, history: History) -> Gateway:
     feed = Feed()
     for event in _TOLD:
         await kernel.bus.listen(event, feed.receive)
-    return Gateway(kernel, await Containers.open(kernel.state), feed, history)
+    containers = await Containers.open(kernel.state)
+
+    async def usage(node: str, ids: tuple[str, ...]) -> dict[str, platform.Sample]:
+        return (await kernel.bus.call(platform.STATS, platform.StatsRequest(ids=ids), node=node)).samples
+
+    return Gateway(kernel, containers, feed, history, Sampler(containers, usage))

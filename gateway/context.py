@@ -18,6 +18,7 @@ from .views import Container, Containers
 
 if TYPE_CHECKING:
     from .events import Feed
+    from .stats import Sampler
 
 Req = TypeVar("Req", bound=Message)
 Rep = TypeVar("Rep", bound=Message)
@@ -31,6 +32,7 @@ class Gateway:
     containers: Containers
     feed: Feed
     history: History
+    sampler: Sampler
 
     async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
         """A call to the service on a node, this one when none is named."""

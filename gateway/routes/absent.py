@@ -48,8 +48,6 @@ _DEBUG = ("vars", "pprof/", "pprof/cmdline", "pprof/profile", "pprof/symbol", "p
 ROUTES = (
     Route("GET", "/containers/{id}/changes", absent_for_container("docker diff"), "ContainerChanges"),
     Route("GET", "/containers/{id}/export", absent_for_container("docker export"), "ContainerExport"),
-    Route("GET", "/containers/{id}/stats", absent_for_container("docker stats"), "ContainerStats"),
-    Route("POST", "/containers/{id}/update", absent_for_container("docker update"), "ContainerUpdate"),
     Route("HEAD", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchiveInfo"),
     Route("GET", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchive"),
     Route("PUT", "/containers/{id}/archive", absent_for_container("docker cp"), "PutContainerArchive"),

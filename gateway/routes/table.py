@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ..http.router import Route
-from . import absent, attach, commit, containers, exec, images, networks, swarm, system, volumes, wait
+from . import absent, attach, commit, containers, exec, images, networks, resources, swarm, system, volumes, wait
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *containers.ROUTES,
     *attach.ROUTES,
     *wait.ROUTES,
+    *resources.ROUTES,
     *exec.ROUTES,
     *images.ROUTES,
     *commit.ROUTES,

@@ -17,6 +17,7 @@ from shared.contracts.container import (
     MountPoint,
     MountRequest,
     PortBinding,
+    Resources,
     RestartPolicy,
     ThrottleDevice,
     TmpfsOptions,
@@ -90,6 +91,15 @@ ENDPOINT = Shape(
     shapes={EndpointIPAMConfig: ENDPOINT_IPAM},
 )
 PORT_BINDING = Shape(PortBinding, "PortBinding")
+RESTART_POLICY = Shape(RestartPolicy, "RestartPolicy")
+_OF_RESOURCES: dict[type, Shape[Any]] = {
+    DeviceMapping: Shape(DeviceMapping, "Device"),
+    DeviceRequest: Shape(DeviceRequest, "DeviceRequest", null="device_ids capabilities options"),
+    ThrottleDevice: Shape(ThrottleDevice, "ThrottleDevice"),
+    Ulimit: Shape(Ulimit, "Ulimit"),
+    WeightDevice: Shape(WeightDevice, "WeightDevice"),
+}
+RESOURCES = Shape(Resources, "UpdateConfig", shapes=_OF_RESOURCES)
 HOST_CONFIG = Shape(
     HostConfig,
     "HostConfig",
@@ -99,15 +109,11 @@ HOST_CONFIG = Shape(
         "device_cgroup_rules device_requests oom_kill_disable"
     ),
     shapes={
-        DeviceMapping: Shape(DeviceMapping, "Device"),
-        DeviceRequest: Shape(DeviceRequest, "DeviceRequest", null="device_ids capabilities options"),
+        **_OF_RESOURCES,
         LogConfig: Shape(LogConfig, "LogConfig"),
         MountRequest: MOUNT_REQUEST,
         PortBinding: PORT_BINDING,
-        RestartPolicy: Shape(RestartPolicy, "RestartPolicy"),
-        ThrottleDevice: Shape(ThrottleDevice, "ThrottleDevice"),
-        Ulimit: Shape(Ulimit, "Ulimit"),
-        WeightDevice: Shape(WeightDevice, "WeightDevice"),
+        RestartPolicy: RESTART_POLICY,
     },
 )
 MOUNT_POINT = Shape(MountPoint, "MountPoint", omit="name driver")

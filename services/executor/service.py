@@ -34,6 +34,8 @@ from shared.contracts.executor import (
     StopRequest,
     TopReply,
     TopRequest,
+    UpdateReply,
+    UpdateRequest,
     UsageReply,
 )
 from shared.service import Kernel
@@ -53,6 +55,7 @@ from .operations import (
     start,
     stop,
     streams,
+    update,
     usage,
 )
 from .operations.engine import Engine
@@ -99,6 +102,9 @@ class Executor:
 
     async def rename(self, request: RenameRequest) -> Revision:
         return Revision(revision=await self._finish(rename.rename(self._engine, request)))
+
+    async def update(self, request: UpdateRequest) -> UpdateReply:
+        return await self._finish(update.update(self._engine, request))
 
     async def connect(self, request: ConnectRequest) -> Revision:
         return Revision(revision=await self._finish(networks.connect(self._engine, request)))

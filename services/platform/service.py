@@ -98,8 +98,8 @@ class PlatformService:
         await self._linux.control.update(request.id, request.resources)
         return Empty()
 
-    async def stats(self, request: Ref) -> platform.StatsReply:
-        return platform.StatsReply(raw=self._linux.control.stats(request.id))
+    async def stats(self, request: platform.StatsRequest) -> platform.StatsReply:
+        return platform.StatsReply(samples=await self._linux.control.stats(request.ids))
 
     async def host(self, request: Empty) -> platform.HostInfo:
         return await self._linux.host()

@@ -11,6 +11,8 @@ from shared.contracts.container import (
     ContainerStatus,
     EndpointSettings,
     HostConfig,
+    Resources,
+    RestartPolicy,
 )
 from shared.errors import (
     AlreadyExists,
@@ -101,6 +103,19 @@ class DisconnectRequest(Message, frozen=True):
     id: str
     network: str
     force: bool = False
+
+
+class UpdateRequest(Message, frozen=True):
+    """Limits to change: what is 0, empty or None stays as it is; `pids_limit` 0: no limit from now on."""
+
+    id: str
+    resources: Resources = Resources()
+    restart_policy: RestartPolicy | None = None
+
+
+class UpdateReply(Message, frozen=True):
+    warnings: tuple[str, ...] = ()
+    revision: int = 0
 
 
 class ResizeRequest(Message, frozen=True):
@@ -241,6 +256,7 @@ PAUSE = Endpoint("executor.pause", Ref, Revision, (_NF, _C))
 UNPAUSE = Endpoint("executor.unpause", Ref, Revision, (_NF, _C))
 REMOVE = Endpoint("executor.remove", RemoveRequest, Revision, (_NF, _C), timeout=120)
 RENAME = Endpoint("executor.rename", RenameRequest, Revision, (_NF, AlreadyExists, InvalidArgument))
+UPDATE = Endpoint("executor.update", UpdateRequest, UpdateReply, (_NF, _C, InvalidArgument))
 CONNECT = Endpoint("executor.connect", ConnectRequest, Revision, (_NF, _C, PermissionDenied, InvalidArgument))
 DISCONNECT = Endpoint("executor.disconnect", DisconnectRequest, Revision, (_NF, _C))
 RESIZE = Endpoint("executor.resize", ResizeRequest, Empty, (_NF, _C))
@@ -262,7 +278,7 @@ CONTRACT = Contract(
     version="v1",
     summary="Containers of one node: life cycle, exec, logs, restart. Owns no mechanism.",
     endpoints=(
-        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, CONNECT, DISCONNECT, RESIZE,
+        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, CONNECT, DISCONNECT, RESIZE,
         ATTACH, LOGS,
         EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE, COMMIT,
     ),

@@ -181,14 +181,27 @@ class HostInfo(Message, frozen=True):
 
 
 class UpdateRequest(Message, frozen=True):
+    """Limits to change at once; what is 0, empty or None stays. Memory and swap are only understood together."""
+
     id: str
     resources: Resources
 
 
-class StatsReply(Message, frozen=True):
-    """One sample; `raw` in the form of Docker's `ContainerStatsResponse` without names and networks."""
+class StatsRequest(Message, frozen=True):
+    ids: tuple[str, ...]
 
+
+class Sample(Message, frozen=True):
+    """Usage at one moment (`read`, nanoseconds); `raw` as Docker's `ContainerStatsResponse` has it, without names."""
+
+    read: int
     raw: dict[str, Any]
+
+
+class StatsReply(Message, frozen=True):
+    """Samples by id; a workload that does not run has none."""
+
+    samples: dict[str, Sample] = {}
 
 
 _NF, _C = NotFound, Conflict
@@ -208,8 +221,8 @@ RESIZE = Endpoint("platform.resize", ResizeRequest, Empty, (_NF, _C))
 ATTACH = Endpoint("platform.attach", AttachRequest, StreamOffer, (_NF, _C))
 LOGS = Endpoint("platform.logs", LogsRequest, StreamOffer, (_NF,))
 TOP = Endpoint("platform.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
-UPDATE = Endpoint("platform.update", UpdateRequest, Empty, (_NF, InvalidArgument))
-STATS = Endpoint("platform.stats", Ref, StatsReply, (_NF,), idempotent=True)
+UPDATE = Endpoint("platform.update", UpdateRequest, Empty, (_NF, _C, InvalidArgument))
+STATS = Endpoint("platform.stats", StatsRequest, StatsReply, idempotent=True)
 HOST = Endpoint("platform.host", Empty, HostInfo, idempotent=True)
 
 

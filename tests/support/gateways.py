@@ -34,6 +34,7 @@ class World:
     images: ImageStoreSimulator
     networks: NetworkSimulator
     volumes: VolumeSimulator
+    platform: PlatformHostSimulator
 
 
 def as_far_as(contract: Contract, simulator: object) -> Contract:
@@ -50,19 +51,19 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
         services = await stack.enter_async_context(kernel("services", directory, broker, state))
         own = await stack.enter_async_context(kernel("gateway", directory, broker, state))
         executors, images = ExecutorSimulator(services), ImageStoreSimulator(services)
-        networks, volumes = NetworkSimulator(), VolumeSimulator()
+        networks, volumes, host = NetworkSimulator(), VolumeSimulator(), PlatformHostSimulator()
         for contract, simulator in (
             (executor.CONTRACT, executors),
             (image_store.CONTRACT, images),
             (network.CONTRACT, networks),
             (volume.CONTRACT, volumes),
-            (platform.CONTRACT, PlatformHostSimulator()),
+            (platform.CONTRACT, host),
         ):
             await stack.enter_async_context(serving(services, as_far_as(contract, simulator), simulator))
         app = App(await assemble(own, await MemoryHistory.listening(own.bus.transport)))
         for listener in addresses(own):
             await app.listen(listener)
         try:
-            yield World(own.settings.socket_path, own, app, executors, images, networks, volumes)
+            yield World(own.settings.socket_path, own, app, executors, images, networks, volumes, host)
         finally:
             await app.close()

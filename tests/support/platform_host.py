@@ -144,6 +144,10 @@ class Host:
         (found,) = (w for w in (await self.service.list(Empty())).workloads if w.id == name)
         return found
 
+    async def usage(self, name: str) -> dict[str, Any]:
+        """One sample of a container's usage, in Docker's form."""
+        return (await self.service.stats(platform.StatsRequest(ids=(name,)))).samples[name].raw
+
     async def delete(self, name: str, logs: bool = True) -> None:
         await self.service.delete(platform.DeleteRequest(id=name, logs=logs))
 

@@ -30,6 +30,8 @@ DEVIATIONS: tuple[tuple[str, str, str], ...] = (
     ("ContainerInspect", r"\$\.GraphDriver\.Data: null .*", "known only while the layer is prepared"),
     ("Container(List|Inspect)", r"\$.*\.Networks\{\}\.(Links|Aliases|DNSNames|IPAMConfig): null .*", _NIL),
     ("ContainerPrune", r"\$\.ContainersDeleted: null .*", _NIL),
+    ("ContainerStats", r"\$\.blkio_stats\..*: null .*", _NIL),
+    ("ContainerUpdate", r"\$\.Warnings: null .*", _NIL),
     ("ImageList", r"\$\[\]\.Labels: null .*", _NIL),
     ("ImageInspect", r"\$\.Config\.(Volumes|Entrypoint|Labels|Cmd|Env|OnBuild): null .*", _NIL),
     ("ImageHistory", r"\$\[\]\.Tags: null .*", _NIL),

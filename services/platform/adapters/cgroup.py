@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.errors import Conflict, InvalidArgument
+
 from ..domain import stats
+from ..domain.limits import Limits, Write, writes
 
 MOUNT = Path("/sys/fs/cgroup")
 PATIENCE = 10.0
@@ -53,6 +56,44 @@ class Cgroups:
                 with contextlib.suppress(OSError):
                     found[name] = (folder / name).read_text()
         return found
+
+    def limit(self, group: str, limits: Limits) -> None:
+        """Sets limits of a living group; a failure takes back what was set.
+
+        `Conflict`: more is in use than the limit allows. `InvalidArgument`: the kernel does not take it.
+        """
+        cpu_max = ""
+        with contextlib.suppress(OSError):
+            cpu_max = (self.directory(group, "cpu") / "cpu.max").read_text() if self.v2 else ""
+        undo: list[tuple[Path, str]] = []
+        try:
+            # One limit may have to grow before another one can (memory and its sum with swap): those come again.
+            early = [each for each in writes(limits, self.v2, cpu_max) if not self._write(group, each, undo, True)]
+            for each in early:
+                self._write(group, each, undo)
+        except OSError as error:
+            for path, text in reversed(undo):
+                with contextlib.suppress(OSError):
+                    path.write_text(text)
+            kind = Conflict if error.errno == errno.EBUSY else InvalidArgument
+            raise kind(f"{Path(error.filename).name if error.filename else 'cgroup'}: {error.strerror}") from None
+
+    def _write(self, group: str, wanted: Write, undo: list[tuple[Path, str]], may_fail: bool = False) -> bool:
+        """Whether it was written; a value that the kernel does not take (yet) is no error when it `may_fail`."""
+        folder = self.directory(group, wanted.controller)
+        path = next((folder / name for name in wanted.names if (folder / name).exists()), None)
+        if path is None and wanted.optional:
+            return True
+        path = path or folder / wanted.names[0]
+        before = path.read_text()
+        try:
+            path.write_text(wanted.text)
+        except OSError as error:
+            if may_fail and error.errno == errno.EINVAL:
+                return False
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        undo.append((path, before))
+        return True
 
     def exists(self, group: str) -> bool:
         return self.directory(group).is_dir()

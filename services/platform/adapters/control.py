@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from shared import clock
 from shared.contracts.container import Resources
-from shared.contracts.platform import ExecRequest, SignalRequest
+from shared.contracts.platform import ExecRequest, Sample, SignalRequest
 from shared.errors import AlreadyExists, NotFound
 
 from ..domain import lifecycle, stats, top
 from ..domain.host import memory_total
 from ..domain.resources import resources
-from . import devices, monitor, process
+from . import bundle, devices, monitor, process
 from .cgroup import Cgroups
 from .execution import Executor
 from .launcher import Launcher
@@ -91,14 +92,29 @@ class Control:
             limits = resources(wanted, devices.numbers)
             if wanted.pids_limit is None:
                 del limits["pids"]
-            if limits:
-                runtime = self._runtimes.get(workload.record.runtime)
+            if not limits:
+                return
+            runtime = self._runtimes.get(workload.record.runtime)
+            if runtime.uses_cgroups(name):
+                await self._launcher.plain(partial(self._cgroups.limit, workload.record.cgroup, limits))
+            else:
                 await self._launcher.fresh(partial(runtime.update, name, limits))
 
-    def stats(self, name: str) -> dict[str, Any]:
-        """One sample of the workload's usage."""
-        workload = self._workloads.get(name)
-        lifecycle.check(name, workload.state, "stats")
-        system, memory = stats.system_time(Path("/proc/stat").read_text()), Path("/proc/meminfo").read_text()
-        files = self._cgroups.read(workload.record.cgroup)
-        return stats.sample(files, self._cgroups.v2, system, len(os.sched_getaffinity(0)), memory_total(memory))
+    async def stats(self, names: Iterable[str]) -> dict[str, Sample]:
+        """One sample of each workload's usage; of those that do not run, none."""
+        running = [found for name in names if (found := self._workloads.find(name)) and found.state != "stopped"]
+        return await self._launcher.plain(partial(self._sample, [found.record for found in running]))
+
+    def _sample(self, records: list[bundle.Record]) -> dict[str, Sample]:
+        total = memory_total(Path("/proc/meminfo").read_text())
+        cpus, own = len(os.sched_getaffinity(0)), os.stat("/proc/self/ns/net").st_ino
+        made = {}
+        for record in records:
+            files = self._cgroups.read(record.cgroup)
+            # read after the group's own counters: a share of the host's time is never more than all of it
+            system = stats.system_time(Path("/proc/stat").read_text())
+            raw = stats.sample(files, self._cgroups.v2, system, cpus, total)
+            if networks := stats.interfaces(process.network_counters(record.pid, own)):
+                raw["networks"] = networks
+            made[record.id] = Sample(read=clock.now_ns(), raw=raw)
+        return made

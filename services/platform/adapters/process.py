@@ -59,6 +59,16 @@ def sockets(pid: int) -> int:
         return sys.maxsize
 
 
+def network_counters(pid: int, own: int) -> str:
+    """/proc/net/dev of the process's network namespace; empty when it is gone, or in the namespace with inode `own`."""
+    try:
+        if os.stat(f"/proc/{pid}/ns/net").st_ino == own:
+            return ""
+        return Path(f"/proc/{pid}/net/dev").read_text()
+    except OSError:
+        return ""
+
+
 class Handle:
     """One process, held by pidfd_open(2)."""
 

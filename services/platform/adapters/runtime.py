@@ -61,6 +61,10 @@ class Runtime:
         """Changes limits of a living workload (runtime-spec `linux.resources`)."""
         self._command("update", "--resources", "-", workload, text=msgspec.json.encode(limits).decode())
 
+    def uses_cgroups(self, workload: str) -> bool:
+        """Whether the workload's limits are its control group's and nothing else (no virtual machine's, for one)."""
+        return self._own_layout(workload) or self.name in KNOWN
+
     def waits(self, workload: str) -> bool:
         """Whether the workload was created and not started."""
         return (self.state / workload / "exec.fifo").exists()

@@ -92,23 +92,61 @@ def _cpu_v1(files: Files) -> dict[str, Any]:
     }
 
 
+_MEMORY_V1 = (
+    "cache", "rss", "rss_huge", "mapped_file", "dirty", "writeback", "pgpgin", "pgpgout", "pgfault", "pgmajfault",
+    "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable",
+)  # fmt: skip
+"""Each also with `total_` before it, for the group and those below."""
+_LIMITS_V1 = ("hierarchical_memory_limit", "hierarchical_memsw_limit")
+_MEMORY_V2 = (
+    "anon", "file", "kernel_stack", "slab", "sock", "shmem", "file_mapped", "file_dirty", "file_writeback", "anon_thp",
+    "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable", "slab_reclaimable",
+    "slab_unreclaimable", "pgfault", "pgmajfault", "workingset_refault", "workingset_activate",
+    "workingset_nodereclaim", "pgrefill", "pgscan", "pgsteal", "pgactivate", "pgdeactivate", "pglazyfree",
+    "pglazyfreed", "thp_fault_alloc", "thp_collapse_alloc",
+)  # fmt: skip
+
+
 def _memory_v2(files: Files, total: int) -> dict[str, Any]:
+    table = _table(files.get("memory.stat"))
     return {
         "usage": _number(files.get("memory.current")),
-        "stats": _table(files.get("memory.stat")),
+        "stats": {name: table.get(name, 0) for name in _MEMORY_V2},
         "limit": min(_number(files.get("memory.max"), total), total),
-        "failcnt": _table(files.get("memory.events")).get("max", 0),
+        **_if_any(failcnt=_table(files.get("memory.events")).get("oom", 0)),
     }
 
 
 def _memory_v1(files: Files, total: int) -> dict[str, Any]:
+    table = _table(files.get("memory.stat"))
+    names = (*_MEMORY_V1, *_LIMITS_V1, *(f"total_{name}" for name in _MEMORY_V1))
     return {
         "usage": _number(files.get("memory.usage_in_bytes")),
         "max_usage": _number(files.get("memory.max_usage_in_bytes")),
-        "stats": _table(files.get("memory.stat")),
+        "stats": {name: table.get(name, 0) for name in names},
         "limit": min(_number(files.get("memory.limit_in_bytes"), total), total),
-        "failcnt": _number(files.get("memory.failcnt")),
+        **_if_any(failcnt=_number(files.get("memory.failcnt"))),
     }
+
+
+def _if_any(**values: int) -> dict[str, int]:
+    """Go's omitempty."""
+    return {name: value for name, value in values.items() if value}
+
+
+_COUNTERS = ("bytes", "packets", "errors", "dropped")
+
+
+def interfaces(net_dev: str) -> dict[str, dict[str, int]]:
+    """Counters of a sandbox's interfaces (/proc/net/dev); its loopback and what its programs made are left out."""
+    answer = {}
+    for line in net_dev.splitlines()[2:]:
+        name, _, text = line.partition(":")
+        name, values = name.strip(), [int(value) for value in text.split()]
+        if name.startswith("eth") and len(values) >= 12:
+            received, sent = zip(_COUNTERS, values[:4], strict=True), zip(_COUNTERS, values[8:12], strict=True)
+            answer[name] = {f"rx_{what}": n for what, n in received} | {f"tx_{what}": n for what, n in sent}
+    return answer
 
 
 _BLKIO_LISTS = (
@@ -118,7 +156,7 @@ _BLKIO_LISTS = (
 
 
 def _blkio_v1(files: Files) -> dict[str, Any]:
-    answer: dict[str, Any] = dict.fromkeys(_BLKIO_LISTS, None)
+    answer: dict[str, Any] = {name: [] for name in _BLKIO_LISTS}
     for name, stem in (("io_service_bytes_recursive", "io_service_bytes"), ("io_serviced_recursive", "io_serviced")):
         text = files.get(f"blkio.throttle.{stem}_recursive") or files.get(f"blkio.throttle.{stem}")
         answer[name] = [
@@ -138,7 +176,7 @@ def _blkio_v2(files: Files) -> dict[str, Any]:
         for key, operation in (("rbytes", "read"), ("wbytes", "write")):
             if values.get(key, "").isdigit():
                 counted.append(_entry(device, operation, int(values[key])))
-    answer["io_service_bytes_recursive"] = counted
+    answer["io_service_bytes_recursive"] = counted or None
     return answer
 
 
@@ -148,7 +186,4 @@ def _entry(device: str, operation: str, value: int) -> dict[str, Any]:
 
 
 def _pids(files: Files) -> dict[str, int]:
-    answer = {"current": _number(files.get("pids.current"))}
-    if limit := _number(files.get("pids.max")):
-        answer["limit"] = limit
-    return answer
+    return _if_any(current=_number(files.get("pids.current")), limit=_number(files.get("pids.max")))

@@ -120,6 +120,11 @@ class ExecutorSimulator:
         self._emit(machine, "create")
         return contract.CreateReply(id=id, name=name, revision=revision)
 
+    async def update(self, request: contract.UpdateRequest) -> contract.UpdateReply:
+        self._note("update", request)
+        self._machine(request.id)
+        return contract.UpdateReply(warnings=("discarded",) if request.resources.blkio_weight else ())
+
     async def start(self, request: contract.StartRequest) -> Revision:
         self._note("start", request)
         machine = self._machine(request.id)

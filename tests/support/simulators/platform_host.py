@@ -1,4 +1,4 @@
-"""A model of the platform service as far as it is asked about its host."""
+"""A model of the platform service as far as a gateway asks it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from shared.contracts.common import Platform
 
 
 class PlatformHostSimulator:
-    """Serves `platform.host`."""
+    """Serves `platform.host`, and `platform.stats` of the containers in `using`: each sample has more than the last."""
+
+    def __init__(self) -> None:
+        self.using: set[str] = set()
+        self.asked: list[tuple[str, ...]] = []
+        self.fail: Exception | None = None
+
+    async def stats(self, request: contract.StatsRequest) -> contract.StatsReply:
+        self.asked.append(request.ids)
+        if self.fail is not None:
+            raise self.fail
+        number = len(self.asked)
+        sample = contract.Sample(read=number * 10**9, raw={"cpu_stats": {"cpu_usage": {"total_usage": number}}})
+        return contract.StatsReply(samples={id: sample for id in request.ids if id in self.using})
 
     async def host(self, request: Empty) -> contract.HostInfo:
         return contract.HostInfo(

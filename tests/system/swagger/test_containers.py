@@ -216,3 +216,18 @@ def test_prune(caller: Caller, created: str) -> None:
     query = {"filters": {"until": ["1h"]}}
     assert caller.expect(200, "ContainerPrune", query=query).json["ContainersDeleted"] is None
     assert caller.expect(200, "ContainerPrune").json["ContainersDeleted"] == [created]
+
+
+@pytest.mark.provokes("ContainerStats", 200, 404)
+def test_stats(caller: Caller, created: str, running: str) -> None:
+    caller.expect(200, "ContainerStats", id=created, query={"stream": False})
+    caller.expect(200, "ContainerStats", id=running, query={"stream": False, "one-shot": True})
+    caller.expect(404, "ContainerStats", id=ABSENT, query={"stream": False})
+
+
+@pytest.mark.provokes("ContainerUpdate", 200, 404)
+def test_update(caller: Caller, created: str, running: str) -> None:
+    limits = {"Memory": 64 << 20, "MemorySwap": 128 << 20, "CpuShares": 512, "PidsLimit": 50}
+    for container in (created, running):
+        caller.expect(200, "ContainerUpdate", id=container, body=limits | {"RestartPolicy": {"Name": "always"}})
+    caller.expect(404, "ContainerUpdate", id=ABSENT, body={})

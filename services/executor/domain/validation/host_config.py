@@ -24,7 +24,7 @@ def check_host_config(asked: HostConfig, host: Host) -> tuple[HostConfig, list[s
         check_mount(mount, host.exists)
     check_extra_hosts(asked.extra_hosts)
     check_ports(asked)
-    _check_policy(asked.restart_policy)
+    check_policy(asked.restart_policy)
     check_security(asked)
     if "" in asked.annotations:
         raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
@@ -45,7 +45,8 @@ def _policy(policy: RestartPolicy) -> RestartPolicy:
     return policy if policy.name else RestartPolicy(maximum_retry_count=policy.maximum_retry_count)
 
 
-def _check_policy(policy: RestartPolicy) -> None:
+def check_policy(policy: RestartPolicy) -> None:
+    """Raises `InvalidArgument` for a policy that Docker does not know, or a count that it cannot have."""
     name, count = policy.name, policy.maximum_retry_count
     if name not in ("no", "always", "on-failure", "unless-stopped"):
         raise InvalidArgument(

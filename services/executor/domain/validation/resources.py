@@ -16,9 +16,14 @@ _LIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtpr
 _NO_KERNEL = "Your kernel does not support"
 
 
-def check_resources(asked: HostConfig, host: Host) -> tuple[HostConfig, list[str]]:
-    """The limits as they will hold, and warnings for those the kernel cannot keep; raises `InvalidArgument`."""
+def check_resources(asked: HostConfig, host: Host, update: bool = False) -> tuple[HostConfig, list[str]]:
+    """The limits as they will hold, and warnings for those the kernel cannot keep; raises `InvalidArgument`.
+
+    With `update` they change others, which are not seen here.
+    """
     warnings: list[str] = []
+    if asked.memory == 0 and asked.memory_swap > 0 and not update:
+        raise InvalidArgument("You should always set the Memory limit when using Memoryswap limit, see usage")
     for check in (_memory, _swappiness, _reservation, _oom_and_pids, _cpu, _cpu_shares, _cpuset, _block_io):
         asked = msgspec.structs.replace(asked, **check(asked, host, warnings))
     _ulimits(asked)
@@ -39,8 +44,6 @@ def _memory(asked: HostConfig, host: Host, warnings: list[str]) -> dict[str, Any
         swap = -1
     if memory > 0 and 0 < swap < memory:
         raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if memory == 0 and swap > 0:
-        raise InvalidArgument("You should always set the Memory limit when using Memoryswap limit, see usage")
     return {"memory": memory, "memory_swap": swap}
 
 

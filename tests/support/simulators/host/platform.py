@@ -230,9 +230,9 @@ class PlatformSimulator(Behaviour):
         await self.enter("update", request)
         return Empty()
 
-    async def stats(self, request: Ref) -> contract.StatsReply:
+    async def stats(self, request: contract.StatsRequest) -> contract.StatsReply:
         await self.enter("stats", request)
-        return contract.StatsReply(raw={})
+        return contract.StatsReply()
 
     async def host(self, request: Empty) -> contract.HostInfo:
         await self.enter("host", request)

@@ -13,8 +13,6 @@ Create = Callable[..., Awaitable[str]]
 @pytest.mark.parametrize(
     ("method", "path", "what"),
     [
-        ("GET", "/containers/c1/stats", "docker stats"),
-        ("POST", "/containers/c1/update", "docker update"),
         ("PUT", "/containers/c1/archive?path=/", "docker cp"),
         ("DELETE", "/containers/c1/checkpoints/p", "docker checkpoint"),
         ("POST", "/build", "docker build"),

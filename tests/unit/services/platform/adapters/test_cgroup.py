@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.platform.adapters.cgroup import MOUNT, Cgroups
+from shared.errors import InvalidArgument
 
 TREES = [path for path in (MOUNT, MOUNT / "unified") if (path / "cgroup.procs").exists() or path == MOUNT]
 
@@ -105,3 +106,15 @@ def test_a_link_to_a_hierarchy_is_not_another_one(directory: Path) -> None:
     made = Cgroups(directory)
     assert not made.v2
     assert sorted(made.controllers()) == ["cpu", "cpuacct"]
+
+
+def test_limits_are_set_and_a_failure_takes_them_back(cgroups: Cgroups, group: str) -> None:
+    if cgroups.v2:
+        assert "pids" not in cgroups.controllers()  # the small tree of a hybrid host: it has no limits to set
+        return
+    cgroups.limit(group, {"pids": {"limit": 7}, "cpu": {"shares": 512}})
+    files = [cgroups.directory(group, "pids") / "pids.max", cgroups.directory(group, "cpu") / "cpu.shares"]
+    assert [file.read_text().strip() for file in files] == ["7", "512"]
+    with pytest.raises(InvalidArgument, match=r"cpu\.cfs_period_us: Invalid argument"):
+        cgroups.limit(group, {"pids": {"limit": 9}, "cpu": {"shares": 100, "period": 1}})
+    assert [file.read_text().strip() for file in files] == ["7", "512"]

@@ -12,7 +12,7 @@ from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.container import Resources
 from shared.contracts.executor import ResizeRequest, TopRequest
-from shared.contracts.platform import ExecRequest, Isolation, Process, SignalRequest, UpdateRequest
+from shared.contracts.platform import ExecRequest, Isolation, Process, SignalRequest, StatsRequest, UpdateRequest
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
 from tests.support.platform_host import Host, everything, until
 
@@ -202,16 +202,41 @@ async def test_top_lists_the_containers_processes(host: Host) -> None:
 
 async def test_limits_are_changed_live(host: Host) -> None:
     name = await host.run("sleep", "100")
-    assert host.linux.cgroups.directory("/", "memory").exists()
     await host.service.update(UpdateRequest(id=name, resources=Resources(memory=64 << 20, pids_limit=9)))
-    raw = (await host.service.stats(Ref(id=name))).raw
+    raw = await host.usage(name)
     assert raw["memory_stats"]["limit"] == 64 << 20
     assert raw["pids_stats"] == {"current": 1, "limit": 9}
+    await host.service.update(UpdateRequest(id=name, resources=Resources(memory=256 << 20, pids_limit=0)))
+    raw = await host.usage(name)
+    assert raw["memory_stats"]["limit"] == 256 << 20  # more than memory and swap together were allowed before
+    assert raw["pids_stats"] == {"current": 1}
+
+
+async def test_a_limit_that_the_kernel_refuses_changes_nothing(host: Host) -> None:
+    name = await host.run("sleep", "100")
+    before = await host.usage(name)
+    with pytest.raises(InvalidArgument, match=r"cpuset\.cpus"):
+        await host.service.update(UpdateRequest(id=name, resources=Resources(memory=64 << 20, cpuset_cpus="4000")))
+    assert (await host.usage(name))["memory_stats"]["limit"] == before["memory_stats"]["limit"]
+
+
+async def test_limits_of_what_has_ended(host: Host) -> None:
+    name = await host.run("true")
+    await host.code(name)
+    with pytest.raises(Conflict, match="is not running"):
+        await host.service.update(UpdateRequest(id=name, resources=Resources(pids_limit=9)))
 
 
 async def test_figures_are_of_this_container(host: Host) -> None:
     name = await host.run("sleep", "100")
-    raw = (await host.service.stats(Ref(id=name))).raw
+    raw = await host.usage(name)
     assert raw["pids_stats"]["current"] == 1
     assert 0 < raw["memory_stats"]["usage"] < 64 << 20
     assert 0 < raw["cpu_stats"]["cpu_usage"]["total_usage"] < raw["cpu_stats"]["system_cpu_usage"]
+    assert "networks" not in raw  # it has the host's
+
+
+async def test_figures_of_what_runs_only(host: Host) -> None:
+    running, ended = await host.run("sleep", "100"), await host.run("true")
+    await host.code(ended)
+    assert set((await host.service.stats(StatsRequest(ids=(running, ended, "nope")))).samples) == {running}

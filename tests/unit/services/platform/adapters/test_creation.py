@@ -76,7 +76,7 @@ async def test_limits_and_devices(host: Host) -> None:
     assert output.startswith(b"100\n200\n")
     assert b"No space left on device" in output
     name = await host.run("sleep", "100", resources=resources)
-    assert host.linux.control.stats(name)["pids_stats"]["limit"] == 50
+    assert (await host.usage(name))["pids_stats"]["limit"] == 50
 
 
 async def test_a_container_that_takes_too_much_memory_is_ended_and_marked(host: Host) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from services.platform.domain.stats import sample, system_time
+from services.platform.domain.stats import interfaces, sample, system_time
 
 V2 = {
     "cpu.stat": "usage_usec 30\nuser_usec 10\nsystem_usec 20\nnr_periods 4\nnr_throttled 2\nthrottled_usec 5\n",
     "memory.current": "4096\n",
     "memory.max": "max\n",
-    "memory.stat": "anon 1\ninactive_file 2\n",
-    "memory.events": "low 0\nmax 3\noom 0\n",
+    "memory.stat": "anon 1\ninactive_file 2\nzswap 3\n",
+    "memory.events": "low 0\nmax 3\noom 2\n",
     "io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=2\n252:1 \n",
     "pids.current": "3\n",
     "pids.max": "max\n",
@@ -23,7 +23,7 @@ V1 = {
     "memory.max_usage_in_bytes": "8192\n",
     "memory.limit_in_bytes": "9223372036854771712\n",
     "memory.failcnt": "1\n",
-    "memory.stat": "cache 1\n",
+    "memory.stat": "cache 1\nswap 5\n",
     "blkio.throttle.io_service_bytes": "8:0 Read 10\n8:0 Write 20\nTotal 30\n",
     "pids.current": "3\n",
     "pids.max": "100\n",
@@ -38,9 +38,9 @@ def test_v2() -> None:
         "system_cpu_usage": 77,
         "online_cpus": 2,
     }
-    assert made["memory_stats"] == {
-        "usage": 4096, "stats": {"anon": 1, "inactive_file": 2}, "limit": 1 << 30, "failcnt": 3,
-    }  # fmt: skip
+    memory = made["memory_stats"]
+    assert {name: value for name, value in memory.pop("stats").items() if value} == {"anon": 1, "inactive_file": 2}
+    assert memory == {"usage": 4096, "limit": 1 << 30, "failcnt": 2}
     assert made["blkio_stats"]["io_service_bytes_recursive"] == [
         {"major": 8, "minor": 0, "op": "read", "value": 10},
         {"major": 8, "minor": 0, "op": "write", "value": 20},
@@ -56,6 +56,10 @@ def test_v1() -> None:
     }  # fmt: skip
     assert made["memory_stats"]["limit"] == 1 << 30
     assert made["memory_stats"]["max_usage"] == 8192
+    assert made["memory_stats"]["failcnt"] == 1
+    assert made["memory_stats"]["stats"].keys() >= {"cache", "total_inactive_file", "hierarchical_memory_limit"}
+    assert "swap" not in made["memory_stats"]["stats"]
+    assert made["blkio_stats"]["sectors_recursive"] == []
     assert [entry["op"] for entry in made["blkio_stats"]["io_service_bytes_recursive"]] == ["Read", "Write"]
     assert made["pids_stats"] == {"current": 3, "limit": 100}
 
@@ -69,3 +73,21 @@ def test_a_host_without_any_controller_has_zeros() -> None:
 
 def test_the_hosts_time_leaves_out_what_guests_had() -> None:
     assert system_time("cpu  1 2 3 4 5 6 7 8 900 900\ncpu0 1\n") == 36 * 10_000_000
+
+
+NET_DEV = """Inter-|   Receive         |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls
+    lo:     500       5    0    0    0     0     0     0      500       5    0    0    0     0    0    0
+  eth0:     486       6    1    2    0     0     0     0      100       3    4    5    0     0    0    0
+dummy0:       9       9    9    9    0     0     0     0        9       9    9    9    0     0    0    0
+"""
+
+
+def test_interfaces() -> None:
+    assert interfaces(NET_DEV) == {
+        "eth0": {
+            "rx_bytes": 486, "rx_packets": 6, "rx_errors": 1, "rx_dropped": 2,
+            "tx_bytes": 100, "tx_packets": 3, "tx_errors": 4, "tx_dropped": 5,
+        }
+    }  # fmt: skip
+    assert interfaces("") == {}
