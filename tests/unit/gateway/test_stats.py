@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from gateway import stats
 from shared.errors import Unavailable
 from tests.support.gateways import World
+from tests.support.waiting import until
 
 Create = Callable[..., Awaitable[str]]
 
@@ -48,8 +48,7 @@ async def test_a_platform_that_is_away_for_a_moment(world: World, create: Create
         await listener.next()
         world.platform.fail = Unavailable("away")
         asked = len(world.platform.asked)
-        while len(world.platform.asked) < asked + 3:
-            await asyncio.sleep(0)
+        await until(lambda: len(world.platform.asked) > asked + 2)
         world.platform.fail = None
         assert await listener.next() is not None
     world.platform.fail = Unavailable("away")
