@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from shared.errors import InvalidArgument
+from shared.patterns import found
 
 Filters = dict[str, tuple[str, ...]]
 
@@ -61,21 +61,7 @@ def prefix(filters: Filters, name: str, value: str) -> bool:
 
 def match(filters: Filters, name: str, value: str) -> bool:
     """As `exact`, or one of the values, taken as a regular expression, is found in this."""
-    return exact(filters, name, value) or any(_found(wanted, value) for wanted in filters[name])
-
-
-MAX_PATTERN = 256
-"""Longer patterns only match literally: a pattern must not keep the gateway busy."""
-_RISKY = re.compile(r"[*+?}]\)?[*+?{]|\)[*+{]")
-
-
-def _found(pattern: str, value: str) -> bool:
-    if len(pattern) > MAX_PATTERN or _RISKY.search(pattern):
-        return pattern in value
-    try:
-        return re.search(pattern, value) is not None
-    except (re.error, OverflowError):
-        return False
+    return exact(filters, name, value) or any(found(wanted, value) for wanted in filters[name])
 
 
 def labels(filters: Filters, present: Mapping[str, str], name: str = "label") -> bool:

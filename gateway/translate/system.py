@@ -135,7 +135,7 @@ def info(
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file", "local", "none"],
+            "Log": sorted(host.log_drivers),
         },
         **_host(host),
         **_by_version(host, version),

@@ -22,7 +22,7 @@ class PlatformService:
         self._linux = Linux(kernel.settings, self._ended)
 
     async def open(self) -> None:
-        await self._linux.making.recover()
+        await self._linux.open()
 
     async def close(self) -> None:
         await self._linux.close()

@@ -139,7 +139,11 @@ class AttachRequest(Message, frozen=True):
 
 
 class LogsRequest(Message, frozen=True):
-    """`since`, `until` in nanoseconds (0: open); `tail` in lines (-1: all). Frames unless a terminal."""
+    """`since`, `until` in nanoseconds (0: open); `tail` in lines (-1: all). Frames unless a terminal.
+
+    The executor tells the platform how much of the log there is to see (`bound` in bytes from its end, 0: all), and
+    the `attributes` that `details` puts before each line.
+    """
 
     id: str
     stdout: bool = True
@@ -150,6 +154,8 @@ class LogsRequest(Message, frozen=True):
     tail: int = -1
     timestamps: bool = False
     details: bool = False
+    bound: int = 0
+    attributes: dict[str, str] = {}
 
 
 class ExecCreateRequest(Message, frozen=True):

@@ -51,6 +51,27 @@ class Isolation(Message, frozen=True):
     user: str = ""
 
 
+class LogSink(Message, frozen=True):
+    """Where the log goes besides the host's file of it.
+
+    `syslog`: over `transport` (`unix`, `unixgram`, `udp`, `tcp`, `tcp+tls`) to `address` (path or host:port; both
+    empty: the host's own socket), as `form` (empty: that of local sockets; `rfc3164`, `rfc5424`, `rfc5424micro`),
+    `facility` by number; TLS by files of the host. `journald`: to the host's journal, with `fields`.
+    """
+
+    driver: Literal["syslog", "journald"]
+    tag: str = ""
+    transport: str = ""
+    address: str = ""
+    facility: int = 3
+    form: str = ""
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_skip_verify: bool = False
+    fields: dict[str, str] = {}
+
+
 class CreateRequest(Message, frozen=True):
     """A workload to prepare: root mounted, volumes filled, process waiting for `start`.
 
@@ -81,7 +102,10 @@ class CreateRequest(Message, frozen=True):
     stdin_once: bool = False
     log: LogConfig = LogConfig()
     log_bytes: int = 0
-    """What the log may grow to before its older part is dropped; 0: without bound."""
+    """What is kept of the log at least, from its end; 0: all."""
+    log_compress: bool = False
+    """Pack the part of the log that is not written to any more."""
+    log_sink: LogSink | None = None
     platform: Platform = Platform()
     start: bool = False
     """Start at once: one call instead of two."""
@@ -175,6 +199,8 @@ class HostInfo(Message, frozen=True):
     runtime_version: str = ""
     monitor_version: str = ""
     init_version: str = ""
+    log_drivers: tuple[str, ...] = ("json-file", "local", "syslog")
+    """`none` is always there, and not among them."""
     features: dict[str, bool] = {}
     """Docker's switches: memory_limit, swap_limit, cpu_cfs_period, cpu_shares, cpu_set, pids_limit ..."""
     warnings: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -168,6 +169,22 @@ def test_restart_policy_holds_over_a_crash(shoal: Shoal, client: Engine) -> None
     while client.docker("logs", "always").out.count("run") < count + 2:
         assert time.monotonic() < deadline
     assert client.inspect("stopped")["State"]["Status"] == "exited"
+
+
+def test_a_log_server_misses_nothing_when_the_platform_dies(shoal: Shoal, client: Engine) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(f"{shoal.root}/log")
+        server.settimeout(20)
+        options = ["--log-driver", "syslog", "--log-opt", f"syslog-address=unixgram://{shoal.root}/log"]
+        client.start("--name", "counts", *options, IMAGE, "sh", "-c", COUNT_TO_THE_END % 0)
+        seen: list[str] = []
+        while not seen or seen[-1] != "59":
+            seen.append(server.recv(999).decode().split()[-1])
+            if len(seen) in (10, 30):
+                process = next(each for each in shoal.processes() if each.name == "platform")
+                os.kill(process.pid, signal.SIGKILL)
+    assert_counts(list(dict.fromkeys(seen)), "log server")
+    assert_counts(client.docker("logs", "counts").out.splitlines(), "docker logs")
 
 
 def test_health_checks_go_on_over_crashes(shoal: Shoal, client: Engine) -> None:

@@ -2,8 +2,11 @@
 
 import hashlib
 import re
+import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -154,3 +157,101 @@ def test_log_size_is_bounded_on_request(engine: Engine) -> None:
     assert lines[-1] == "20000"
     assert len(lines) < 10_000
     assert [int(line) for line in lines] == list(range(int(lines[0]), 20001))
+
+
+@pytest.mark.parametrize(
+    "options", [("max-size=1m", "max-file=3"), ("max-size=1m", "max-file=3", "compress=true"), ("max-size=1m",)]
+)
+def test_as_much_as_docker_keeps_is_there(engine: Engine, options: tuple[str, ...]) -> None:
+    """All files but the present one are full, and a line of json-file has 79 bytes and more."""
+    arguments = [word for option in options for word in ("--log-opt", option)]
+    engine.docker("run", "--name", "rotated", *arguments, IMAGE, "seq", "200000")
+    lines = [int(line) for line in engine.docker("logs", "rotated").out.splitlines()]
+    assert lines == list(range(lines[0], 200_001))
+    assert len(lines) >= (2_000_000 // 85 if "max-file=3" in options else 0)
+    assert engine.docker("logs", "--tail", "20000", "rotated").out.splitlines()[-1] == "200000"
+    if "max-file=3" in options:
+        assert len(engine.docker("logs", "--tail", "20000", "rotated").out.splitlines()) == 20_000
+
+
+def test_details(engine: Engine) -> None:
+    options = ["--log-opt", "labels=a,none", "--log-opt", "env=E", "--log-opt", "tag={{.Name}}/{{.ImageName}}"]
+    engine.docker("run", "--name", "told", "-l", "a=1 2", "-e", "E=x=y", *options, IMAGE, "echo", "text")
+    assert engine.docker("logs", "--details", "told").out == "E=x%3Dy,a=1+2,tag=told%2Fbusybox text\n"
+    stamped = engine.docker("logs", "--details", "-t", "told").out
+    assert re.fullmatch(f"{STAMP} E=x%3Dy,a=1\\+2,tag=told%2Fbusybox text\n", stamped)
+    engine.docker("run", "--name", "plain", IMAGE, "echo", "text")
+    assert engine.docker("logs", "--details", "plain").out == " text\n"
+
+
+def test_log_driver_local(engine: Engine) -> None:
+    engine.docker("run", "--name", "local", "--log-driver", "local", IMAGE, "sh", "-c", "echo out; echo err >&2")
+    result = engine.docker("logs", "local")
+    assert (result.out, result.err) == ("out\n", "err\n")
+    assert engine.inspect("local")["HostConfig"]["LogConfig"]["Type"] == "local"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        pytest.param(
+            ("--log-driver", "nope"),
+            "logger: no log driver named 'nope' is registered",
+            marks=pytest.mark.beyond_reference("20.10 says that there is no such plugin"),
+        ),
+        (("--log-opt", "nope=1"), "unknown log opt 'nope' for json-file log driver"),
+        (("--log-driver", "syslog", "--log-opt", "syslog-format=x"), "Invalid syslog format"),
+        pytest.param(
+            ("--log-driver", "syslog", "--log-opt", "syslog-address=ftp://x"),
+            "unsupported scheme: 'ftp'",
+            marks=pytest.mark.beyond_reference("20.10 words it otherwise"),
+        ),
+    ],
+)
+def test_refused_options(engine: Engine, arguments: tuple[str, ...], text: str) -> None:
+    result = engine.docker("create", *arguments, IMAGE)
+    assert result.code == 1
+    assert text in result.err
+
+
+@pytest.fixture
+def syslog() -> Iterator[tuple[str, socket.socket]]:
+    """A log server on a unix socket: its address, and where the messages come."""
+    with (
+        tempfile.TemporaryDirectory(prefix="syslog") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own,
+    ):
+        own.bind(f"{folder}/log")
+        own.settimeout(20)
+        yield f"syslog-address=unixgram://{folder}/log", own
+
+
+def test_syslog_gets_every_line_and_logs_shows_them_too(engine: Engine, syslog: tuple[str, socket.socket]) -> None:
+    address, server = syslog
+    options = ["--log-driver", "syslog", "--log-opt", address, "--log-opt", "syslog-format=rfc5424"]
+    tag = ["--log-opt", "tag={{.Name}}", "--log-opt", "syslog-facility=local3"]
+    engine.docker("run", "--name", "sent", *options, *tag, IMAGE, "sh", "-c", "echo out; usleep 50000; echo err >&2")
+    messages = [server.recv(9999).decode() for _ in range(2)]
+    for message, priority, text in zip(messages, (158, 155), ("out", "err"), strict=True):
+        assert re.fullmatch(rf"<{priority}>1 \d{{4}}-\S+ \S+ sent \d+ sent - {text}\n", message), message
+    result = engine.docker("logs", "sent")
+    assert (result.out, result.err) == ("out\n", "err\n")
+
+
+def test_syslog_without_a_cache_cannot_be_read(engine: Engine, syslog: tuple[str, socket.socket]) -> None:
+    options = ["--log-driver", "syslog", "--log-opt", syslog[0], "--log-opt", "cache-disabled=true"]
+    engine.docker("run", "--name", "sent", *options, IMAGE, "echo", "x")
+    assert "configured logging driver does not support reading" in engine.docker("logs", "sent").err
+
+
+def test_syslog_that_is_not_there(engine: Engine) -> None:
+    options = ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp://127.0.0.1:1"]
+    result = engine.docker("run", "--rm", *options, IMAGE, "true")
+    assert result.code == 125
+    assert "failed to initialize logging driver: dial tcp 127.0.0.1:1: connect: connection refused" in result.err
+
+
+def test_info_lists_the_drivers(engine: Engine) -> None:
+    listed = engine.call("GET", "/info").json["Plugins"]["Log"]
+    assert {"json-file", "local", "syslog"} <= set(listed)
+    assert "none" not in listed

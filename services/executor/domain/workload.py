@@ -14,8 +14,8 @@ from shared.contracts.executor import ExecCreateRequest
 from shared.contracts.network import Sandbox
 
 from .defaults import PATH
+from .logs import bound, compressed, sink
 from .mounts.parse import tmpfs_data
-from .validation.logs import log_bytes
 from .validation.modes import joined
 from .validation.security import parse_security_options
 
@@ -71,7 +71,9 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
         runtime=asked.runtime,
         stdin_once=spec.config.stdin_once,
         log=asked.log_config,
-        log_bytes=log_bytes(asked.log_config),
+        log_bytes=bound(asked.log_config) if asked.log_config.type != "none" else 0,
+        log_compress=compressed(asked.log_config),
+        log_sink=sink(spec),
         platform=spec.platform,
         start=True,
     )

@@ -10,6 +10,7 @@ from shared.contracts.executor import AttachRequest, LogsRequest, TopReply, TopR
 from shared.errors import InvalidArgument, NotImplementedYet
 
 from ..domain import lifecycle
+from ..domain import logs as containerlogs
 from .engine import Engine
 
 
@@ -29,9 +30,15 @@ async def logs(engine: Engine, request: LogsRequest) -> StreamOffer:
         raise InvalidArgument("You must choose at least one stream")
     container = engine.registry.get(request.id)
     lifecycle.check_logs("removing" if container.removing else container.status.state)
-    if container.spec.host_config.log_config.type == "none":
+    asked = container.spec.host_config.log_config
+    if not containerlogs.readable(asked):
         raise NotImplementedYet("configured logging driver does not support reading")
-    return await engine.bus.call(platform.LOGS, request)
+    wanted = msgspec.structs.replace(
+        request,
+        bound=containerlogs.bound(asked),
+        attributes=containerlogs.attributes(container.spec) if request.details else {},
+    )
+    return await engine.bus.call(platform.LOGS, wanted)
 
 
 async def top(engine: Engine, request: TopRequest) -> TopReply:

@@ -17,10 +17,13 @@ from shared.errors import InvalidArgument
 from ..domain import failures, spec
 from ..domain.facts import Facts
 from ..domain.process import granted
-from . import bundle, copyup, devices, monitor, process, rootfs
+from . import bundle, copyup, devices, monitor, process, rootfs, rotation
 from . import shm as sharing
 from .cgroup import Cgroups
 from .runtime import Runtime, Runtimes
+
+LEAST_LOG = 1 << 20
+"""A monitor begins a log anew at this size at the least: each time the platform has to act before the next."""
 
 
 class Creator:
@@ -102,8 +105,10 @@ class Creator:
         arguments = monitor.common_arguments(runtime, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
         if log and request.log_bytes:
-            arguments += ["--log-size-max", str(request.log_bytes)]
+            arguments += ["--log-size-max", str(max(request.log_bytes, LEAST_LOG))]
         pid, watcher = run_monitor(self._program, arguments, partial(failures.create_failure, program=wanted.args[0]))
+        if log and request.log_bytes:
+            rotation.hold(log, request.log_compress)
         self._keep_filter(request, runtime)
         record = bundle.Record(
             id=request.id,

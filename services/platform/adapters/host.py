@@ -10,7 +10,7 @@ from shared.config import Settings
 from shared.contracts.common import Platform
 from shared.contracts.platform import HostInfo
 
-from ..domain import host
+from ..domain import host, journal
 from ..domain.facts import Facts
 from .cgroup import Cgroups
 from .runtime import Runtimes
@@ -39,9 +39,14 @@ def read(settings: Settings, facts: Facts, cgroups: Cgroups, runtimes: Runtimes,
         runtime_version=_version(default.program),
         monitor_version=_version(monitor),
         init_version=_version(facts.init_path) if facts.init_path else "",
+        log_drivers=_log_drivers(),
         features=found,
         warnings=host.warnings(found),
     )
+
+
+def _log_drivers() -> tuple[str, ...]:
+    return ("json-file", "local", "syslog", *(("journald",) if Path(journal.SOCKET).exists() else ()))
 
 
 def _security(v2: bool) -> tuple[str, ...]:

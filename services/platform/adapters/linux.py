@@ -15,8 +15,10 @@ from .cgroup import Cgroups
 from .control import Control
 from .creation import Creator
 from .execution import Executor
+from .forwarding import Forwarding
 from .launcher import Launcher
 from .making import Making
+from .rotation import Rotation
 from .runtime import Runtimes, program
 from .streams import Streams
 from .workloads import Told, Workloads
@@ -39,14 +41,20 @@ class Linux:
         self.cgroups, self.runtimes = Cgroups(), Runtimes(settings)
         self.facts = facts.read(settings, self.cgroups.v2)
         self.creator = Creator(run, logs, self.facts, self._monitor, self.runtimes, self.cgroups)
-        self.workloads, self.attachments = Workloads(told), Attachments()
+        self.workloads, self.attachments, self._forwarding = Workloads(told), Attachments(), Forwarding()
         self.making = Making(
             self.workloads, self._launcher, self.creator, self.runtimes, self.cgroups, self.attachments,
-            settings.cgroup_parent,
+            self._forwarding, settings.cgroup_parent,
         )  # fmt: skip
         executor = Executor(run, self.facts, self._monitor)
         self.control = Control(self.workloads, self._launcher, executor, self.runtimes, self.cgroups)
         self.streams = Streams(self.workloads, self.creator, self.attachments)
+        self._rotation = Rotation(logs)
+
+    async def open(self) -> None:
+        """Finds again what is there. Before the first request."""
+        self._rotation.open()
+        await self.making.recover()
 
     def check(self, request: CreateRequest) -> None:
         """Refuses what Docker refuses when a container is made: an unknown runtime, an unknown capability."""
@@ -64,5 +72,7 @@ class Linux:
         """Stops watching. Workloads go on."""
         await self.making.close()
         await self.attachments.close()
+        await self._rotation.close()
+        await self._forwarding.close()
         await self.workloads.close()
         self._launcher.close()

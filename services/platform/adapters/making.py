@@ -13,10 +13,12 @@ from shared.contracts.platform import CreateRequest
 from shared.errors import AlreadyExists, Conflict
 from shared.tasks import TaskGroup
 
-from . import bundle, process, shm
+from ..domain.lifecycle import Ended
+from . import bundle, process, rotation, shm
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .creation import Creator
+from .forwarding import Forwarding
 from .launcher import Launcher
 from .monitor import CREATE_SECONDS
 from .runtime import Runtimes
@@ -37,11 +39,12 @@ class Making:
         runtimes: Runtimes,
         cgroups: Cgroups,
         attachments: Attachments,
+        forwarding: Forwarding,
         cgroup_parent: str,
     ) -> None:
         self._workloads, self._launcher, self._creator = workloads, launcher, creator
         self._runtimes, self._cgroups, self._attachments = runtimes, cgroups, attachments
-        self._cgroup_parent = cgroup_parent
+        self._forwarding, self._cgroup_parent = forwarding, cgroup_parent
         self._pending: dict[str, asyncio.Future[bundle.Record]] = {}
         self._tasks = TaskGroup("making")
 
@@ -50,6 +53,7 @@ class Making:
         name = request.id
         if self._workloads.find(name) or name in self._pending:
             raise AlreadyExists(f"container {name} exists on this host")
+        sink = await self._forwarding.prepare(request.log_sink) if request.log_sink else None
         work = partial(self._creator.create, request, self._cgroup(request), self._shm(request))
         made = self._pending[name] = self._launcher.fresh(work)
         made.add_done_callback(lambda _: self._pending.pop(name))
@@ -60,8 +64,13 @@ class Making:
             raise
         except BaseException:
             self._attachments.dismiss(name)
+            if sink is not None:
+                sink.close()
             raise
-        return self._workloads.keep(Workload(record, self._creator.folder(name), waits=True))
+        workload = self._workloads.keep(Workload(record, self._creator.folder(name), waits=True))
+        if request.log_sink and sink is not None:
+            self._forwarding.begin(Path(record.log_path), request.log_sink, sink, workload.ended)
+        return workload
 
     def _unwanted(self, made: asyncio.Future[bundle.Record]) -> None:
         """Removes a workload whose caller has gone while it was made: a thread cannot be broken off."""
@@ -106,7 +115,8 @@ class Making:
         if logs:
             self._attachments.dismiss(name)
             for tty in (False, True):
-                self._creator.log_path(name, tty).unlink(missing_ok=True)
+                await self._forwarding.end(self._creator.log_path(name, tty))
+                rotation.remove(self._creator.log_path(name, tty))
 
     async def _remove(self, workload: Workload) -> None:
         record = workload.record
@@ -134,6 +144,16 @@ class Making:
                 self._discard_half_made_exec(folder)
             else:
                 self._workloads.keep_exec(of, Watched(record, folder))
+        self._forwarding.go_on(self._creator.logs, self._ended)
+
+    def _ended(self, log: Path) -> asyncio.Future[Ended]:
+        """When the workload that writes a log ends; done where there is none."""
+        found = self._workloads.find(log.name.partition(".")[0])
+        if found is not None:
+            return found.ended
+        done: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        done.set_result(Ended(0, 0))
+        return done
 
     def _discard_half_made(self, folder: Path) -> None:
         """A monitor may be there, even at work; its process never ran."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.streams import Channel
 
-from ..domain.logs import Decoder, Selection
+from ..domain.logs import Decoder, Selection, details
 from .attachments import Attachments, joined
 from .creation import Creator
 from .logs import LogFile
@@ -35,12 +35,10 @@ class Streams:
     async def logs(self, request: LogsRequest, channel: Channel) -> None:
         """Sends the log; with `follow` until a workload that runs has ended. Nothing logged: nothing sent."""
         found = self._workloads.find(request.id)
-        file, tty = self._open(request.id)
+        file, tty = self._open(request.id, request.bound)
         if file is None:
             return
-        decoder = Decoder(
-            Selection(request.stdout, request.stderr, request.since, request.until, request.timestamps, not tty)
-        )
+        decoder = Decoder(_selection(request, tty))
         try:
             if request.tail >= 0:
                 file.tail(request.tail)
@@ -52,11 +50,23 @@ class Streams:
         finally:
             file.close()
 
-    def _open(self, workload: str) -> tuple[LogFile | None, bool]:
+    def _open(self, workload: str, bound: int) -> tuple[LogFile | None, bool]:
         """The log and whether it is a terminal's."""
         for tty in (False, True):
             try:
-                return LogFile(self._creator.log_path(workload, tty)), tty
+                return LogFile(self._creator.log_path(workload, tty), bound), tty
             except FileNotFoundError:
                 continue
         return None, False
+
+
+def _selection(request: LogsRequest, tty: bool) -> Selection:
+    return Selection(
+        stdout=request.stdout,
+        stderr=request.stderr,
+        since=request.since,
+        until=request.until,
+        timestamps=request.timestamps,
+        framed=not tty,
+        details=details(request.attributes) if request.details else None,
+    )

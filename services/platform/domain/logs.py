@@ -7,8 +7,9 @@ its rest comes in a later line of the same stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -36,6 +37,8 @@ class Selection(msgspec.Struct, frozen=True):
     until: int = 0
     timestamps: bool = False
     framed: bool = True
+    details: bytes | None = None
+    """What stands before each line, without its blank; None: nothing."""
 
 
 def stamp(nanoseconds: int) -> bytes:
@@ -43,6 +46,11 @@ def stamp(nanoseconds: int) -> bytes:
     seconds, fraction = divmod(max(nanoseconds, 0), 1_000_000_000)
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}".encode()
+
+
+def details(attributes: Mapping[str, str]) -> bytes:
+    """What `docker logs --details` puts before a line: names and values in the form of a query, sorted by name."""
+    return ",".join(f"{quote_plus(name)}={quote_plus(attributes[name])}" for name in sorted(attributes)).encode()
 
 
 class Decoder:
@@ -56,7 +64,10 @@ class Decoder:
         self._partial: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
         self._partial_time: dict[int, bytes] = {}
         self._plain = (
-            selection.stdout and selection.stderr and not (selection.since or selection.until or selection.timestamps)
+            selection.stdout
+            and selection.stderr
+            and selection.details is None
+            and not (selection.since or selection.until or selection.timestamps)
         )
         self.finished = False
         """A line after `until` was met: nothing more will come."""
@@ -125,6 +136,8 @@ class Decoder:
         if pieces:
             text, time = b"".join(pieces) + text, self._partial_time[kind]
             pieces.clear()
+        if self._selection.details is not None:
+            text = self._selection.details + b" " + text
         if self._selection.timestamps:
             text = time + b"Z " + text
         return [FRAME_HEADER.pack(kind, len(text)), text] if self._selection.framed else [text]
@@ -145,3 +158,14 @@ def tail_start(data: bytes, messages: int) -> int | None:
             count += 1
         begin, last = start, False
     return None
+
+
+def count(data: bytes) -> int:
+    """How many messages whole lines make: pieces of one line are one, an unfinished one at the end too."""
+    messages, at, last = 0, 0, False
+    while at < len(data):
+        end = data.find(b"\n", at) + 1
+        last = end - at > PREFIX and data[at + _TAG] == _PARTIAL
+        messages += not last
+        at = end
+    return messages + last

@@ -38,7 +38,7 @@ def check_host_config(asked: HostConfig, host: Host) -> tuple[HostConfig, list[s
     check_sysctls(asked)
     check_links(asked)
     _check_missing(asked)
-    return msgspec.structs.replace(asked, log_config=checked_log_config(asked.log_config)), warnings
+    return msgspec.structs.replace(asked, log_config=checked_log_config(asked.log_config, host.exists)), warnings
 
 
 def _policy(policy: RestartPolicy) -> RestartPolicy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,50 @@ async def test_following_goes_on_in_the_file_that_replaced_the_first(path: Path)
     await until(lambda: b"two" in b"".join(sink.written))
     with open(path, "ab", buffering=0) as writer:
         writer.write(line(b"three"))
+    ended.set_result(Ended(0, 0))
+    await following
+    file.close()
+    assert b"".join(sink.written) == b"one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_the_tail_reaches_into_the_older_part(path: Path, packed: bool) -> None:
+    older = b"".join(line(b"%d" % n) for n in range(5))
+    if packed:
+        path.with_name("log.old.gz").write_bytes(gzip.compress(older))
+    else:
+        path.with_name("log.old").write_bytes(older)
+    path.write_bytes(b"".join(line(b"%d" % n) for n in range(5, 8)))
+    assert await tail(path, 2) == b"6\n7\n"
+    assert await tail(path, 3) == b"5\n6\n7\n"
+    assert await tail(path, 5) == b"3\n4\n5\n6\n7\n"
+    assert len((await tail(path, 100)).split()) == 8
+
+
+def test_no_more_than_the_bound_is_shown(path: Path) -> None:
+    one = len(line(b"0"))
+    path.with_name("log.old").write_bytes(b"".join(line(b"%d" % n) for n in range(5)))
+    path.write_bytes(line(b"5") + line(b"6"))
+    for lines in range(1, 8):
+        for extra in (0, 1):
+            file = LogFile(path, lines * one + extra)
+            data = b""
+            while piece := file.read():
+                data += piece
+            file.close()
+            assert data.count(b"\n") == min(lines, 7), (lines, extra)
+            assert data.endswith(line(b"6"))
+
+
+async def test_following_goes_through_a_part_that_was_begun_and_ended_meanwhile(path: Path) -> None:
+    file, sink = LogFile(path), Sink()
+    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    path.write_bytes(line(b"one"))
+    following = asyncio.ensure_future(file.follow(sink, decoder(), ended))
+    await until(lambda: sink.written)
+    path.rename(path.with_name("gone"))
+    path.with_name("log.old").write_bytes(line(b"two"))
+    path.write_bytes(line(b"three"))
     ended.set_result(Ended(0, 0))
     await following
     file.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.domain.logs import LONGEST, STDERR, STDOUT, Decoder, Selection, stamp, tail_start
+from services.platform.domain.logs import LONGEST, STDERR, STDOUT, Decoder, Selection, count, details, stamp, tail_start
 from shared.streams.frames import Deframer
 
 NAMES = {STDOUT: b"stdout", STDERR: b"stderr"}
@@ -132,3 +132,18 @@ def test_stamps_are_times_of_fixed_width(at: int) -> None:
 @given(st.integers(0, 4 * 10**18), st.integers(0, 4 * 10**18))
 def test_stamps_compare_as_the_times_do(one: int, other: int) -> None:
     assert (stamp(one) < stamp(other)) is (one < other)
+
+
+def test_details_stand_between_time_and_text() -> None:
+    found = details({"b": "x y", "a": "1=2"})
+    assert found == b"a=1%3D2,b=x+y"
+    decoder = Decoder(Selection(framed=False, timestamps=True, details=found))
+    assert decoder.feed(line(STDOUT, b"text", at=SECOND)) == b"1970-01-01T00:00:01.000000000Z a=1%3D2,b=x+y text\n"
+    assert Decoder(Selection(framed=False, details=b"")).feed(line(STDOUT, b"text")) == b" text\n"
+
+
+@given(st.lists(st.booleans(), max_size=6))
+def test_counting(whole: list[bool]) -> None:
+    data = b"".join(line(STDOUT, b"x", ended) for ended in whole)
+    assert count(data) == sum(whole) + (bool(whole) and not whole[-1])
+    assert tail_start(data, count(data) + 1) is None

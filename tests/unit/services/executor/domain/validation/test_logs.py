@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.executor.domain.validation.logs import checked_log_config, log_bytes
+from services.executor.domain.validation.logs import checked_log_config, syslog_address, syslog_facility
 from shared.contracts.container import LogConfig
 from shared.errors import InvalidArgument
 
@@ -12,7 +12,15 @@ from shared.errors import InvalidArgument
     [
         ("fish", {}, "logger: no log driver named 'fish' is registered"),
         ("json-file", {"fish": "1"}, "unknown log opt 'fish' for json-file log driver"),
-        ("local", {"tag": "1"}, "unknown log opt 'tag' for local log driver"),
+        ("local", {"fish": "1"}, "unknown log opt 'fish' for log driver local"),
+        ("journald", {"max-size": "1m"}, "unknown log opt 'max-size' for journald log driver"),
+        ("local", {"max-file": "-1"}, "max-file must not be negative"),
+        ("local", {"max-file": "1"}, "compression cannot be enabled when max file count is 1"),
+        (
+            "local",
+            {"compress": "x"},
+            'invalid boolean value for compress: strconv.ParseBool: parsing "x": invalid syntax',
+        ),
         ("json-file", {"mode": "fast"}, "logger: logging mode not supported: fast"),
         (
             "json-file",
@@ -45,8 +53,37 @@ def test_usable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "most"),
-    [({}, 0), ({"max-file": "3"}, 0), ({"max-size": "10k"}, 10_000), ({"max-size": "1m", "max-file": "3"}, 3_000_000)],
+    ("text", "address"),
+    [
+        ("", ("", "")),
+        ("udp://1.2.3.4", ("udp", "1.2.3.4:514")),
+        ("tcp://log.example:601", ("tcp", "log.example:601")),
+        ("tcp+tls://[::1]:6514", ("tcp+tls", "[::1]:6514")),
+        ("unixgram:///dev/log", ("unixgram", "/dev/log")),
+    ],
 )
-def test_the_bound_is_that_of_all_files_together(options: dict[str, str], most: int) -> None:
-    assert log_bytes(LogConfig(config=options)) == most
+def test_addresses(text: str, address: tuple[str, str]) -> None:
+    assert syslog_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"syslog-address": "http://x"}, "unsupported scheme: 'http'"),
+        ({"syslog-address": "unix:///nope"}, "stat /nope: no such file or directory"),
+        ({"syslog-address": "udp://x:y"}, 'parse "udp://x:y": '),
+        ({"syslog-facility": "24"}, "invalid syslog facility"),
+        ({"syslog-format": "x"}, "Invalid syslog format"),
+        ({"max-size": "1m"}, "unknown log opt 'max-size' for syslog log driver"),
+        ({"cache-disabled": "x"}, "invalid value for option cache-disabled: x"),
+        ({"cache-max-file": "x"}, "invalid value for max-file: x: strconv.Atoi"),
+    ],
+)
+def test_syslog_refuses(options: dict[str, str], text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        checked_log_config(LogConfig(type="syslog", config=options), lambda path: False)
+    assert caught.value.message.startswith(text)
+
+
+def test_facilities() -> None:
+    assert [syslog_facility(text) for text in ("", "kern", "local7", "0", "23")] == [3, 0, 23, 0, 23]

@@ -1,0 +1,157 @@
+"""What a container's log options mean: how much is kept, what goes with each line (Docker's `daemon/logger`)."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+
+from shared.contracts.container import ContainerSpec, LogConfig
+from shared.contracts.platform import LogSink
+from shared.errors import InvalidArgument
+from shared.ids import SHORT
+from shared.patterns import found
+
+from .text import parse_bool, parse_size
+from .validation.logs import syslog_address, syslog_facility
+
+LOCAL_SIZE, LOCAL_FILES = 20 << 20, 5
+"""Bytes and files that the driver `local` keeps unless told otherwise; the cache of drivers that cannot read too."""
+_FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_FUNCTIONS = {"lower": str.lower, "upper": str.upper, "title": str.title}
+
+
+def bound(asked: LogConfig) -> int:
+    """Bytes of the log that are kept and shown at least, from its end; 0: all of it."""
+    if asked.type == "json-file":
+        size, count = _size(asked.config.get("max-size", "")), int(asked.config.get("max-file", "1"))
+        return size * count
+    prefix = "" if asked.type == "local" else "cache-"
+    text = asked.config.get(f"{prefix}max-size")
+    return (LOCAL_SIZE if text is None else _size(text)) * int(asked.config.get(f"{prefix}max-file", LOCAL_FILES))
+
+
+def _size(text: str) -> int:
+    return parse_size(text, 1000) if text else 0
+
+
+def compressed(asked: LogConfig) -> bool:
+    """Whether the part of the log that is not written to any more is packed."""
+    if asked.type == "json-file":
+        return bool(parse_bool(asked.config.get("compress", "false")))
+    text = asked.config.get("compress" if asked.type == "local" else "cache-compress", "true")
+    return bool(parse_bool(text)) and bound(asked) > 0
+
+
+def readable(asked: LogConfig) -> bool:
+    """Whether `docker logs` can show it: syslog keeps a cache for that unless told not to."""
+    cached = asked.type != "syslog" or not parse_bool(asked.config.get("cache-disabled", "false"))
+    return asked.type != "none" and cached
+
+
+def attributes(spec: ContainerSpec) -> dict[str, str]:
+    """Labels and variables that go with each line, and the tag where one was asked for."""
+    options, variables = spec.host_config.log_config.config, _variables(spec)
+    chosen = {
+        **_chosen(options.get("labels", ""), options.get("labels-regex", ""), spec.config.labels),
+        **_chosen(options.get("env", ""), options.get("env-regex", ""), variables),
+    }
+    return chosen | ({"tag": tag(spec)} if options.get("tag") else {})
+
+
+def _variables(spec: ContainerSpec) -> dict[str, str]:
+    pairs = (variable.partition("=") for variable in spec.config.env)
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def _chosen(names: str, pattern: str, values: Mapping[str, str]) -> dict[str, str]:
+    wanted = names.split(",")
+    return {key: value for key, value in values.items() if key in wanted or (pattern and found(pattern, key))}
+
+
+def sink(spec: ContainerSpec) -> LogSink | None:
+    """Where the lines go besides the host's own file of them; None for drivers that are that file."""
+    asked = spec.host_config.log_config
+    options = asked.config
+    if asked.type == "syslog":
+        transport, address = syslog_address(options.get("syslog-address", ""))
+        return LogSink(
+            driver="syslog",
+            tag=tag(spec),
+            transport=transport,
+            address=address,
+            facility=syslog_facility(options.get("syslog-facility", "")),
+            form=options.get("syslog-format", ""),
+            tls_ca=options.get("syslog-tls-ca-cert", ""),
+            tls_cert=options.get("syslog-tls-cert", ""),
+            tls_key=options.get("syslog-tls-key", ""),
+            tls_skip_verify="syslog-tls-skip-verify" in options,
+        )
+    if asked.type == "journald":
+        return LogSink(driver="journald", tag=tag(spec), fields=_journal_fields(spec))
+    return None
+
+
+def _journal_fields(spec: ContainerSpec) -> dict[str, str]:
+    own = {
+        "CONTAINER_ID": spec.id[:SHORT],
+        "CONTAINER_ID_FULL": spec.id,
+        "CONTAINER_NAME": spec.name,
+        "CONTAINER_TAG": tag(spec),
+        "IMAGE_NAME": spec.config.image,
+        "SYSLOG_IDENTIFIER": tag(spec),
+    }
+    named = {key: value for key, value in attributes(spec).items() if key != "tag"}
+    return own | {name: value for key, value in named.items() if (name := journal_name(key))}
+
+
+def journal_name(key: str) -> str:
+    """A field name that the journal takes: capitals, digits and `_`, which does not come first."""
+    upper = "".join(c.upper() if c.isascii() and c.isalnum() else "_" for c in key)
+    return upper.lstrip("_")
+
+
+def tag(spec: ContainerSpec) -> str:
+    """The option `tag`, by default the short id: text with `{{.Name}}` and the like in it (Go templates)."""
+    template = spec.host_config.log_config.config.get("tag") or "{{.ID}}"
+    values = _values(spec)
+    return _FIELD.sub(lambda match: _expression(match[1], values), template)
+
+
+def _values(spec: ContainerSpec) -> dict[str, str]:
+    return {
+        "ID": spec.id[:SHORT],
+        "FullID": spec.id,
+        "ContainerID": spec.id,
+        "Name": spec.name,
+        "ContainerName": f"/{spec.name}",
+        "Command": " ".join((spec.path, *spec.args)),
+        "ContainerEntrypoint": spec.path,
+        "ImageID": spec.image_id.removeprefix("sha256:")[:SHORT],
+        "ImageFullID": spec.image_id,
+        "ContainerImageID": spec.image_id,
+        "ImageName": spec.config.image,
+        "ContainerImageName": spec.config.image,
+        "Hostname": socket.gethostname(),
+        "DaemonName": "docker",
+    }
+
+
+def _expression(text: str, values: Mapping[str, str]) -> str:
+    """A field, through functions: `.Name`, `lower .Name`, `.Name | upper`."""
+    result = ""
+    for number, step in enumerate(text.split("|")):
+        words = step.split()
+        if number == 0 and words and words[-1].startswith(".") and words[-1][1:] in values:
+            result = values[words.pop()[1:]]
+        elif number == 0:
+            raise _broken(text)
+        for name in reversed(words):
+            if name not in _FUNCTIONS:
+                raise _broken(text)
+            result = _FUNCTIONS[name](result)
+    return result
+
+
+def _broken(text: str) -> InvalidArgument:
+    return InvalidArgument(f"failed to initialize logging driver: template: log-tag:1: cannot evaluate {{{{{text}}}}}")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from services.executor.domain import logs
+from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig, LogConfig
+from shared.errors import InvalidArgument
+
+MB = 1 << 20
+
+
+def spec(driver: str = "json-file", having: dict[str, str] | None = None, **options: str) -> ContainerSpec:
+    named = {name.replace("_", "-"): value for name, value in options.items()}
+    return ContainerSpec(
+        id="0123456789abcdef" * 4,
+        name="web",
+        created=1,
+        config=ContainerConfig(image="busybox:1", labels=having or {}, env=("A=1", "B=x=y", "C")),
+        host_config=HostConfig(log_config=LogConfig(type=driver, config=named)),
+        image_id="sha256:" + "ab" * 32,
+        path="sh",
+        args=("-c", "ls"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "size"),
+    [
+        ("json-file", {}, 0),
+        ("json-file", {"max-file": "3"}, 0),
+        ("json-file", {"max-size": "10k"}, 10_000),
+        ("json-file", {"max-size": "1m", "max-file": "3"}, 3_000_000),
+        ("local", {}, 100 * MB),
+        ("local", {"max-size": "1m", "max-file": "2"}, 2_000_000),
+        ("syslog", {}, 100 * MB),
+        ("journald", {"cache-max-size": "1m"}, 5_000_000),
+    ],
+)
+def test_the_bound_is_that_of_all_files_together(driver: str, options: dict[str, str], size: int) -> None:
+    assert logs.bound(LogConfig(type=driver, config=options)) == size
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "packed"),
+    [
+        ("json-file", {}, False),
+        ("json-file", {"compress": "true", "max-size": "1m", "max-file": "2"}, True),
+        ("local", {}, True),
+        ("local", {"compress": "false"}, False),
+        ("syslog", {"cache-compress": "false"}, False),
+    ],
+)
+def test_packed(driver: str, options: dict[str, str], packed: bool) -> None:
+    assert logs.compressed(LogConfig(type=driver, config=options)) is packed
+
+
+def test_who_can_be_read() -> None:
+    assert [logs.readable(LogConfig(type=name)) for name in ("json-file", "local", "syslog", "journald", "none")] == [
+        True, True, True, True, False,
+    ]  # fmt: skip
+    assert not logs.readable(LogConfig(type="syslog", config={"cache-disabled": "true"}))
+
+
+def test_attributes() -> None:
+    labels = {"com.a": "1", "com.b": "2", "x": "3"}
+    assert logs.attributes(spec(having=labels)) == {}
+    assert logs.attributes(spec(having=labels, labels="x,nope", env="B")) == {"x": "3", "B": "x=y"}
+    chosen = logs.attributes(spec(having=labels, labels_regex="^com\\.", env_regex="^[AC]$", tag="{{.Name}}"))
+    assert chosen == {"com.a": "1", "com.b": "2", "A": "1", "tag": "web"}
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("", "0123456789ab"),
+        ("{{.FullID}}", "0123456789abcdef" * 4),
+        ("{{.ImageName}}/{{.Name}}/{{ .ID }}", "busybox:1/web/0123456789ab"),
+        ("{{.ImageID}} {{.Command}}", "abababababab sh -c ls"),
+        ("{{upper .Name}}-{{.Name | title}}", "WEB-Web"),
+        ("plain", "plain"),
+    ],
+)
+def test_tags(template: str, text: str) -> None:
+    assert logs.tag(spec(tag=template)) == text
+
+
+@pytest.mark.parametrize("template", ["{{.Nope}}", "{{Name}}", "{{foo .Name}}", "{{}}", "{{.Name | nope}}"])
+def test_a_broken_tag(template: str) -> None:
+    with pytest.raises(InvalidArgument, match="failed to initialize logging driver: template: log-tag"):
+        logs.tag(spec(tag=template))
