@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
 
 from shared.contracts.container import ContainerSpec, LogConfig
@@ -49,14 +48,14 @@ def readable(asked: LogConfig) -> bool:
     return asked.type != "none" and cached
 
 
-def attributes(spec: ContainerSpec) -> dict[str, str]:
+def attributes(spec: ContainerSpec, host: str) -> dict[str, str]:
     """Labels and variables that go with each line, and the tag where one was asked for."""
     options, variables = spec.host_config.log_config.config, _variables(spec)
     chosen = {
         **_chosen(options.get("labels", ""), options.get("labels-regex", ""), spec.config.labels),
         **_chosen(options.get("env", ""), options.get("env-regex", ""), variables),
     }
-    return chosen | ({"tag": tag(spec)} if options.get("tag") else {})
+    return chosen | ({"tag": tag(spec, host)} if options.get("tag") else {})
 
 
 def _variables(spec: ContainerSpec) -> dict[str, str]:
@@ -69,7 +68,7 @@ def _chosen(names: str, pattern: str, values: Mapping[str, str]) -> dict[str, st
     return {key: value for key, value in values.items() if key in wanted or (pattern and found(pattern, key))}
 
 
-def sink(spec: ContainerSpec) -> LogSink | None:
+def sink(spec: ContainerSpec, host: str) -> LogSink | None:
     """Where the lines go besides the host's own file of them; None for drivers that are that file."""
     asked = spec.host_config.log_config
     options = asked.config
@@ -77,7 +76,7 @@ def sink(spec: ContainerSpec) -> LogSink | None:
         transport, address = syslog_address(options.get("syslog-address", ""))
         return LogSink(
             driver="syslog",
-            tag=tag(spec),
+            tag=tag(spec, host),
             transport=transport,
             address=address,
             facility=syslog_facility(options.get("syslog-facility", "")),
@@ -88,20 +87,20 @@ def sink(spec: ContainerSpec) -> LogSink | None:
             tls_skip_verify="syslog-tls-skip-verify" in options,
         )
     if asked.type == "journald":
-        return LogSink(driver="journald", tag=tag(spec), fields=_journal_fields(spec))
+        return LogSink(driver="journald", tag=tag(spec, host), fields=_journal_fields(spec, host))
     return None
 
 
-def _journal_fields(spec: ContainerSpec) -> dict[str, str]:
+def _journal_fields(spec: ContainerSpec, host: str) -> dict[str, str]:
     own = {
         "CONTAINER_ID": spec.id[:SHORT],
         "CONTAINER_ID_FULL": spec.id,
         "CONTAINER_NAME": spec.name,
-        "CONTAINER_TAG": tag(spec),
+        "CONTAINER_TAG": tag(spec, host),
         "IMAGE_NAME": spec.config.image,
-        "SYSLOG_IDENTIFIER": tag(spec),
+        "SYSLOG_IDENTIFIER": tag(spec, host),
     }
-    named = {key: value for key, value in attributes(spec).items() if key != "tag"}
+    named = {key: value for key, value in attributes(spec, host).items() if key != "tag"}
     return own | {name: value for key, value in named.items() if (name := journal_name(key))}
 
 
@@ -111,14 +110,17 @@ def journal_name(key: str) -> str:
     return upper.lstrip("_")
 
 
-def tag(spec: ContainerSpec) -> str:
-    """The option `tag`, by default the short id: text with `{{.Name}}` and the like in it (Go templates)."""
+def tag(spec: ContainerSpec, host: str) -> str:
+    """The option `tag`, by default the short id: text with `{{.Name}}` and the like in it (Go templates).
+
+    `host`: the name of this host, for `{{.Hostname}}`.
+    """
     template = spec.host_config.log_config.config.get("tag") or "{{.ID}}"
-    values = _values(spec)
+    values = _values(spec, host)
     return _FIELD.sub(lambda match: _expression(match[1], values), template)
 
 
-def _values(spec: ContainerSpec) -> dict[str, str]:
+def _values(spec: ContainerSpec, host: str) -> dict[str, str]:
     return {
         "ID": spec.id[:SHORT],
         "FullID": spec.id,
@@ -132,7 +134,7 @@ def _values(spec: ContainerSpec) -> dict[str, str]:
         "ContainerImageID": spec.image_id,
         "ImageName": spec.config.image,
         "ContainerImageName": spec.config.image,
-        "Hostname": socket.gethostname(),
+        "Hostname": host,
         "DaemonName": "docker",
     }
 

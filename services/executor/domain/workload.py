@@ -33,13 +33,14 @@ class Parts:
     """What others made ready for a start.
 
     `donors` by kind of namespace (`network`, `pid`, `ipc`); `volumes`: the host directory of each mounted
-    volume, by its destination.
+    volume, by its destination; `host`: the host's name.
     """
 
     rootfs: tuple[Mount, ...]
     sandbox: Sandbox | None = None
     donors: Mapping[str, Donor] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
 
 
 def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
@@ -73,7 +74,7 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
         log=asked.log_config,
         log_bytes=bound(asked.log_config) if asked.log_config.type != "none" else 0,
         log_compress=compressed(asked.log_config),
-        log_sink=sink(spec),
+        log_sink=sink(spec, parts.host),
         platform=spec.platform,
         start=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 
 from shared.clock import now_ns
 from shared.contracts import image_store, network, platform, volume
@@ -101,7 +102,7 @@ async def _parts(engine: Engine, container: Container, joined: dict[str, Donor])
     if isinstance(paths, BaseException):
         raise paths
     volumes = {point.destination: path for point, path in zip(points, paths, strict=True)}
-    return Parts(rootfs=rootfs, sandbox=sandbox, donors=joined, volumes=volumes)
+    return Parts(rootfs, sandbox, joined, volumes, socket.gethostname())
 
 
 async def _sandbox(engine: Engine, container: Container) -> network.Sandbox | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import msgspec
 
 from shared.contracts import platform
@@ -36,7 +38,7 @@ async def logs(engine: Engine, request: LogsRequest) -> StreamOffer:
     wanted = msgspec.structs.replace(
         request,
         bound=containerlogs.bound(asked),
-        attributes=containerlogs.attributes(container.spec) if request.details else {},
+        attributes=containerlogs.attributes(container.spec, socket.gethostname()) if request.details else {},
     )
     return await engine.bus.call(platform.LOGS, wanted)
 

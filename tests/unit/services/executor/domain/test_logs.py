@@ -63,9 +63,9 @@ def test_who_can_be_read() -> None:
 
 def test_attributes() -> None:
     labels = {"com.a": "1", "com.b": "2", "x": "3"}
-    assert logs.attributes(spec(having=labels)) == {}
-    assert logs.attributes(spec(having=labels, labels="x,nope", env="B")) == {"x": "3", "B": "x=y"}
-    chosen = logs.attributes(spec(having=labels, labels_regex="^com\\.", env_regex="^[AC]$", tag="{{.Name}}"))
+    assert logs.attributes(spec(having=labels), "h") == {}
+    assert logs.attributes(spec(having=labels, labels="x,nope", env="B"), "h") == {"x": "3", "B": "x=y"}
+    chosen = logs.attributes(spec(having=labels, labels_regex="^com\\.", env_regex="^[AC]$", tag="{{.Name}}"), "h")
     assert chosen == {"com.a": "1", "com.b": "2", "A": "1", "tag": "web"}
 
 
@@ -78,13 +78,28 @@ def test_attributes() -> None:
         ("{{.ImageID}} {{.Command}}", "abababababab sh -c ls"),
         ("{{upper .Name}}-{{.Name | title}}", "WEB-Web"),
         ("plain", "plain"),
+        ("{{.Hostname}}", "h"),
     ],
 )
 def test_tags(template: str, text: str) -> None:
-    assert logs.tag(spec(tag=template)) == text
+    assert logs.tag(spec(tag=template), "h") == text
 
 
 @pytest.mark.parametrize("template", ["{{.Nope}}", "{{Name}}", "{{foo .Name}}", "{{}}", "{{.Name | nope}}"])
 def test_a_broken_tag(template: str) -> None:
     with pytest.raises(InvalidArgument, match="failed to initialize logging driver: template: log-tag"):
-        logs.tag(spec(tag=template))
+        logs.tag(spec(tag=template), "h")
+
+
+def test_sinks() -> None:
+    assert logs.sink(spec(), "h") is None
+    options = {"syslog_address": "tcp+tls://log", "syslog_facility": "mail", "syslog_format": "rfc5424"}
+    found = logs.sink(spec("syslog", syslog_tls_skip_verify="", syslog_tls_ca_cert="/ca", **options), "h")
+    assert found is not None
+    assert (found.transport, found.address, found.facility, found.form) == ("tcp+tls", "log:514", 2, "rfc5424")
+    assert (found.tag, found.tls_ca, found.tls_skip_verify) == ("0123456789ab", "/ca", True)
+    journal = logs.sink(spec("journald", {"_my.label": "x"}, labels="_my.label", tag="t"), "h")
+    assert journal is not None
+    assert journal.fields["CONTAINER_NAME"] == "web"
+    assert journal.fields["SYSLOG_IDENTIFIER"] == journal.fields["CONTAINER_TAG"] == "t"
+    assert journal.fields["MY_LABEL"] == "x"
