@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 import pytest
 
 from services.executor.domain import logs
@@ -9,13 +13,13 @@ from shared.errors import InvalidArgument
 MB = 1 << 20
 
 
-def spec(driver: str = "json-file", having: dict[str, str] | None = None, **options: str) -> ContainerSpec:
+def spec(driver: str = "json-file", having: Mapping[str, str] = MappingProxyType({}), **options: Any) -> ContainerSpec:
     named = {name.replace("_", "-"): value for name, value in options.items()}
     return ContainerSpec(
         id="0123456789abcdef" * 4,
         name="web",
         created=1,
-        config=ContainerConfig(image="busybox:1", labels=having or {}, env=("A=1", "B=x=y", "C")),
+        config=ContainerConfig(image="busybox:1", labels=dict(having), env=("A=1", "B=x=y", "C")),
         host_config=HostConfig(log_config=LogConfig(type=driver, config=named)),
         image_id="sha256:" + "ab" * 32,
         path="sh",
@@ -93,7 +97,7 @@ def test_a_broken_tag(template: str) -> None:
 
 def test_sinks() -> None:
     assert logs.sink(spec(), "h") is None
-    options = {"syslog_address": "tcp+tls://log", "syslog_facility": "mail", "syslog_format": "rfc5424"}
+    options: dict[str, Any] = {"syslog_address": "tcp+tls://log", "syslog_facility": "mail", "syslog_format": "rfc5424"}
     found = logs.sink(spec("syslog", syslog_tls_skip_verify="", syslog_tls_ca_cert="/ca", **options), "h")
     assert found is not None
     assert (found.transport, found.address, found.facility, found.form) == ("tcp+tls", "log:514", 2, "rfc5424")
