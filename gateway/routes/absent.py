@@ -46,7 +46,6 @@ async def no_page(gateway: Gateway, request: Request) -> Response:
 
 _DEBUG = ("vars", "pprof/", "pprof/cmdline", "pprof/profile", "pprof/symbol", "pprof/trace", "pprof/{name}")
 ROUTES = (
-    Route("GET", "/containers/{id}/changes", absent_for_container("docker diff"), "ContainerChanges"),
     Route("GET", "/containers/{id}/export", absent_for_container("docker export"), "ContainerExport"),
     Route("HEAD", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchiveInfo"),
     Route("GET", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchive"),

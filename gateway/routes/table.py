@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..http.router import Route
-from . import absent, attach, commit, containers, exec, images, networks, resources, swarm, system, volumes, wait
+from . import absent, attach, commit, containers, exec, files, images, networks, resources, swarm, system, volumes, wait
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
@@ -14,6 +14,7 @@ ROUTES: tuple[Route, ...] = (
     *exec.ROUTES,
     *images.ROUTES,
     *commit.ROUTES,
+    *files.ROUTES,
     *networks.ROUTES,
     *volumes.ROUTES,
     *swarm.ROUTES,

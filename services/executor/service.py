@@ -43,6 +43,7 @@ from shared.service import Kernel
 from .adapters.host_paths import LocalHostPaths
 from .adapters.records import Records
 from .operations import (
+    changes,
     commit,
     create,
     execs,
@@ -139,6 +140,9 @@ class Executor:
 
     async def prune(self, request: PruneRequest) -> PruneReport:
         return await self._finish(usage.prune(self._engine, request))
+
+    async def changes(self, request: Ref) -> StreamOffer:
+        return await changes.changes(self._engine, request.id)
 
     async def commit(self, request: CommitRequest) -> CommitReply:
         return await self._finish(commit.commit(self._engine, request))

@@ -29,7 +29,7 @@ from .domain import platform as platforms
 from .domain.catalog import Catalog
 from .domain.graph_driver import graph_driver
 from .domain.reference import with_tag
-from .operations import commit, recover, remove, save, usage
+from .operations import changes, commit, recover, remove, save, usage
 from .operations.answering import answer
 from .operations.images import Images
 from .operations.import_ import Importing
@@ -167,6 +167,10 @@ class ImageStoreService:
     async def import_(self, request: contract.ImportRequest) -> StreamOffer:
         importing = Importing(self._images, self._unpacker, self._host, request)
         return self._offer(lambda channel: importing.run(received(channel), channel.write))
+
+    async def changes(self, request: Ref) -> StreamOffer:
+        lines = await changes.changes(self._images, self._layout.init, request.id)
+        return self._kernel.streams.offer(lambda channel: channel.write(lines), framed=False)
 
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
         done = await commit.commit(self._images, self._packer, request)

@@ -273,6 +273,8 @@ EXEC_START = Endpoint("executor.exec_start", ExecStartRequest, ExecStartReply, (
 EXEC_INSPECT = Endpoint("executor.exec_inspect", ExecRef, ExecState, (_NF,), idempotent=True)
 TOP = Endpoint("executor.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
 USAGE = Endpoint("executor.usage", Empty, UsageReply, (Unavailable,), idempotent=True)
+CHANGES = Endpoint("executor.changes", Ref, StreamOffer, (_NF, _C), idempotent=True, timeout=0)
+"""What differs from the image; see `image_store.changes`."""
 COMMIT = Endpoint("executor.commit", CommitRequest, CommitReply, (_NF, _C, InvalidArgument), timeout=0)
 PRUNE = Endpoint("executor.prune", PruneRequest, PruneReport, timeout=300)
 
@@ -286,7 +288,7 @@ CONTRACT = Contract(
     endpoints=(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, CONNECT, DISCONNECT, RESIZE,
         ATTACH, LOGS,
-        EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE, COMMIT,
+        EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE, CHANGES, COMMIT,
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, SPECS, PLACEMENTS, STATUSES),

@@ -169,6 +169,13 @@ class ImportRequest(Message, frozen=True):
     platform: Platform | None = None
 
 
+class Change(Message, frozen=True):
+    """One path of a snapshot that differs from its image: 0 modified, 1 added, 2 deleted, as Docker counts them."""
+
+    path: str
+    kind: int
+
+
 class ImageSource(Message, frozen=True):
     """What is said of an image that is made on top of another.
 
@@ -237,6 +244,8 @@ USAGE = Endpoint("image_store.usage", UsageRequest, UsageReply, idempotent=True)
 LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)
 SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF, InvalidArgument))
 IMPORT = Endpoint("image_store.import_", ImportRequest, StreamOffer, (InvalidArgument,))
+CHANGES = Endpoint("image_store.changes", Ref, StreamOffer, (_NF, Conflict), idempotent=True, timeout=0)
+"""The changes in the snapshot `key`: a `Change` as JSON on each line, in the order of paths."""
 COMMIT = Endpoint("image_store.commit", CommitRequest, CommitReply, (_NF, Conflict, InvalidArgument), timeout=0)
 """Durable when it answers. A layer that would hold nothing is left out (`empty_layer` in the history)."""
 APPLY = Endpoint("image_store.apply", ApplyRequest, StreamOffer, (_NF, InvalidArgument))
@@ -250,7 +259,8 @@ CONTRACT = Contract(
     version="v1",
     summary="Content-addressed images of one node: references, layers, snapshots.",
     endpoints=(
-        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, COMMIT, APPLY,
+        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, CHANGES, COMMIT,
+        APPLY,
         PULL,
     ),
     events=(IMAGE_EVENT,),

@@ -238,6 +238,11 @@ class ImageStoreModel:
 
         return self._receiving(work)
 
+    async def changes(self, request: Ref) -> StreamOffer:
+        if request.id not in self._snapshots:
+            raise NotFound(f"no snapshot {request.id}")
+        return self._kernel.streams.offer(lambda channel: channel.write(b""), framed=False)
+
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
         if bool(request.key) == bool(request.parent):
             raise InvalidArgument("key, parent: exactly one of them")

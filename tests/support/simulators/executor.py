@@ -323,6 +323,12 @@ class ExecutorSimulator:
         entries = tuple(contract.UsageEntry(id=id, rw_bytes=5, rootfs_bytes=1005) for id in self.machines)
         return contract.UsageReply(entries=entries)
 
+    async def changes(self, request: Ref) -> StreamOffer:
+        self._note("changes", request)
+        self._machine(request.id)
+        lines = b'{"path":"/a","kind":1}\n{"path":"/b","kind":2}\n'
+        return self._kernel.streams.offer(lambda channel: channel.write(lines), framed=False)
+
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
         self._note("commit", request)
         self._machine(request.id)

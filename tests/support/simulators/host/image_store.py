@@ -100,6 +100,10 @@ class ImageStoreSimulator(Behaviour):
     async def import_(self, request: contract.ImportRequest) -> StreamOffer:
         await self._refuse(request)
 
+    async def changes(self, request: Ref) -> StreamOffer:
+        await self.enter("changes", request)
+        return StreamOffer(path="/changes", ticket=request.id, framed=False)
+
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
         await self.enter("commit", request)
         self._find(self.snapshots[request.key].image.repo_tags[0])
