@@ -17,6 +17,8 @@ from ..domain.differences import ADDED, DELETED, MODIFIED, complete, different
 _OPAQUE = "trusted.overlay.opaque"
 _CAPABILITY = "security.capability"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_Shared = tuple[str, tuple[int, ...], bool]
+"""A directory, the layers below that have it too (top first), and whether it hides theirs."""
 _HELD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -46,22 +48,22 @@ class _Comparison:
     kinds: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> None:
-        pending: list[tuple[str, tuple[int, ...]]] = [("", tuple(self.below))]
+        pending: list[_Shared] = [("", tuple(self.below), False)]
         while pending:
-            path, lowers = pending.pop()
+            path, lowers, alone = pending.pop()
             try:
                 directory = open_beneath(self.upper, path, _DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):
                 continue  # gone meanwhile
             try:
                 with _Merged(path, lowers) as old:
-                    pending += self._directory(path, directory, old)
+                    pending += self._directory(path, directory, old, alone or _is_opaque(directory))
             finally:
                 os.close(directory)
 
-    def _directory(self, path: str, directory: int, old: _Merged) -> list[tuple[str, tuple[int, ...]]]:
-        """Compares what is in a directory; the directories in it, each with the layers that have it too."""
-        inner = []
+    def _directory(self, path: str, directory: int, old: _Merged, alone: bool) -> list[_Shared]:
+        """Compares what is in a directory; the directories in it."""
+        inner: list[_Shared] = []
         names = set(os.listdir(directory))
         for name in names:
             with _held(directory, name) as new:
@@ -72,11 +74,11 @@ class _Comparison:
                     inside = f"{path}/{name}" if path else name
                     self._entry(f"/{inside}", before, new)
                     if stat.S_ISDIR(os.fstat(new).st_mode):
-                        inner.append((inside, lowers))
+                        inner.append((inside, lowers, alone))
                 finally:
                     if before is not None:
                         os.close(before)
-        if _is_opaque(directory):
+        if alone:
             self.kinds |= {f"/{path}/{name}".replace("//", "/"): DELETED for name in old.names() - names}
         return inner
 
