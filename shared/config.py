@@ -16,7 +16,16 @@ import msgspec
 
 from shared.errors import InvalidArgument
 
-_POSITIVE = ("max_unpack_bytes", "max_unpack_entries", "max_unpack_ratio", "max_body_bytes")
+_POSITIVE = (
+    "max_unpack_bytes",
+    "max_unpack_entries",
+    "max_unpack_ratio",
+    "max_body_bytes",
+    "registry_timeout",
+    "max_concurrent_downloads",
+    "max_concurrent_uploads",
+    "max_download_attempts",
+)
 DEFAULT_FILE = Path("/etc/shoal/shoal.toml")
 
 
@@ -72,6 +81,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_unpack_ratio: int = 1000
     max_body_bytes: int = 16 << 20
     """Largest JSON body the gateway accepts."""
+    registry_mirrors: tuple[str, ...] = ()
+    """URLs of mirrors of Docker Hub, asked before it (dockerd's `registry-mirrors`)."""
+    insecure_registries: tuple[str, ...] = ()
+    """Registries (host[:port], or networks in CIDR form) that may be spoken to without TLS or with any certificate."""
+    registry_certs_dir: str = "/etc/docker/certs.d"
+    """Folder with certificates of registries: `<host[:port]>/{*.crt,*.cert,*.key}`."""
+    registry_timeout: int = 60
+    """Seconds for which a registry may be silent."""
+    registry_retry_delay: int = 5
+    """Seconds before a failed transfer is tried again; each time that many more."""
+    max_concurrent_downloads: int = 3
+    """Layers pulled at once."""
+    max_concurrent_uploads: int = 5
+    """Layers of one push sent at once."""
+    max_download_attempts: int = 5
+    """How often a layer is tried."""
     log_level: str = "info"
     labels: dict[str, str] = {}
     """Labels of this host (`docker info`)."""

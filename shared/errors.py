@@ -111,6 +111,12 @@ class DataLoss(ShoalError):
     kind, code = "data_loss", 500
 
 
+class Unknown(ShoalError):
+    """Somebody outside (a registry, for one) failed in a way that none of the other kinds tells."""
+
+    kind, code = "unknown", 500
+
+
 class Internal(ShoalError):
     """A defect of the engine. The message carries an error id; the trace is in the log under that id."""
 
@@ -122,7 +128,7 @@ KINDS: dict[str, type[ShoalError]] = {
     for error in (
         InvalidArgument, NotFound, AlreadyExists, Conflict, FailedPrecondition, PermissionDenied,
         Unauthenticated, ResourceExhausted, NotModified, Aborted, Cancelled, DeadlineExceeded,
-        Unavailable, NotImplementedYet, DataLoss, Internal,
+        Unavailable, NotImplementedYet, DataLoss, Unknown, Internal,
     )
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ from shared.errors import (
     ShoalError,
     Unauthenticated,
     Unavailable,
+    Unknown,
 )
 
 from .message import Response
@@ -42,6 +43,7 @@ STATUS: dict[type[ShoalError], int] = {
     Unavailable: 503,
     NotImplementedYet: 501,
     DataLoss: 500,
+    Unknown: 500,
     Internal: 500,
 }
 """Docker's classes where Docker has one; 507 is what a full disk or an exhausted pool answers."""
