@@ -22,6 +22,25 @@ from ..translate import image as shown
 from ..translate.create import parse_platform
 from ..translate.status import is_running
 
+
+class _Auth(msgspec.Struct, rename="lower"):
+    """Docker's `AuthConfig`."""
+
+    username: str | None = None
+    password: str | None = None
+    auth: str | None = None
+    identitytoken: str | None = None
+    registrytoken: str | None = None
+
+    def credentials(self) -> image_store.Credentials:
+        return image_store.Credentials(
+            username=self.username or "",
+            password=self.password or "",
+            identity_token=self.identitytoken or "",
+            registry_token=self.registrytoken or "",
+        )
+
+
 _TAR = (("Content-Type", "application/x-tar"),)
 
 
@@ -136,21 +155,24 @@ async def create(gateway: Gateway, request: Request) -> Response | None:
 
 
 async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -> Response | None:
+    """Without a tag, all of them (an old form of the CLI's `-a` ends in a colon)."""
+    reference = shown.reference(request.query.get("fromImage"), request.query.get("tag"))
     asked = image_store.PullRequest(
-        reference=shown.reference(request.query.get("fromImage"), request.query.get("tag")),
+        reference=reference,
         platform=platform,
-        auth=registry_auth(request.headers.get("x-registry-auth", "")),
+        auth=credentials(request.headers.get("x-registry-auth", "")),
+        all_tags=not shown.names_one(reference),
     )
     return await download(gateway, request, await gateway.call(image_store.PULL, asked))
 
 
-def registry_auth(header: str) -> dict[str, Any]:
+def credentials(header: str) -> image_store.Credentials:
     """Credentials from `X-Registry-Auth`; what cannot be read counts as none (as dockerd has it)."""
     try:
-        value = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+        value = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=_Auth)
     except (ValueError, binascii.Error, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return image_store.Credentials()
+    return value.credentials()
 
 
 async def save(gateway: Gateway, request: Request) -> Response | None:

@@ -162,6 +162,11 @@ def reference(name: str, tag: str) -> str:
     return f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
 
 
+def names_one(reference: str) -> bool:
+    """Whether it has a tag or a digest: without, it stands for the whole repository."""
+    return "@" in reference or ":" in reference.rpartition("/")[2]
+
+
 def require_name(name: str) -> str:
     """The name; raises `InvalidArgument` when it is blank."""
     if not name.strip():

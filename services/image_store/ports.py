@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from shared.contracts.base import Message
 from shared.contracts.common import Descriptor, Mount
-from shared.contracts.image_store import ReferenceRecord
+from shared.contracts.image_store import Credentials, ReferenceRecord
 
 
 class Layer(Message, frozen=True):
@@ -166,9 +166,17 @@ class Session(Protocol):
     async def inflate(self, archive: AsyncIterator[bytes]) -> Entry: ...
 
     async def unpack(
-        self, file: str, hashed: bool, whole: bool = False, progress: Progress | None = None
+        self,
+        file: str,
+        hashed: bool,
+        whole: bool = False,
+        progress: Progress | None = None,
+        growth: AsyncIterator[int] | None = None,
     ) -> tuple[Path, Unpacked]:
-        """A folder with the tree in `diff`. `hashed`: tell the plain archive's digest; `whole`: insist on its end."""
+        """A folder with the tree in `diff`. `hashed`: tell the plain archive's digest; `whole`: insist on its end.
+
+        `growth`: the file is still being written; each number is a size it has reached, the last one its own.
+        """
 
     def path(self, file: str) -> Path: ...
 
@@ -184,6 +192,74 @@ class Unpacker(Protocol):
 
     def session(self) -> AbstractAsyncContextManager[Session]:
         """A fresh helper; all it left behind is gone when the context ends."""
+
+
+class Document(Message, frozen=True):
+    """A manifest or index as it came, with the media type that came with it; `digest` is that of its bytes."""
+
+    media_type: str
+    digest: str
+    data: bytes
+
+
+class BlobSource(Protocol):
+    """Somebody who has blobs: a registry's repository, or another node's store."""
+
+    async def fetch(self, blob: Descriptor, file: Path, told: Progress) -> None:
+        """Adds to `file`, made when missing, what it lacks of the blob: then it is the blob, size and digest verified.
+
+        One attempt: after a `RegistryError` that says so, another may go on where it stopped. `told`: the bytes that
+        the file has; less than before when it starts anew.
+        """
+
+
+class Repository(BlobSource, Protocol):
+    """One repository at one endpoint of its registry."""
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address."""
+
+    @property
+    def is_mirror(self) -> bool: ...
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether somebody there has answered any question yet."""
+
+    async def manifest(self, reference: str, size: int = -1) -> Document:
+        """The manifest or index of a tag or digest; `size`: what it must have. Raises `RegistryError`."""
+
+    async def head(self, reference: str) -> str:
+        """The digest of a manifest, or "" when the registry does not tell."""
+
+    async def small(self, blob: Descriptor) -> bytes:
+        """A blob that fits into memory, verified."""
+
+    async def tags(self) -> tuple[str, ...]: ...
+
+
+class Registry(Protocol):
+    """The way to registries."""
+
+    async def repositories(
+        self, domain: str, path: str, login: Credentials, actions: tuple[str, ...] = ("pull",)
+    ) -> tuple[Repository, ...]:
+        """The repository at each endpoint that may have it, in the order in which they are to be asked.
+
+        Mirrors are among them when nothing but pulling is wanted.
+        """
+
+
+class Partials(Protocol):
+    """Blobs that have come in part."""
+
+    def path(self, digest: str) -> Path: ...
+
+    def discard(self, digest: str) -> None: ...
+
+    def sweep(self, in_use: set[str], all_: bool = False) -> int:
+        """Removes those nobody goes on with: the old ones, or all. Returns the bytes."""
 
 
 class References(Protocol):

@@ -13,7 +13,7 @@ from shared.clock import now_ns
 from shared.contracts import image_store as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
-from shared.errors import NotFound, NotImplementedYet
+from shared.errors import NotFound
 from shared.service import Kernel
 from shared.streams import Channel
 
@@ -21,7 +21,9 @@ from .adapters.content_local import LocalContent
 from .adapters.layer_writer import LayerWriter
 from .adapters.layers_local import LocalLayers
 from .adapters.layout import StoreLayout
+from .adapters.partials import LocalPartials
 from .adapters.references_kv import KvReferences
+from .adapters.registries import HttpRegistry
 from .adapters.snapshot_overlay import OverlaySnapshots
 from .adapters.unpack_client import LocalUnpacker
 from .domain import filters
@@ -30,10 +32,13 @@ from .domain.catalog import Catalog
 from .domain.graph_driver import graph_driver
 from .domain.reference import with_tag
 from .operations import changes, commit, recover, remove, save, usage
-from .operations.answering import answer
+from .operations.answering import answer, while_wanted
+from .operations.download import Downloads
 from .operations.images import Images
 from .operations.import_ import Importing
 from .operations.load import Loading, received
+from .operations.pull import Pulling, wanted_reference
+from .operations.transfers import Transfers
 
 
 class ImageStoreService:
@@ -51,6 +56,17 @@ class ImageStoreService:
         self._images = Images(self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit)
         self._untidy = self._tidying = False
         self._host = platforms.normalise(Platform(architecture=machine.machine()))
+        self._registry, self._partials = HttpRegistry(kernel.settings), LocalPartials(self._layout)
+        self._transfers = Transfers()
+        self._pulling = self._make_pulling()
+
+    def _make_pulling(self) -> Pulling:
+        settings = self._kernel.settings
+        downloads = Downloads(
+            self._content, self._partials, self._transfers, settings.max_concurrent_downloads,
+            settings.max_download_attempts, settings.registry_retry_delay,
+        )  # fmt: skip
+        return Pulling(self._images, self._unpacker, self._registry, downloads, self._transfers, self._host)
 
     def _emit(self, action: str, actor: str, attributes: dict[str, str]) -> None:
         event = DockerEvent(type="image", action=action, actor=actor, attributes=attributes, time_ns=now_ns())
@@ -66,9 +82,12 @@ class ImageStoreService:
         await recover.unpack_again(self._images, self._unpacker)
         await self._images.collect(self._content.digests(), [layer.chain_id for layer in self._layers.all()])
         await self._references.open()
+        self._partials.sweep(set())
         self._tidy()
 
     async def close(self) -> None:
+        await self._transfers.close()
+        await self._registry.close()
         await self._layers.settle()
 
     def _tidy(self) -> None:
@@ -187,7 +206,5 @@ class ImageStoreService:
         )
 
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
-        raise NotImplementedYet(
-            f"pulling images is not implemented yet: {request.reference} must come from an archive "
-            "(docker load, docker import)"
-        )
+        wanted_reference(request)
+        return self._offer(lambda channel: while_wanted(channel, self._pulling.run(request, channel.write)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
 from shared.contracts.common import (
     Descriptor,
@@ -15,7 +13,7 @@ from shared.contracts.common import (
     StreamOffer,
 )
 from shared.contracts.container import ContainerConfig
-from shared.errors import Conflict, InvalidArgument, NotFound, NotImplementedYet
+from shared.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 
 
 class HistoryEntry(Message, frozen=True):
@@ -222,10 +220,25 @@ class ApplyRequest(ImageSource, frozen=True):
     platform: Platform | None = None
 
 
+class Credentials(Message, frozen=True):
+    """What a client proves with who it is.
+
+    An identity token goes before a password; `registry_token` is sent as it is.
+    """
+
+    username: str = ""
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
+
+
 class PullRequest(Message, frozen=True):
+    """`reference` as users type it; `all_tags`: every tag of the repository, which then carries none itself."""
+
     reference: str
     platform: Platform | None = None
-    auth: dict[str, Any] = {}
+    auth: Credentials = Credentials()
+    all_tags: bool = False
 
 
 _NF = NotFound
@@ -250,7 +263,8 @@ COMMIT = Endpoint("image_store.commit", CommitRequest, CommitReply, (_NF, Confli
 """Durable when it answers. A layer that would hold nothing is left out (`empty_layer` in the history)."""
 APPLY = Endpoint("image_store.apply", ApplyRequest, StreamOffer, (_NF, InvalidArgument))
 """Answers with one line `{"status": "<image id>"}`, or Docker's error line."""
-PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (_NF, NotImplementedYet))
+PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (InvalidArgument, PermissionDenied))
+"""Progress lines as Docker shows them come out; closing the stream cancels, unless somebody else pulls the same."""
 
 IMAGE_EVENT = Event("image", DockerEvent)
 

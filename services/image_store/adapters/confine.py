@@ -10,6 +10,7 @@ CLONE_NEWIPC, CLONE_NEWNET = 0x08000000, 0x40000000
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SYS_CHROOT, CAP_MKNOD, CAP_SETFCAP = 0, 1, 3, 4, 18, 27, 31
 WRITING = (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP)
 """What it takes to give files any owner, mode, kind and capability (capabilities(7))."""
+NOBODY = 65534
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _VERSION_3 = 0x20080522
 _SIGKILL = 9
@@ -67,3 +68,11 @@ def limit_memory(most_bytes: int) -> None:
     most = most_bytes if hard == resource.RLIM_INFINITY else min(most_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def become_nobody() -> None:
+    """Gives up root for a user that owns nothing; with it go all capabilities."""
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    keep_capabilities(())

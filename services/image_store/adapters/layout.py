@@ -20,8 +20,8 @@ class StoreLayout:
     """An OCI image layout (`oci-layout`, `index.json`, `blobs`), and beside it what is unpacked.
 
     `layers/<chain id>/diff` are unpacked layers, `l/<short>` links to them, `init` what lies below all of them,
-    `snapshots/<key>` writable layers, `spares` folders for more of them, `ingest` what is being taken in, `trash`
-    what is being removed; `reserve` is there to be given up when the disk is full.
+    `snapshots/<key>` writable layers, `spares` folders for more of them, `ingest` what is being taken in, `partial`
+    blobs that came in part, `trash` what is being removed; `reserve` is there to be given up when the disk is full.
     """
 
     root: Path
@@ -56,6 +56,10 @@ class StoreLayout:
         return self.root / "ingest"
 
     @property
+    def partial(self) -> Path:
+        return self.root / "partial"
+
+    @property
     def spares(self) -> Path:
         return self.root / "spares"
 
@@ -65,7 +69,8 @@ class StoreLayout:
 
     def open(self) -> None:
         """Makes the folders, moves what a predecessor was taking in to the trash."""
-        for path in (self.blobs, self.layers, self.links, self.snapshots, self.spares, self.ingest, self.trash):
+        for path in (self.blobs, self.layers, self.links, self.snapshots, self.spares, self.ingest, self.partial,
+                     self.trash):  # fmt: skip
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)
         marker = self.root / "oci-layout"

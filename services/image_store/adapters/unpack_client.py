@@ -8,7 +8,7 @@ import secrets
 import stat
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,7 +97,8 @@ class HelperSession:
     def link(self, blob: Path) -> str:
         """Puts a blob of the store where the helper can read it."""
         name = f"blob-{blob.name}"
-        os.link(blob, self.path(name), follow_symlinks=False)
+        with suppress(FileExistsError):  # one layer may occur twice
+            os.link(blob, self.path(name), follow_symlinks=False)
         return name
 
     def read(self, entry: Entry, most: int) -> bytes:
@@ -131,7 +132,12 @@ class HelperSession:
         return Entry(name="", **done)
 
     async def unpack(
-        self, file: str, hashed: bool, whole: bool = False, progress: Progress | None = None
+        self,
+        file: str,
+        hashed: bool,
+        whole: bool = False,
+        progress: Progress | None = None,
+        growth: AsyncIterator[int] | None = None,
     ) -> tuple[Path, Unpacked]:
         tree = f"tree{self._trees}"
         self._trees += 1
@@ -139,20 +145,33 @@ class HelperSession:
         (self.path(tree) / "diff").mkdir(mode=0o755)
         with telemetry.span("unpack layer"):
             command = {"do": "unpack", "file": file, "tree": f"{tree}/diff", "hashed": hashed, "whole": whole}
-            await self._command(command)
-            told = msgspec.convert(await self._answer([], progress), Unpacked)
+            if growth is None:
+                await self._command(command)
+                told = msgspec.convert(await self._answer([], progress), Unpacked)
+            else:
+                done = await self._beside(command | {"growing": True}, self._grow(growth), [], progress)
+                told = msgspec.convert(done, Unpacked)
         self._spent += told.bytes
         return self.path(tree), told
+
+    async def _grow(self, growth: AsyncIterator[int]) -> None:
+        """Says how much of a file there is, and at last that this is all."""
+        async for size in growth:
+            if size and not await self._write(size.to_bytes(8, "big")):
+                return
+        await self._write(bytes(8))
 
     async def _command(self, command: dict[str, Any]) -> None:
         most_bytes, *others = self._limits
         await self._frame(msgspec.json.encode(command | {"limits": [most_bytes - self._spent, *others]}))
 
     async def _frame(self, data: bytes) -> bool:
+        return await self._write(len(data).to_bytes(4, "big"), data)
+
+    async def _write(self, *pieces: bytes) -> bool:
         """False when the helper takes no more; its answer, or the lack of one, says why."""
         try:
-            self._in.write(len(data).to_bytes(4, "big"))
-            self._in.write(data)
+            self._in.writelines(pieces)
             await self._in.drain()
         except (ConnectionError, RuntimeError):  # uvloop: an operation on a closed handle
             return False
@@ -161,12 +180,22 @@ class HelperSession:
     async def _fed(
         self, command: dict[str, Any], archive: AsyncIterator[bytes], entries: list[Entry]
     ) -> dict[str, Any]:
-        """Runs a command that is followed by the archive. Its error ends the sending too."""
+        """Runs a command that is followed by the archive."""
+        return await self._beside(command, self._send(archive), entries, None)
+
+    async def _beside(
+        self,
+        command: dict[str, Any],
+        sending: Coroutine[Any, Any, None],
+        entries: list[Entry],
+        progress: Progress | None,
+    ) -> dict[str, Any]:
+        """Runs a command that is followed by what `sending` sends. The error of either ends both."""
         await self._command(command)
         try:
             async with asyncio.TaskGroup() as both:
-                answer = both.create_task(self._answer(entries, None))
-                both.create_task(self._send(archive))
+                answer = both.create_task(self._answer(entries, progress))
+                both.create_task(sending)
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         return answer.result()

@@ -3,8 +3,8 @@
 It starts in a fresh session folder, makes it its root and answers commands, a length-prefixed JSON object
 each on standard input, until one of them fails. `spool` and `inflate` are followed by the archive in frames of
 the same form: spool keeps every regular file of it as a numbered file, inflate the whole stream decompressed
-as one. `unpack` writes one such file, a layer, into a tree, in a child whose root is that tree. Answers are JSON
-lines; the last one of each has `done` or `error`.
+as one. `unpack` writes one such file, a layer, into a tree, in a child whose root is that tree; a `growing` one is
+followed by its sizes. Answers are JSON lines; the last one of each has `done` or `error`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from shared.archive import tar
 from shared.archive.reader import TarReader
-from shared.archive.source import LimitError, Limits, Source, read_chunks, read_exactly, read_frames
+from shared.archive.source import CHUNK, LimitError, Limits, Source, read_chunks, read_exactly, read_frames
 from shared.archive.tar import TarError
 
 from ..domain.entries import EntryError
@@ -152,7 +152,8 @@ def unpack(command: dict[str, Any], limits: Limits) -> dict[str, Any]:
     blob = os.open(command["file"], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     confine.enter_root(command["tree"])
     confine.keep_capabilities(confine.WRITING)
-    source = Source(_told(read_chunks(blob)), limits, hashed=command["hashed"])
+    chunks = _growing(blob) if command.get("growing") else read_chunks(blob)
+    source = Source(_told(chunks), limits, hashed=command["hashed"])
     reader, writer = TarReader(source, limits), TreeWriter(limits.bytes)
     for header in reader:
         writer.apply(header, reader.data())
@@ -172,6 +173,18 @@ def _check_end(reader: TarReader) -> None:
     """Nothing vouches for an archive that came in alone: one cut off between two entries must not pass."""
     if reader.entries and not reader.ended:
         raise TarError("unexpected EOF: the archive is cut short")
+
+
+def _growing(blob: int) -> Iterator[bytes]:
+    """A file that is still being written: standard input says, eight bytes each, how much of it there is; 0: all."""
+    at = 0
+    while there := int.from_bytes(read_exactly(STDIN, 8), "big"):
+        while at < there:
+            piece = os.read(blob, min(CHUNK, there - at))
+            if not piece:
+                raise TarError("the file is shorter than it was")
+            at += len(piece)
+            yield piece
 
 
 def _told(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+
+class Step(msgspec.Struct, frozen=True):
+    """The state of one part of a transfer; `total` 0: there is no more to say than that."""
+
+    id: str
+    status: str
+    current: int = 0
+    total: int = 0
+
+    def line(self) -> bytes:
+        return step(self.status, self.id, self.current, self.total) if self.total else update(self.status, self.id)
+
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _WIDTH = 50
 
@@ -39,6 +52,21 @@ def stream(text: str) -> bytes:
 def status(text: str) -> bytes:
     """A line of its own."""
     return _line(status=text)
+
+
+def update(text: str, identifier: str) -> bytes:
+    """The state of one part."""
+    return _line(status=text, progressDetail={}, id=identifier)
+
+
+def titled(text: str, identifier: str) -> bytes:
+    """A line that belongs to one name, and is no part's progress."""
+    return _line(status=text, id=identifier)
+
+
+def aux(**result: object) -> bytes:
+    """What a program, not a person, wants to know of the outcome."""
+    return _line(progressDetail={}, aux=result)
 
 
 def step(text: str, identifier: str, current: int, total: int) -> bytes:

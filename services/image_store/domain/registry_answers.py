@@ -155,8 +155,6 @@ def of_any(error: RegistryError) -> ShoalError:
     return Unknown(error.message)
 
 
-def goes_on(error: ShoalError, mirror: bool) -> bool:
-    """Whether the next endpoint may know better (dockerd's `continueOnError`)."""
-    if isinstance(error, ResourceExhausted):
-        return False
-    return mirror or not isinstance(error, RegistryError) or not error.name
+def goes_on(error: ShoalError, mirror: bool, answered: bool) -> bool:
+    """Whether the next endpoint may do better: behind a mirror, and behind one that has not answered at all."""
+    return not isinstance(error, ResourceExhausted) and (mirror or not answered)

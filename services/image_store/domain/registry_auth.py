@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from shared.contracts.image_store import Credentials
 from shared.errors import Unknown
 
 CLIENT_ID = "docker"
@@ -17,22 +18,6 @@ SHORTEST_LIFE = 60.0
 LONGEST_TOKEN_ANSWER = 1 << 20
 _CHALLENGE = re.compile(r"\s*([A-Za-z][A-Za-z0-9._-]*)(?:\s+|\Z)")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-
-
-class Login(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a client gave to prove who it is; `registry_token` is sent as it is."""
-
-    username: str = ""
-    password: str = ""
-    identity_token: str = ""
-    registry_token: str = ""
-
-    @property
-    def basic(self) -> str:
-        """The value of a header for Basic authentication, or ""."""
-        if not self.username or not self.password:
-            return ""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -57,6 +42,13 @@ class _Answer(msgspec.Struct):
     expires_in: float | None = None
 
 
+def basic(login: Credentials) -> str:
+    """The value of a header for Basic authentication, or ""."""
+    if not login.username or not login.password:
+        return ""
+    return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+
+
 def challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
     """The challenges in `WWW-Authenticate` headers; what cannot be read is left out."""
     found: list[Challenge] = []
@@ -79,7 +71,7 @@ def scope(repository: str, *actions: str) -> str:
     return f"repository:{repository}:{','.join(actions)}"
 
 
-def token_url(challenge: Challenge, scopes: Iterable[str], login: Login, offline: bool) -> str:
+def token_url(challenge: Challenge, scopes: Iterable[str], login: Credentials, offline: bool) -> str:
     """Where a token is got by GET. Raises `Unknown` for a challenge that names no usable place."""
     parts = urlsplit(realm(challenge))
     query = parse_qsl(parts.query, keep_blank_values=True)
@@ -88,7 +80,7 @@ def token_url(challenge: Challenge, scopes: Iterable[str], login: Login, offline
     query += [("scope", each) for each in _scopes(challenge, scopes)]
     if offline:
         query += [("offline_token", "true"), ("client_id", CLIENT_ID)]
-    if login.basic:
+    if basic(login):
         query.append(("account", login.username))
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import select
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from shared.errors import ResourceExhausted, ShoalError
 from shared.streams import Channel
@@ -42,3 +44,21 @@ async def _hear_out(channel: Channel) -> None:
         async with asyncio.timeout(PATIENCE):
             while await channel.read():
                 pass
+
+
+async def while_wanted(channel: Channel, work: Coroutine[Any, Any, None]) -> None:
+    """Does the work; cancels it when the taker of the stream closes it. (That it ends its direction means nothing.)"""
+    task = asyncio.current_task()
+    assert task is not None
+    sock = channel.sock
+    if sock is None:  # of another host: the next write fails
+        return await work
+    loop, hung_up = asyncio.get_running_loop(), select.epoll()
+    try:
+        hung_up.register(sock.fileno(), 0)  # nothing but a hang-up
+        loop.add_reader(hung_up.fileno(), task.cancel)
+        await work
+    finally:
+        loop.remove_reader(hung_up.fileno())
+        hung_up.close()
+    return None

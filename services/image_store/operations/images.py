@@ -132,13 +132,15 @@ class Images:
             yield chain_id
             chain_id = layer.parent
 
-    async def commit(self, document: bytes, manifest: bytes, parent: str, lease: Lease) -> Stored:
+    async def commit(
+        self, document: bytes, manifest: bytes, parent: str, lease: Lease, media_type: str = archive.MANIFEST_TYPE
+    ) -> Stored:
         """Makes an image of what is in the store already; durable when it returns."""
         config_digest, layer_digests = archive.layer_digests(manifest)
         lease.blobs.add(await self.content.write(document))
         digest = await self.content.write(manifest)
         lease.blobs.add(digest)
-        descriptor = Descriptor(media_type=archive.MANIFEST_TYPE, digest=digest, size=len(manifest))
+        descriptor = Descriptor(media_type=media_type, digest=digest, size=len(manifest))
         stored = self._stored(document, Indexed(manifest=descriptor, parent=parent), (config_digest, *layer_digests))
         async with self._writing:
             present = {each.image.id: each for each in self.catalog.all()} | {stored.image.id: stored}

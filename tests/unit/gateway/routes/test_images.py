@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.routes.images import json_platform, registry_auth
+from gateway.routes.images import credentials, json_platform
 from shared.contracts import image_store
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument
@@ -74,7 +74,7 @@ async def test_a_pull_carries_its_credentials(api: Api, world: World) -> None:
     answer = await api("POST", "/images/create?fromImage=r/i&tag=1&platform=linux/arm64", None, X_Registry_Auth=header)
     assert answer.status == 404
     assert world.images.last() == image_store.PullRequest(
-        reference="r/i:1", platform=Platform(architecture="arm64"), auth={"username": "u"}
+        reference="r/i:1", platform=Platform(architecture="arm64"), auth=image_store.Credentials(username="u")
     )
 
 
@@ -115,4 +115,4 @@ def test_other_platforms_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("header", ["", "!!", "bm90IGpzb24", "W10", "é"])
 def test_credentials_that_cannot_be_read_are_none(header: str) -> None:
-    assert registry_auth(header) == {}
+    assert credentials(header) == image_store.Credentials()

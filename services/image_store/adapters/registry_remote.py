@@ -1,0 +1,147 @@
+"""One repository of one registry, by the distribution protocol (OCI distribution-spec 1.1, Docker's Registry API)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import msgspec
+
+from shared.contracts.common import Descriptor
+from shared.contracts.image_store import Credentials
+from shared.errors import InvalidArgument
+
+from ..domain import registry_auth
+from ..domain.digest import check_digest, digest_of
+from ..domain.manifests import ACCEPTED
+from ..domain.registry_answers import RegistryError
+from ..domain.registry_endpoints import Endpoint
+from ..ports import Document, Progress
+from .registry_client import RegistryClient, RegistryTrouble
+from .registry_wire import LONGEST_DOCUMENT, Command, Said, Trust
+
+
+class Remote:
+    """See `ports.Repository`. `path` is the repository's name in its registry."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        endpoint: Endpoint,
+        path: str,
+        login: Credentials,
+        trust: Trust,
+        patience: float,
+        actions: tuple[str, ...] = ("pull",),
+    ) -> None:
+        self._client, self._path = client, path
+        self.url, self.is_mirror = endpoint.url, endpoint.mirror
+        self.has_answered = False
+        self._login, self._trust, self._patience = login, trust, patience
+        self._scopes = (registry_auth.scope(path, *actions),) if path else ()
+
+    def _url(self, *parts: str) -> str:
+        return "/".join((self.url, "v2", self._path, *parts))
+
+    def _command(self, do: Any, url: str, **more: Any) -> Command:
+        return Command(
+            **{
+                "id": self._client.number(), "do": do, "url": url, "login": self._login, "scopes": self._scopes,
+                "trust": self._trust, "patience": self._patience, "whole": self._patience, **more,
+            }
+        )  # fmt: skip
+
+    async def _ask(self, method: str, url: str, body: bytes = b"", **more: Any) -> tuple[Said, bytes]:
+        try:
+            said, data = await self._client.exchange(self._command("exchange", url, method=method, **more), body)
+        except RegistryError as error:
+            self.has_answered = self.has_answered or not isinstance(error, RegistryTrouble) or error.trouble == "final"
+            raise
+        self.has_answered = True
+        return said, data
+
+    async def manifest(self, reference: str, size: int = -1) -> Document:
+        """Raises `InvalidArgument` for another document than the digest names."""
+        headers = {"Accept": ", ".join(ACCEPTED)}
+        said, data = await self._ask("GET", self._url("manifests", reference), headers=headers)
+        digest = digest_of(data)
+        if reference.startswith("sha256:") and digest != reference:
+            raise InvalidArgument(f"manifest verification failed for digest {reference}")
+        if size not in (-1, len(data)):
+            raise InvalidArgument(f"manifest {digest} has {len(data)} bytes, {size} were announced")
+        return Document(said.headers.get("content-type", ""), digest, data)
+
+    async def head(self, reference: str) -> str:
+        """The digest of a manifest, or "" when the registry does not tell."""
+        headers = {"Accept": ", ".join(ACCEPTED)}
+        try:
+            said, _ = await self._ask("HEAD", self._url("manifests", reference), headers=headers)
+            return check_digest(said.headers.get("docker-content-digest", ""))
+        except (RegistryError, InvalidArgument):
+            return ""
+
+    async def small(self, blob: Descriptor) -> bytes:
+        """A blob that fits into memory, verified; `InvalidArgument` for another one."""
+        if blob.size > LONGEST_DOCUMENT:
+            raise InvalidArgument(f"blob {blob.digest} has {blob.size} bytes, at most {LONGEST_DOCUMENT}")
+        _, data = await self._ask("GET", self._url("blobs", blob.digest))
+        if digest_of(data) != blob.digest:
+            raise InvalidArgument(f"verification failed for digest {blob.digest}")
+        return data
+
+    async def fetch(self, blob: Descriptor, file: Path, told: Progress) -> None:
+        """See `ports.BlobSource`."""
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            begin = os.fstat(descriptor).st_size
+            if begin > blob.size:
+                os.ftruncate(descriptor, begin := 0)
+            command = self._command("download", self._url("blobs", blob.digest), begin=begin, size=blob.size)
+            said = await self._transfer(command, descriptor, told)
+            if said.size != blob.size:
+                raise RegistryError(f'Get "{command.url}": unexpected EOF')
+            if said.digest != blob.digest:
+                os.ftruncate(descriptor, 0)
+                again = begin != 0  # what came before may have been wrong
+                raise RegistryError(f"filesystem layer verification failed for digest {blob.digest}", again=again)
+        finally:
+            os.close(descriptor)
+
+    async def _transfer(self, command: Command, descriptor: int, told: Progress) -> Said:
+        try:
+            return await self._client.transfer(command, descriptor, told)
+        except RegistryTrouble as error:
+            if error.trouble in ("reset", "large"):
+                os.ftruncate(descriptor, 0)
+            raise
+
+    async def tags(self) -> tuple[str, ...]:
+        """All tags of the repository, in the registry's order."""
+        found: list[str] = []
+        url = self._url("tags", "list")
+        seen = set()
+        while url and url not in seen and len(found) < MOST_TAGS:
+            seen.add(url)
+            said, data = await self._ask("GET", url)
+            try:
+                found += msgspec.json.decode(data, type=_Tags).tags or []
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise RegistryError(f"tags of {self._path}: {error}", again=False) from None
+            url = _next(url, said.headers.get("link", ""))
+        return tuple(dict.fromkeys(found))
+
+
+MOST_TAGS = 10_000
+
+
+class _Tags(msgspec.Struct):
+    tags: list[str] | None = None
+
+
+def _next(url: str, link: str) -> str:
+    """The next page, on the same server only."""
+    target = link.partition(";")[0].strip().removeprefix("<").removesuffix(">")
+    following = urljoin(url, target) if target else ""
+    return following if following.split("/")[:3] == url.split("/")[:3] else ""

@@ -1,0 +1,56 @@
+"""pull, push and all that speaks with registries, by real clients and Debian's docker-registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import IMAGE, Engine, unique
+from tests.support.registry import Registry
+from tools import images
+
+
+@pytest.fixture(scope="module")
+def registry(_session_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Beside the engine, on its loopback."""
+    with Registry(tmp_path_factory.mktemp("registry"), _session_engine.netns) as made:
+        yield made
+
+
+@pytest.fixture
+def engine(image_engine: Engine) -> Engine:
+    return image_engine
+
+
+@pytest.fixture
+def name(registry: Registry) -> str:
+    """A repository nobody else uses."""
+    return f"{registry.name}/{unique('r')}"
+
+
+def test_a_pull_from_another_tools_push(engine: Engine, registry: Registry, name: str, tmp_path: Path) -> None:
+    """skopeo puts it there, `docker run` finds it is not here and pulls it."""
+    (tmp_path / "a.tar").write_bytes(images.docker_archive(images.busybox(IMAGE)))
+    registry.run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{tmp_path}/a.tar", f"docker://{name}:1")
+    result = engine.docker("run", "--rm", f"{name}:1", "echo", "works")
+    assert (result.code, result.out) == (0, "works\n"), result
+    assert f"Status: Downloaded newer image for {name}:1" in result.err
+    assert engine.ok("pull", f"{name}:1").endswith(f"Status: Image is up to date for {name}:1\n{name}:1")
+    assert engine.ok("pull", "-q", f"{name}:1") == f"{name}:1"
+    digest = registry.run("skopeo", "inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{name}:1")
+    assert engine.ok("inspect", "-f", "{{index .RepoDigests 0}}", f"{name}:1") == f"{name}@{digest.strip()}"
+
+
+def test_what_is_not_there(engine: Engine, name: str) -> None:
+    answer = engine.call("POST", f"/images/create?fromImage={name}&tag=1")
+    assert (answer.status, answer.message) == (
+        404, f"manifest for {name}:1 not found: manifest unknown: manifest unknown",
+    )  # fmt: skip
+    assert engine.docker("run", f"{name}:1").code == 125
+    assert engine.call("POST", "/images/create?fromImage=scratch").status == 403
+    assert engine.call("POST", "/images/create?fromImage=A&tag=1").status == 400
+    nobody = engine.call("POST", "/images/create?fromImage=localhost:1/a&tag=1")
+    assert nobody.status == 500
+    assert nobody.message.endswith("dial tcp 127.0.0.1:1: connect: connection refused")
