@@ -256,7 +256,8 @@ class Partials(Protocol):
 
     def path(self, digest: str) -> Path: ...
 
-    def discard(self, digest: str) -> None: ...
+    def discard(self, digest: str, empty: bool = False) -> None:
+        """Removes one; `empty`: only if nothing of it has come."""
 
     def sweep(self, in_use: set[str], all_: bool = False) -> int:
         """Removes those nobody goes on with: the old ones, or all. Returns the bytes."""

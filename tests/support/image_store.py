@@ -64,6 +64,10 @@ class Store:
     async def import_(self, archive: bytes, **more: Any) -> list[dict[str, Any]]:
         return lines(await self.transfer(await self.call(contract.IMPORT, contract.ImportRequest(**more)), archive))
 
+    async def pull(self, reference: str, **more: Any) -> list[dict[str, Any]]:
+        offer = await self.call(contract.PULL, contract.PullRequest(reference=reference, **more))
+        return lines(await self.transfer(offer))
+
     async def save(self, *references: str) -> bytes:
         return await self.transfer(await self.call(contract.SAVE, contract.SaveRequest(references=references)))
 
@@ -81,6 +85,10 @@ class Store:
         """What is on the disk although nothing is being done."""
         return [*(self.root / "ingest").iterdir()]
 
+    def partial(self) -> list[Path]:
+        """Blobs that have come in part."""
+        return [*(self.root / "partial").iterdir()]
+
     def blobs(self) -> set[str]:
         return {path.name for path in (self.root / "blobs/sha256").iterdir()}
 
@@ -92,7 +100,7 @@ def lines(answer: bytes) -> list[dict[str, Any]]:
 class World:
     """One host: its disk, broker and records outlive the stores that run on it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: Any) -> None:
         self.directory, self.broker, self.state = directory, MemoryBroker(), MemoryState("image_store")
         self.settings = Settings(
             state_dir=str(directory / "state"),
@@ -100,6 +108,10 @@ class World:
             max_unpack_bytes=64 << 20,
             max_unpack_entries=2000,
             max_unpack_ratio=50,
+            registry_timeout=5,
+            registry_retry_delay=0,
+            registry_certs_dir=str(directory / "certs.d"),
+            **settings,
         )
 
     @asynccontextmanager

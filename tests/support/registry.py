@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import socket
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 CONFIG = """version: 0.1
-log: {{level: warn, accesslog: {{disabled: true}}}}
+log: {{level: error, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {root}/store}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"{more}}}
+http: {{addr: "127.0.0.1:{port}"{http}}}
 {rest}
 """
+SECONDS = 20
 
 
 class Registry:
-    """Inside a `with` block it runs; `name` is what stands before a repository's name."""
+    """Inside a `with` block it runs; `name` is what stands before a repository's name.
+
+    `http` and `rest` are more of its configuration.
+    """
 
     def __init__(self, root: Path, netns: Path | None = None, port: int = 0, http: str = "", rest: str = "") -> None:
         self.root, self.port = root, port or free_port()
-        self._command = [*(("nsenter", f"--net={netns}") if netns else ()), "docker-registry", "serve"]
-        self._more, self._rest = http, rest
+        self._inside = ("nsenter", f"--net={netns}") if netns else ()
+        self._http, self._rest = http, rest
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,16 +42,27 @@ class Registry:
 
     def __enter__(self) -> Self:
         self.root.mkdir(parents=True, exist_ok=True)
-        config = self.root / f"config-{self.port}.yml"
-        config.write_text(CONFIG.format(root=self.root, port=self.port, more=self._more, rest=self._rest))
-        log = (self.root / "log").open("ab")
-        self._process = subprocess.Popen([*self._command, str(config)], stdout=log, stderr=subprocess.PIPE)
-        assert self._process.stderr is not None
+        config, log = self.root / f"{self.port}.yml", self.root / f"{self.port}.log"
+        config.write_text(CONFIG.format(root=self.root, port=self.port, http=self._http, rest=self._rest))
+        with log.open("wb") as output:
+            command = [*self._inside, "docker-registry", "serve", str(config)]
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        deadline = time.monotonic() + SECONDS
+        while not self._listens():
+            assert self._process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
         return self
+
+    def _listens(self) -> bool:
+        """As the kernel tells: nobody has to knock."""
+        assert self._process is not None
+        table = Path(f"/proc/{self._process.pid}/net/tcp").read_text()
+        return f"0100007F:{self.port:04X} 00000000:0000 0A" in table
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
 
 
@@ -59,6 +70,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-__all__ = ["Any", "Mapping", "Registry", "json", "urllib"]

@@ -52,14 +52,19 @@ def keep_capabilities(kept: tuple[int, ...]) -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     header, sets = _Header(_VERSION_3, 0), (_Sets * 2)()
     _check(_libc.capget(ctypes.byref(header), sets), "capget")
-    for number in range(64):
-        if number not in kept:
-            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # refused for numbers the kernel does not have
+    _bound(kept)
     mask = sum(1 << number for number in kept)
     for word, part in enumerate(sets):
         part.permitted &= (mask >> (32 * word)) & 0xFFFFFFFF
         part.effective, part.inheritable = part.permitted, 0
     _check(_libc.capset(ctypes.byref(header), sets), "capset")
+
+
+def _bound(kept: tuple[int, ...]) -> None:
+    """What no later program can get back."""
+    for number in range(64):
+        if number not in kept:
+            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # refused for numbers the kernel does not have
 
 
 def limit_memory(most_bytes: int) -> None:
@@ -72,6 +77,7 @@ def limit_memory(most_bytes: int) -> None:
 
 def become_nobody() -> None:
     """Gives up root for a user that owns nothing; with it go all capabilities."""
+    _bound(())  # while it is allowed to
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

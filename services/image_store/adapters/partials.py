@@ -21,8 +21,10 @@ class LocalPartials:
     def path(self, digest: str) -> Path:
         return self._layout.partial / hex_of(digest)
 
-    def discard(self, digest: str) -> None:
-        self.path(digest).unlink(missing_ok=True)
+    def discard(self, digest: str, empty: bool = False) -> None:
+        path = self.path(digest)
+        if not empty or (path.exists() and not path.stat().st_size):
+            path.unlink(missing_ok=True)
 
     def sweep(self, in_use: set[str], all_: bool = False) -> int:
         """Removes those nobody goes on with: the old ones, or all. Returns the bytes."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,6 +21,7 @@ from ..domain.registry_answers import RegistryError
 from . import confine
 from .registry_wire import Command, Said, receive_command
 
+Tell = Callable[[Said], None]
 MEMORY = 4 << 30
 MOST_DESCRIPTORS = 1 << 20
 STDIN = 0

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 import msgspec
 
@@ -83,7 +84,7 @@ class _Any(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     config: Item | None = None
     layers: list[Item] | None = None
     manifests: list[Item] | None = None
-    fs_layers: msgspec.Raw | None = None
+    fs_layers: Any = None
     subject: Item | None = None
     artifact_type: str = ""
     annotations: dict[str, str] | None = None
@@ -209,7 +210,7 @@ def _manifest(document: Document, raw: _Any) -> Manifest:
 
 
 def _size(item: Item) -> int:
-    if item.size < 0:
+    if not 0 <= item.size < 1 << 60:
         raise InvalidArgument(f"descriptor of {item.digest[:100]}: a size of {item.size} bytes")
     return item.size
 

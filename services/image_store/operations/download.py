@@ -96,8 +96,12 @@ class Downloads:
             return await tell(Step(name, "Download complete"))
         if self._slots.locked():
             await tell(Step(name, "Waiting"))
-        async with self._slots:
-            await self._attempt(blob, source, tell, name)
+        try:
+            async with self._slots:
+                await self._attempt(blob, source, tell, name)
+        except RegistryError:
+            self._partials.discard(blob.digest, empty=True)
+            raise
         file = self.file(blob)
         await tell(Step(name, "Verifying Checksum"))
         await self._content.flush(file)

@@ -44,6 +44,7 @@ class LayerPull:
     ) -> None:
         self._images, self._unpacker, self._downloads = images, unpacker, downloads
         self._repository, self._manifest = repository, manifest
+        self._session: Session
 
     async def run(self, tell: Tell) -> None:
         """Raises `InvalidArgument` for content that is not what the manifest says, and what `Downloads` raises."""
@@ -91,24 +92,37 @@ class LayerPull:
         await self._downloads.run(part.blob, self._repository, part.growth, tell)
 
     async def _unpack_all(self, parts: list[Part], downloads: dict[int, asyncio.Task[None]], tell: Tell) -> None:
-        async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(self._unpacker.session())
+        async with AsyncExitStack() as sessions:
+            await self._new_session(sessions)
             for part in parts:
                 async with self._images.unpacking(part.chain_id):
                     if self._images.layers.get(part.chain_id) is None:
-                        await self._unpack(part, downloads[part.number], session, tell)
+                        await self._unpack(part, downloads[part.number], sessions, tell)
                 await downloads[part.number]
                 await tell(Step(part.name, "Pull complete"))
 
-    async def _unpack(self, part: Part, download: asyncio.Task[None], session: Session, tell: Tell) -> None:
+    async def _new_session(self, sessions: AsyncExitStack) -> None:
+        self._session = await sessions.enter_async_context(self._unpacker.session())
+
+    async def _unpack(self, part: Part, download: asyncio.Task[None], sessions: AsyncExitStack, tell: Tell) -> None:
+        """Unpacks while the blob comes. What began anew meanwhile may have given wrong bytes: then once more."""
         await part.growth.begun.wait()
         if part.growth.ended:
             await download
-        tree, unpacked = await self._read_along(part, download, session, tell)
-        await download
+        try:
+            await self._put(part, await self._read_along(part, download, tell))
+        except InvalidArgument:
+            await download  # that it broke off is the better reason
+            if not part.growth.restarted:
+                raise
+            await self._new_session(sessions)  # one is of no use after an error
+            await self._put(part, await self._read_along(part, download, tell))
+
+    async def _put(self, part: Part, done: tuple[Path, Unpacked]) -> None:
+        tree, unpacked = done
         if unpacked.digest != part.diff_id:
             raise InvalidArgument(
-                f"failed to register layer: layers from manifest don't match image configuration: "
+                "failed to register layer: layers from manifest don't match image configuration: "
                 f'layer {part.number}: expected "{part.diff_id}", got "{unpacked.digest}"'
             )
         layer = Layer(
@@ -116,20 +130,17 @@ class LayerPull:
         )
         await self._images.layers.put(layer, tree, unpacked)
 
-    async def _read_along(
-        self, part: Part, download: asyncio.Task[None], session: Session, tell: Tell
-    ) -> tuple[Path, Unpacked]:
-        """Unpacks while the blob comes in; tells how far it is once all of that has come."""
+    async def _read_along(self, part: Part, download: asyncio.Task[None], tell: Tell) -> tuple[Path, Unpacked]:
+        """Tells how far it is once the whole blob has come."""
 
         async def told(current: int) -> None:
             if download.done():
                 await tell(Step(part.name, "Extracting", current, part.blob.size))
 
-        file = session.link(self._file(part))
+        file = self._session.link(self._file(part))
         try:
-            done = await session.unpack(file, hashed=True, progress=told, growth=part.growth.sizes())
+            done = await self._session.unpack(file, hashed=True, progress=told, growth=part.growth.sizes())
         except InvalidArgument as error:
-            await download  # that it broke off is the better reason
             raise InvalidArgument(f"failed to register layer: {error.message}") from None
         await download
         await tell(Step(part.name, "Extracting", part.blob.size, part.blob.size))

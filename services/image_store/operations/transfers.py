@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from shared.tasks import TaskGroup
+from shared import deadline
 
 from ..domain.progress import Step
 
@@ -47,7 +48,6 @@ class Transfers:
     """Shared work by key. Who comes later is told what has been; when nobody is left, the work is cancelled."""
 
     def __init__(self) -> None:
-        self._tasks = TaskGroup("transfers")
         self._running: dict[str, _Shared[Any]] = {}
 
     def keys(self) -> set[str]:
@@ -82,7 +82,7 @@ class Transfers:
             finally:
                 del self._running[key]
 
-        shared: _Shared[T] = _Shared(self._tasks.start(run(), key))
+        shared: _Shared[T] = _Shared(_start(run(), key))
         shared.task.add_done_callback(lambda _: _wake(shared))
         self._running[key] = shared
         return shared
@@ -99,7 +99,18 @@ class Transfers:
                 return shared.task.result()
 
     async def close(self) -> None:
-        await self._tasks.close()
+        """Cancels all of it."""
+        tasks = [shared.task for shared in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _start(work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    """A task of nobody's deadline, in the trace of who wants it first. Its errors are the watchers' to tell."""
+    context = copy_context()
+    context.run(deadline.clear)
+    return asyncio.get_running_loop().create_task(work, name=f"transfer:{name}", context=context)
 
 
 def _wake(shared: _Shared[Any]) -> None:

@@ -13,6 +13,7 @@ from services.image_store.domain.digest import digest_of
 from shared.contracts.common import Descriptor
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import Image, ReferenceRecord
+from tests.support.fake_registry import FakeRegistry
 from tests.support.image_store import Store, World
 
 Add = Callable[..., str]
@@ -60,4 +61,10 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 async def store(world: World) -> AsyncIterator[Store]:
     async with world.store() as made:
+        yield made
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[FakeRegistry]:
+    async with FakeRegistry().served() as made:
         yield made

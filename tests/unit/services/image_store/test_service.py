@@ -9,7 +9,7 @@ import pytest
 
 from shared.contracts import image_store as contract
 from shared.contracts.common import Platform, Ref
-from shared.errors import InvalidArgument, NotFound, NotImplementedYet
+from shared.errors import InvalidArgument, NotFound
 from tests.support.image_store import Store, small
 from tools.images import docker_archive, oci_layout
 
@@ -66,11 +66,6 @@ async def test_only_an_image_that_is_there_can_be_prepared(store: Store) -> None
         await store.call(contract.PREPARE, asked)
     with pytest.raises(InvalidArgument, match="key:"):
         await store.prepare("../x", "a:1")
-
-
-async def test_pull_says_what_to_do_instead(store: Store) -> None:
-    with pytest.raises(NotImplementedYet, match="docker load, docker import"):
-        await store.call(contract.PULL, contract.PullRequest(reference="busybox:latest"))
 
 
 async def test_preparing_is_not_held_up_by_a_load(store: Store) -> None:

@@ -85,6 +85,7 @@ async def test_all_that_is_kept_is_an_oci_layout(store: Store) -> None:
             "ingest",
             "init",
             "trash",
+            "partial",
             "reserve",
         ]
     )
