@@ -104,6 +104,7 @@ async def test_what_is_cancelled_ends_in_the_helper_too(client: RegistryClient, 
     await waiting.wait()
     hanging.cancel()
     await asyncio.wait_for(gone.wait(), 10)
+    assert hanging.cancelled()
 
 
 def test_answers_that_are_errors() -> None:

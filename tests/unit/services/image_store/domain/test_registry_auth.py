@@ -48,7 +48,7 @@ def test_several_challenges_in_one_header_and_in_several() -> None:
 
 @given(st.text(max_size=200))
 def test_any_header_is_read_in_bounded_time(text: str) -> None:
-    challenges([text])
+    assert all(each.scheme == each.scheme.lower() for each in challenges([text]))
 
 
 def test_where_a_token_is_got() -> None:

@@ -134,7 +134,7 @@ async def test_a_download_that_breaks_off_goes_on_by_itself(store: Store, regist
     registry.override["GET", f"/v2/a/blobs/{digest}"] = cut(registry.blobs[digest], 1_500_000)
     await store.pull(f"{registry.name}/a:1")
     snapshot = await store.call(contract.PREPARE, PrepareRequest(key="k", reference=f"{registry.name}/a:1"))
-    lower = Path(snapshot.mounts[0].options[0].removeprefix("lowerdir="))
+    lower = Path(snapshot.mounts[0].options[0].removeprefix("lowerdir=").partition(":")[0])
     assert (lower / "file").read_bytes() == DATA
     assert len([each for each in registry.asked if "Range" in each.headers]) >= 2
 
