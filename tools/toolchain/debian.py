@@ -90,31 +90,53 @@ Acquire::Retries "3";
 
 
 class PrivateApt:
-    """apt on a root of its own, an existing empty folder."""
+    """apt on a root of its own, an existing empty folder.
 
-    def __init__(self, root: Path) -> None:
+    The packages of `assumed` count as installed, whatever version is asked for: neither they nor what only they need
+    are fetched.
+    """
+
+    def __init__(self, root: Path, suites: Sequence[str] = SUITES, assumed: Iterable[str] = ()) -> None:
         self._root = root
+        self._suites = suites
+        self._assumed = tuple(assumed)
         self._options = (f"-c={root}/apt.conf",)
 
     def fetch(self, parts: Sequence[Part]) -> tuple[str, list[Path]]:
         """The suite taken, and the package files of the parts with all they depend on."""
-        self._prepare(pick_mirror(_run("apt-get", "indextargets", "Created-By: Packages")))
-        _run("apt-get", *self._options, "-q", "update")
+        self.update()
         packages = [package for part in parts for package in part.packages]
         suite = pick_suite(parts, _run("apt-cache", *self._options, "madison", *packages))
         if suite is None:
             wanted = ", ".join(f"{part.name} >= {'.'.join(map(str, part.minimum))}" for part in parts)
             raise FetchError(f"no suite of {', '.join(SUITES)} on this machine's mirror has {wanted}")
+        return suite, self.download(suite, packages)
+
+    def update(self) -> None:
+        """Makes the private root, with the suites' package lists."""
+        self._prepare(pick_mirror(_run("apt-get", "indextargets", "Created-By: Packages")))
+        _run("apt-get", *self._options, "-q", "update")
+
+    def download(self, suite: str, packages: Iterable[str]) -> list[Path]:
+        """The files of all packages downloaded so far: after `update`, these ones and what they depend on."""
         _run("apt-get", *self._options, "-qy", "--download-only", "-t", suite, "install", *packages)
-        return suite, sorted((self._root / "archives").glob("*.deb"))
+        return sorted((self._root / "archives").glob("*.deb"))
 
     def _prepare(self, mirror: Mirror) -> None:
         for folder in ("sources", "none", "state/lists/partial", "cache", "archives/partial"):
             (self._root / folder).mkdir(parents=True)
         architecture = _run("dpkg", "--print-architecture").strip()
-        (self._root / "sources/shoal.sources").write_text(sources(mirror, SUITES, architecture))
+        (self._root / "sources/shoal.sources").write_text(sources(mirror, self._suites, architecture))
         (self._root / "apt.conf").write_text(configuration(self._root))
-        (self._root / "status").touch()
+        (self._root / "status").write_text("".join(installed(name, architecture) for name in self._assumed))
+
+
+def installed(package: str, architecture: str) -> str:
+    """A paragraph of dpkg's status file: the package in a version that satisfies every dependency with a lower bound."""
+    return (
+        f"Package: {package}\nStatus: install ok installed\nVersion: 99999:0\nArchitecture: {architecture}\n"
+        "Multi-Arch: foreign\nMaintainer: -\nDescription: -\n\n"
+    )
 
 
 def unpack(package: Path, target: Path) -> None:

@@ -1,0 +1,49 @@
+"""What a suite needs on this machine, made once: its tests unpacked, and a Python environment of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from tests.clients.suites import Suite
+
+CACHE = Path(os.environ.get("SHOAL_TEST_CACHE", "/var/cache/shoal-tests"))
+
+
+def sources(suite: Suite) -> Path:
+    """The suite's source distribution, unpacked; nothing of it is built or installed."""
+    target = CACHE / "sources" / suite.sdist.replace("==", "-")
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            command = ["download", "--no-deps", "--no-binary", suite.sdist.partition("==")[0], "--dest", folder]
+            _pip(Path(sys.executable), *command, suite.sdist)
+            [archive] = Path(folder).glob("*.tar.gz")
+            with tarfile.open(archive) as opened:
+                opened.extractall(folder, filter="data")
+            [unpacked] = (each for each in Path(folder).iterdir() if each.is_dir())
+            unpacked.rename(target)
+    return target
+
+
+def python(suite: Suite) -> Path:
+    """The interpreter of an environment that has what the suite requires."""
+    name = hashlib.sha256("\n".join(suite.requires).encode()).hexdigest()[:16]
+    target = CACHE / "environments" / name
+    if not (target / "complete").exists():
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["/usr/bin/python3", "-m", "venv", target], check=True)
+        _pip(target / "bin/python", "install", *suite.requires)
+        (target / "complete").touch()
+    return target / "bin/python"
+
+
+def _pip(interpreter: Path, *arguments: str) -> None:
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+    subprocess.run([interpreter, "-m", "pip", *arguments[:1], *quiet, *arguments[1:]], check=True)
