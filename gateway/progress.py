@@ -19,12 +19,17 @@ from .http.message import JSON, Headers, Request, Response
 FIRST_LINE = 64 << 10
 
 
-async def transfer(gateway: Gateway, request: Request, offer: StreamOffer) -> Response | None:
-    """The request's body goes in while the answer comes out."""
+async def transfer(
+    gateway: Gateway, request: Request, offer: StreamOffer, errors_as_lines: bool = False
+) -> Response | None:
+    """The request's body goes in while the answer comes out.
+
+    With `errors_as_lines` the answer is 200 whatever happens: clients of a load look for the error in its lines.
+    """
     channel = await gateway.kernel.streams.take(offer)
     tasks = TaskGroup("transfer")
     upload = tasks.start(_upload(request, channel), "upload")
-    answer = tasks.start(_answer(request, channel, JSON), "answer")
+    answer = tasks.start(_answer(request, channel, JSON, errors_as_lines), "answer")
     try:
         await asyncio.wait((upload, answer), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done() and not upload.result():
@@ -64,13 +69,15 @@ def _cut_short(request: Request) -> Response | None:
     return refusal(400, "the archive was cut short: unexpected EOF", close=True)
 
 
-async def _answer(request: Request, channel: Channel, headers: Headers) -> Response | None:
-    """Streams the answer. An error before the first byte is an HTTP error; later ones are lines in the stream."""
+async def _answer(
+    request: Request, channel: Channel, headers: Headers, errors_as_lines: bool = False
+) -> Response | None:
+    """Streams the answer. An error at its start is an HTTP error, unless it is to be a line as later ones are."""
     try:
         data = await channel.read()
     except ConnectionError:
         return refusal(503, "the image store ended the transfer; try again")
-    failure = error_line(data)
+    failure = None if errors_as_lines else error_line(data)
     if failure is not None:
         return failure
     stream = request.stream(headers)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from shared.streams import Channel
-from shared.streams.frames import Deframer
+from shared.streams.frames import STDERR, STDOUT, Deframer, frame
 from shared.tasks import TaskGroup
 
 from .http.detach import Scanner
@@ -29,20 +29,34 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
+Convert = Callable[[bytes], bytes]
+
+
+def unframed(*streams: int) -> Convert:
+    """The payload of the frames of these streams (default: both outputs), whatever the pieces they come in."""
+    deframer, wanted = Deframer(), streams or (STDOUT, STDERR)
+    return lambda data: b"".join(payload for stream, payload in deframer.feed(data) if stream in wanted)
+
+
+def framed(data: bytes) -> bytes:
+    """A terminal's output as frames of standard output."""
+    return frame(STDOUT, data)
+
+
 async def relay(
     client: Client,
     channel: Channel,
     stdin: bool,
     scanner: Scanner | None = None,
-    deframer: Deframer | None = None,
+    convert: Convert | None = None,
 ) -> None:
     """Until the service ends its direction, the client goes, or it types its detach keys.
 
-    The client's half-close is passed on; output goes on after it. With a `deframer` the client gets the
-    frames' payload only.
+    The client's half-close is passed on; output goes on after it. With `convert` the client gets what that makes of
+    each piece of output.
     """
     tasks = TaskGroup("relay")
-    output = tasks.start(_output(channel, client, deframer), "output")
+    output = tasks.start(_output(channel, client, convert), "output")
     tasks.start(_input(client, channel, stdin, scanner, output), "input")
     try:
         async with _closed(client, output):
@@ -53,12 +67,10 @@ async def relay(
         client.close()
 
 
-async def _output(channel: Channel, client: Client, deframer: Deframer | None) -> None:
+async def _output(channel: Channel, client: Client, convert: Convert | None) -> None:
     try:
         while data := await channel.read():
-            if deframer is not None:
-                data = b"".join(payload for _, payload in deframer.feed(data))
-            await client.write(data)
+            await client.write(data if convert is None else convert(data))
     except ConnectionError:
         return  # either side is gone: the end of the relay closes the other
 

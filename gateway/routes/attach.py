@@ -6,7 +6,6 @@ import msgspec
 
 from shared.contracts import executor
 from shared.errors import Conflict, InvalidArgument
-from shared.streams.frames import Deframer
 
 from ..context import Gateway
 from ..http import detach, websocket
@@ -14,7 +13,7 @@ from ..http.message import Request
 from ..http.router import Route
 from ..http.version import Version
 from ..http.wire import MULTIPLEXED_STREAM, RAW_STREAM, render_hijack
-from ..relay import relay, send_out
+from ..relay import relay, send_out, unframed
 from ..translate import times
 from ..views import Container
 
@@ -49,8 +48,9 @@ async def attach(gateway: Gateway, request: Request) -> None:
     check_attachable(container, request.params["id"])
     wanted, tty = attach_request(container, request), container.spec.config.tty
     offer = await gateway.call(executor.ATTACH, wanted, container.node)
-    channel = await gateway.kernel.streams.take(offer)
+    # docker-py loses what comes in one piece with the head: the head goes out before the stream is asked for
     client = request.hijack(render_hijack(request.upgrade, stream_type(tty, request.version)))
+    channel = await gateway.kernel.streams.take(offer)
     scanner = detach.Scanner(keys) if tty and wanted.stdin else None
     await relay(client, channel, wanted.stdin, scanner)
 
@@ -69,7 +69,7 @@ async def attach_ws(gateway: Gateway, request: Request) -> None:
     channel = await gateway.kernel.streams.take(offer)
     client = websocket.accept(request)
     scanner = detach.Scanner(keys) if tty and wanted.stdin else None
-    await relay(client, channel, wanted.stdin, scanner, None if tty else Deframer())
+    await relay(client, channel, wanted.stdin, scanner, None if tty else unframed())
 
 
 async def logs(gateway: Gateway, request: Request) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from shared.contracts import executor
 from shared.errors import ShoalError
+from shared.streams.frames import STDOUT
 
 from ..context import OK, Gateway, reply
 from ..http import detach
 from ..http.message import Request, Response
 from ..http.router import Route
 from ..http.wire import render_hijack
-from ..relay import relay
+from ..relay import Convert, framed, relay, unframed
 from ..translate import exec as shown
 from ..translate.create import console_size, exec_request
 from .attach import stream_type
@@ -48,8 +49,18 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
     channel = await gateway.kernel.streams.take(started.offer)
     stdin = state.request.attach_stdin
     scanner = detach.Scanner(keys) if started.tty and stdin else None
-    await relay(client, channel, stdin, scanner)
+    await relay(client, channel, stdin, scanner, _conversion(started.tty, wanted.tty))
     return None
+
+
+def _conversion(terminal: bool, raw: bool) -> Convert | None:
+    """Whether the client gets frames is said at the start; that need not fit what the exec was made with.
+
+    Where it does not, dockerd frames the terminal's output, and keeps standard error from one who wants no frames.
+    """
+    if terminal == raw:
+        return None
+    return framed if terminal else unframed(STDOUT)
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:

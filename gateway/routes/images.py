@@ -133,7 +133,7 @@ async def load(gateway: Gateway, request: Request) -> Response | None:
     asked = image_store.LoadRequest(
         quiet=request.query.flag("quiet", default=True), platform=_one_platform(request, since=(1, 48))
     )
-    return await transfer(gateway, request, await gateway.call(image_store.LOAD, asked))
+    return await transfer(gateway, request, await gateway.call(image_store.LOAD, asked), errors_as_lines=True)
 
 
 async def create(gateway: Gateway, request: Request) -> Response | None:

@@ -44,7 +44,8 @@ def create_request(
     if not data:
         raise InvalidArgument("config cannot be empty in order to create a container")
     config = CONFIG.load(data)
-    given = _given(member(data, "HostConfig"))
+    inner = member(data, "HostConfig")
+    given = data if inner is None else inner  # without one, what old clients put beside the config counts
     host = HOST_CONFIG.load(given)
     warnings = discarded(given, version)
     networks = _endpoints(member(data, "NetworkingConfig"))

@@ -132,7 +132,7 @@ class PrivateApt:
 
 
 def installed(package: str, architecture: str) -> str:
-    """A paragraph of dpkg's status file: the package in a version that satisfies every dependency with a lower bound."""
+    """A paragraph of dpkg's status file: the package, in a version that is new enough for every dependency."""
     return (
         f"Package: {package}\nStatus: install ok installed\nVersion: 99999:0\nArchitecture: {architecture}\n"
         "Multi-Arch: foreign\nMaintainer: -\nDescription: -\n\n"

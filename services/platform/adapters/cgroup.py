@@ -46,6 +46,10 @@ class Cgroups:
             return any((folder / "memory.swap.max").exists() for folder in self._mount.iterdir() if folder.is_dir())
         return (self._mount / "memory" / "memory.memsw.limit_in_bytes").exists()
 
+    def real_time(self) -> bool:
+        """Whether real-time CPU time can be given to a group (v1 with CONFIG_RT_GROUP_SCHED)."""
+        return not self.v2 and (self._mount / "cpu" / "cpu.rt_runtime_us").exists()
+
     def read(self, group: str) -> dict[str, str]:
         """The texts of the usage files."""
         wanted = {"": stats.FILES_V2} if self.v2 else stats.FILES_V1

@@ -13,7 +13,7 @@ from shared.contracts.platform import HostInfo
 from ..domain import host, journal
 from ..domain.facts import Facts
 from .cgroup import Cgroups
-from .runtime import Runtimes
+from .runtime import ALIASES, Runtimes
 
 VERSION_SECONDS = 5.0
 
@@ -22,7 +22,11 @@ def read(settings: Settings, facts: Facts, cgroups: Cgroups, runtimes: Runtimes,
     """All facts. Runs the tools once for their versions: keep the answer."""
     name, version = host.operating_system(_text("/etc/os-release") or _text("/usr/lib/os-release"))
     found = host.features(
-        cgroups.v2, cgroups.controllers(), cgroups.counts_swap(), _text("/proc/sys/net/ipv4/ip_forward").strip() == "1"
+        cgroups.v2,
+        cgroups.controllers(),
+        swap=cgroups.counts_swap(),
+        real_time=cgroups.real_time(),
+        ipv4_forwarding=_text("/proc/sys/net/ipv4/ip_forward").strip() == "1",
     )
     default = runtimes.get("")
     return HostInfo(
@@ -34,7 +38,7 @@ def read(settings: Settings, facts: Facts, cgroups: Cgroups, runtimes: Runtimes,
         memory_bytes=host.memory_total(_text("/proc/meminfo")),
         cgroup_version="2" if cgroups.v2 else "1",
         security_options=_security(cgroups.v2),
-        runtimes=dict(runtimes.names()),
+        runtimes={**dict.fromkeys(filter(None, ALIASES), default.program), **runtimes.names()},
         default_runtime=settings.default_runtime,
         runtime_version=_version(default.program),
         monitor_version=_version(monitor),

@@ -34,7 +34,9 @@ def version(output: str) -> str:
     return match.group(1) if match else ""
 
 
-def features(v2: bool, controllers: Collection[str], swap: bool, ipv4_forwarding: bool) -> dict[str, bool]:
+def features(
+    v2: bool, controllers: Collection[str], *, swap: bool, real_time: bool, ipv4_forwarding: bool
+) -> dict[str, bool]:
     """Docker's switches, by the controllers of the host."""
     has = set(controllers)
     return {
@@ -43,6 +45,7 @@ def features(v2: bool, controllers: Collection[str], swap: bool, ipv4_forwarding
         "cpu_cfs_period": "cpu" in has,
         "cpu_cfs_quota": "cpu" in has,
         "cpu_shares": "cpu" in has,
+        "cpu_realtime": real_time,
         "cpu_set": "cpuset" in has,
         "pids_limit": "pids" in has,
         "oom_kill_disable": not v2 and "memory" in has,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.http.detach import Scanner
-from gateway.relay import relay
+from gateway.relay import Convert, framed, relay, unframed
 from shared.streams import frame
 from shared.streams.channel import LocalChannel
-from shared.streams.frames import Deframer
 
 
 class Caller:
@@ -60,10 +59,10 @@ async def wires() -> AsyncIterator[Wires]:
     service.close()
 
 
-def start(wires: Wires, stdin: bool = True, scanner: Scanner | None = None, deframer: Deframer | None = None) -> (
+def start(wires: Wires, stdin: bool = True, scanner: Scanner | None = None, convert: Convert | None = None) -> (
     asyncio.Task[None]
 ):  # fmt: skip
-    return asyncio.get_running_loop().create_task(relay(wires.caller, wires.channel, stdin, scanner, deframer))
+    return asyncio.get_running_loop().create_task(relay(wires.caller, wires.channel, stdin, scanner, convert))
 
 
 async def test_bytes_go_both_ways_and_a_half_close_is_passed_on(wires: Wires) -> None:
@@ -105,8 +104,16 @@ async def test_detach_keys_end_the_relay(wires: Wires) -> None:
     assert await wires.recv(wires.client) == b""
 
 
+def test_of_frames_only_the_wanted_are_given() -> None:
+    both, output = unframed(), unframed(1)
+    data = frame(1, b"out") + frame(2, b"err")
+    assert [both(data[:9]), both(data[9:])] == [b"", b"outerr"]
+    assert output(data) == b"out"
+    assert framed(b"text") == frame(1, b"text")
+
+
 async def test_frames_are_taken_off(wires: Wires) -> None:
-    running = start(wires, deframer=Deframer())
+    running = start(wires, convert=unframed())
     wires.service.send(frame(1, b"out") + frame(2, b"err"))
     assert await wires.recv(wires.client) == b"outerr"
     wires.service.close()

@@ -117,6 +117,8 @@ def _cpu(asked: HostConfig, host: Host, warnings: list[str]) -> dict[str, Any]:
 def _cpu_shares(asked: HostConfig, host: Host, warnings: list[str]) -> dict[str, Any]:
     if (asked.cpu_realtime_period or asked.cpu_realtime_runtime) and not host.info.features.get("cpu_realtime"):
         raise InvalidArgument("kernel does not support CPU real-time scheduler")
+    if 0 < asked.cpu_realtime_period < asked.cpu_realtime_runtime:
+        raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")
     if asked.cpu_shares < 0:
         raise InvalidArgument(f"invalid CPU shares ({asked.cpu_shares}): value must be a positive integer")
     if asked.cpu_shares > 0 and not host.has("cpu_shares"):

@@ -49,6 +49,13 @@ async def test_input_ends_by_half_close(api: Api, create: Create, world: World) 
         assert await client.reader.read() == frame(1, b"words")
 
 
+async def test_the_start_says_whether_there_are_frames(api: Api, create: Create, world: World) -> None:
+    await create("sleep", "1", start=True)
+    terminal, plain = await created(api, "echo", "hi", Tty=True), await created(api, "echo", "hi")
+    assert (await api("POST", f"/exec/{terminal}/start", {"Tty": False})).body == frame(1, b"hi\n")
+    assert (await api("POST", f"/exec/{plain}/start", {"Tty": True})).body == b"hi\n"
+
+
 async def test_detached(api: Api, create: Create, world: World) -> None:
     await create("sleep", "1", start=True)
     id = await created(api, "true")

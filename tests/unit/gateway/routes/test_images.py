@@ -48,9 +48,11 @@ async def test_a_load_streams_in_and_answers_in_lines(api: Api, world: World) ->
     assert world.images.last() == image_store.LoadRequest(quiet=False)
 
 
-async def test_an_error_before_the_first_line_is_an_http_error(api: Api) -> None:
-    answer = await api("POST", "/images/load")
+async def test_an_error_before_the_first_line_is_an_http_error_but_for_a_load(api: Api) -> None:
+    answer = await api("POST", "/images/create?fromSrc=-")
     assert (answer.status, answer.message) == (400, "empty archive")
+    answer = await api("POST", "/images/load")
+    assert (answer.status, answer.json()["error"]) == (200, "empty archive")
 
 
 async def test_half_an_archive_is_not_taken_for_a_whole_one(world: World) -> None:

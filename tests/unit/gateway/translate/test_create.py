@@ -39,6 +39,11 @@ def test_the_usual_fields() -> None:
     assert (made.host_config.memory, made.host_config.nano_cpus) == (64 << 20, 500_000_000)
 
 
+def test_without_a_host_config_its_members_may_stand_beside_the_config() -> None:
+    assert make(None, Runtime="runc", Memory=64 << 20).host_config.runtime == "runc"
+    assert make({"Memory": 64 << 20}, Runtime="runc").host_config.runtime == ""
+
+
 def test_a_command_may_be_one_string() -> None:
     made = make(Cmd="true", Entrypoint="sh")
     assert (made.config.cmd, made.config.entrypoint) == (("true",), ("sh",))

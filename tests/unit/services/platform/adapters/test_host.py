@@ -15,6 +15,7 @@ async def test_the_machine_is_described(host: Host) -> None:
     assert info.operating_system.startswith("Debian")
     assert info.cgroup_version == ("2" if host.linux.cgroups.v2 else "1")
     assert info.runtimes["crun"]
+    assert info.runtimes["io.containerd.runc.v2"] == info.runtimes[info.default_runtime]
     assert info.runtime_version[0].isdigit()
     assert info.monitor_version[0].isdigit()
     assert info.features["pids_limit"]

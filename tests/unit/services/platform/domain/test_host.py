@@ -25,14 +25,14 @@ def test_versions_of_the_tools() -> None:
 
 
 def test_a_host_that_has_everything_is_not_warned_about() -> None:
-    found = features(True, ("cpu", "cpuset", "io", "memory", "pids"), swap=True, ipv4_forwarding=True)
+    found = features(True, ("cpu", "cpuset", "io", "memory", "pids"), swap=True, real_time=True, ipv4_forwarding=True)
     assert warnings(found) == ()
     assert found["blkio_weight"]
     assert not found["oom_kill_disable"]
 
 
 def test_what_is_missing_is_said() -> None:
-    found = features(False, ("memory",), swap=False, ipv4_forwarding=False)
+    found = features(False, ("memory",), swap=False, real_time=False, ipv4_forwarding=False)
     assert found["oom_kill_disable"]
     assert "WARNING: No swap limit support" in warnings(found)
     assert "WARNING: IPv4 forwarding is disabled" in warnings(found)

@@ -20,6 +20,13 @@ def host(**features: bool) -> Host:
     return Host(msgspec.structs.replace(HOST, features=features), lambda path: path == "/dev/null")
 
 
+def test_real_time_where_the_kernel_gives_it() -> None:
+    asked = HostConfig(cpu_realtime_period=1000, cpu_realtime_runtime=500)
+    assert check_resources(asked, host(cpu_realtime=True))[0] == asked
+    with pytest.raises(InvalidArgument, match="cpu real-time runtime cannot be higher than cpu real-time period"):
+        check_resources(HostConfig(cpu_realtime_period=500, cpu_realtime_runtime=501), host(cpu_realtime=True))
+
+
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
