@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shared import telemetry
 from shared.archive import tar
+from shared.archive.remove_tree import remove_tree
 from shared.archive.tar import Header
 from shared.archive.tree import CHUNK, Found, contents, walk
 from shared.archive.writer import TarWriter
@@ -28,7 +29,6 @@ from ..ports import Layer, Packed
 from . import disk
 from .layers_local import LocalLayers
 from .layout import StoreLayout
-from .remove_tree import remove_tree
 
 _OPAQUE_MARK = "trusted.overlay.opaque"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

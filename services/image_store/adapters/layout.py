@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.archive.remove_tree import remove_tree
+
 from . import init_layer
-from .remove_tree import remove_tree
 
 _RESERVE_BYTES = 1 << 20
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'

@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from shared.archive import confine
 from shared.errors import ShoalError
 from shared.tasks import TaskGroup
 
 from ..domain.registry_answers import RegistryError
-from . import confine
 from .registry_wire import Command, Said, receive_command
 
 Tell = Callable[[Said], None]

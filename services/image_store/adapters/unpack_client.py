@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from shared import telemetry
+from shared.archive.remove_tree import remove_tree
 from shared.config import Settings
 from shared.errors import DataLoss, Internal, InvalidArgument, ShoalError, from_kind
 
 from ..ports import Entry, Progress, Unpacked
 from .layout import StoreLayout
-from .remove_tree import remove_tree
 
 _BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from services.image_store.adapters.unpack_helper import main; main()"
 _LONGEST_LINE = 64 << 20

@@ -16,14 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from shared.archive import tar
+from shared.archive import confine, tar
+from shared.archive.entries import EntryError
 from shared.archive.reader import TarReader
 from shared.archive.source import CHUNK, LimitError, Limits, Source, read_chunks, read_exactly, read_frames
 from shared.archive.tar import TarError
 
-from ..domain.entries import EntryError
-from . import confine
-from .tree_writer import TreeWriter
+from .layer_tree import LayerTree
 
 MEMORY = 2 << 30
 MOST_FILES = 50_000
@@ -154,7 +153,7 @@ def unpack(command: dict[str, Any], limits: Limits) -> dict[str, Any]:
     confine.keep_capabilities(confine.WRITING)
     chunks = _growing(blob) if command.get("growing") else read_chunks(blob)
     source = Source(_told(chunks), limits, hashed=command["hashed"])
-    reader, writer = TarReader(source, limits), TreeWriter(limits.bytes)
+    reader, writer = TarReader(source, limits), LayerTree(limits.bytes)
     for header in reader:
         writer.apply(header, reader.data())
     if command["whole"]:

@@ -6,8 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from services.image_store.adapters import confine
 from services.image_store.adapters.unpack_client import HelperSession
+from shared.archive import confine
 from tools.images import entry, tar
 
 STANDARD_ERROR = "2"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from services.image_store.adapters.remove_tree import remove_tree
 from services.image_store.operations.usage import tree_size
+from shared.archive.remove_tree import remove_tree
 from shared.contracts import image_store as contract
 from tests.support.image_store import Store, small
 from tools.images import docker_archive

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.image_store.adapters.remove_tree import remove_tree
+from shared.archive.remove_tree import remove_tree
 
 
 def deep(top: Path, levels: int) -> None:

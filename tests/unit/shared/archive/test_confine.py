@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.image_store.adapters import confine
+from shared.archive import confine
 
 
 def in_child(work: Callable[[], str]) -> str:
