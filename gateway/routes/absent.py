@@ -62,7 +62,6 @@ ROUTES = (
     Route("POST", "/build/prune", no_build_cache, "BuildPrune"),
     Route("POST", "/build/cancel", absent("docker build"), "BuildCancel"),
     Route("GET", "/images/search", absent("docker search"), "ImageSearch"),
-    Route("POST", "/images/{name}/push", absent("docker push"), "ImagePush"),
     Route("GET", "/images/{name}/attestations", absent("reading attestations"), "ImageAttestations"),
     Route("GET", "/distribution/{name}/json", absent("inspecting an image in a registry"), "DistributionInspect"),
     Route("POST", "/session", absent("a BuildKit session"), "Session"),

@@ -166,6 +166,19 @@ async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -
     return await download(gateway, request, await gateway.call(image_store.PULL, asked))
 
 
+async def push(gateway: Gateway, request: Request) -> Response | None:
+    """Without a tag, all of them."""
+    name, tag = request.params["name"], request.query.get("tag")
+    reference = shown.reference(name, tag)
+    asked = image_store.PushRequest(
+        reference=reference,
+        platform=_one_platform(request, since=(1, 46)),
+        auth=credentials(request.headers.get("x-registry-auth", "")),
+        all_tags=not shown.names_one(reference),
+    )
+    return await download(gateway, request, await gateway.call(image_store.PUSH, asked))
+
+
 def credentials(header: str) -> image_store.Credentials:
     """Credentials from `X-Registry-Auth`; what cannot be read counts as none (as dockerd has it)."""
     try:
@@ -230,5 +243,6 @@ ROUTES = (
     Route("GET", "/images/{name}/json", inspect, "ImageInspect"),
     Route("GET", "/images/{name}/history", history, "ImageHistory"),
     Route("POST", "/images/{name}/tag", tag, "ImageTag"),
+    Route("POST", "/images/{name}/push", push, "ImagePush"),
     Route("DELETE", "/images/{name}", remove, "ImageDelete"),
 )

@@ -97,6 +97,12 @@ class ContentStore(Protocol):
 
     def delete(self, digests: Iterable[str]) -> None: ...
 
+    def packed(self, digest: str) -> Descriptor | None:
+        """What a blob became when it was compressed last (its media type is not told), or None."""
+
+    def remember_packed(self, digest: str, packed: Descriptor) -> None:
+        """Keeps that, as long as the blob itself."""
+
     def read_index(self) -> tuple[Indexed, ...]: ...
 
     async def write_index(self, images: Iterable[Indexed]) -> None: ...
@@ -227,6 +233,9 @@ class Repository(BlobSource, Protocol):
     def has_answered(self) -> bool:
         """Whether somebody there has answered any question yet."""
 
+    async def ping(self) -> None:
+        """Raises `RegistryError` when nobody there answers."""
+
     async def manifest(self, reference: str, size: int = -1) -> Document:
         """The manifest or index of a tag or digest; `size`: what it must have. Raises `RegistryError`."""
 
@@ -237,6 +246,24 @@ class Repository(BlobSource, Protocol):
         """A blob that fits into memory, verified."""
 
     async def tags(self) -> tuple[str, ...]: ...
+
+    async def has(self, digest: str) -> bool:
+        """Whether the repository has a blob."""
+
+    async def mount(self, digest: str, source: str) -> str:
+        """Takes a blob over from another repository: "", or where to send it when that cannot be."""
+
+    async def begin(self) -> str:
+        """Where to send a new blob."""
+
+    async def put(self, location: str, blob: Descriptor, file: Path, told: Progress) -> None:
+        """Sends a blob as it is, in one piece. `told`: the bytes sent."""
+
+    async def put_packed(self, location: str, file: Path, told: Progress) -> Descriptor:
+        """Sends a file compressed by gzip; what it became. `told`: the bytes of the file that were read."""
+
+    async def put_manifest(self, reference: str, document: Document) -> None:
+        """Files a manifest under a tag or digest."""
 
 
 class Registry(Protocol):

@@ -38,6 +38,8 @@ from .operations.images import Images
 from .operations.import_ import Importing
 from .operations.load import Loading, received
 from .operations.pull import Pulling, wanted_reference
+from .operations.push import Pushing, pushed_reference
+from .operations.push_layers import Uploads
 from .operations.transfers import Transfers
 
 
@@ -58,7 +60,7 @@ class ImageStoreService:
         self._host = platforms.normalise(Platform(architecture=machine.machine()))
         self._registry, self._partials = HttpRegistry(kernel.settings), LocalPartials(self._layout)
         self._transfers = Transfers()
-        self._pulling = self._make_pulling()
+        self._pulling, self._pushing = self._make_pulling(), self._make_pushing()
 
     def _make_pulling(self) -> Pulling:
         settings = self._kernel.settings
@@ -67,6 +69,14 @@ class ImageStoreService:
             settings.max_download_attempts, settings.registry_retry_delay,
         )  # fmt: skip
         return Pulling(self._images, self._unpacker, self._registry, downloads, self._transfers, self._host)
+
+    def _make_pushing(self) -> Pushing:
+        settings = self._kernel.settings
+        uploads = Uploads(
+            self._images, self._transfers, settings.max_concurrent_uploads, settings.max_download_attempts,
+            settings.registry_retry_delay,
+        )  # fmt: skip
+        return Pushing(self._images, self._registry, uploads)
 
     def _emit(self, action: str, actor: str, attributes: dict[str, str]) -> None:
         event = DockerEvent(type="image", action=action, actor=actor, attributes=attributes, time_ns=now_ns())
@@ -208,3 +218,7 @@ class ImageStoreService:
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         wanted_reference(request)
         return self._offer(lambda channel: while_wanted(channel, self._pulling.run(request, channel.write)))
+
+    async def push(self, request: contract.PushRequest) -> StreamOffer:
+        pushed_reference(request)
+        return self._offer(lambda channel: while_wanted(channel, self._pushing.run(request, channel.write)))

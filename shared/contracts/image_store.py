@@ -241,6 +241,15 @@ class PullRequest(Message, frozen=True):
     all_tags: bool = False
 
 
+class PushRequest(Message, frozen=True):
+    """`reference`: the tag to push; `all_tags`: all of that repository. `platform`: the image must be for it."""
+
+    reference: str
+    platform: Platform | None = None
+    auth: Credentials = Credentials()
+    all_tags: bool = False
+
+
 _NF = NotFound
 RESOLVE = Endpoint("image_store.resolve", ResolveRequest, Image, (_NF, InvalidArgument), idempotent=True)
 LIST = Endpoint("image_store.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
@@ -265,6 +274,8 @@ APPLY = Endpoint("image_store.apply", ApplyRequest, StreamOffer, (_NF, InvalidAr
 """Answers with one line `{"status": "<image id>"}`, or Docker's error line."""
 PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (InvalidArgument, PermissionDenied))
 """Progress lines as Docker shows them come out; closing the stream cancels, unless somebody else pulls the same."""
+PUSH = Endpoint("image_store.push", PushRequest, StreamOffer, (InvalidArgument,))
+"""As `pull`; an `aux` line tells tag, digest and size of each manifest."""
 
 IMAGE_EVENT = Event("image", DockerEvent)
 
@@ -275,7 +286,7 @@ CONTRACT = Contract(
     endpoints=(
         RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, CHANGES, COMMIT,
         APPLY,
-        PULL,
+        PULL, PUSH,
     ),
     events=(IMAGE_EVENT,),
     owns=(REFERENCES,),

@@ -155,7 +155,7 @@ class FakeRegistry:
 
     async def _manifest(self, request: web.Request, repository: str, reference: str) -> Answer:
         if request.method == "PUT":
-            data = await request.read()
+            data = await request.content.read()
             digest = self.add_manifest(repository, reference, data, request.headers["Content-Type"])
             headers = {"Docker-Content-Digest": digest}
             subject = (json.loads(data).get("subject") or {}).get("digest")
@@ -216,7 +216,7 @@ class FakeRegistry:
             number = uuid.uuid4().hex
             self.uploads[number] = bytearray()
         else:
-            self.uploads[number] += await request.read()
+            self.uploads[number] += await request.content.read()
         headers = {"Location": f"/v2/{repository}/blobs/uploads/{number}?state=x", "Docker-Upload-UUID": number}
         if request.method != "PUT":
             return web.Response(status=202, headers=headers)

@@ -68,6 +68,10 @@ class Store:
         offer = await self.call(contract.PULL, contract.PullRequest(reference=reference, **more))
         return lines(await self.transfer(offer))
 
+    async def push(self, reference: str, **more: Any) -> list[dict[str, Any]]:
+        offer = await self.call(contract.PUSH, contract.PushRequest(reference=reference, **more))
+        return lines(await self.transfer(offer))
+
     async def save(self, *references: str) -> bytes:
         return await self.transfer(await self.call(contract.SAVE, contract.SaveRequest(references=references)))
 

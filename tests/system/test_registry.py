@@ -10,6 +10,7 @@ import pytest
 from tests.support.engine import IMAGE, Engine, unique
 from tests.support.registry import Registry
 from tools import images
+from tools.bench.reference import Dockerd
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,57 @@ def test_a_pull_from_another_tools_push(engine: Engine, registry: Registry, name
     assert engine.ok("pull", "-q", f"{name}:1") == f"{name}:1"
     digest = registry.run("skopeo", "inspect", "--tls-verify=false", "--format={{.Digest}}", f"docker://{name}:1")
     assert engine.ok("inspect", "-f", "{{index .RepoDigests 0}}", f"{name}:1") == f"{name}@{digest.strip()}"
+
+
+def test_a_push_that_other_tools_read(engine: Engine, registry: Registry, name: str, tmp_path: Path) -> None:
+    engine.ok("tag", IMAGE, f"{name}:1")
+    engine.ok("tag", IMAGE, f"{name}:2")
+    image_id = engine.ok("inspect", "-f", "{{.Id}}", f"{name}:1")
+    told = engine.ok("push", f"{name}:1")
+    assert f"The push refers to repository [{name}]" in told
+    assert "Pushed" in told
+    digest = told.rpartition("digest: ")[2].partition(" ")[0]
+    raw = registry.run("skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{name}@{digest}").encode()
+    assert images.digest(raw) == digest
+    config = registry.run("skopeo", "inspect", "--tls-verify=false", "--config", "--raw", f"docker://{name}:1").encode()
+    assert images.digest(config) == image_id
+    assert "Layer already exists" in engine.ok("push", "-a", name)
+    assert engine.ok("push", "-q", f"{name}:2") == f"{name}:2"
+    registry.run("skopeo", "copy", "--src-tls-verify=false", f"docker://{name}:1", f"oci:{tmp_path}/layout:x")
+    engine.ok("rmi", f"{name}:1", f"{name}:2")
+    engine.ok("pull", f"{name}@{digest}")
+    assert engine.ok("inspect", "-f", "{{.Id}} {{.RepoTags}} {{.RepoDigests}}", f"{name}@{digest}") == (
+        f"{image_id} [busybox:latest] [{name}@{digest}]"
+    )
+
+
+def test_a_push_of_what_is_not_here(engine: Engine, name: str) -> None:
+    result = engine.docker("push", f"{name}:1")
+    assert result.code == 1
+    assert f"An image does not exist locally with the tag: {name}" in result.err
+    engine.ok("tag", IMAGE, f"{name}:1")
+    assert f"tag does not exist: {name}:2" in engine.docker("push", f"{name}:2").err
+    engine.ok("tag", IMAGE, "localhost:1/a:1")
+    assert "connection refused" in engine.docker("push", "localhost:1/a:1").err
+
+
+@pytest.mark.shoal_only
+def test_dockerd_takes_what_we_push_and_we_what_it_pushes(
+    engine: Engine, registry: Registry, name: str, tmp_path: Path
+) -> None:
+    engine.ok("tag", IMAGE, f"{name}:ours")
+    engine.ok("push", f"{name}:ours")
+    with Dockerd() as dockerd, Registry(registry.root, dockerd.netns, registry.port):
+        other = Engine(dockerd.host, dockerd.netns)
+        other.ok("pull", f"{name}:ours")
+        assert other.run("--network", "none", f"{name}:ours", "echo", "works") == "works"
+        other.ok("tag", f"{name}:ours", f"{name}:theirs")
+        other.ok("push", f"{name}:theirs")
+        theirs = other.ok("inspect", "-f", "{{.Id}}", f"{name}:theirs")
+    engine.ok("rmi", f"{name}:ours")
+    engine.ok("pull", f"{name}:theirs")
+    assert engine.ok("inspect", "-f", "{{.Id}}", f"{name}:theirs") == theirs
+    assert engine.run(f"{name}:theirs", "echo", "works") == "works"
 
 
 def test_what_is_not_there(engine: Engine, name: str) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from .layout import StoreLayout
 
 log = logging.getLogger(__name__)
 
+_PACKED = "trusted.shoal.packed"
 _PARENT = "dev.shoal.image.parent"
 
 
@@ -87,6 +89,17 @@ class LocalContent:
         for digest in digests:
             self.path(digest).unlink(missing_ok=True)
             self._present.discard(digest)
+
+    def packed(self, digest: str) -> Descriptor | None:
+        try:
+            digest_hex, _, size = os.getxattr(self.path(digest), _PACKED).decode().partition(" ")
+            return Descriptor(media_type="", digest=f"sha256:{digest_hex}", size=int(size))
+        except (OSError, ValueError):
+            return None
+
+    def remember_packed(self, digest: str, packed: Descriptor) -> None:
+        with suppress(OSError):  # it costs a compression, no more
+            os.setxattr(self.path(digest), _PACKED, f"{hex_of(packed.digest)} {packed.size}".encode())
 
     def read_index(self) -> tuple[Indexed, ...]:
         try:

@@ -84,6 +84,7 @@ class Server:
         try:
             self._say(await self._answer(command, file))
         finally:
+            await self._agent.settled(file)
             os.close(file)
             del self._running[command.id]
 

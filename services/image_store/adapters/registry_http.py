@@ -55,17 +55,22 @@ class Agent:
         self._contexts: dict[Trust, ssl.SSLContext] = {}
         self._threads = ThreadPoolExecutor(THREADS)
         self._tasks = TaskGroup("registry")
+        self._busy: dict[int, set[asyncio.Future[Any]]] = {}
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Ends with the thread's work, also when cancelled: the file it uses is closed afterwards."""
+    async def _in_thread(self, file: int, work: Callable[..., Any], *arguments: Any) -> Any:
         running = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        try:
-            return await asyncio.shield(running)
-        finally:
-            await asyncio.wait((running,))
+        self._busy.setdefault(file, set()).add(running)
+        running.add_done_callback(self._busy[file].discard)
+        return await asyncio.shield(running)
+
+    async def settled(self, file: int) -> None:
+        """Returns when no thread uses the file any more, whatever became of who waited for it."""
+        while running := self._busy.get(file):
+            await asyncio.wait(running)
+        self._busy.pop(file, None)
 
     # What a command asks for
 
@@ -83,7 +88,7 @@ class Agent:
     async def download(self, command: Command, file: int, tell: Tell) -> Said:
         """Adds to the file what it lacks. Without ranges on the other side it starts anew."""
         sink = Sink(file, command.begin)
-        await self._in_thread(sink.catch_up)
+        await self._in_thread(file, sink.catch_up)
         if sink.at == command.size:
             return Said(id=command.id, kind="answer", status=206, digest=sink.digest, size=sink.at)
         more = {"Range": f"bytes={sink.at}-"} if sink.at else {}
@@ -95,10 +100,12 @@ class Agent:
             if sink.at and not _continues(response, sink.at):
                 sink.restart()
                 tell(Said(id=command.id, kind="progress", at=0))
-            await self._receive(command, response, sink, tell)
+            await self._receive(command, response, file, sink, tell)
         return Said(id=command.id, kind="answer", status=response.status, digest=sink.digest, size=sink.at)
 
-    async def _receive(self, command: Command, response: aiohttp.ClientResponse, sink: Sink, tell: Tell) -> None:
+    async def _receive(
+        self, command: Command, response: aiohttp.ClientResponse, file: int, sink: Sink, tell: Tell
+    ) -> None:
         """The next bytes come while the last are written."""
         writing: asyncio.Task[Any] | None = None
         announced = response.content_length
@@ -113,7 +120,7 @@ class Agent:
                 if writing is not None:
                     await writing
                     tell(Said(id=command.id, kind="progress", at=sink.at))
-                writing = self._tasks.start(self._in_thread(sink.take, piece), "write")
+                writing = self._tasks.start(self._in_thread(file, sink.take, piece), "write")
         finally:
             if writing is not None:
                 await writing
@@ -123,14 +130,14 @@ class Agent:
         """Sends the file; the answer tells digest and size of what was sent."""
         source = Source(file, command.compress)
         headers = {} if command.compress else {"Content-Length": str(os.fstat(file).st_size)}
-        async with self._authorised(command, self._sent(command, source, tell), headers) as response:
+        async with self._authorised(command, self._sent(command, file, source, tell), headers) as response:
             said = await self._said(command, response)
         return _with_content(said, source)
 
-    async def _sent(self, command: Command, source: Source, tell: Tell) -> AsyncIterator[bytes]:
+    async def _sent(self, command: Command, file: int, source: Source, tell: Tell) -> AsyncIterator[bytes]:
         pieces = source.pieces()
         told = 0
-        while piece := await self._in_thread(_next, pieces):
+        while piece := await self._in_thread(file, _next, pieces):
             yield piece
             if source.passed - told >= PROGRESS_BYTES:
                 told = source.passed
@@ -211,7 +218,7 @@ class Agent:
     async def _context(self, trust: Trust) -> ssl.SSLContext:
         known = self._contexts.get(trust)
         if known is None:
-            known = self._contexts[trust] = await self._in_thread(_context, trust)
+            known = self._contexts[trust] = await asyncio.to_thread(_context, trust)
         return known
 
     async def _said(self, command: Command, response: aiohttp.ClientResponse) -> Said:

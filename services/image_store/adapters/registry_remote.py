@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import msgspec
 
@@ -62,6 +63,13 @@ class Remote:
         self.has_answered = True
         return said, data
 
+    async def ping(self) -> None:
+        try:
+            await self._ask("GET", f"{self.url}/v2/")
+        except RegistryError as error:
+            if not error.status:
+                raise
+
     async def manifest(self, reference: str, size: int = -1) -> Document:
         """Raises `InvalidArgument` for another document than the digest names."""
         headers = {"Accept": ", ".join(ACCEPTED)}
@@ -117,6 +125,57 @@ class Remote:
                 os.ftruncate(descriptor, 0)
             raise
 
+    async def has(self, digest: str) -> bool:
+        try:
+            await self._ask("HEAD", self._url("blobs", digest))
+            return True
+        except RegistryError as error:
+            if not error.status:
+                raise
+            return False  # an answer without a body: what is wrong, if it is, the upload is told in full
+
+    async def mount(self, digest: str, source: str) -> str:
+        scopes = (*self._scopes, registry_auth.scope(source, "pull"))
+        query = urlencode({"mount": digest, "from": source})
+        try:
+            said, _ = await self._ask("POST", f"{self._url('blobs', 'uploads')}/?{query}", scopes=scopes)
+        except RegistryError as error:
+            if not error.status:
+                raise
+            return await self.begin()  # who may not read there can still write here
+        return "" if said.status == HTTPStatus.CREATED else self._location(said)
+
+    async def begin(self) -> str:
+        said, _ = await self._ask("POST", f"{self._url('blobs', 'uploads')}/")
+        return self._location(said)
+
+    def _location(self, said: Said) -> str:
+        location = urljoin(self.url, said.headers.get("location", ""))
+        if not said.headers.get("location") or not location.startswith(("http://", "https://")):
+            raise RegistryError(f"the registry does not say where to upload to: {location[:200]!r}", again=False)
+        return location
+
+    async def put(self, location: str, blob: Descriptor, file: Path, told: Progress) -> None:
+        await self._upload("PUT", with_digest(location, blob.digest), file, told)
+
+    async def put_packed(self, location: str, file: Path, told: Progress) -> Descriptor:
+        sent = await self._upload("PATCH", location, file, told, compress=True)
+        await self._ask("PUT", with_digest(self._location(sent), sent.digest), headers={"Content-Length": "0"})
+        return Descriptor(media_type="", digest=sent.digest, size=sent.size)
+
+    async def _upload(self, method: str, url: str, file: Path, told: Progress, compress: bool = False) -> Said:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            headers = {"Content-Type": "application/octet-stream"}
+            command = self._command("upload", url, method=method, headers=headers, compress=compress)
+            return await self._client.transfer(command, descriptor, told)
+        finally:
+            os.close(descriptor)
+
+    async def put_manifest(self, reference: str, document: Document) -> None:
+        headers = {"Content-Type": document.media_type}
+        await self._ask("PUT", self._url("manifests", reference), document.data, headers=headers)
+
     async def tags(self) -> tuple[str, ...]:
         """All tags of the repository, in the registry's order."""
         found: list[str] = []
@@ -138,6 +197,11 @@ MOST_TAGS = 10_000
 
 class _Tags(msgspec.Struct):
     tags: list[str] | None = None
+
+
+def with_digest(location: str, digest: str) -> str:
+    """Where an upload ends: the digest is added to what the registry has in the address already."""
+    return f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': digest})}"
 
 
 def _next(url: str, link: str) -> str:

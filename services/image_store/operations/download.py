@@ -12,7 +12,7 @@ from ..domain.digest import short
 from ..domain.progress import Step
 from ..domain.registry_answers import RegistryError
 from ..ports import BlobSource, ContentStore, Partials
-from .transfers import Tell, Transfers
+from .transfers import Tell, Transfers, retried
 
 
 class Growth:
@@ -91,41 +91,23 @@ class Downloads:
             growth.end()
 
     async def _download(self, blob: Descriptor, source: BlobSource, tell: Tell) -> None:
-        name = short(blob.digest)
+        name, file = short(blob.digest), self.file(blob)
         if self._content.has(blob.digest):
             return await tell(Step(name, "Download complete"))
         if self._slots.locked():
             await tell(Step(name, "Waiting"))
+
+        async def told(size: int) -> None:
+            await tell(Step(name, "Downloading", size, blob.size))
+
         try:
             async with self._slots:
-                await self._attempt(blob, source, tell, name)
+                await retried(lambda: source.fetch(blob, file, told), self._attempts, self._delay, tell, name)
         except RegistryError:
             self._partials.discard(blob.digest, empty=True)
             raise
-        file = self.file(blob)
         await tell(Step(name, "Verifying Checksum"))
         await self._content.flush(file)
         self._content.adopt(file, blob.digest)
         self._partials.discard(blob.digest)
         return await tell(Step(name, "Download complete"))
-
-    async def _attempt(self, blob: Descriptor, source: BlobSource, tell: Tell, name: str) -> None:
-        async def told(size: int) -> None:
-            await tell(Step(name, "Downloading", size, blob.size))
-
-        attempt = 1
-        while True:
-            try:
-                await source.fetch(blob, self.file(blob), told)
-                return
-            except RegistryError as error:
-                if not error.again or attempt >= self._attempts:
-                    raise
-                await self._wait(round(error.wait or attempt * self._delay), tell, name)
-                attempt += 1
-
-    @staticmethod
-    async def _wait(seconds: int, tell: Tell, name: str) -> None:
-        for left in range(seconds, 0, -1):
-            await tell(Step(name, f"Retrying in {left} second{'s' if left != 1 else ''}"))
-            await asyncio.sleep(1)

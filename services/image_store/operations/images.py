@@ -143,9 +143,12 @@ class Images:
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(manifest))
         stored = self._stored(document, Indexed(manifest=descriptor, parent=parent), (config_digest, *layer_digests))
         async with self._writing:
-            present = {each.image.id: each for each in self.catalog.all()} | {stored.image.id: stored}
-            await self._write_index(present.values())
+            present = {each.image.id: each for each in self.catalog.all()}
+            before = present.get(stored.image.id)
+            await self._write_index((present | {stored.image.id: stored}).values())
             self.catalog.add(stored)
+        if before is not None:
+            await self.collect(before.blobs, ())  # the same image came by another manifest
         return stored
 
     async def _write_index(self, images: Iterable[Stored]) -> None:

@@ -81,7 +81,7 @@ class LayerPull:
                 downloads = {part.number: group.create_task(self._fetch(part, tell)) for part in parts}
                 group.create_task(self._unpack_all(parts, downloads, tell))
         except BaseExceptionGroup as failed:
-            raise _first(failed) from None
+            raise first_error(failed) from None
 
     async def _fetch(self, part: Part, tell: Tell) -> None:
         if self._images.content.has(part.blob.digest):
@@ -160,11 +160,11 @@ def _parts(pullable: Pullable) -> list[Part]:
     ]
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The reason, out of what it brought about."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            return _first(error)
+            return first_error(error)
         if not isinstance(error, asyncio.CancelledError):
             return error
     return group.exceptions[0]

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from shared import deadline
 
 from ..domain.progress import Step
+from ..domain.registry_answers import RegistryError
 
 Tell = Callable[[Step], Awaitable[None]]
 T = TypeVar("T")
@@ -104,6 +105,22 @@ class Transfers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def retried(work: Callable[[], Coroutine[Any, Any, T]], attempts: int, delay: int, tell: Tell, name: str) -> T:
+    """Does it again while that may help: at most `attempts` times, each after `delay` seconds more than the last."""
+    attempt = 1
+    while True:
+        try:
+            return await work()
+        except RegistryError as error:
+            if not error.again or attempt >= attempts:
+                raise
+            seconds = round(attempt * delay if error.wait is None else error.wait)
+        for left in range(seconds, 0, -1):
+            await tell(Step(name, f"Retrying in {left} second{'s' if left != 1 else ''}"))
+            await asyncio.sleep(1)
+        attempt += 1
 
 
 def _start(work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:

@@ -39,6 +39,9 @@ class Agent:
 
     download = upload = exchange
 
+    async def settled(self, file: int) -> None:
+        pass
+
 
 class Link:
     def __init__(self, channel: socket.socket) -> None:

@@ -198,4 +198,4 @@ async def test_what_a_killed_store_had_of_a_pull_is_used_by_the_next(world: Worl
 def test_the_reason_is_told_not_what_it_brought_about() -> None:
     reason = ValueError("reason")
     group = BaseExceptionGroup("", [asyncio.CancelledError(), BaseExceptionGroup("", [reason])])
-    assert pull_layers._first(group) is reason
+    assert pull_layers.first_error(group) is reason
