@@ -7,6 +7,7 @@ import sys
 import typer
 
 from shared.errors import ShoalError
+from tools.lab.command import app as lab
 
 from . import conformance, doctor, down, status, trace, up
 
@@ -32,6 +33,7 @@ run_dir, bridge_name, interface_prefix and nft_table run side by side.
 )
 for module in (up, down, status, doctor, trace, conformance):
     app.command(module.__name__.rpartition(".")[2])(module.command)
+app.add_typer(lab, name="lab")
 
 
 def main() -> None:
