@@ -89,6 +89,13 @@ toolchain() {
         { cat "$prefix/toolchain.log" >&2; fail "the runtime toolchain could not be made"; }
 }
 
+# dockerd 20.10, which tests compare answers with: the system's own, or in a private prefix.
+reference() {
+    export SHOAL_REFERENCE="$prefix/reference"
+    in_checkout -m tools.toolchain --reference --prefix "$SHOAL_REFERENCE" >"$prefix/reference.log" 2>&1 9>&- ||
+        { cat "$prefix/reference.log" >&2; fail "dockerd 20.10 could not be had"; }
+}
+
 # Python of the environment with this checkout's modules.
 in_checkout() {
     PYTHONPATH=$checkout "$venv/bin/python" -P "$@"

@@ -22,12 +22,13 @@ from urllib.parse import quote
 from docker.client import DockerClient
 
 from tests.support.namespaces import socket_in
+from tools.bench import reference
 from tools.bench.client import UnixConnection
 from tools.images import busybox, docker_archive
 
 IMAGE = "busybox"
 CLI = shutil.which("docker", path="/usr/local/bin:/usr/bin") or "docker"
-OLD_CLI = "/usr/bin/docker"
+OLD_CLI = str(reference.PROGRAMS / "docker")
 PREDEFINED = frozenset({"bridge", "host", "none"})
 
 

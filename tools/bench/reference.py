@@ -28,6 +28,8 @@ from tools.bench.processes import matching, tree
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+PROGRAMS = Path(os.environ.get("SHOAL_REFERENCE", "/opt/shoal/reference")) / "bin"
+"""dockerd 20.10 and what it starts, as `python -m tools.toolchain --reference` makes them; else those of the PATH."""
 CGROUPS = Path("/sys/fs/cgroup")
 PREPARE = (
     "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; "
@@ -112,9 +114,12 @@ class ReferenceEngine:
 
 
 class Dockerd(ReferenceEngine):
-    """dockerd as Debian ships it: containerd, runc, overlay2, userland proxy."""
+    """dockerd as Debian 12 ships it: containerd, runc, overlay2, userland proxy."""
 
     name = "dockerd"
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": f"{PROGRAMS}:{os.environ.get('PATH', os.defpath)}"}
 
     def command(self) -> Sequence[str]:
         return (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from shared import config
 
-from .debian import FetchError
-from .parts import PARTS
+from .debian import REFERENCE_SUITES, SUITES, FetchError
+from .parts import PARTS, REFERENCE
 from .prefix import ensure
 from .probe import Finding, in_prefix
 
@@ -19,8 +19,11 @@ def main() -> int:
     """Exit code 0 when all parts are there and pass, 1 when one does not."""
     arguments = _parser().parse_args()
     prefix = Path(arguments.prefix or config.load().runtime_prefix)
+    parts, suites = (REFERENCE, REFERENCE_SUITES) if arguments.reference else (PARTS, SUITES)
     try:
-        findings = in_prefix(prefix, PARTS) if arguments.check else ensure(prefix, PARTS, _patchelf(), arguments.renew)
+        findings = (
+            in_prefix(prefix, parts) if arguments.check else ensure(prefix, parts, _patchelf(), arguments.renew, suites)
+        )
     except FetchError as error:
         print(f"toolchain: {error}", file=sys.stderr)
         return 1
@@ -36,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prefix", help="folder to make (default: runtime_prefix of the settings)")
     parser.add_argument("--renew", action="store_true", help="fetch again even when everything passes")
     parser.add_argument("--check", action="store_true", help="only look, change nothing")
+    parser.add_argument("--reference", action="store_true", help="the dockerd that tests and bench compare with")
     return parser
 
 
@@ -47,9 +51,9 @@ def _patchelf() -> Path:
 
 def _line(finding: Finding) -> str:
     if finding.problem:
-        return f"{finding.part.name:8}{finding.problem}"
+        return f"{finding.part.name:12}{finding.problem}"
     assert finding.path is not None
-    return f"{finding.part.name:8}{finding.version:10}{finding.path.resolve()}"
+    return f"{finding.part.name:12}{finding.version:10}{finding.path.resolve()}"
 
 
 if __name__ == "__main__":

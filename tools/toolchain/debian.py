@@ -17,6 +17,9 @@ from .parts import Part, debian_version
 SUITES = ("trixie", "forky", "sid")
 """Codenames from the oldest to the newest: the first one that has everything new enough is taken."""
 
+REFERENCE_SUITES = ("bookworm",)
+"""Where the engine is that ours is compared with."""
+
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 
 
@@ -41,18 +44,22 @@ def pick_mirror(index_targets: str) -> Mirror:
     return Mirror(DEFAULT_MIRROR)
 
 
-def pick_suite(parts: Iterable[Part], madison: str) -> str | None:
+def pick_suite(parts: Iterable[Part], madison: str, suites: Sequence[str] = SUITES) -> str | None:
     """The first suite in which every part is new enough, by the lines of `apt-cache madison`."""
     newest: dict[tuple[str, str], tuple[int, ...]] = {}
     for line in madison.splitlines():
         package, version, source = (column.strip() for column in line.split("|"))
-        suite = next((name for name in SUITES if f" {name}/" in source), "")
+        suite = next((name for name in suites if f" {name}/" in source), "")
         key = (package, suite)
         newest[key] = max(newest.get(key, ()), debian_version(version))
-    for suite in SUITES:
-        if all(newest.get((part.packages[0], suite), ()) >= part.minimum for part in parts):
+    for suite in suites:
+        if all(_fits(part, newest.get((part.packages[0], suite), ())) for part in parts):
             return suite
     return None
+
+
+def _fits(part: Part, version: tuple[int, ...]) -> bool:
+    return version >= part.minimum and not (part.below and version >= part.below)
 
 
 def sources(mirror: Mirror, suites: Sequence[str], architecture: str) -> str:
@@ -106,10 +113,10 @@ class PrivateApt:
         """The suite taken, and the package files of the parts with all they depend on."""
         self.update()
         packages = [package for part in parts for package in part.packages]
-        suite = pick_suite(parts, _run("apt-cache", *self._options, "madison", *packages))
+        suite = pick_suite(parts, _run("apt-cache", *self._options, "madison", *packages), self._suites)
         if suite is None:
             wanted = ", ".join(f"{part.name} >= {'.'.join(map(str, part.minimum))}" for part in parts)
-            raise FetchError(f"no suite of {', '.join(SUITES)} on this machine's mirror has {wanted}")
+            raise FetchError(f"no suite of {', '.join(self._suites)} on this machine's mirror has {wanted}")
         return suite, self.download(suite, packages)
 
     def update(self) -> None:

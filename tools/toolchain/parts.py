@@ -17,7 +17,11 @@ class Part:
     """Debian packages that bring it, those that it only loads at run time included."""
     minimum: Version
     reason: str
-    """Why not an older one; shown to the person whose system has an older one."""
+    """Why not another one; shown to the person whose system has one."""
+    below: Version = ()
+    """The first version that is too new; empty: none is."""
+    companions: tuple[str, ...] = ()
+    """Programs of the same packages that this one starts."""
     features: tuple[str, ...] = ()
     """Words that `--version` must print."""
     self_test: tuple[str, ...] = ()
@@ -47,6 +51,34 @@ PARTS = (
     ),
 )
 
+REFERENCE = (
+    Part(
+        name="dockerd",
+        packages=("docker.io",),
+        minimum=(20, 10),
+        below=(20, 11),
+        reason="answers are compared with 20.10's",
+        companions=("docker-proxy",),
+    ),
+    Part(
+        name="docker",
+        packages=("docker.io",),
+        minimum=(20, 10),
+        below=(20, 11),
+        reason="the oldest client that is tried is 20.10",
+    ),
+    Part(
+        name="containerd",
+        packages=("containerd",),
+        minimum=(1, 6),
+        below=(1, 7),
+        reason="dockerd 20.10 came with 1.6",
+        companions=("containerd-shim-runc-v2",),
+    ),
+    Part(name="runc", packages=("runc",), minimum=(1, 1), below=(1, 2), reason="dockerd 20.10 came with 1.1"),
+)
+"""The engine that ours is compared with, as Debian 12 ships it."""
+
 
 def parse_version(text: str) -> Version:
     """The first dotted number in what `--version` printed, () when there is none."""
@@ -71,5 +103,7 @@ def judge(part: Part, printed: str) -> str:
         return f"{part.name} does not tell its version"
     if version < part.minimum:
         return f"{part.name} {show(version)} is older than {show(part.minimum)}: {part.reason}"
+    if part.below and version >= part.below:
+        return f"{part.name} {show(version)} is not older than {show(part.below)}: {part.reason}"
     lacking = [feature for feature in part.features if feature not in printed.split()]
     return f"{part.name} {show(version)} was built without {' '.join(lacking)}" if lacking else ""

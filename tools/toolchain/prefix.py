@@ -16,15 +16,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .debian import FetchError, PrivateApt, unpack
+from .debian import SUITES, FetchError, PrivateApt, unpack
 from .parts import Part
 from .probe import Finding, in_prefix, on_system
 
 BINARY_FOLDERS = ("usr/bin", "usr/sbin", "bin", "sbin")
 
 
-def ensure(prefix: Path, parts: Sequence[Part], patchelf: Path, renew: bool = False) -> list[Finding]:
+def ensure(
+    prefix: Path, parts: Sequence[Part], patchelf: Path, renew: bool = False, suites: Sequence[str] = SUITES
+) -> list[Finding]:
     """The programs of the prefix, made when one is missing or unfit; `renew` makes them anew in any case.
+
+    What the system does not have comes from one of Debian's `suites`, the first that has all of it.
 
     Raises:
         FetchError: a part could be had neither from the system nor from Debian's suites.
@@ -33,7 +37,7 @@ def ensure(prefix: Path, parts: Sequence[Part], patchelf: Path, renew: bool = Fa
         present = in_prefix(prefix, parts)
         if not renew and not any(finding.problem for finding in present):
             return present
-        folder = _build(prefix, parts, patchelf)
+        folder = _build(prefix, parts, patchelf, suites)
         _turn(prefix, folder)
         _sweep(prefix, keep=folder)
         return in_prefix(prefix, parts)
@@ -47,7 +51,7 @@ def _lock(prefix: Path) -> Iterator[None]:
         yield
 
 
-def _build(prefix: Path, parts: Sequence[Part], patchelf: Path) -> Path:
+def _build(prefix: Path, parts: Sequence[Part], patchelf: Path, suites: Sequence[str]) -> Path:
     """A new folder with all parts, each tried where it will stay."""
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix.name}-", dir=prefix.parent))
     try:
@@ -56,9 +60,10 @@ def _build(prefix: Path, parts: Sequence[Part], patchelf: Path) -> Path:
         findings = [on_system(part) for part in parts]
         for finding in findings:
             if finding.path and not finding.problem:
-                (folder / "bin" / finding.part.name).symlink_to(finding.path)
+                for name in (finding.part.name, *finding.part.companions):
+                    (folder / "bin" / name).symlink_to(finding.path.with_name(name))
         if missing := [finding.part for finding in findings if finding.problem]:
-            fetch_into(folder, missing, patchelf)
+            fetch_into(folder, missing, patchelf, suites)
         if problems := [finding.problem for finding in in_prefix(folder, parts) if finding.problem]:
             raise FetchError("; ".join(problems))
     except BaseException:
@@ -67,7 +72,7 @@ def _build(prefix: Path, parts: Sequence[Part], patchelf: Path) -> Path:
     return folder
 
 
-def fetch_into(folder: Path, parts: Sequence[Part], patchelf: Path) -> None:
+def fetch_into(folder: Path, parts: Sequence[Part], patchelf: Path, suites: Sequence[str] = SUITES) -> None:
     """Brings parts from Debian into bin/ of a folder, with their libraries in lib/; PACKAGES tells what came.
 
     Raises:
@@ -75,13 +80,13 @@ def fetch_into(folder: Path, parts: Sequence[Part], patchelf: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
         (root := Path(scratch, "apt")).mkdir()
-        suite, packages = PrivateApt(root).fetch(parts)
+        suite, packages = PrivateApt(root, suites).fetch(parts)
         (tree := Path(scratch, "tree")).mkdir()
         for package in packages:
             unpack(package, tree)
         _collect_libraries(tree, folder / "lib")
-        for part in parts:
-            program = next(path for place in BINARY_FOLDERS if (path := tree / place / part.name).is_file())
+        for name in (name for part in parts for name in (part.name, *part.companions)):
+            program = next(path for place in BINARY_FOLDERS if (path := tree / place / name).is_file())
             _place(program, folder, patchelf)
         (folder / "PACKAGES").write_text("".join(f"{suite} {package.stem}\n" for package in packages))
 

@@ -67,6 +67,12 @@ def test_the_oldest_suite_that_has_everything_is_taken(parts, suite):
     assert pick_suite(parts, MADISON) == suite
 
 
+def test_a_suite_whose_version_is_too_new_is_not_taken():
+    below = Part(name="crun", packages=("crun",), minimum=(1, 20), below=(1, 22), reason="")
+    assert pick_suite([below], MADISON, ("sid", "trixie")) == "trixie"
+    assert pick_suite([below], MADISON, ("sid",)) is None
+
+
 def test_sources_name_the_keyring_only_when_there_is_one():
     assert "Signed-By" not in sources(Mirror("http://m"), ["sid"], "arm64")
     assert "Signed-By: /k\n" in sources(Mirror("http://m", "/k"), ["sid"], "arm64")

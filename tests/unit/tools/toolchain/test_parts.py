@@ -41,3 +41,9 @@ def test_judge_names_what_is_wrong(printed, says):
 def test_judge_compares_numbers_not_text(minimum, version):
     part = Part(name="x", packages=("x",), minimum=minimum, reason="because")
     assert (judge(part, show(version)) == "") == (version >= minimum)
+
+
+def test_judge_refuses_what_is_too_new():
+    part = Part(name="dockerd", packages=("docker.io",), minimum=(20, 10), below=(20, 11), reason="answers are 20.10's")
+    assert judge(part, "Docker version 20.10.24+dfsg1, build 297e128") == ""
+    assert judge(part, "Docker version 26.1.5+dfsg1") == "dockerd 26.1.5 is not older than 20.11: answers are 20.10's"

@@ -18,6 +18,12 @@ def test_what_the_system_has_is_linked(tmp_path):
     assert subprocess.run([prefix / "bin/bash", "-c", "exit 7"], check=False).returncode == 7
 
 
+def test_companions_come_from_the_same_place(tmp_path):
+    part = Part(name="bash", packages=("bash",), minimum=(4, 0), reason="old", companions=("sh",))
+    ensure(tmp_path / "runtime", [part], PATCHELF)
+    assert subprocess.run([tmp_path / "runtime/bin/sh", "-c", "exit 7"], check=False).returncode == 7
+
+
 def test_a_second_run_changes_nothing(tmp_path):
     prefix = tmp_path / "runtime"
     ensure(prefix, [BASH], PATCHELF)
