@@ -59,12 +59,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Bridge of the default network `bridge`."""
     bridge_subnet: str = ""
     """Subnet of the default bridge with the gateway's address (as 172.17.0.1/16); empty: the first free pool."""
+    bridge_subnet6: str = ""
+    """IPv6 subnet of the default bridge with the gateway's address (as fd00:17::1/64); empty: it is without IPv6."""
     interface_prefix: str = "shl"
     """Begin of the names of all host interfaces this engine makes (at most 4 characters)."""
     address_pools: tuple[AddressPool, ...] = (
         AddressPool(base="172.17.0.0/12", size=16),
         AddressPool(base="192.168.0.0/16", size=20),
     )
+    """Subnets for networks whose creator names none. Where none is of IPv6, the host's unique local one (RFC 4193)."""
     nft_table: str = "shoal"
     """Name of the engine's own nftables tables."""
     runtime_prefix: str = "/opt/shoal/runtime"

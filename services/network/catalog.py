@@ -1,10 +1,11 @@
-"""The networks of this node: their records, their address pools, their bridges."""
+"""The networks of this node: their records, their address pools, their interfaces on the host."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import logging
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,13 +13,16 @@ from shared import clock, ids
 from shared.config import Settings
 from shared.contracts.common import NameRecord
 from shared.contracts.network import IPAM, NAMES, SPECS, CreateRequest, IPAMConfig, NetworkSpec
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied
 from shared.state import State
 
+from .adapters import sysctl
 from .adapters.firewall import Firewall
-from .adapters.links import HostLinks, enable_forwarding
-from .domain import lookup, naming, networks, pools
-from .domain.addresses import Pool
+from .adapters.links import HostLinks
+from .domain import drivers, ipam, lookup, naming, networks, pools, subnets
+from .domain.addresses import AddressSpace, Subnet
+from .domain.drivers import Driver, HostLink
+from .domain.ruleset import BridgeRules
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +36,18 @@ class Catalog:
         self._state = state
         self._links = links
         self._firewall = firewall
+        self._pools = pools.with_ipv6(settings.address_pools, node)
         self._specs: dict[str, NetworkSpec] = {}
-        self._pools: dict[str, Pool] = {}
+        self._spaces: dict[str, AddressSpace] = {}
         self._changing = asyncio.Lock()
 
+    @property
+    def prefix(self) -> str:
+        """Begin of the names of what the engine makes on the host."""
+        return self._settings.interface_prefix
+
     async def open(self) -> None:
-        """Takes over the stored networks, makes what always exists, and gives every bridge its place on the host."""
+        """Takes over the stored networks, makes what always exists, and gives every network its place on the host."""
         view = await self._state.view(SPECS)
         for _, entry in view.items(SPECS):
             if entry.value.node == self._node:
@@ -45,16 +55,16 @@ class Catalog:
         view.stop()
         await self._predefine()
         for spec in self.all():
-            if spec.driver == "bridge":
-                self._pools[spec.id] = _pool(spec)
-                await self._restore_bridge(spec)
+            if drivers.of(spec).interface(spec, self.prefix):
+                self._spaces[spec.id] = subnets.address_space(spec)
+                await self._restore_link(spec)
 
-    async def _restore_bridge(self, spec: NetworkSpec) -> None:
-        """One network whose bridge cannot be had does not keep all others from working."""
+    async def _restore_link(self, spec: NetworkSpec) -> None:
+        """One network whose interface cannot be had does not keep all others from working."""
         try:
-            await asyncio.to_thread(self._ensure_bridge, spec)
-        except OSError as error:
-            log.error("network %s has no bridge, no container can start on it: %s", spec.name, error)
+            await asyncio.to_thread(self._ensure_link, spec)
+        except (OSError, InvalidArgument) as error:
+            log.error("network %s is without its interface, no container can start on it: %s", spec.name, error)
 
     async def _predefine(self) -> None:
         present = {spec.name: spec for spec in self._specs.values()}
@@ -63,22 +73,27 @@ class Catalog:
                 await self._store(
                     NetworkSpec(id=ids.new_id(), name=name, created=clock.now_ns(), driver=driver, node=self._node)
                 )
-        default = self.find("bridge")
-        interface = self._settings.bridge_subnet
-        if not default.ipam.config or (
-            interface and ipaddress.IPv4Interface(interface).network != networks.subnet(default)
-        ):
-            await self._rewrite(self._default_bridge(default))
+        stored = self.find("bridge")
+        wanted = self._default_bridge(stored)
+        if stored != wanted:
+            await self._rewrite(wanted)
 
     def _default_bridge(self, spec: NetworkSpec) -> NetworkSpec:
-        """The network `bridge` with the subnet that is set, or the first free one of the pools."""
-        config = IPAMConfig()
-        if self._settings.bridge_subnet:
-            address = ipaddress.IPv4Interface(self._settings.bridge_subnet)
-            gateway = "" if address.ip == address.network.network_address else str(address.ip)
-            config = IPAMConfig(subnet=str(address.network), gateway=gateway)
-        options = networks.default_bridge_options(self._settings.bridge_name)
-        return self._with_pool(msgspec.structs.replace(spec, options=options), config, IPAM())
+        """The network `bridge` with the subnets that are set; of IPv4 else those it has, or free ones of the pools."""
+        configs = [_of_setting(text) for text in (self._settings.bridge_subnet, self._settings.bridge_subnet6) if text]
+        versions = {ipaddress.ip_network(config.subnet).version for config in configs}
+        kept = [
+            config
+            for config in spec.ipam.config
+            if ipaddress.ip_network(config.subnet).version == 4 and 4 not in versions
+        ]
+        wanted = msgspec.structs.replace(
+            spec,
+            options=networks.default_bridge_options(self._settings.bridge_name),
+            enable_ipv6=6 in versions,
+            ipam=IPAM(),
+        )
+        return self._with_pools(wanted, [*kept, *configs])
 
     def all(self) -> list[NetworkSpec]:
         return list(self._specs.values())
@@ -87,32 +102,35 @@ class Catalog:
         """By id, name or unique begin of the id. Raises `NotFound`."""
         return lookup.find(reference, self._specs.values(), scope)
 
-    def pool(self, network_id: str) -> Pool:
-        return self._pools[network_id]
+    def space(self, network_id: str) -> AddressSpace:
+        """What endpoints of a network get addresses from; nothing for `host` and `none`."""
+        return self._spaces.get(network_id) or AddressSpace()
 
-    def interface(self, spec: NetworkSpec) -> str:
-        """Name of the network's bridge on the host."""
-        named = spec.options.get(networks.NAME_LABEL, "")
-        return named or naming.bridge_interface(self._settings.interface_prefix, spec.id)
+    def interfaces(self) -> frozenset[str]:
+        """Names of the host's interfaces that networks need."""
+        return frozenset(drivers.of(spec).interface(spec, self.prefix) for spec in self.all()) - {""}
 
-    def bridges(self) -> dict[str, NetworkSpec]:
-        """All bridge networks by their interface."""
-        return {self.interface(spec): spec for spec in self.all() if spec.driver == "bridge"}
+    def rules(self) -> list[BridgeRules]:
+        """What the firewall must know of all networks."""
+        found = (drivers.of(spec).rules(spec, self.prefix) for spec in self.all())
+        return [rules for rules in found if rules is not None]
 
-    def gateway_of_default(self) -> str:
+    def host_gateways(self) -> list[str]:
         """What `host-gateway` stands for."""
-        return self.find("bridge").ipam.config[0].gateway
+        return [str(gateway.ip) for gateway in subnets.gateways(self.find("bridge"))]
 
     async def create(self, request: CreateRequest) -> tuple[NetworkSpec, int]:
-        """Makes a network, and its bridge; the revision of its record. All or nothing."""
+        """Makes a network, and its interface; the revision of its record. All or nothing."""
         request = networks.check_request(request)
         async with self._changing:
             if any(spec.name == request.name for spec in self._specs.values()):
                 raise AlreadyExists(f"network with name {request.name} already exists")
+            request = networks.configured(request, self._configuration(request.config_from))
             spec = self._planned(request)
-            if self.interface(spec) in self._links.names():
-                raise Conflict(f"bridge name {self.interface(spec)} is already in use on this host")
-            return spec, await self._make(spec)
+            return await self._make(spec)
+
+    def _configuration(self, name: str) -> NetworkSpec | None:
+        return next((spec for spec in self.all() if spec.name == name and spec.config_only), None)
 
     def _planned(self, request: CreateRequest) -> NetworkSpec:
         spec = NetworkSpec(
@@ -120,48 +138,84 @@ class Catalog:
             name=request.name,
             created=clock.now_ns(),
             driver=request.driver,
+            enable_ipv4=request.enable_ipv4,
+            enable_ipv6=request.enable_ipv6,
             internal=request.internal,
             attachable=request.attachable,
+            config_only=request.config_only,
+            config_from=request.config_from,
             options=request.options,
             labels=request.labels,
             node=self._node,
+            ipam=msgspec.structs.replace(request.ipam, driver=request.ipam.driver or "default"),
+            asked=request.ipam.config,
         )
-        return self._with_pool(spec, request.ipam.config[0] if request.ipam.config else IPAMConfig(), request.ipam)
+        if spec.config_only:
+            return spec
+        driver = drivers.of(spec)
+        driver.check(spec.options, spec.internal)
+        versions = tuple(ipaddress.ip_network(config.subnet, strict=False).version for config in spec.asked)
+        driver.check_subnets(versions, ipv4=spec.enable_ipv4, ipv6=spec.enable_ipv6)
+        spec = self._with_link(spec, driver)
+        return self._with_pools(spec, spec.asked)
 
-    def _with_pool(self, spec: NetworkSpec, config: IPAMConfig, ipam: IPAM) -> NetworkSpec:
-        """The spec with subnet and gateway as given, or chosen."""
-        others = [
-            networks.subnet(other)
-            for other in self.all()
-            if other.driver == "bridge" and other.ipam.config and other.id != spec.id
-        ]
-        if config.subnet:
-            pools.check_free(ipaddress.IPv4Network(config.subnet), others)
-        else:
-            subnet = pools.choose(self._settings.address_pools, [*others, *self._links.routes()])
-            config = msgspec.structs.replace(config, subnet=str(subnet))
-        if not config.gateway:
-            gateway = _pool_of(config).request()
-            config = msgspec.structs.replace(config, gateway=str(gateway))
-        return msgspec.structs.replace(spec, ipam=msgspec.structs.replace(ipam, driver="default", config=(config,)))
+    def _with_link(self, spec: NetworkSpec, driver: Driver) -> NetworkSpec:
+        """The spec, with whether the host's interface that it needs is there already. Refuses what others have."""
+        name = driver.interface(spec, self.prefix)
+        others = [other for other in self.all() if drivers.of(other).interface(other, self.prefix) == name]
+        for other in others:
+            text = driver.conflict(spec, other) if other.driver == spec.driver else ""
+            if text:
+                raise PermissionDenied(text)
+        present = self._links.names()
+        driver.link(spec, self.prefix, present)
+        kept = name in present and all(other.keeps_link for other in others)
+        return msgspec.structs.replace(spec, keeps_link=kept)
 
-    async def _make(self, spec: NetworkSpec) -> int:
-        """The host's part first, the record last: a bridge without a record is swept at the next start."""
+    def _with_pools(self, spec: NetworkSpec, asked: Sequence[IPAMConfig]) -> NetworkSpec:
+        """The spec with subnets and gateways as given, or chosen."""
+        taken: list[Subnet] = []
+        for other in self.all():
+            if other.id != spec.id and not other.config_only:
+                taken += subnets.subnets(other)
+        configs = ipam.allocate(
+            drivers.of(spec),
+            spec.options,
+            asked,
+            internal=spec.internal,
+            versions=[v for v, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled],
+            defaults=self._pools,
+            networks=taken,
+            routes=self._links.routes(),
+        )
+        return msgspec.structs.replace(spec, ipam=msgspec.structs.replace(spec.ipam, config=configs))
+
+    async def _make(self, spec: NetworkSpec) -> tuple[NetworkSpec, int]:
+        """The host's part first, the record last: an interface without a record is swept at the next start."""
+        driver = drivers.of(spec)
         try:
-            await asyncio.to_thread(self._ensure_bridge, spec)
-            await asyncio.to_thread(self._firewall.add_bridge, networks.rules(spec, self.interface(spec)))
+            await asyncio.to_thread(self._ensure_link, spec)
+            rules = driver.rules(spec, self.prefix)
+            if rules is not None:
+                await asyncio.to_thread(self._firewall.add_bridge, rules)
             revision = await self._store(spec)
         except OSError as error:
-            await asyncio.to_thread(self._links.remove, self.interface(spec))
-            raise FailedPrecondition(f"bridge {self.interface(spec)} cannot be made: {error.strerror}") from error
-        self._pools[spec.id] = _pool(spec)
-        return revision
+            await asyncio.to_thread(self._drop_link, spec)
+            name = driver.interface(spec, self.prefix)
+            raise FailedPrecondition(f"interface {name} cannot be made: {error.strerror}") from error
+        self._spaces[spec.id] = subnets.address_space(spec)
+        return spec, revision
 
-    def _ensure_bridge(self, spec: NetworkSpec) -> None:
-        address = ipaddress.IPv4Interface(f"{networks.gateway(spec)}/{networks.subnet(spec).prefixlen}")
-        self._links.ensure_bridge(self.interface(spec), address, networks.mtu(spec.options))
-        if not spec.internal:
-            enable_forwarding()
+    def _ensure_link(self, spec: NetworkSpec) -> None:
+        link = self._link(spec)
+        if link is None:
+            return
+        self._links.ensure(link, own=not spec.keeps_link)
+        if spec.driver == "bridge" and not spec.internal:
+            sysctl.enable_forwarding(ipv6=spec.enable_ipv6)
+
+    def _link(self, spec: NetworkSpec) -> HostLink | None:
+        return drivers.of(spec).link(spec, self.prefix, self._links.names())
 
     async def _store(self, spec: NetworkSpec) -> int:
         """The name first: it is what makes a network the only one of that name."""
@@ -189,28 +243,33 @@ class Catalog:
         self._specs[spec.id] = spec
 
     async def remove(self, spec: NetworkSpec) -> int:
-        """Takes a network away that nobody uses; the revision. The record goes first, then name and bridge."""
+        """Takes a network away that nobody uses; the revision. The record goes first, then name and interface."""
         async with self._changing:
+            if spec.config_only and any(other.config_from == spec.name for other in self.all()):
+                text = f'configuration network "{spec.name}" is in use'
+                raise PermissionDenied(f"error while removing network: {text}")
             revision = await self._state.delete(SPECS, spec.id)
             self._specs.pop(spec.id, None)
-            self._pools.pop(spec.id, None)
+            self._spaces.pop(spec.id, None)
             await self._state.delete(NAMES, naming.name_key(self._node, spec.name))
-            await asyncio.to_thread(self._remove_bridge, spec)
+            await asyncio.to_thread(self._remove_from_host, spec)
             return revision
 
-    def _remove_bridge(self, spec: NetworkSpec) -> None:
-        self._firewall.remove_bridge(networks.rules(spec, self.interface(spec)))
-        self._links.remove(self.interface(spec))
+    def _remove_from_host(self, spec: NetworkSpec) -> None:
+        rules = drivers.of(spec).rules(spec, self.prefix)
+        if rules is not None:
+            self._firewall.remove_bridge(rules)
+        self._drop_link(spec)
+
+    def _drop_link(self, spec: NetworkSpec) -> None:
+        """An interface goes with the last network that needs it, unless it was there before them all."""
+        name = drivers.of(spec).interface(spec, self.prefix)
+        if name and not spec.keeps_link and name not in self.interfaces():
+            self._links.remove(name)
 
 
-def _pool_of(config: IPAMConfig) -> Pool:
-    subnet = ipaddress.IPv4Network(config.subnet)
-    pool = Pool(subnet, ipaddress.IPv4Network(config.ip_range) if config.ip_range else None)
-    pool.reserve(ipaddress.IPv4Address(address) for address in config.aux_addresses.values())
-    return pool
-
-
-def _pool(spec: NetworkSpec) -> Pool:
-    pool = _pool_of(spec.ipam.config[0])
-    pool.reserve([networks.gateway(spec)])
-    return pool
+def _of_setting(text: str) -> IPAMConfig:
+    """`172.17.0.1/16` of the settings as a pool with that gateway; the subnet's own address stands for any gateway."""
+    address = ipaddress.ip_interface(text)
+    gateway = "" if address.ip == address.network.network_address else str(address.ip)
+    return IPAMConfig(subnet=str(address.network), gateway=gateway)

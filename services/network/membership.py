@@ -1,4 +1,4 @@
-"""Running containers that come to a network or leave it."""
+"""Running containers that come to a network or leave it, and whose published ports change."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from pathlib import Path
 import msgspec
 
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import NetworkSpec
+from shared.contracts.network import NetworkSpec, PublishRequest
 from shared.errors import Conflict, FailedPrecondition, PermissionDenied
 
 from .adapters import dns_sockets
 from .adapters.dns_sockets import DnsSockets
 from .adapters.host_files import read
+from .adapters.sysctl import has_ipv6
 from .catalog import Catalog
-from .domain import files, resolution, sandboxes
-from .domain.sandboxes import Attachment, SandboxRecord
+from .domain import endpoints, files, publishing, resolution, sandboxes
+from .domain.endpoints import Attachment
+from .domain.publishing import Forward
+from .domain.sandboxes import SandboxRecord
 from .sandboxes import Host, Sandboxes
+
+Specs = dict[str, NetworkSpec]
 
 
 @dataclass(frozen=True)
@@ -33,55 +38,70 @@ class Membership:
     async def connect(self, record: SandboxRecord, spec: NetworkSpec, wish: EndpointSettings) -> SandboxRecord:
         """The sandbox with an endpoint on the network; a failure leaves it as it was."""
         sandboxes.check_connect(record, spec)
+        specs = {**self.sandboxes.specs(record), spec.id: spec}
         with self.sandboxes.using([spec.id]), contextlib.ExitStack() as undo:
-            entry = self.sandboxes.attach(spec, wish, sandboxes.free_interface(record), undo)
+            entry = self.sandboxes.attach(spec, wish, record.attachments, undo)
             hostname = record.own_names.partition(" ")[2] or record.own_names
-            names = sandboxes.dns_names(record.sandbox.container_id, record.container_name, wish, hostname)
-            shown = sandboxes.settings(spec, entry, wish, names)
-            after = sandboxes.joined(record, entry, shown, self._specs(record, spec))
+            names = endpoints.dns_names(record.sandbox.container_id, record.container_name, wish, hostname)
+            after = sandboxes.joined(record, entry, endpoints.settings(spec, entry, wish, names), specs)
             after = msgspec.structs.replace(after, dns=record.dns or resolution.needs_dns([spec.name]))
+            after = self._ports(record, after, specs, undo)
             try:
-                sockets = await asyncio.to_thread(self._join, record, after, entry)
+                sockets = await asyncio.to_thread(self._join, record, after, entry, specs)
             except OSError as error:
-                raise FailedPrecondition(f"container cannot be connected to network {spec.name}: {error}") from error
+                raise FailedPrecondition(
+                    f"container cannot be connected to network {spec.name}: {error.strerror or error}"
+                ) from error
             undo.pop_all()
         self._changed(after)
         if sockets is not None:
             self.sandboxes.resolver.serve(after, sockets)
         return after
 
-    def _specs(self, record: SandboxRecord, *more: NetworkSpec) -> dict[str, NetworkSpec]:
-        ids = {entry.network_id for entry in record.attachments}
-        return {spec.id: spec for spec in (*map(self.catalog.find, ids), *more)}
+    def _ports(
+        self, before: SandboxRecord, after: SandboxRecord, specs: Specs, undo: contextlib.ExitStack
+    ) -> SandboxRecord:
+        """The sandbox with the ports that it is to publish now taken, which `undo` turns round.
 
-    def _join(self, before: SandboxRecord, after: SandboxRecord, entry: Attachment) -> DnsSockets | None:
+        A port that goes is let go of at once, since another wish may take its place.
+        """
+        held = sandboxes.held(before)
+        wanted = sandboxes.port_wishes(after, specs, dual=has_ipv6())
+        change = publishing.change(held, wanted)
+        dropped = list(change.dropped)
+        if dropped:
+            self.host.ports.release(dropped)
+            undo.callback(self._take_back, before, dropped)
+        taken = self.sandboxes.reserve(after, change.missing, undo)
+        return sandboxes.with_ports(after, [*change.kept, *taken])
+
+    def _take_back(self, record: SandboxRecord, dropped: list[Forward]) -> None:
+        self.host.ports.adopt(dropped)
+        self.host.ports.serve(self.sandboxes.forwards(record))
+
+    def _join(self, before: SandboxRecord, after: SandboxRecord, entry: Attachment, specs: Specs) -> DnsSockets | None:
         """Runs in a thread."""
-        specs = self._specs(after)
-        wanted = {each.name: each for each in sandboxes.interfaces(after, specs)}
-        self.host.stacks.add(before.id, wanted[entry.interface])
+        plans = {each.name: each for each in sandboxes.plans(after, specs, self.catalog.prefix)}
+        self.host.stacks.add(before.id, plans[entry.interface])
         sockets = None
         try:
             if after.dns and not before.dns:
                 sockets = dns_sockets.open_in(Path(after.sandbox.path))
-            self._rewire(before, after)
+            self._rewire(before, after, specs)
             self.host.records.write(after)
         except BaseException:
             if sockets is not None:
                 sockets.close()
-            self.host.stacks.remove(before.id, entry.interface)
+            self.host.stacks.remove(before.id, entry)
             raise
         self._rewrite(after, added=entry, embedded=sockets is not None)
         return sockets
 
-    def _rewire(self, before: SandboxRecord, after: SandboxRecord) -> None:
-        """Moves the default route and the published ports to the gateway that is now the stack's."""
-        if after.gateway == before.gateway:
-            return
-        self.sandboxes.unpublish(before)
-        for interface in sandboxes.interfaces(after, self._specs(after)):
-            if interface.route is not None:
-                self.host.stacks.route(after.id, interface)
-        self.host.firewall.publish(sandboxes.forwards(after))
+    def _rewire(self, before: SandboxRecord, after: SandboxRecord, specs: Specs) -> None:
+        """Moves the default routes and the published ports to the gateways that are now the stack's."""
+        if (after.gateway, after.gateway6) != (before.gateway, before.gateway6):
+            self.host.stacks.route(after.id, sandboxes.plans(after, specs, self.catalog.prefix))
+        self.host.firewall.republish(sandboxes.forwards(before, specs), sandboxes.forwards(after, specs))
 
     def _rewrite(
         self,
@@ -94,10 +114,10 @@ class Membership:
         """The container's own lines of its hosts file, and its resolver when that is now the embedded one."""
         paths = record.sandbox.files
         hosts = read(Path(paths["/etc/hosts"]))
-        if gone is not None:
-            hosts = files.without_address(hosts, str(gone.ip))
-        if added is not None:
-            hosts = files.append_records(hosts, [(str(added.ip), record.own_names)])
+        for address in gone.ips if gone else ():
+            hosts = files.without_address(hosts, str(address))
+        for address in added.ips if added else ():
+            hosts = files.append_records(hosts, [(str(address), record.own_names)])
         contents = {"hosts": hosts}
         if embedded:
             contents["resolv.conf"] = files.embedded_resolv_conf(read(Path(paths["/etc/resolv.conf"])))
@@ -111,20 +131,46 @@ class Membership:
         if entry is None:
             container = record.sandbox.container_id
             raise Conflict(f"container {container} is not connected to network {spec.name}")
-        after = sandboxes.left(record, spec.id, self._specs(record))
-        await asyncio.to_thread(self._leave, record, after, entry)
+        specs = self.sandboxes.specs(record)
+        with contextlib.ExitStack() as undo:
+            after = self._ports(record, sandboxes.left(record, spec.id, specs), specs, undo)
+            await asyncio.to_thread(self._leave, record, after, entry, specs)
+            undo.pop_all()
         self.sandboxes.free(entry)
         self._changed(after)
         return after
 
-    def _leave(self, before: SandboxRecord, after: SandboxRecord, entry: Attachment) -> None:
+    def _leave(self, before: SandboxRecord, after: SandboxRecord, entry: Attachment, specs: Specs) -> None:
         """Runs in a thread. The record goes first: what it does not have is swept after a crash."""
         self.host.records.write(after)
         if entry.interface:
-            self.host.stacks.remove(before.id, entry.interface)
-            self._rewire(before, after)
+            self.host.stacks.remove(before.id, entry)
+            self._rewire(before, after, specs)
             self._rewrite(after, gone=entry)
 
+    async def publish(self, record: SandboxRecord, request: PublishRequest) -> SandboxRecord:
+        """The sandbox with exactly these ports published; those that it had stay as they are, with their clients."""
+        specs = self.sandboxes.specs(record)
+        after = msgspec.structs.replace(
+            record, publish=request.publish, exposed=request.exposed, publish_all=request.publish_all
+        )
+        with contextlib.ExitStack() as undo:
+            after = self._ports(record, after, specs, undo)
+            await asyncio.to_thread(self._republish, record, after, specs)
+            undo.pop_all()
+        self._changed(after)
+        return after
+
+    def _republish(self, before: SandboxRecord, after: SandboxRecord, specs: Specs) -> None:
+        """Runs in a thread."""
+        old, new = sandboxes.forwards(before, specs), sandboxes.forwards(after, specs)
+        self.host.firewall.republish(old, new, cut=True)
+        try:
+            self.host.records.write(after)
+        except BaseException:
+            self.host.firewall.republish(new, old)
+            raise
+
     def _changed(self, after: SandboxRecord) -> None:
-        self.host.ports.retarget(sandboxes.forwards(after))
         self.sandboxes.put(after)
+        self.host.ports.serve(self.sandboxes.forwards(after))

@@ -34,7 +34,7 @@ async def recover(
     endpoints = [entry.value for _, entry in view.items(ENDPOINTS) if entry.value.node == node]
     view.stop()
     found = await asyncio.to_thread(_look, links, host, endpoints)
-    mending = mend(found, settings.interface_prefix, catalog.bridges(), [spec.id for spec in catalog.all()])
+    mending = mend(found, settings.interface_prefix, catalog.interfaces(), [spec.id for spec in catalog.all()])
     for record in mending.keep:
         sandboxes.adopt(record)
     await asyncio.to_thread(sandboxes.replace_rules, sandboxes.all())
@@ -51,7 +51,7 @@ async def recover(
 
 def _look(links: HostLinks, host: Host, endpoints: Iterable[EndpointRecord]) -> Found:
     files, alive = host.stacks.pinned()
-    return Found(host.records.load(), files, alive, links.names(), tuple(endpoints))
+    return Found(host.records.load(), files, alive, links.names(), links.marked(), tuple(endpoints))
 
 
 def _clear(links: HostLinks, host: Host, mending: Mending) -> None:

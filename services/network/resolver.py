@@ -75,10 +75,12 @@ class Resolver:
         record = self._records.get(container_id)
         if record is None:
             return dns.refuse(query, dns.SERVFAIL)
-        known = self._known(record, query, dns_server.LARGEST if tcp else dns.LARGEST_UDP)
+        known = self._known(record, query, dns_server.LARGEST if tcp else query.largest)
         if known is not None:
             return known
-        if not record.gateway:  # a stack without a way out gets no names from there
+        if record.dots and "." not in query.name and query.kind in (dns.A, dns.AAAA):
+            return dns.refuse(query, dns.NOERROR)  # with ndots set, the client comes again with a search domain
+        if not record.open:  # a stack without a way out gets no names from there
             return dns.refuse(query, dns.SERVFAIL)
         servers = record.nameservers or host_nameservers()
         return await dns_server.forward(message, servers, tcp) or dns.refuse(query, dns.SERVFAIL)
@@ -89,4 +91,4 @@ class Resolver:
             name = self._directory.name_of(record, address) if address else ""
             return dns.answer_pointer(query, name) if dns.is_name(name) else None
         addresses = self._directory.find(record, query.name)
-        return dns.answer_addresses(query, addresses, largest) if addresses else None
+        return None if addresses is None else dns.answer_addresses(query, addresses, largest)

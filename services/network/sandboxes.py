@@ -6,7 +6,7 @@ import asyncio
 import collections
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +15,21 @@ import msgspec
 from shared import ids
 from shared.contracts.container import EndpointSettings
 from shared.contracts.network import NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import Conflict, FailedPrecondition, InvalidArgument, ShoalError
+from shared.errors import FailedPrecondition, InvalidArgument, ShoalError
 
 from .adapters import dns_sockets
 from .adapters.dns_sockets import DnsSockets
 from .adapters.firewall import Firewall
 from .adapters.host_files import ContainerFiles, Records, own_files
 from .adapters.host_ports import HostPorts
-from .adapters.links import has_ipv6
 from .adapters.stacks import Stacks
+from .adapters.sysctl import has_ipv6
 from .announcer import Announcer
 from .catalog import Catalog
-from .domain import files, networks, publishing, resolution, sandboxes
-from .domain.addresses import mac_address
-from .domain.publishing import Forward
-from .domain.sandboxes import Attachment, SandboxRecord
+from .domain import endpoints, files, resolution, sandboxes
+from .domain.endpoints import Attachment
+from .domain.publishing import Forward, Wish
+from .domain.sandboxes import SandboxRecord
 from .resolver import Resolver
 
 log = logging.getLogger(__name__)
@@ -77,16 +77,21 @@ class Sandboxes:
         """Whether a network is in use, or is about to be."""
         return self._pending[network_id] > 0 or bool(self.on(network_id))
 
-    def forwards(self) -> list[Forward]:
-        """All published ports."""
-        return [forward for record in self._present.values() for forward in sandboxes.forwards(record)]
+    def specs(self, record: SandboxRecord) -> dict[str, NetworkSpec]:
+        """The networks that a sandbox is on, by id."""
+        return {entry.network_id: self._catalog.find(entry.network_id) for entry in record.attachments}
+
+    def forwards(self, record: SandboxRecord) -> list[Forward]:
+        """Where the published ports of a sandbox lead."""
+        return sandboxes.forwards(record, self.specs(record)) if record.sandbox.ports else []
 
     def adopt(self, record: SandboxRecord) -> None:
         """Goes on with a sandbox that was found on the host: its addresses and ports are taken again."""
         self._present[record.sandbox.container_id] = record
         for attachment in record.wired:
-            self._catalog.pool(attachment.network_id).reserve([attachment.ip])
-        self._host.ports.adopt(sandboxes.forwards(record))
+            self._catalog.space(attachment.network_id).reserve(attachment.ips)
+        self._host.ports.adopt(sandboxes.held(record))
+        self._host.ports.serve(self.forwards(record))
         self.resolver.add(record)
 
     async def make(self, request: SandboxRequest) -> SandboxRecord:
@@ -99,12 +104,22 @@ class Sandboxes:
         with self.using(specs), contextlib.ExitStack() as undo:
             draft = self._plan(request, specs, wishes, undo)
             record, sockets = await self._realise(request, draft, specs)
-            self._host.ports.serve(sandboxes.forwards(record))
+            self._host.ports.serve(sandboxes.forwards(record, specs))
             self.put(record)
             if sockets is not None:
                 self.resolver.serve(record, sockets)
             undo.pop_all()
+        self._relink(record.sandbox.container_id)
         return record
+
+    def _relink(self, container_id: str) -> None:
+        """Containers that link to one that came again learn of its new addresses."""
+        for other in self.all():
+            for link in other.links:
+                target, _, alias = link.partition(":")
+                if target == container_id:
+                    own = msgspec.structs.replace(other, links=(link,))
+                    self._host.files.relink(other.sandbox.container_id, alias, sandboxes.linked(own, self._present))
 
     def put(self, record: SandboxRecord) -> None:
         """This is the sandbox of its container from now on; others learn of it."""
@@ -132,150 +147,117 @@ class Sandboxes:
         """The sandbox with addresses and ports taken, which `undo` gives back; nothing of it is made yet."""
         mode = sandboxes.stack_mode(request.mode)
         sandboxes.check_networks(mode, specs.values())
-        attachments = tuple(
-            self.attach(spec, wishes[spec.id], f"eth{index}", undo) for index, spec in enumerate(specs.values())
-        )
-        chosen = sandboxes.gateway_of(specs, wishes)
-        gateway = next((entry for entry in attachments if entry.network_id == chosen and entry.interface), None)
-        forwards = self._publish(request, specs[chosen], gateway, undo) if gateway else []
+        entries: list[Attachment] = []
+        for spec in specs.values():
+            entries.append(self.attach(spec, wishes[spec.id], entries, undo))
         sandbox = Sandbox(
             container_id=request.container_id,
             sandbox_id="",
             endpoints={
-                entry.network_name: self._shown(request, specs[entry.network_id], entry, wishes)
-                for entry in attachments
+                entry.network_name: self._shown(request, specs[entry.network_id], entry, wishes) for entry in entries
             },
-            ports=publishing.shown(forwards, request.exposed) if mode == "bridge" else {},
             files=self._host.files.paths(request.container_id),
         )
-        return SandboxRecord(
+        record = SandboxRecord(
             sandbox=sandbox,
             container_name=request.container_name,
             mode=mode,
-            attachments=attachments,
-            gateway=gateway.endpoint_id if gateway else "",
+            attachments=tuple(entries),
             own_names=files.own_names(sandboxes.own_name(request), request.domainname),
             nameservers=request.dns,
-            dns=resolution.needs_dns(spec.name for spec in specs.values()),
+            dns=resolution.needs_dns(spec.name for spec in specs.values()) and mode == "bridge",
+            publish=request.publish if mode == "bridge" else {},
+            exposed=request.exposed if mode == "bridge" else (),
+            publish_all=request.publish_all and mode == "bridge",
+            links=request.links,
         )
+        record = sandboxes.routed(record, specs)
+        taken = self.reserve(record, sandboxes.port_wishes(record, specs, dual=has_ipv6()), undo)
+        return sandboxes.with_ports(record, taken)
 
     def attach(
-        self, spec: NetworkSpec, wish: EndpointSettings, interface: str, undo: contextlib.ExitStack
+        self, spec: NetworkSpec, wish: EndpointSettings, taken: Iterable[Attachment], undo: contextlib.ExitStack
     ) -> Attachment:
-        """An endpoint on the network with its address taken, which `undo` gives back."""
+        """An endpoint on the network with its addresses taken, which `undo` gives back."""
         base = Attachment(network_id=spec.id, network_name=spec.name, endpoint_id=ids.new_id())
-        if spec.driver != "bridge":
-            return base
-        pool = self._catalog.pool(spec.id)
-        address = pool.request(sandboxes.check_wish(spec, wish))
-        undo.callback(pool.release, address)
-        return msgspec.structs.replace(
-            base,
-            interface=interface,
-            bridge=self._catalog.interface(spec),
-            address=f"{address}/{pool.subnet.prefixlen}",
-            mac=sandboxes.check_mac(wish.mac_address) if wish.mac_address else mac_address(address),
-            mtu=networks.mtu(spec.options),
-        )
+        space = self._catalog.space(spec.id)
+        entry = endpoints.attach(base, spec, wish, space, tuple(taken))
+        undo.callback(space.release, entry.ips)
+        return entry
 
-    def _publish(
-        self, request: SandboxRequest, spec: NetworkSpec, gateway: Attachment, undo: contextlib.ExitStack
-    ) -> list[Forward]:
-        """Takes the host ports. Raises with the endpoint's name, as dockerd does."""
-        if not (request.publish or request.publish_all):
-            return []
-        wishes = publishing.wishes(
-            request.publish,
-            request.exposed,
-            request.publish_all,
-            default_host=networks.host_binding(spec.options),
-            dual=has_ipv6(),
-        )
-        forwards: list[Forward] = []
-        undo.callback(self._host.ports.release, forwards)
-        for wish in wishes:
+    def reserve(self, record: SandboxRecord, wanted: Iterable[Wish], undo: contextlib.ExitStack) -> list[Forward]:
+        """Takes the host ports, which `undo` gives back. Raises with the endpoint's name, as dockerd does."""
+        taken: list[Forward] = []
+        undo.callback(self._host.ports.release, taken)
+        for wish in wanted:
             try:
-                forwards += self._host.ports.reserve(wish, gateway.ip)
+                taken += self._host.ports.reserve(wish)
             except ShoalError as error:
-                where = f"endpoint {request.container_name} ({gateway.endpoint_id})"
+                where = f"endpoint {record.container_name} ({record.gateway or record.gateway6})"
                 text = f"driver failed programming external connectivity on {where}: {error.message}"
                 raise type(error)(text) from None
-        return forwards
+        return taken
 
     def _shown(
-        self, request: SandboxRequest, spec: NetworkSpec, entry: Attachment, wishes: dict[str, EndpointSettings]
+        self, request: SandboxRequest, spec: NetworkSpec, entry: Attachment, wishes: Mapping[str, EndpointSettings]
     ) -> EndpointSettings:
         wish = wishes[spec.id]
-        names = sandboxes.dns_names(request.container_id, request.container_name, wish, request.hostname)
-        return sandboxes.settings(spec, entry, wish, names)
+        names = endpoints.dns_names(request.container_id, request.container_name, wish, request.hostname)
+        return endpoints.settings(spec, entry, wish, names)
 
     async def _realise(
         self, request: SandboxRequest, draft: SandboxRecord, specs: dict[str, NetworkSpec]
     ) -> tuple[SandboxRecord, DnsSockets | None]:
-        links = self._linked(request)
         try:
-            return await asyncio.to_thread(self._make_on_host, request, draft, specs, links)
+            return await asyncio.to_thread(self._make_on_host, request, draft, specs)
         except OSError as error:
-            raise FailedPrecondition(f"network sandbox cannot be made: {error}") from error
-
-    def _linked(self, request: SandboxRequest) -> list[tuple[str, str]]:
-        """Lines of the hosts file for `--link`: address and names."""
-        found = []
-        for link in request.links:
-            target, _, alias = link.partition(":")
-            record = next((r for r in self.all() if target in (r.container_name, r.sandbox.container_id)), None)
-            if record is None or not record.wired:
-                raise Conflict(
-                    f"Cannot link to a non running container: /{target} AS /{request.container_name}/{alias}"
-                )
-            names = dict.fromkeys(
-                (alias or target, record.sandbox.container_id[: sandboxes.SHORT_ID], record.container_name)
-            )
-            found.append((str(record.wired[0].ip), " ".join(names)))
-        return found
+            raise FailedPrecondition(f"network sandbox cannot be made: {error.strerror or error}") from error
 
     def _make_on_host(
-        self, request: SandboxRequest, draft: SandboxRecord, specs: dict[str, NetworkSpec], links: list[tuple[str, str]]
+        self, request: SandboxRequest, draft: SandboxRecord, specs: dict[str, NetworkSpec]
     ) -> tuple[SandboxRecord, DnsSockets | None]:
         """Runs in a thread. The record is written last: what has none is swept after a crash."""
-        gateway = self._catalog.gateway_of_default()
-        self._host.files.write(request.container_id, sandboxes.contents(request, draft, own_files(), links, gateway))
+        host, linked = own_files(), sandboxes.linked(draft, self._present)
+        contents = sandboxes.contents(request, draft, host, linked, self._catalog.host_gateways())
+        self._host.files.write(request.container_id, contents)
         if draft.mode == "host":
             sandbox_id, path = ids.new_id(), ""
         else:
-            sandbox_id = self._host.stacks.set_up(sandboxes.interfaces(draft, specs))
+            sandbox_id = self._host.stacks.set_up(sandboxes.plans(draft, specs, self._catalog.prefix))
             path = str(self._host.stacks.path(sandbox_id))
         sandbox = msgspec.structs.replace(draft.sandbox, sandbox_id=sandbox_id, path=path)
-        record = msgspec.structs.replace(draft, sandbox=sandbox)
+        dots = files.sets_ndots(host.resolv_conf, request.dns_options)
+        record = msgspec.structs.replace(draft, sandbox=sandbox, dots=dots)
+        leading = sandboxes.forwards(record, specs)
         try:
-            self._host.firewall.publish(sandboxes.forwards(record))
+            self._host.firewall.publish(leading)
             sockets = dns_sockets.open_in(Path(path)) if record.dns else None
             self._host.records.write(record)
         except BaseException:
-            self._take_from_host(record)
+            self._take_from_host(record, leading)
             raise
         return record, sockets
 
-    def _take_from_host(self, record: SandboxRecord) -> None:
+    def _take_from_host(self, record: SandboxRecord, leading: list[Forward]) -> None:
         """Runs in a thread; may be done again."""
         self._host.records.remove(record.sandbox.container_id)
-        self.unpublish(record)
+        self.unpublish(record, leading)
         if record.mode != "host":
-            self._host.stacks.tear_down(record.id, [entry.interface for entry in record.wired])
+            self._host.stacks.tear_down(record.id, record.wired)
 
-    def unpublish(self, record: SandboxRecord) -> None:
-        """Takes the sandbox's published ports out of the rules. Runs in a thread."""
+    def unpublish(self, record: SandboxRecord, leading: list[Forward]) -> None:
+        """Takes published ports out of the rules. Runs in a thread."""
         try:
-            self._host.firewall.unpublish(sandboxes.forwards(record))
+            self._host.firewall.unpublish(leading)
         except ShoalError as error:
             log.warning("rules of %s are not as they should be, all are made anew: %s", record.id, error)
-            others = [other for other in self.all() if other is not record]
+            others = [other for other in self.all() if other.sandbox.container_id != record.sandbox.container_id]
             self.replace_rules(others)
 
     def replace_rules(self, records: list[SandboxRecord]) -> None:
         """Makes the firewall hold exactly what all networks and these sandboxes need. Runs in a thread."""
-        bridges = [networks.rules(spec, interface) for interface, spec in self._catalog.bridges().items()]
-        self._host.firewall.replace(bridges, [f for record in records for f in sandboxes.forwards(record)])
+        leading = [forward for record in records for forward in self.forwards(record)]
+        self._host.firewall.replace(self._catalog.rules(), leading)
 
     def rename(self, record: SandboxRecord, name: str) -> None:
         """The container has another name from now on; others find it by that."""
@@ -290,7 +272,7 @@ class Sandboxes:
 
     async def release(self, record: SandboxRecord) -> None:
         """Ends a sandbox; its addresses and ports are free when this returns."""
-        await asyncio.to_thread(self._take_from_host, record)
+        await asyncio.to_thread(self._take_from_host, record, self.forwards(record))
         del self._present[record.sandbox.container_id]
         self.resolver.remove(record.sandbox.container_id)
         self._host.ports.release(sandboxes.held(record))
@@ -298,7 +280,6 @@ class Sandboxes:
             self.free(attachment)
 
     def free(self, attachment: Attachment) -> None:
-        """Gives an endpoint's address back and forgets the endpoint."""
-        if attachment.interface:
-            self._catalog.pool(attachment.network_id).release(attachment.ip)
+        """Gives an endpoint's addresses back and forgets the endpoint."""
+        self._catalog.space(attachment.network_id).release(attachment.ips)
         self._announcer.retract(attachment.network_id, attachment.endpoint_id)

@@ -14,7 +14,7 @@ from shared.contracts import network as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, PruneReport, Revision
 from shared.contracts.network import Network, NetworkSpec, Sandbox
-from shared.errors import InvalidArgument, PermissionDenied
+from shared.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 from shared.service import Kernel
 
 from .adapters.firewall import Firewall
@@ -24,9 +24,10 @@ from .adapters.links import HostLinks
 from .adapters.stacks import Stacks
 from .announcer import Announcer
 from .catalog import Catalog
-from .domain import lookup, networks
+from .domain import endpoints, lookup, networks
 from .domain import sandboxes as plans
-from .domain.sandboxes import Attachment, SandboxRecord
+from .domain.endpoints import Attachment
+from .domain.sandboxes import SandboxRecord
 from .membership import Membership
 from .recover import recover
 from .sandboxes import Host, Sandboxes
@@ -167,7 +168,7 @@ class NetworkService:
             record = self._sandboxes.get(request.container_id)
             if record is None or not request.running:
                 plans.check_networks("bridge", [spec])
-                plans.check_wish(spec, request.settings)
+                endpoints.check_wish(spec, request.settings)
                 settings = msgspec.structs.replace(request.settings, network_id=spec.id)
                 return contract.ConnectReply(network_name=spec.name, settings=settings)
             after = await self._membership.connect(record, spec, request.settings)
@@ -184,6 +185,16 @@ class NetworkService:
             await self._membership.disconnect(record, spec)
         self._emit("disconnect", spec, container=request.container_id)
         return Empty()
+
+    async def publish(self, request: contract.PublishRequest) -> Sandbox:
+        self._check_id(request.container_id)
+        async with self._lock(request.container_id):
+            record = self._sandboxes.get(request.container_id)
+            if record is None:
+                raise NotFound(f"container {request.container_id} has no network sandbox")
+            if record.mode != "bridge":
+                raise Conflict(f"ports of a container in network mode {record.mode} cannot be published")
+            return (await self._membership.publish(record, request)).sandbox
 
     async def renamed(self, request: contract.RenamedRequest) -> Empty:
         async with self._lock(request.container_id):

@@ -32,7 +32,11 @@ class IPAM(Message, frozen=True):
 
 
 class NetworkSpec(Message, frozen=True):
-    """Record `networks.<id>.spec`. `node` binds a local network to its host; empty: the whole cluster."""
+    """Record `networks.<id>.spec`. `node` binds a local network to its host; empty: the whole cluster.
+
+    `ipam.config` are the pools as they are, with the gateways the network has; `asked` those a client named, as it
+    named them. `keeps_link`: the host's interface (a bridge, a parent) was there before and stays after the network.
+    """
 
     id: str
     name: str
@@ -50,6 +54,8 @@ class NetworkSpec(Message, frozen=True):
     options: dict[str, str] = {}
     labels: dict[str, str] = {}
     node: str = ""
+    asked: tuple[IPAMConfig, ...] = ()
+    keeps_link: bool = False
 
 
 class EndpointRecord(Message, frozen=True):
@@ -129,7 +135,8 @@ class SandboxRequest(Message, frozen=True):
 
     `mode`: `bridge`-like (own stack, with `endpoints` by network name), `none`, `host`. A container that joins
     another's stack does not ask. `publish` are Docker's port bindings (`80/tcp` to host addresses), `exposed`
-    the image's and user's exposed ports, published to free ports when `publish_all`.
+    the image's and user's exposed ports, published to free ports when `publish_all`. `links` are other containers
+    on the default bridge that this one knows by another name: `id:alias`.
     """
 
     container_id: str
@@ -194,6 +201,17 @@ class DisconnectRequest(Message, frozen=True):
     force: bool = False
 
 
+class PublishRequest(Message, frozen=True):
+    """The ports that a running container publishes from now on, as in `SandboxRequest`. Those that it publishes
+    already, at the same host port and address, stay untouched, with the connections through them.
+    """
+
+    container_id: str
+    publish: dict[str, tuple[PortBinding, ...]] = {}
+    exposed: tuple[str, ...] = ()
+    publish_all: bool = False
+
+
 class RenamedRequest(Message, frozen=True):
     """A container has a new name: its DNS name and that of its endpoints follow."""
 
@@ -206,7 +224,7 @@ CREATE = Endpoint(
     "network.create",
     CreateRequest,
     CreateReply,
-    (AlreadyExists, InvalidArgument, PermissionDenied, ResourceExhausted, Conflict),
+    (AlreadyExists, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Conflict, FailedPrecondition),
 )
 INSPECT = Endpoint("network.inspect", InspectRequest, Network, (_NF, InvalidArgument), idempotent=True)
 LIST = Endpoint("network.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
@@ -216,13 +234,25 @@ SANDBOX = Endpoint(
     "network.sandbox",
     SandboxRequest,
     Sandbox,
-    (_NF, Conflict, InvalidArgument, ResourceExhausted, FailedPrecondition),
+    (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition),
     idempotent=True,
 )
 RELEASE = Endpoint("network.release", ReleaseRequest, Empty, idempotent=True)
 SANDBOXES = Endpoint("network.sandboxes", Empty, SandboxListReply, idempotent=True)
-CONNECT = Endpoint("network.connect", ConnectRequest, ConnectReply, (_NF, Conflict, InvalidArgument))
-DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, Empty, (_NF, Conflict))
+CONNECT = Endpoint(
+    "network.connect",
+    ConnectRequest,
+    ConnectReply,
+    (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition),
+)
+DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, Empty, (_NF, Conflict, PermissionDenied))
+PUBLISH = Endpoint(
+    "network.publish",
+    PublishRequest,
+    Sandbox,
+    (_NF, Conflict, InvalidArgument, ResourceExhausted),
+    idempotent=True,
+)
 RENAMED = Endpoint("network.renamed", RenamedRequest, Empty, idempotent=True)
 
 NETWORK_EVENT = Event("network", DockerEvent)
@@ -232,7 +262,8 @@ CONTRACT = Contract(
     version="v1",
     summary="Networks, endpoints, sandboxes, addresses and published ports of one node.",
     endpoints=(
-        CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, RENAMED,
+        CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, PUBLISH,
+        RENAMED,
     ),
     events=(NETWORK_EVENT,),
     owns=(NAMES, SPECS, ENDPOINTS),

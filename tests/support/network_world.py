@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from services.network.adapters import namespaces
 from services.network.adapters.netlink import Netlink
@@ -23,6 +24,12 @@ from shared.contracts.common import DockerEvent
 from shared.contracts.network import Sandbox, SandboxRequest
 from shared.state import MemoryState
 from tests.support.mounts import unmount_below
+
+QUICK = 0.3
+"""Seconds after which nobody is taken to answer; an answer takes far less than one of them."""
+HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.9"
+"""The host's own address on a network beside the containers', and another machine's there; the same of IPv6."""
+HOST6, NEIGHBOUR6 = "fd99::1", "fd99::9"
 
 
 class NetworkWorld:
@@ -89,26 +96,41 @@ class NetworkWorld:
         hostmounts.drop_shared(self.settings.run_path)
 
 
-def socket_in(path: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+def socket_in(
+    path: str, kind: socket.SocketKind = socket.SOCK_STREAM, family: socket.AddressFamily = socket.AF_INET
+) -> socket.socket:
     """A non-blocking socket inside a sandbox."""
     made: list[socket.socket] = []
 
     def work() -> None:
-        made.append(socket.socket(socket.AF_INET, kind))
+        made.append(socket.socket(family, kind))
 
     namespaces.inside(Path(path), work)
     made[0].setblocking(False)
     return made[0]
 
 
+def here(kind: socket.SocketKind = socket.SOCK_STREAM, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    """A socket of the host."""
+    return socket.socket(family, kind)
+
+
+async def assert_nobody(client: socket.socket, address: tuple[str, int]) -> None:
+    """Nobody answers there."""
+    with pytest.raises((TimeoutError, OSError)):
+        await ask(client, address, QUICK)
+
+
 def address_of(sandbox: Sandbox, network_name: str = "bridge") -> str:
     return sandbox.endpoints[network_name].ip_address
 
 
-async def listen(path: str, port: int = 80, kind: socket.SocketKind = socket.SOCK_STREAM) -> asyncio.Task[None]:
+async def listen(
+    path: str, port: int = 80, kind: socket.SocketKind = socket.SOCK_STREAM, host: str = "0.0.0.0"
+) -> asyncio.Task[None]:
     """A server in the sandbox that answers everybody with the address it sees; ends when cancelled."""
-    server = socket_in(path, kind)
-    server.bind(("0.0.0.0", port))
+    server = socket_in(path, kind, socket.AF_INET6 if ":" in host else socket.AF_INET)
+    server.bind((host, port))
     loop = asyncio.get_running_loop()
     if kind == socket.SOCK_STREAM:
         server.listen()

@@ -53,6 +53,19 @@ class Firewall:
                 self._nftables.run(ruleset.remove_forwards(self._table, forwards))
                 self._conntrack.forget(forwards)
 
+    def republish(self, before: Collection[Forward], after: Collection[Forward], *, cut: bool = False) -> None:
+        """Leads ports elsewhere in one transaction; those that are in both stay untouched. `cut`: streams through those
+        that are led there no more end.
+        """
+        gone, new = [f for f in before if f not in after], [f for f in after if f not in before]
+        if gone or new:
+            with telemetry.span("nft.republish", ports=len(gone) + len(new)):
+                removed = ruleset.remove_forwards(self._table, gone)
+                self._nftables.run(removed + ruleset.add_forwards(self._table, new))
+                self._conntrack.forget([*gone, *new])
+                if cut:
+                    self._conntrack.cut(gone)
+
     def remove(self) -> None:
         """Takes the whole table away."""
         self._nftables.run(ruleset.remove_table(self._table))

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -83,6 +83,13 @@ class ContainerFiles:
                 os.write(descriptor, content.encode())
             finally:
                 os.close(descriptor)
+
+    def relink(self, container_id: str, alias: str, lines: Sequence[tuple[str, str]]) -> None:
+        """Changes the lines of a linked container in the hosts file."""
+        before = read(self._folder / container_id / "hosts")
+        after = files.relinked(before, alias, lines)
+        if after != before:
+            self.write(container_id, {"hosts": after})
 
     def remove(self, container_id: str) -> None:
         folder = self._folder / container_id

@@ -1,7 +1,7 @@
 """Host ports of published ports: held by bound sockets, so that no other program on the host can take them.
 
-The kernel forwards IPv4 by the firewall's maps and never asks these sockets. What it cannot forward (IPv6 to a
-container that has only IPv4) arrives at them and is relayed (`userland_proxy`), as dockerd's docker-proxy does.
+The kernel forwards by the firewall's maps and never asks these sockets. What it cannot forward (IPv6 to a container
+that has only IPv4, and clients at ::1) arrives at them and is relayed (`userland_proxy`), as by dockerd's docker-proxy.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable
 
 from shared.errors import Conflict, InvalidArgument, ResourceExhausted
 
-from ..domain.publishing import Address, Forward, Wish, candidates, collides
-from .links import ephemeral_range
+from ..domain.addresses import Address
+from ..domain.publishing import ANY6, Forward, Wish, candidates, collides, made
+from .sysctl import ephemeral_range
 from .userland_proxy import Relay, relay
 
 log = logging.getLogger(__name__)
@@ -30,34 +31,36 @@ class HostPorts:
     def __init__(self, ephemeral: Callable[[], tuple[int, int]] = ephemeral_range) -> None:
         self._ephemeral = ephemeral
         self._sockets: dict[Key, socket.socket | None] = {}
-        self._relays: dict[Key, Relay] = {}
+        self._relays: dict[Key, tuple[tuple[Address, int], Relay]] = {}
         self._last: dict[str, int] = {}
 
-    def reserve(self, wish: Wish, target: Address) -> list[Forward]:
-        """Takes the wish's port on all its addresses, the same one on each. Raises `Conflict` in dockerd's words."""
+    def reserve(self, wish: Wish) -> list[Forward]:
+        """Takes the wish's port at all its places, the same one at each. Raises `Conflict` in dockerd's words."""
+        if wish.direct:
+            return made(wish, 0)
         failure: Conflict | InvalidArgument | None = None
         for port in candidates(wish, self._ephemeral(), self._last.get(wish.protocol, 0)):
             try:
-                hosts = self._take_all(wish, port)
+                taken = self._take_all(wish, port)
             except (Conflict, InvalidArgument) as error:
                 failure = failure or error
                 continue
             if not wish.first:
                 self._last[wish.protocol] = port
-            return [Forward(wish.protocol, host, port, target, wish.port) for host in hosts]
+            return taken
         if failure is not None and wish.first:
             raise failure
         raise ResourceExhausted("all ports are allocated")
 
-    def _take_all(self, wish: Wish, port: int) -> list[Address]:
-        taken: list[Address] = []
+    def _take_all(self, wish: Wish, port: int) -> list[Forward]:
+        taken: list[Forward] = []
         try:
-            for host in wish.hosts:
-                if self._take(wish.protocol, host, port, optional=len(taken) > 0):
-                    taken.append(host)
+            for forward in made(wish, port):
+                if self._take(*forward.key, optional=len(taken) > 0 and forward.host == ANY6):
+                    taken.append(forward)
         except BaseException:
-            for host in taken:
-                self._drop((wish.protocol, host, port))
+            for forward in taken:
+                self._drop(forward.key)
             raise
         return taken
 
@@ -76,7 +79,9 @@ class HostPorts:
     def adopt(self, forwards: Iterable[Forward]) -> None:
         """Takes ports again that were published before a restart; one that another took meanwhile goes on by rules."""
         for forward in forwards:
-            key = (forward.protocol, forward.host, forward.host_port)
+            key = forward.key
+            if not forward.host_port or key in self._sockets:
+                continue
             try:
                 self._sockets[key] = _bound(*key)
             except OSError as error:
@@ -85,25 +90,20 @@ class HostPorts:
         self.serve(forwards)
 
     def serve(self, forwards: Iterable[Forward]) -> None:
-        """Begins to relay what arrives at the sockets."""
+        """Relays what arrives at the sockets to where the ports lead; what is relayed there already goes on."""
         for forward in forwards:
-            key = (forward.protocol, forward.host, forward.host_port)
-            taken = self._sockets.get(key)
-            if taken is not None and forward.protocol in ("tcp", "udp"):
-                self._relays[key] = relay(taken, forward)
-
-    def retarget(self, forwards: Iterable[Forward]) -> None:
-        """Relays to another address from now on."""
-        forwards = list(forwards)
-        for forward in forwards:
-            if (running := self._relays.pop((forward.protocol, forward.host, forward.host_port), None)) is not None:
-                running.close()
-        self.serve(forwards)
+            key, target = forward.key, (forward.target, forward.target_port)
+            taken, running = self._sockets.get(key), self._relays.get(key)
+            if taken is None or forward.protocol not in ("tcp", "udp") or (running and running[0] == target):
+                continue
+            if running:
+                running[1].close()
+            self._relays[key] = (target, relay(taken, forward))
 
     def release(self, forwards: Iterable[Forward]) -> None:
         """Gives ports back, at once; relayed connections end."""
         for forward in forwards:
-            self._drop((forward.protocol, forward.host, forward.host_port))
+            self._drop(forward.key)
 
     def close(self) -> None:
         for key in tuple(self._sockets):
@@ -111,7 +111,7 @@ class HostPorts:
 
     def _drop(self, key: Key) -> None:
         if (running := self._relays.pop(key, None)) is not None:
-            running.close()
+            running[1].close()
         if (held := self._sockets.pop(key, None)) is not None:
             held.close()
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import errno
 import ipaddress
 import secrets
-from pathlib import Path
+import socket
 
-from . import rtnetlink
+from shared.errors import InvalidArgument
+
+from ..domain.addresses import Interface, Subnet
+from ..domain.drivers import HostLink, Wire
+from . import rtnetlink, sysctl
 from .netlink import Netlink
 
+LINK_LOCAL_ROUTER = ipaddress.IPv6Interface("fe80::1/64")
+"""What dockerd also calls its bridges of IPv6."""
 DYING = 0x73686C
 """Link group of veth ends whose sandbox was released: they are deleted together."""
-_SYSCTL = Path("/proc/sys/net")
 
 
 class HostLinks:
@@ -28,29 +33,77 @@ class HostLinks:
     def names(self) -> frozenset[str]:
         return frozenset(link.name for link in self._netlink.links())
 
-    def routes(self) -> list[ipaddress.IPv4Network]:
-        """Destinations of the host's IPv4 routes, but for default routes."""
-        routes = (rtnetlink.parse_route(body) for body in self._netlink.dump(rtnetlink.all_routes()))
-        return [route for route in routes if route is not None and route.prefixlen]
+    def marked(self) -> dict[str, str]:
+        """Name to alias of the interfaces that have one."""
+        return {link.name: link.alias for link in self._netlink.links() if link.alias}
 
-    def ensure_bridge(self, name: str, address: ipaddress.IPv4Interface, mtu: int) -> None:
-        """A bridge that is up, with that address and no other; an existing one is put right."""
-        link = self._netlink.link(name)
+    def routes(self) -> list[Subnet]:
+        """Destinations of the host's routes, but for default routes."""
+        found: list[Subnet] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            bodies = self._netlink.dump(rtnetlink.all_routes(family))
+            found += [route for route in map(rtnetlink.parse_route, bodies) if route is not None and route.prefixlen]
+        return found
+
+    def ensure(self, wanted: HostLink, *, own: bool = True) -> None:
+        """The interface is there and up, with its addresses. One of our `own` has no others and is put right."""
+        link = self._netlink.link(wanted.name)
         if link is None:
-            self._netlink.request(rtnetlink.new_bridge(name, f"02:42:{secrets.token_hex(4)}", mtu))
-            link = self._netlink.link(name)
-        if link is None or link.kind != "bridge":
-            raise OSError(errno.EEXIST, f"{name} is another interface of the host")
-        self._indexes[name] = link.index
-        for old in self._addresses(link.index):
-            if old != address and old.version == 4:
-                self._netlink.request(rtnetlink.delete_address(link.index, old))
-        self._netlink.request(rtnetlink.new_address(link.index, address), rtnetlink.set_link(link.index, up=True))
-        _configure(name)
+            self._make(wanted)
+            link = self._netlink.link(wanted.name)
+        if link is None:
+            raise OSError(errno.ENODEV, f"interface {wanted.name} does not exist")
+        if wanted.kind == "bridge":
+            if link.kind != "bridge":
+                raise InvalidArgument(f"existing interface {wanted.name} is not a bridge")
+            self._configure(link.index, wanted, own=own)
+        elif wanted.kind:
+            self._netlink.request(rtnetlink.set_link(link.index, up=True))
+        self._indexes[wanted.name] = link.index
 
-    def _addresses(self, index: int) -> list[rtnetlink.Interface]:
+    def _make(self, wanted: HostLink) -> None:
+        """Made and marked in one go, so that it is ours also after a crash."""
+        mark = [rtnetlink.set_alias(wanted.name, wanted.mark)] if wanted.mark else []
+        if wanted.kind == "bridge":
+            mac = f"02:42:{secrets.token_hex(4)}"
+            self._netlink.request(rtnetlink.new_bridge(wanted.name, mac, wanted.mtu), *mark)
+        elif wanted.kind == "vlan":
+            under = self._index(wanted.under)
+            try:
+                self._netlink.request(rtnetlink.new_vlan(wanted.name, under, wanted.vlan), *mark)
+            except OSError as error:
+                raise OSError(error.errno, f"failed to create {wanted.name} vlan link: {error.strerror}") from None
+        elif wanted.kind == "dummy":
+            try:
+                self._netlink.request(rtnetlink.new_dummy(wanted.name), *mark)
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+                # where the kernel has no dummy links, a bridge without ports is as good a parent
+                self._netlink.request(rtnetlink.new_bridge(wanted.name, "", 0), *mark)
+                sysctl.write(f"ipv6/conf/{wanted.name}/disable_ipv6", "1")
+
+    def _configure(self, index: int, wanted: HostLink, *, own: bool) -> None:
+        sysctl.configure_bridge(wanted.name, ipv6=wanted.ipv6)
+        addresses = [*wanted.addresses, *([LINK_LOCAL_ROUTER] if wanted.ipv6 else [])]
+        present = self._addresses(index)
+        for old in present if own else ():
+            if old not in addresses and not old.ip.is_link_local:
+                self._netlink.request(rtnetlink.delete_address(index, old))
+        new = [rtnetlink.new_address(index, address) for address in addresses if address not in present]
+        self._netlink.request(*new, rtnetlink.set_link(index, up=True))
+
+    def _addresses(self, index: int) -> list[Interface]:
         found = (rtnetlink.parse_address(body) for body in self._netlink.dump(rtnetlink.all_addresses()))
         return [address for owner, address in found if owner == index]
+
+    def _index(self, name: str) -> int:
+        if name not in self._indexes:
+            link = self._netlink.link(name)
+            if link is None:
+                raise OSError(errno.ENODEV, f"interface {name} does not exist")
+            self._indexes[name] = link.index
+        return self._indexes[name]
 
     def remove(self, name: str) -> None:
         """Deletes an interface; none of that name is fine."""
@@ -65,19 +118,22 @@ class HostLinks:
             raise OSError(errno.ENODEV, f"interface {name} went away")
         return link.index
 
-    def attach(self, index: int, bridge: str, mtu: int = 0) -> None:
-        """Makes an interface a port of the bridge."""
-        if bridge not in self._indexes:
-            link = self._netlink.link(bridge)
-            if link is None:
-                raise OSError(errno.ENOENT, f"bridge {bridge} does not exist")
-            self._indexes[bridge] = link.index
-        joined = rtnetlink.set_link(index, master=self._indexes[bridge], mtu=mtu)
+    def attach(self, index: int, bridge: str, mtu: int = 0, *, isolated: bool = False) -> None:
+        """Makes an interface a port of the bridge; an `isolated` one reaches no other isolated port of it."""
+        joined = rtnetlink.set_link(index, master=self._index(bridge), mtu=mtu)
         try:
-            self._netlink.request(joined, rtnetlink.hairpin(index))
+            self._netlink.request(joined, rtnetlink.bridge_port(index, isolated=isolated))
         except OSError:
             self._indexes.pop(bridge, None)  # it may have been made anew under another index
             raise
+
+    def add_stacked(self, wire: Wire, name: str, namespace: int, mac: str, mtu: int) -> None:
+        """A macvlan or ipvlan interface on top of the wire's master, inside the namespace."""
+        try:
+            self._netlink.request(rtnetlink.new_stacked(wire, self._index(wire.master), name, namespace, mac, mtu))
+        except OSError as error:
+            self._indexes.pop(wire.master, None)
+            raise OSError(error.errno, f"failed to create the {wire.kind} port: {error.strerror}") from None
 
     def cut_off(self, name: str) -> None:
         """No frame passes the port any more, at once; the interface itself goes with `delete_dying`."""
@@ -95,38 +151,3 @@ class HostLinks:
         except OSError as error:
             if error.errno not in (errno.ENODEV, errno.EOPNOTSUPP):
                 raise
-
-
-def _configure(bridge: str) -> None:
-    """As dockerd: no router is believed, no IPv6 address made up; published ports also answer on 127.0.0.1."""
-    _write(_SYSCTL / "ipv4/conf" / bridge / "route_localnet", "1")
-    _write(_SYSCTL / "ipv6/conf" / bridge / "accept_ra", "0")
-    _write(_SYSCTL / "ipv6/conf" / bridge / "disable_ipv6", "1")
-
-
-def enable_forwarding() -> None:
-    """The host routes between containers and others, as dockerd makes it; on already: nothing is written."""
-    path = _SYSCTL / "ipv4/ip_forward"
-    if path.read_text().strip() != "1":
-        path.write_text("1")
-
-
-def ephemeral_range() -> tuple[int, int]:
-    """First and last port that the host gives out by itself."""
-    first, last = (_SYSCTL / "ipv4/ip_local_port_range").read_text().split()
-    return int(first), int(last)
-
-
-def has_ipv6() -> bool:
-    """Whether the host has IPv6 and has not switched it off."""
-    try:
-        return (_SYSCTL / "ipv6/conf/all/disable_ipv6").read_text().strip() == "0"
-    except FileNotFoundError:
-        return False
-
-
-def _write(path: Path, value: str) -> None:
-    try:
-        path.write_text(value)
-    except FileNotFoundError:
-        pass  # the host has no IPv6

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from shared import hostmounts
 
+from . import sysctl
 from .netlink import Netlink
 from .rtnetlink import LOOPBACK, set_link
 
@@ -41,6 +42,15 @@ class Namespace:
             path.unlink()
             raise
 
+    def run(self, work: Callable[[], T]) -> T:
+        """The result of work done by a thread in the namespace. Raises `OSError`."""
+
+        def entered() -> T:
+            _enter(self.descriptor)
+            return work()
+
+        return _in_thread(entered)
+
     def close(self) -> None:
         self.netlink.close()
         os.close(self.descriptor)
@@ -52,7 +62,7 @@ def create() -> Namespace:
     def work() -> Namespace:
         if _libc.unshare(CLONE_NEWNET) < 0:
             raise OSError(ctypes.get_errno(), "cannot make a network namespace: unshare(CLONE_NEWNET) failed")
-        _disable_ipv6()
+        sysctl.write("ipv6/conf/default/disable_ipv6", "1")
         namespace = _here()
         namespace.netlink.request(set_link(LOOPBACK, up=True))
         return namespace
@@ -71,13 +81,17 @@ def inside(path: Path, work: Callable[[], T]) -> T:
     def run() -> T:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if _libc.setns(descriptor, CLONE_NEWNET) < 0:
-                raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {path}")
+            _enter(descriptor)
         finally:
             os.close(descriptor)
         return work()
 
     return _in_thread(run)
+
+
+def _enter(descriptor: int) -> None:
+    if _libc.setns(descriptor, CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), "cannot enter a network namespace: setns(CLONE_NEWNET) failed")
 
 
 def unpin(path: Path) -> None:
@@ -99,14 +113,6 @@ def is_pinned(path: Path) -> bool:
 
 def _here() -> Namespace:
     return Namespace(os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC), Netlink())
-
-
-def _disable_ipv6() -> None:
-    try:
-        with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
-            file.write("1")
-    except FileNotFoundError:
-        pass  # a kernel without IPv6
 
 
 class _Outcome(Generic[T]):

@@ -11,6 +11,9 @@ import struct
 import sys
 from dataclasses import dataclass
 
+from ..domain.addresses import Address, Interface, Subnet
+from ..domain.drivers import Wire
+
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
@@ -18,19 +21,19 @@ NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x100, 0x200, 0x400, 0x300
 NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 IFF_UP = 1
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_GROUP, IFLA_NET_NS_FD = (
-    1, 3, 4, 10, 12, 18, 27, 28,
-)  # fmt: skip
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 1, 3, 4, 5, 10, 12
+IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP, IFLA_NET_NS_FD = 18, 20, 27, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
-IFLA_BRPORT_STATE, IFLA_BRPORT_MODE, IFLA_BRPORT_FLUSH = 1, 4, 24
+IFLA_VLAN_ID, IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_IPVLAN_FLAGS = 1, 1, 1, 2
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+IPVLAN_MODES, IPVLAN_FLAGS = {"l2": 0, "l3": 1, "l3s": 2}, {"bridge": 0, "private": 1, "vepa": 2}
+IFLA_BRPORT_STATE, IFLA_BRPORT_MODE, IFLA_BRPORT_FLUSH, IFLA_BRPORT_ISOLATED = 1, 4, 24, 33
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+IFA_F_NODAD = 2
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
-RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST, RT_SCOPE_UNIVERSE = 254, 3, 1, 0
+RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK = 254, 3, 1, 0, 253
 LOOPBACK = 1
 """Interface index of `lo` in every network namespace."""
-
-Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,48 @@ def mac_bytes(mac: str) -> bytes:
 
 
 def new_bridge(name: str, mac: str, mtu: int) -> Message:
-    """A bridge that is up. Its own address keeps it from taking that of its lowest port."""
-    info = _nested(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge"))
-    own = _text(IFLA_IFNAME, name) + attribute(IFLA_ADDRESS, mac_bytes(mac)) + _number(IFLA_MTU, mtu)
-    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _link(0, IFF_UP, IFF_UP) + own + info)
+    """A bridge that is up. An own address keeps it from taking that of its lowest port."""
+    own = attribute(IFLA_ADDRESS, mac_bytes(mac)) if mac else b""
+    own += _number(IFLA_MTU, mtu) if mtu else b""
+    return _new_link(name, "bridge", own)
+
+
+def new_dummy(name: str) -> Message:
+    """An interface that leads nowhere."""
+    return _new_link(name, "dummy", b"")
+
+
+def new_vlan(name: str, under: int, tag: int) -> Message:
+    """An 802.1q interface on top of another."""
+    return _new_link(name, "vlan", _number(IFLA_LINK, under), attribute(IFLA_VLAN_ID, _short(tag)))
+
+
+def set_alias(name: str, alias: str) -> Message:
+    """Writes on a link what it is for; the kernel does not take this together with a new one."""
+    return Message(RTM_NEWLINK, 0, _link() + _text(IFLA_IFNAME, name) + attribute(IFLA_IFALIAS, alias.encode()))
+
+
+def new_stacked(wire: Wire, parent: int, name: str, namespace: int, mac: str, mtu: int) -> Message:
+    """A macvlan or ipvlan interface of the parent here, `name` in the namespace of that descriptor, down there."""
+    own = _number(IFLA_LINK, parent) + _number(IFLA_NET_NS_FD, namespace)
+    own += attribute(IFLA_ADDRESS, mac_bytes(mac)) if mac else b""
+    own += _number(IFLA_MTU, mtu) if mtu else b""
+    if wire.kind == "macvlan":
+        data = _number(IFLA_MACVLAN_MODE, MACVLAN_MODES[wire.mode])
+    else:
+        data = attribute(IFLA_IPVLAN_MODE, _short(IPVLAN_MODES[wire.mode]))
+        data += attribute(IFLA_IPVLAN_FLAGS, _short(IPVLAN_FLAGS[wire.flag]))
+    return _new_link(name, wire.kind, own, data, up=False)
+
+
+def _new_link(name: str, kind: str, own: bytes, data: bytes = b"", *, up: bool = True) -> Message:
+    info = _nested(IFLA_LINKINFO, _text(IFLA_INFO_KIND, kind), _nested(IFLA_INFO_DATA, data) if data else b"")
+    head = _link(0, IFF_UP, IFF_UP) if up else _link()
+    return Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, head + _text(IFLA_IFNAME, name) + own + info)
+
+
+def _short(value: int) -> bytes:
+    return struct.pack("=H", value)
 
 
 def new_veth(name: str, peer: str, namespace: int, mtu: int) -> Message:
@@ -117,10 +158,13 @@ def set_link(
     return Message(RTM_NEWLINK, 0, b"".join(parts))
 
 
-def hairpin(index: int) -> Message:
-    """A bridge port that may send frames back where they came from, as a container's own published port needs."""
-    port = _nested(IFLA_PROTINFO, attribute(IFLA_BRPORT_MODE, b"\1"))
-    return Message(RTM_SETLINK, 0, _link(index, family=socket.AF_BRIDGE) + port)
+def bridge_port(index: int, *, isolated: bool = False) -> Message:
+    """A bridge port that may send frames back where they came from, as a container's own published port needs.
+
+    An isolated one passes no frame to other isolated ports.
+    """
+    parts = [attribute(IFLA_BRPORT_MODE, b"\1")] + ([attribute(IFLA_BRPORT_ISOLATED, b"\1")] if isolated else [])
+    return Message(RTM_SETLINK, 0, _link(index, family=socket.AF_BRIDGE) + _nested(IFLA_PROTINFO, *parts))
 
 
 def close_port(index: int) -> Message:
@@ -140,8 +184,9 @@ def delete_group(group: int) -> Message:
 
 
 def new_address(index: int, address: Interface) -> Message:
-    """Adds the address; present already: nothing changes."""
-    head = struct.pack("=BBBBi", _family(address), address.network.prefixlen, 0, 0, index)
+    """Adds the address; present already: nothing changes. It is ours: nobody is asked whether they have it."""
+    flags = IFA_F_NODAD if address.version == 6 else 0
+    head = struct.pack("=BBBBi", _family(address), address.network.prefixlen, flags, 0, index)
     body = attribute(IFA_LOCAL, address.packed) + attribute(IFA_ADDRESS, address.packed)
     if isinstance(address, ipaddress.IPv4Interface) and address.network.prefixlen < 31:
         body += attribute(IFA_BROADCAST, address.network.broadcast_address.packed)
@@ -156,13 +201,26 @@ def delete_address(index: int, address: Interface) -> Message:
 
 def default_route(gateway: Address, index: int) -> Message:
     """A default route through the gateway; one through another is replaced."""
-    head = struct.pack(
-        "=BBBBBBBBI", _family(gateway), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0
+    return _default(
+        _family(gateway), RT_SCOPE_UNIVERSE, attribute(RTA_GATEWAY, gateway.packed) + _number(RTA_OIF, index)
     )
-    return Message(
-        RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
-        head + attribute(RTA_GATEWAY, gateway.packed) + _number(RTA_OIF, index),
-    )  # fmt: skip
+
+
+def link_route(version: int, index: int) -> Message:
+    """A default route to the interface itself: everybody is asked for there."""
+    return _default(socket.AF_INET if version == 4 else socket.AF_INET6, RT_SCOPE_LINK, _number(RTA_OIF, index))
+
+
+def _default(family: int, scope: int, attributes_: bytes) -> Message:
+    head = struct.pack("=BBBBBBBBI", family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0)
+    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, head + attributes_)
+
+
+def delete_default_route(version: int) -> Message:
+    """Takes the default route away."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    head = struct.pack("=BBBBBBBBI", family, 0, 0, 0, RT_TABLE_MAIN, 0, 255, 0, 0)  # 255: of whatever scope
+    return Message(RTM_DELROUTE, 0, head)
 
 
 def get_link(name: str) -> Message:
@@ -180,9 +238,9 @@ def all_addresses() -> Message:
     return Message(RTM_GETADDR, NLM_F_DUMP, struct.pack("=BBBBi", 0, 0, 0, 0, 0))
 
 
-def all_routes() -> Message:
-    """Asks for all IPv4 routes."""
-    return Message(RTM_GETROUTE, NLM_F_DUMP, struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0))
+def all_routes(family: int) -> Message:
+    """Asks for all routes of an address family."""
+    return Message(RTM_GETROUTE, NLM_F_DUMP, struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
 def _family(address: Interface | Address) -> int:
@@ -200,6 +258,7 @@ class Link:
     up: bool
     kind: str
     """`bridge`, `veth` and so on; empty for hardware."""
+    alias: str = ""
 
 
 def parse_link(body: bytes) -> Link:
@@ -209,7 +268,8 @@ def parse_link(body: bytes) -> Link:
     name = found.get(IFLA_IFNAME, b"").rstrip(b"\0").decode()
     master = int.from_bytes(found.get(IFLA_MASTER, b""), sys.byteorder)
     kind = attributes(found.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
-    return Link(index, name, master, found.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & IFF_UP), kind)
+    alias = found.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace")
+    return Link(index, name, master, found.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & IFF_UP), kind, alias)
 
 
 def parse_address(body: bytes) -> tuple[int, Interface]:
@@ -220,8 +280,8 @@ def parse_address(body: bytes) -> tuple[int, Interface]:
     return index, ipaddress.ip_interface(f"{address}/{prefix}")
 
 
-def parse_route(body: bytes) -> ipaddress.IPv4Network | None:
-    """Destination of an IPv4 route in any table; None for a default route."""
+def parse_route(body: bytes) -> Subnet | None:
+    """Destination of a route in any table; None for a default route."""
     length = body[1]
     destination = attributes(body[12:]).get(RTA_DST)
-    return ipaddress.IPv4Network((destination, length)) if destination else None
+    return ipaddress.ip_network((destination, length)) if destination else None

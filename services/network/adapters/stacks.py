@@ -6,17 +6,18 @@ import collections
 import contextlib
 import errno
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared import ids, telemetry
 
-from ..domain.naming import index_of, namespace_file, veth
-from ..domain.sandboxes import Interface
-from . import namespaces, rtnetlink
+from ..domain.endpoints import Attachment, Plan
+from ..domain.naming import namespace_file, veth
+from . import namespaces, rtnetlink, sysctl
 from .links import HostLinks
 from .namespaces import Namespace
+from .rtnetlink import Message
 
 log = logging.getLogger(__name__)
 DEFAULT_MTU = 1500
@@ -70,24 +71,26 @@ class Stacks:
             file.name for file in files if namespaces.is_pinned(file)
         )
 
-    def set_up(self, interfaces: Sequence[Interface]) -> str:
+    def set_up(self, plans: Sequence[Plan]) -> str:
         """A stack with these interfaces, joinable by its path; id of the new sandbox. All or nothing."""
-        with telemetry.span("network.stack", interfaces=len(interfaces), ready=len(self._ready)):
-            while interfaces and self._ready:
+        begun = bool(plans) and plans[0].wire.kind == "veth" and plans[0].slot == 0
+        with telemetry.span("network.stack", interfaces=len(plans), ready=len(self._ready)):
+            while begun and self._ready:
                 with contextlib.suppress(IndexError):  # another thread took the last one
                     stack = self._ready.popleft()
                     try:
-                        return self._finish(stack, interfaces)
+                        return self._finish(stack, plans)
                     except OSError as error:
                         if error.errno != errno.ENODEV:
                             raise
                         log.warning("a stack made ahead was broken by somebody: %s", error)
-            return self._finish(self._make() if interfaces else self._bare(), interfaces)
+            return self._finish(self._make() if begun else self._bare(), plans)
 
-    def _finish(self, stack: Stack, interfaces: Sequence[Interface]) -> str:
+    def _finish(self, stack: Stack, plans: Sequence[Plan]) -> str:
         try:
             stack.namespace.pin(self.path(stack.sandbox_id))
-            self._configure(stack, interfaces)
+            for plan in plans:
+                self._wire(stack, plan)
         except BaseException:
             namespaces.unpin(self.path(stack.sandbox_id))
             raise
@@ -108,48 +111,73 @@ class Stacks:
             raise
         return stack
 
-    def _configure(self, stack: Stack, interfaces: Sequence[Interface]) -> None:
-        for index, interface in enumerate(interfaces):
-            port = stack.port
-            if index:
-                name = veth(self._prefix, stack.sandbox_id, index)
-                port = self._links.add_veth(name, interface.name, stack.namespace.descriptor, interface.mtu)
-            self._links.attach(port, interface.bridge, interface.mtu if interface.mtu != DEFAULT_MTU else 0)
-            _address(stack.namespace, interface)
+    def _wire(self, stack: Stack, plan: Plan) -> None:
+        """One interface; the one that was made ahead when it is the first."""
+        if stack.port and plan.slot == 0:
+            mtu = plan.mtu if plan.mtu != DEFAULT_MTU else 0
+            self._links.attach(stack.port, plan.wire.master, mtu, isolated=plan.wire.isolated)
+            _set_up(stack.namespace, plan, "eth0")
+        else:
+            self._add(stack.sandbox_id, stack.namespace, plan)
 
-    def add(self, sandbox_id: str, interface: Interface) -> None:
+    def _add(self, sandbox_id: str, namespace: Namespace, plan: Plan) -> None:
+        if plan.wire.kind == "veth":
+            name = veth(self._prefix, sandbox_id, plan.slot)
+            port = self._links.add_veth(name, plan.name, namespace.descriptor, plan.mtu)
+            self._links.attach(port, plan.wire.master, isolated=plan.wire.isolated)
+        else:
+            mtu = plan.mtu if plan.mtu != DEFAULT_MTU else 0
+            self._links.add_stacked(plan.wire, plan.name, namespace.descriptor, plan.mac, mtu)
+        _set_up(namespace, plan, plan.name)
+
+    def add(self, sandbox_id: str, plan: Plan) -> None:
         """One interface more for a stack that is in use. Nothing stays of a failure."""
-        name = veth(self._prefix, sandbox_id, index_of(interface.name))
-        namespace = namespaces.enter(self.path(sandbox_id))
-        try:
-            port = self._links.add_veth(name, interface.name, namespace.descriptor, interface.mtu)
-            self._links.attach(port, interface.bridge)
-            _address(namespace, interface)
-        except BaseException:
-            self._links.remove(name)
-            raise
-        finally:
-            namespace.close()
+        with self._entered(sandbox_id) as namespace:
+            try:
+                self._add(sandbox_id, namespace, plan)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    namespace.netlink.request(rtnetlink.delete_link(name=plan.name))
+                raise
 
-    def remove(self, sandbox_id: str, interface: str) -> None:
+    def remove(self, sandbox_id: str, entry: Attachment) -> None:
         """Takes an interface from a stack that is in use; gone when this returns."""
-        self._links.remove(veth(self._prefix, sandbox_id, index_of(interface)))
+        if entry.kind == "veth":
+            self._links.remove(veth(self._prefix, sandbox_id, entry.slot))
+            return
+        with self._entered(sandbox_id) as namespace:
+            _delete(namespace, entry.interface)
 
-    def route(self, sandbox_id: str, interface: Interface) -> None:
-        """Makes the interface's gateway that of the stack."""
+    @contextlib.contextmanager
+    def _entered(self, sandbox_id: str) -> Iterator[Namespace]:
         namespace = namespaces.enter(self.path(sandbox_id))
         try:
-            link = namespace.netlink.link(interface.name)
-            if link is not None and interface.route is not None:
-                namespace.netlink.request(rtnetlink.default_route(interface.route, link.index))
+            yield namespace
         finally:
             namespace.close()
 
-    def tear_down(self, sandbox_id: str, interfaces: Iterable[str]) -> None:
+    def route(self, sandbox_id: str, plans: Sequence[Plan]) -> None:
+        """The default routes are those of the plans, and no others."""
+        with self._entered(sandbox_id) as namespace:
+            routed: set[int] = set()
+            for plan in plans:
+                link = namespace.netlink.link(plan.name)
+                if link is not None and (messages := _routes(plan, link.index)):
+                    namespace.netlink.request(*messages)
+                    routed |= {hop.version for hop in plan.gateways} | set(plan.link_routes)
+            for version in {4, 6} - routed:
+                with contextlib.suppress(OSError):  # there was none
+                    namespace.netlink.request(rtnetlink.delete_default_route(version))
+
+    def tear_down(self, sandbox_id: str, entries: Iterable[Attachment]) -> None:
         """Cuts the stack off the host at once and lets go of its namespace; the kernel frees both when it can."""
         with telemetry.span("network.cut_off"):
-            for interface in interfaces:
-                self._links.cut_off(veth(self._prefix, sandbox_id, index_of(interface)))
+            for entry in entries:
+                if entry.kind == "veth":
+                    self._links.cut_off(veth(self._prefix, sandbox_id, entry.slot))
+                else:  # nothing of it can be reached from outside but through its namespace
+                    with contextlib.suppress(OSError), self._entered(sandbox_id) as namespace:
+                        _delete(namespace, entry.interface)
             namespaces.unpin(self.path(sandbox_id))
 
     def remove_file(self, name: str) -> None:
@@ -162,14 +190,39 @@ class Stacks:
             self._links.delete_dying()
 
 
-def _address(namespace: Namespace, interface: Interface) -> None:
-    """Address, MAC, up and default route in one request."""
-    link = namespace.netlink.link(interface.name)
+def _set_up(namespace: Namespace, plan: Plan, name: str) -> None:
+    """Address, MAC, up and default routes in one request; before it, switches of the kernel where there are any."""
+    link = namespace.netlink.link(name)
     index = link.index if link else 0
-    messages = [
-        rtnetlink.set_link(index, up=True, mac=interface.mac, mtu=interface.mtu),
-        rtnetlink.new_address(index, interface.address),
-    ]
-    if interface.route is not None:
-        messages.append(rtnetlink.default_route(interface.route, index))
-    namespace.netlink.request(*messages)
+    if plan.name != name:
+        namespace.netlink.request(rtnetlink.set_link(index, rename=plan.name))
+    if plan.ipv6 or plan.sysctls:
+        namespace.run(lambda: _switch(plan))
+    mac = plan.mac if plan.wire.kind == "veth" else ""
+    namespace.netlink.request(
+        rtnetlink.set_link(index, up=True, mac=mac, mtu=plan.mtu if plan.wire.kind == "veth" else 0),
+        *(rtnetlink.new_address(index, address) for address in plan.addresses),
+        *_routes(plan, index),
+    )
+
+
+def _switch(plan: Plan) -> None:
+    if plan.ipv6:
+        sysctl.write(f"ipv6/conf/{plan.name}/disable_ipv6", "0")
+        if plan.wire.kind == "veth":  # no neighbour may call itself a router
+            sysctl.write(f"ipv6/conf/{plan.name}/accept_ra", "0")
+    for path, value in plan.sysctls:
+        sysctl.write(path, value, there=True)
+
+
+def _routes(plan: Plan, index: int) -> list[Message]:
+    through = [rtnetlink.default_route(gateway, index) for gateway in plan.gateways]
+    return through + [rtnetlink.link_route(version, index) for version in plan.link_routes]
+
+
+def _delete(namespace: Namespace, interface: str) -> None:
+    try:
+        namespace.netlink.request(rtnetlink.delete_link(name=interface))
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise

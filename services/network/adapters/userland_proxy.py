@@ -1,4 +1,4 @@
-"""Relaying what the kernel cannot forward: IPv6 clients of containers that have only IPv4.
+"""Relaying what the kernel cannot forward: IPv6 clients of containers that have only IPv4, and clients at ::1.
 
 Flow control and half-close of TCP are kept; a UDP client is forgotten after ninety silent seconds.
 """
@@ -38,6 +38,7 @@ class _TcpRelay:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._target = (str(forward.target), forward.target_port)
+        self._family = socket.AF_INET if forward.target.version == 4 else socket.AF_INET6
         self._tasks = TaskGroup("proxy")
         self._pause: asyncio.TimerHandle | None = None
         self._listen()
@@ -66,7 +67,7 @@ class _TcpRelay:
         self._tasks.start(self._serve(client), "connection")
 
     async def _serve(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as server:
+        with client, socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as server:
             server.setblocking(False)
             try:
                 await self._loop.sock_connect(server, self._target)
@@ -87,6 +88,7 @@ class _UdpRelay:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._target = (str(forward.target), forward.target_port)
+        self._family = socket.AF_INET if forward.target.version == 4 else socket.AF_INET6
         self._clients: dict[Any, tuple[socket.socket, asyncio.TimerHandle]] = {}
         self._loop.add_reader(listener.fileno(), self._from_client)
 
@@ -111,7 +113,7 @@ class _UdpRelay:
         else:
             if len(self._clients) >= UDP_CLIENTS:
                 self._forget(next(iter(self._clients)))
-            upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            upstream = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
             upstream.connect(self._target)
             self._loop.add_reader(upstream.fileno(), self._from_server, upstream, address)
         self._clients[address] = (upstream, self._loop.call_later(UDP_SILENCE, self._forget, address))

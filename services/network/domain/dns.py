@@ -7,7 +7,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-A, PTR, AAAA, ANY = 1, 12, 28, 255
+from .addresses import Address
+
+A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255
 IN = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP = 0, 1, 2, 3, 4
 TTL = 600
@@ -17,24 +19,31 @@ LARGEST_UDP = 512
 _HEADER = struct.Struct("!HHHHHH")
 _RESPONSE, _OPCODE, _RECURSION_DESIRED, _RECURSION_AVAILABLE, _TRUNCATED = 0x8000, 0x7800, 0x0100, 0x0080, 0x0200
 _POINTER_TO_QUESTION = b"\xc0\x0c"
+_OPT = struct.pack("!BHHIH", 0, OPT, 4096, 0, 0)
+"""What a client that speaks EDNS is told of this server."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """A question as asked: `name` in lower case without the last dot; `wire` is its encoded form."""
+    """A question as asked: `name` in lower case without the last dot; `wire` is its encoded form.
+
+    `largest`: bytes of the largest datagram that the client takes; `extended`: it said so (EDNS, RFC 6891).
+    """
 
     id: int
     flags: int
     name: str
     kind: int
     wire: bytes
+    largest: int = LARGEST_UDP
+    extended: bool = False
 
 
 def parse(message: bytes) -> Query:
     """The question of a query. Raises `ValueError` for what is none."""
     if len(message) < _HEADER.size:
         raise ValueError("shorter than a header")
-    identity, flags, questions, *_ = _HEADER.unpack_from(message)
+    identity, flags, questions, answers, authorities, additional = _HEADER.unpack_from(message)
     if flags & _RESPONSE or questions != 1:
         raise ValueError("not one question")
     labels, at = [], _HEADER.size
@@ -48,7 +57,19 @@ def parse(message: bytes) -> Query:
     if end > len(message) or at - _HEADER.size > 254:
         raise ValueError("cut short, or a name too long")
     kind, _ = struct.unpack_from("!HH", message, at + 1)
-    return Query(identity, flags, ".".join(labels), kind, message[_HEADER.size : end])
+    largest = _largest(message, end) if additional and not (answers or authorities) else 0
+    return Query(
+        identity, flags, ".".join(labels), kind, message[_HEADER.size : end],
+        largest=max(largest, LARGEST_UDP), extended=largest > 0,
+    )  # fmt: skip
+
+
+def _largest(message: bytes, at: int) -> int:
+    """The payload size of an OPT record that follows the question; 0 when another record does."""
+    if len(message) < at + 11 or message[at]:
+        return 0
+    kind, size = struct.unpack_from("!HH", message, at + 1)
+    return max(size, LARGEST_UDP) if kind == OPT else 0
 
 
 def _octet(message: bytes, at: int) -> int:
@@ -57,13 +78,16 @@ def _octet(message: bytes, at: int) -> int:
     return message[at]
 
 
-def answer_addresses(query: Query, addresses: Sequence[ipaddress.IPv4Address], largest: int = LARGEST_UDP) -> bytes:
+def answer_addresses(query: Query, addresses: Sequence[Address], largest: int = LARGEST_UDP) -> bytes:
     """Addresses to a question for them; to one for another type nothing, which says that the name is known."""
-    wanted = addresses if query.kind in (A, ANY) else ()
-    head = _HEADER.size + len(query.wire)
-    room = max((largest - head) // 16, 0)
-    records = [_record(A, address.packed) for address in wanted[:room]]
-    return _message(query, NOERROR, records, truncated=len(wanted) > room)
+    version = {A: 4, AAAA: 6}.get(query.kind, 0)
+    wanted = [each for each in addresses if each.version == version or query.kind == ANY]
+    records = [_record(A if each.version == 4 else AAAA, each.packed) for each in wanted]
+    room = largest - _HEADER.size - len(query.wire) - (len(_OPT) if query.extended else 0)
+    fitting = len(records)
+    while fitting and sum(map(len, records[:fitting])) > room:
+        fitting -= 1
+    return _message(query, NOERROR, records[:fitting], truncated=fitting < len(records))
 
 
 def answer_pointer(query: Query, name: str) -> bytes:
@@ -86,7 +110,8 @@ def malformed(message: bytes) -> bytes:
 def _message(query: Query, code: int, records: Sequence[bytes], *, truncated: bool = False) -> bytes:
     flags = _RESPONSE | query.flags & (_OPCODE | _RECURSION_DESIRED) | _RECURSION_AVAILABLE | code
     flags |= _TRUNCATED if truncated else 0
-    return _HEADER.pack(query.id, flags, 1, len(records), 0, 0) + query.wire + b"".join(records)
+    tail = _OPT if query.extended else b""
+    return _HEADER.pack(query.id, flags, 1, len(records), 0, bool(tail)) + query.wire + b"".join(records) + tail
 
 
 def _record(kind: int, data: bytes) -> bytes:
@@ -109,12 +134,14 @@ def encode_name(name: str) -> bytes:
     return encoded + b"\0"
 
 
-def pointed_at(name: str) -> ipaddress.IPv4Address | None:
-    """The address that `2.0.17.172.in-addr.arpa` asks about."""
-    rest = name.removesuffix(".in-addr.arpa")
-    if rest == name:
-        return None
+def pointed_at(name: str) -> Address | None:
+    """The address that `2.0.17.172.in-addr.arpa`, or 32 digits below `ip6.arpa`, asks about."""
+    labels = name.split(".")[:-2]
     try:
-        return ipaddress.IPv4Address(".".join(reversed(rest.split("."))))
+        if name.endswith(".in-addr.arpa"):
+            return ipaddress.IPv4Address(".".join(reversed(labels)))
+        if name.endswith(".ip6.arpa") and len(labels) == 32 and all(len(label) == 1 for label in labels):
+            return ipaddress.IPv6Address(int("".join(reversed(labels)), 16))
     except ValueError:
-        return None
+        pass
+    return None

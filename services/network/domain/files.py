@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from shared.errors import InvalidArgument
 
+from .addresses import parse_address
+from .options import is_interface
+
 LOCALHOST = (
     ("127.0.0.1", "localhost"),
     ("::1", "localhost ip6-localhost ip6-loopback"),
@@ -20,21 +23,25 @@ EMBEDDED_DNS = "127.0.0.11"
 HOST_GATEWAY = "host-gateway"
 
 
-def extra_records(extra_hosts: Iterable[str], host_gateway: str) -> list[tuple[str, str]]:
-    """`name:address` of `--add-host` as address and name; `host-gateway` stands for the default bridge's address."""
+def extra_records(extra_hosts: Iterable[str], host_gateways: Sequence[str]) -> list[tuple[str, str]]:
+    """`name:address` of `--add-host` as address and name; `host-gateway` stands for the default bridge's addresses."""
     records = []
     for entry in extra_hosts:
         name, separator, address = entry.partition(":")
         if not separator or not name or not name.isprintable() or " " in name:
             raise InvalidArgument(f"bad format for add-host: {entry!r}")
-        if address == HOST_GATEWAY:
-            address = host_gateway
-        try:
-            ipaddress.ip_address(address.strip("[]"))
-        except ValueError:
-            raise InvalidArgument(f"invalid IP address in add-host: {address!r}") from None
-        records.append((address.strip("[]"), name))
+        meant = host_gateways if address == HOST_GATEWAY else (address,)
+        records += [(_plain(each), name) for each in meant]
     return records
+
+
+def _plain(address: str) -> str:
+    text = address.removeprefix("[").removesuffix("]")
+    try:
+        parse_address(text)
+    except ValueError:
+        raise InvalidArgument(f"invalid IP address in add-host: {address!r}") from None
+    return text
 
 
 def own_names(hostname: str, domainname: str) -> str:
@@ -58,6 +65,19 @@ def append_records(content: str, records: Iterable[tuple[str, str]]) -> str:
 def without_address(content: str, address: str) -> str:
     """A hosts file without the lines of an address."""
     return "".join(line for line in content.splitlines(keepends=True) if line.split()[:1] != [address])
+
+
+def relinked(content: str, alias: str, lines: Sequence[tuple[str, str]]) -> str:
+    """A hosts file in which the lines of a linked container are these; one that has none stays as it is."""
+    found: list[str] = []
+    placed = False
+    for line in content.splitlines(keepends=True):
+        if line.split()[1:2] != [alias]:
+            found.append(line)
+        elif not placed:
+            found += [f"{address}\t{names}\n" for address, names in lines]
+            placed = True
+    return "".join(found)
 
 
 def nameservers(resolv_conf: str) -> list[str]:
@@ -116,6 +136,11 @@ def embedded_resolv_conf(
     return "".join(f"{line}\n" for line in lines)
 
 
+def sets_ndots(resolv_conf: str, options: Sequence[str] = ()) -> bool:
+    """Whether somebody chose how many dots a name has that is asked as it is."""
+    return any(option.startswith("ndots:") for option in list(options) or _words(resolv_conf, "options"))
+
+
 def _filter(host: str) -> str:
     kept = []
     for line in host.splitlines():
@@ -139,7 +164,10 @@ def _words(resolv_conf: str, keyword: str) -> list[str]:
 
 
 def _check_address(address: str) -> None:
+    bare, _, zone = address.partition("%")
     try:
-        ipaddress.ip_address(address)
+        ipaddress.ip_address(bare)
     except ValueError:
         raise InvalidArgument(f"{address} is not an ip address") from None
+    if zone and not is_interface(zone):
+        raise InvalidArgument(f"{address} is not an ip address")

@@ -14,19 +14,24 @@ def bridge_interface(prefix: str, network_id: str) -> str:
 
 
 def veth(prefix: str, sandbox_id: str, index: int) -> str:
-    """The host's end of a sandbox's interface `eth<index>`."""
+    """The host's end of a sandbox's interface number `index`."""
     return f"{prefix}{sandbox_id[:_VETH_PART]}{index:x}"
+
+
+def mark(prefix: str, network_id: str) -> str:
+    """What the alias of a host's interface says when it was made for a network."""
+    return f"{prefix}:{network_id}"
+
+
+def is_marked(prefix: str, alias: str) -> bool:
+    """Whether an interface was made for a network of this engine."""
+    return alias.startswith(f"{prefix}:")
 
 
 def is_veth(prefix: str, name: str) -> bool:
     """Whether an interface of the host is one of this engine's veth ends."""
     rest = name.removeprefix(prefix)
     return name.startswith(prefix) and re.fullmatch(r"[0-9a-f]{9,10}", rest) is not None
-
-
-def index_of(interface: str) -> int:
-    """1 for `eth1`."""
-    return int(interface.removeprefix("eth"))
 
 
 def namespace_file(sandbox_id: str) -> str:

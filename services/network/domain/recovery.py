@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from shared.contracts.network import EndpointRecord
 
-from .naming import index_of, is_veth, namespace_file, veth
+from .naming import is_marked, is_veth, namespace_file, veth
 from .sandboxes import SandboxRecord
 
 
@@ -21,6 +21,8 @@ class Found:
     alive: frozenset[str]
     """Those that still pin one."""
     links: frozenset[str]
+    marks: Mapping[str, str]
+    """Interface to alias, of those that have one."""
     endpoints: tuple[EndpointRecord, ...]
 
 
@@ -35,18 +37,21 @@ class Mending:
     endpoints: tuple[EndpointRecord, ...]
 
 
-def mend(found: Found, prefix: str, bridges: Collection[str], network_ids: Collection[str]) -> Mending:
-    """A sandbox goes on when its record, its namespace and its networks are there; all else is taken away."""
+def mend(found: Found, prefix: str, needed: Collection[str], network_ids: Collection[str]) -> Mending:
+    """A sandbox goes on when its record, its namespace and its networks are there; all else is taken away.
+
+    `needed` are the host's interfaces that networks need.
+    """
     keep = tuple(record for record in found.records if _complete(record, found, network_ids))
     lost = tuple(record for record in found.records if record not in keep)
     files = {namespace_file(record.id) for record in keep if record.mode != "host"}
-    veths = {veth(prefix, record.id, index_of(entry.interface)) for record in keep for entry in record.wired}
+    veths = {veth(prefix, record.id, entry.slot) for record in keep for entry in record.wired if entry.kind == "veth"}
     ends = {(end.network_id, end.endpoint_id) for record in keep for end in record.attachments}
     return Mending(
         keep=keep,
         lost=lost,
         namespaces=found.namespaces - files,
-        links=frozenset(_stray(found.links, prefix, veths, bridges)),
+        links=frozenset(_stray(found, prefix, veths, needed)),
         endpoints=tuple(end for end in found.endpoints if (end.network_id, end.id) not in ends),
     )
 
@@ -59,10 +64,10 @@ def _complete(record: SandboxRecord, found: Found, network_ids: Collection[str])
     )
 
 
-def _stray(links: Iterable[str], prefix: str, veths: Collection[str], bridges: Collection[str]) -> Iterable[str]:
-    for name in links:
+def _stray(found: Found, prefix: str, veths: Collection[str], needed: Collection[str]) -> Iterable[str]:
+    for name in found.links:
         if is_veth(prefix, name):
             if name not in veths:
                 yield name
-        elif name.startswith(f"{prefix}-") and name not in bridges:
+        elif name not in needed and (name.startswith(f"{prefix}-") or is_marked(prefix, found.marks.get(name, ""))):
             yield name

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import collections
-import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from .addresses import Address
+from .endpoints import Attachment
 from .networks import PREDEFINED
-from .sandboxes import Attachment, SandboxRecord
-
-Address4 = ipaddress.IPv4Address
+from .sandboxes import SandboxRecord
 
 
 def named(record: SandboxRecord) -> list[Attachment]:
-    """The endpoints of a sandbox that others find by name, and through which it finds others."""
-    return [attachment for attachment in record.wired if attachment.network_name not in PREDEFINED]
+    """The endpoints of a sandbox that others find by name, and through which it finds others.
+
+    In the order in which it looks: those with its default routes first, then by name.
+    """
+    found = [attachment for attachment in record.wired if attachment.network_name not in PREDEFINED]
+    ways = (record.gateway, record.gateway6)
+    return sorted(found, key=lambda entry: (entry.endpoint_id not in ways, entry.network_name))
 
 
 def needs_dns(network_names: Iterable[str]) -> bool:
@@ -26,8 +30,8 @@ class Directory:
     """Who has which name on which network, and which name an address has. Names are compared in lower case."""
 
     def __init__(self) -> None:
-        self._addresses: dict[tuple[str, str], list[Address4]] = collections.defaultdict(list)
-        self._names: dict[tuple[str, Address4], str] = {}
+        self._addresses: dict[tuple[str, str], list[tuple[Address, ...]]] = collections.defaultdict(list)
+        self._names: dict[tuple[str, Address], str] = {}
         self._turn = 0
 
     def add(self, record: SandboxRecord) -> None:
@@ -35,38 +39,63 @@ class Directory:
         for attachment in named(record):
             names = _names(record, attachment)
             for name in names:
-                self._addresses[attachment.network_id, name].append(attachment.ip)
-            if names:
-                self._names[attachment.network_id, attachment.ip] = f"{names[0]}.{attachment.network_name}"
+                self._addresses[attachment.network_id, name].append(attachment.ips)
+            for address in attachment.ips if names else ():
+                self._names[attachment.network_id, address] = f"{names[0]}.{attachment.network_name}"
 
     def remove(self, record: SandboxRecord) -> None:
         """Forgets a sandbox's names."""
         for attachment in named(record):
             for name in _names(record, attachment):
                 key = (attachment.network_id, name)
-                if attachment.ip in self._addresses.get(key, ()):
-                    self._addresses[key].remove(attachment.ip)
+                if attachment.ips in self._addresses.get(key, ()):
+                    self._addresses[key].remove(attachment.ips)
                 if not self._addresses.get(key):
                     self._addresses.pop(key, None)
-            self._names.pop((attachment.network_id, attachment.ip), None)
+            for address in attachment.ips:
+                self._names.pop((attachment.network_id, address), None)
 
-    def find(self, asker: SandboxRecord, name: str) -> list[Address4]:
-        """Addresses of a name, or of `name.network`, on the asker's networks; each time another comes first."""
-        found: list[Address4] = []
-        for attachment in named(asker):
-            short = name.removesuffix(f".{attachment.network_name.lower()}")
-            for each in dict.fromkeys((name, short)):
-                found += self._addresses.get((attachment.network_id, each), [])
-        if len(found) < 2:
-            return found
+    def find(self, asker: SandboxRecord, name: str) -> list[Address] | None:
+        """Addresses of a name on the first of the asker's networks that has it; each time another comes first.
+
+        `name.network` is looked for as well, and the asker's own aliases for others (`--link`). None: unknown.
+        """
+        for wanted, network in _readings(name):
+            for attachment in named(asker):
+                if network in ("", attachment.network_name.lower()):
+                    known = self._addresses.get((attachment.network_id, _meant(asker, attachment, wanted)))
+                    if known:
+                        return self._in_turn(known)
+        return None
+
+    def _in_turn(self, known: list[tuple[Address, ...]]) -> list[Address]:
         self._turn += 1
-        first = self._turn % len(found)
-        return found[first:] + found[:first]
+        first = self._turn % len(known)
+        return [address for addresses in known[first:] + known[:first] for address in addresses]
 
-    def name_of(self, asker: SandboxRecord, address: Address4) -> str:
+    def name_of(self, asker: SandboxRecord, address: Address) -> str:
         """What is at an address of the asker's networks; empty for nothing known."""
         names: Iterable[str] = (self._names.get((entry.network_id, address), "") for entry in named(asker))
         return next((name for name in names if name), "")
+
+
+def _readings(name: str) -> Iterator[tuple[str, str]]:
+    """A name as a whole, then cut at each of its dots into name and network: both may have dots."""
+    yield name, ""
+    at = name.rfind(".")
+    while at > 0:
+        yield name[:at], name[at + 1 :]
+        at = name.rfind(".", 0, at)
+
+
+def _meant(asker: SandboxRecord, attachment: Attachment, name: str) -> str:
+    """The container's name that the asker's own alias stands for."""
+    shown = asker.sandbox.endpoints.get(attachment.network_name)
+    for link in (shown.links or ()) if shown else ():
+        target, _, alias = link.partition(":")
+        if (alias or target).lower() == name:
+            return target.lower()
+    return name
 
 
 def _names(record: SandboxRecord, attachment: Attachment) -> list[str]:

@@ -7,25 +7,38 @@ what it drops stays dropped; own rules go into a base chain of an own table at a
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .addresses import Address, Subnet
 from .publishing import Forward
 
-_TABLE = """\
+_FAMILY_SETS = """\
+	set outgoing{v} {{ type {a}; flags interval; }}
+	set hairpin{v} {{ type ifname . {a}; flags interval; }}
+	set open{v} {{ type ifname; }}
+	set routed{v} {{ type ifname; }}
+	set direct{v} {{ type {a} . inet_proto . inet_service; }}
+	map source{v} {{ type {a} : {a}; flags interval; }}
+	map publish{v} {{ type {a} . inet_proto . inet_service : {a} . inet_service; }}
+	map publish_any{v} {{ type inet_proto . inet_service : {a} . inet_service; }}
+"""
+_TABLE = (
+    """\
 table inet {name} {{
 	set bridges {{ type ifname; }}
 	set internal {{ type ifname; }}
-	set icc {{ type ifname . ifname; }}
-	set outgoing {{ type ipv4_addr; flags interval; }}
-	set hairpin {{ type ifname . ipv4_addr; flags interval; }}
-	map publish {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
-	map publish_any {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
-
+	set allowed {{ type ifname . ifname; }}
+	set apart {{ type ifname; }}
+"""
+    + _FAMILY_SETS.format(v=4, a="ipv4_addr").replace("{", "{{").replace("}", "}}")
+    + _FAMILY_SETS.format(v=6, a="ipv6_addr").replace("{", "{{").replace("}", "}}")
+    + """
 	chain publish_port {{
-		meta l4proto {{ tcp, udp, sctp }} dnat ip to ip daddr . meta l4proto . th dport map @publish
-		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @publish_any
+		meta l4proto {{ tcp, udp, sctp }} dnat ip to ip daddr . meta l4proto . th dport map @publish4
+		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6
+		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @publish_any4
+		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @publish_any6
 	}}
 	chain raw {{
 		type filter hook prerouting priority raw; policy accept;
@@ -33,40 +46,69 @@ table inet {name} {{
 	}}
 	chain prerouting {{
 		type nat hook prerouting priority dstnat; policy accept;
-		ip daddr != 127.0.0.0/8 fib daddr type local jump publish_port
+		ip daddr 127.0.0.0/8 accept
+		iifname @apart accept comment "relayed: where bridges are filtered, ports that are apart stay apart behind DNAT"
+		fib daddr type local jump publish_port
 	}}
 	chain output {{
 		type nat hook output priority -100; policy accept;
-		meta nfproto ipv4 fib daddr type local jump publish_port
+		ip6 daddr ::1 accept comment "cannot leave the host: relayed"
+		fib daddr type local jump publish_port
 	}}
 	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade comment "the host's loopback to a published port"
-		oifname . ip saddr @hairpin ct status dnat masquerade comment "a neighbour through a published port"
-		ip saddr @outgoing oifname != @bridges masquerade
+		oifname . ip saddr @hairpin4 ct status dnat masquerade comment "a neighbour through a published port"
+		oifname . ip6 saddr @hairpin6 ct status dnat masquerade
+		oifname @bridges accept
+		snat ip to ip saddr map @source4
+		snat ip6 to ip6 saddr map @source6
+		ip saddr @outgoing4 masquerade
+		ip6 saddr @outgoing6 masquerade
 	}}
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
-		iifname . oifname @icc accept
+		iifname . oifname @allowed accept
 		iifname @internal drop
 		oifname @internal drop
+		oifname != @bridges accept
 		ct state established,related accept
-		oifname @bridges ct status dnat accept
-		oifname @bridges drop comment "networks are isolated"
+		ct status dnat accept
+		ip daddr . meta l4proto . th dport @direct4 accept
+		ip6 daddr . meta l4proto . th dport @direct6 accept
+		meta nfproto ipv4 oifname @open4 accept
+		meta nfproto ipv6 oifname @open6 accept
+		meta l4proto icmp oifname @routed4 accept
+		meta l4proto icmpv6 oifname @routed6 accept
+		drop comment "networks are isolated"
 	}}
 }}
 """
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One subnet of a bridge network.
+
+    `mode` is Docker's gateway mode. `source`: the address that its packets leave the host with; None: the host's.
+    """
+
+    subnet: Subnet
+    mode: str = "nat"
+    source: Address | None = None
 
 
 @dataclass(frozen=True)
 class BridgeRules:
-    """What the table knows of one bridge network."""
+    """What the table knows of one bridge network. From `trusted` interfaces its containers are reached directly."""
 
     interface: str
-    subnet: ipaddress.IPv4Network
+    families: tuple[Family, ...] = ()
     masquerade: bool = True
     icc: bool = True
     internal: bool = False
+    trusted: tuple[str, ...] = ()
 
 
 def table(name: str, bridges: Iterable[BridgeRules], forwards: Iterable[Forward]) -> str:
@@ -82,49 +124,67 @@ def remove_table(name: str) -> str:
 
 def add_bridge(name: str, bridge: BridgeRules) -> str:
     """Makes a bridge known."""
-    return _bridge("add", name, bridge)
+    return _elements("add", name, _of_bridge(bridge))
 
 
 def remove_bridge(name: str, bridge: BridgeRules) -> str:
     """Makes a known bridge unknown."""
-    return _bridge("delete", name, bridge)
+    return _elements("delete", name, _of_bridge(bridge))
 
 
-def _bridge(verb: str, name: str, bridge: BridgeRules) -> str:
+def _of_bridge(bridge: BridgeRules) -> Iterator[tuple[str, str]]:
+    """Set and element."""
     interface = f'"{bridge.interface}"'
-    elements = {
-        "bridges": interface,
-        "hairpin": f"{interface} . {bridge.subnet}",
-        "internal": interface if bridge.internal else "",
-        "icc": f"{interface} . {interface}" if bridge.icc else "",
-        "outgoing": str(bridge.subnet) if bridge.masquerade and not bridge.internal else "",
-    }
-    return "".join(
-        f"{verb} element inet {name} {where} {{ {element} }}\n" for where, element in elements.items() if element
-    )
+    yield "bridges", interface
+    if bridge.internal:
+        yield "internal", interface
+    yield ("allowed", f"{interface} . {interface}") if bridge.icc else ("apart", interface)
+    for trusted in bridge.trusted:
+        yield "allowed", f'"{trusted}" . {interface}'
+    for family in bridge.families:
+        yield from _of_family(bridge, family)
+
+
+def _of_family(bridge: BridgeRules, family: Family) -> Iterator[tuple[str, str]]:
+    interface, version = f'"{bridge.interface}"', family.subnet.version
+    yield f"hairpin{version}", f"{interface} . {family.subnet}"
+    if family.mode == "nat-unprotected":
+        yield f"open{version}", interface
+    if family.mode == "routed":
+        yield f"routed{version}", interface
+    elif bridge.masquerade and not bridge.internal:
+        if family.source is None:
+            yield f"outgoing{version}", str(family.subnet)
+        else:
+            yield f"source{version}", f"{family.subnet} : {family.source}"
 
 
 def add_forwards(name: str, forwards: Iterable[Forward]) -> str:
-    """Publishes ports; those the kernel cannot forward (IPv6 to IPv4) are left out."""
-    return _forwards("add", name, forwards)
+    """Publishes ports; those the kernel cannot forward (from one IP version to another) are left out."""
+    return _elements("add", name, map(_of_forward, filter(by_kernel, forwards)))
 
 
 def remove_forwards(name: str, forwards: Iterable[Forward]) -> str:
     """Takes published ports back."""
-    return _forwards("delete", name, forwards)
+    return _elements("delete", name, map(_of_forward, filter(by_kernel, forwards)))
 
 
-def _forwards(verb: str, name: str, forwards: Iterable[Forward]) -> str:
-    places: dict[str, list[str]] = {"publish": [], "publish_any": []}
-    for forward in forwards:
-        if forward.host.version != 4 or forward.target.version != 4:
-            continue
-        everywhere = int(forward.host) == 0
-        key = f"{forward.protocol} . {forward.host_port}"
-        key = key if everywhere else f"{forward.host} . {key}"
-        places["publish_any" if everywhere else "publish"].append(f"{key} : {forward.target} . {forward.target_port}")
-    return "".join(
-        f"{verb} element inet {name} {where} {{ {', '.join(elements)} }}\n"
-        for where, elements in places.items()
-        if elements
-    )
+def by_kernel(forward: Forward) -> bool:
+    """Whether the kernel leads clients to the container, so that it sees their addresses."""
+    return forward.host.version == forward.target.version
+
+
+def _of_forward(forward: Forward) -> tuple[str, str]:
+    version, target = forward.host.version, f"{forward.target} . {forward.target_port}"
+    if not forward.host_port:
+        return f"direct{version}", f"{forward.target} . {forward.protocol} . {forward.target_port}"
+    if not int(forward.host):
+        return f"publish_any{version}", f"{forward.protocol} . {forward.host_port} : {target}"
+    return f"publish{version}", f"{forward.host} . {forward.protocol} . {forward.host_port} : {target}"
+
+
+def _elements(verb: str, name: str, elements: Iterable[tuple[str, str]]) -> str:
+    places: dict[str, list[str]] = {}
+    for place, element in elements:
+        places.setdefault(place, []).append(element)
+    return "".join(f"{verb} element inet {name} {place} {{ {', '.join(found)} }}\n" for place, found in places.items())

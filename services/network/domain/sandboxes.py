@@ -14,46 +14,40 @@ from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.network import EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import InvalidArgument, PermissionDenied
 
-from . import files, networks
-from .publishing import Forward, parse_port
+from . import drivers, endpoints, files, options
+from .addresses import Address
+from .endpoints import Attachment, Plan
+from .publishing import ANY4, Forward, Targets, Wish, parse_port, shown, wishes
 
-SHORT_ID = 12
-
-
-class Attachment(Message, frozen=True):
-    """One endpoint of a sandbox: on which network, as which interface, with which address (with prefix length).
-
-    The networks `host` and `none` give no interface: those fields are empty then.
-    """
-
-    network_id: str
-    network_name: str
-    endpoint_id: str
-    interface: str = ""
-    bridge: str = ""
-    address: str = ""
-    mac: str = ""
-    mtu: int = networks.DEFAULT_MTU
-
-    @property
-    def ip(self) -> ipaddress.IPv4Address:
-        return ipaddress.IPv4Interface(self.address).ip
+DEFAULT_NETWORK = "bridge"
 
 
 class SandboxRecord(Message, frozen=True):
-    """What is kept of a sandbox while it exists; `gateway` is the endpoint with the default route and the ports."""
+    """What is kept of a sandbox while it exists.
+
+    `gateway` and `gateway6` are the endpoints with the default routes of IPv4 and IPv6, which published ports lead
+    to; `publish`, `exposed` and `publish_all` what is to be published, as the container asked for it.
+    """
 
     sandbox: Sandbox
     container_name: str
     mode: str = "bridge"
     attachments: tuple[Attachment, ...] = ()
     gateway: str = ""
+    gateway6: str = ""
     own_names: str = ""
     """What the container calls itself in its hosts file."""
     nameservers: tuple[str, ...] = ()
     """Servers that the user named (`--dns`), asked by the embedded DNS."""
     dns: bool = False
     """Whether the stack has the embedded DNS."""
+    dots: bool = False
+    """Whether somebody set `ndots`: then the embedded DNS asks nobody else for names without a dot."""
+    publish: dict[str, tuple[PortBinding, ...]] = {}
+    exposed: tuple[str, ...] = ()
+    publish_all: bool = False
+    links: tuple[str, ...] = ()
+    """Other containers that it knows by another name (`--link` on the default bridge): `id:alias`."""
 
     @property
     def id(self) -> str:
@@ -64,17 +58,10 @@ class SandboxRecord(Message, frozen=True):
         """The endpoints that have an interface."""
         return tuple(attachment for attachment in self.attachments if attachment.interface)
 
-
-@dataclass(frozen=True)
-class Interface:
-    """An interface to set up inside a namespace; `route`: the default route's gateway, when this one has it."""
-
-    name: str
-    bridge: str
-    address: ipaddress.IPv4Interface
-    mac: str
-    mtu: int
-    route: ipaddress.IPv4Address | None = None
+    @property
+    def open(self) -> bool:
+        """Whether the stack has a way out."""
+        return bool(self.gateway or self.gateway6)
 
 
 @dataclass(frozen=True)
@@ -100,81 +87,9 @@ def wished_endpoints(request: SandboxRequest) -> dict[str, EndpointSettings]:
     return {"bridge" if request.mode in ("", "default") else request.mode: EndpointSettings()}
 
 
-def check_networks(mode: str, specs: Iterable[NetworkSpec]) -> None:
-    """`host` and `none` cannot be had beside other networks."""
-    specs = tuple(specs)
-    alone = {"host": "host", "none": "null"}.get(mode)
-    for spec in specs:
-        if spec.driver in ("host", "null") and (spec.driver != alone or len(specs) > 1):
-            raise InvalidArgument(
-                f"container cannot be connected to host network {spec.name} and others at once"
-                if spec.driver == "host"
-                else "container cannot be connected to multiple networks with one of them in private (none) mode"
-            )
-
-
-def check_wish(spec: NetworkSpec, wish: EndpointSettings) -> ipaddress.IPv4Address | None:
-    """The address asked for, if any. Raises for what the network cannot give, in dockerd's words."""
-    config = wish.ipam_config
-    if config is not None and (config.ipv6_address or config.link_local_ips):
-        raise InvalidArgument("IPv6 and link-local addresses of endpoints are not implemented yet")
-    if config is None or not config.ipv4_address:
-        return None
-    if spec.name in networks.PREDEFINED:
-        raise InvalidArgument("user specified IP address is supported on user defined networks only")
-    try:
-        return ipaddress.IPv4Address(config.ipv4_address)
-    except ValueError:
-        raise InvalidArgument(f"invalid IPv4 address: {config.ipv4_address}") from None
-
-
-def check_mac(text: str) -> str:
-    """A unicast MAC address of six bytes, in lower case."""
-    parts = text.replace("-", ":").lower().split(":")
-    if len(parts) != 6 or any(len(part) != 2 or not set(part) <= set("0123456789abcdef") for part in parts):
-        raise InvalidArgument(f"invalid MAC address: {text}")
-    if int(parts[0], 16) & 1:
-        raise InvalidArgument(f"invalid MAC address: {text} is a multicast address")
-    return ":".join(parts)
-
-
-def gateway_of(specs: Mapping[str, NetworkSpec], wishes: Mapping[str, EndpointSettings]) -> str:
-    """Id of the network whose gateway the stack uses: highest priority, then first by name; internal ones never."""
-    usable = [
-        (-wishes[network_id].gw_priority, spec.name, network_id)
-        for network_id, spec in specs.items()
-        if not spec.internal
-    ]
-    return min(usable)[2] if usable else ""
-
-
-def dns_names(container_id: str, container_name: str, wish: EndpointSettings, hostname: str) -> tuple[str, ...]:
-    """Names by which others on a user-defined network find the container."""
-    names = (container_name, *(wish.aliases or ()), container_id[:SHORT_ID], hostname)
-    return tuple(dict.fromkeys(name for name in names if name))
-
-
-def settings(
-    spec: NetworkSpec, attachment: Attachment, wish: EndpointSettings, names: Sequence[str]
-) -> EndpointSettings:
-    """What inspect shows of an endpoint: the wish, and what it got."""
-    shown = msgspec.structs.replace(wish, network_id=spec.id, endpoint_id=attachment.endpoint_id)
-    if not attachment.interface:
-        return shown
-    address = ipaddress.IPv4Interface(attachment.address)
-    return msgspec.structs.replace(
-        shown,
-        mac_address=attachment.mac,
-        gateway="" if spec.internal else str(networks.gateway(spec)),
-        ip_address=str(address.ip),
-        ip_prefix_len=address.network.prefixlen,
-        dns_names=None if spec.name in networks.PREDEFINED else tuple(names),
-    )
-
-
 def renamed(record: SandboxRecord, name: str) -> SandboxRecord:
     """The same sandbox of a container that has another name now."""
-    endpoints = {
+    all_shown = {
         network: msgspec.structs.replace(
             shown, dns_names=tuple(name if known == record.container_name else known for known in shown.dns_names)
         )
@@ -182,12 +97,21 @@ def renamed(record: SandboxRecord, name: str) -> SandboxRecord:
         else shown
         for network, shown in record.sandbox.endpoints.items()
     }
-    sandbox = msgspec.structs.replace(record.sandbox, endpoints=endpoints)
+    sandbox = msgspec.structs.replace(record.sandbox, endpoints=all_shown)
     return msgspec.structs.replace(record, container_name=name, sandbox=sandbox)
+
+
+def check_networks(mode: str, specs: Iterable[NetworkSpec]) -> None:
+    """`host` and `none` cannot be had beside other networks."""
+    specs = tuple(specs)
+    for spec in specs:
+        endpoints.check_pair(spec, len(specs) - 1, {"host": "host", "none": "null"}.get(mode))
 
 
 def check_connect(record: SandboxRecord, spec: NetworkSpec) -> None:
     """Refuses a network that a running container cannot be on, in dockerd's words."""
+    if spec.config_only:
+        raise PermissionDenied("cannot create endpoint on configuration-only network")
     if record.mode == "host" or spec.driver == "host":
         raise PermissionDenied("container cannot be disconnected from host network or connected to host network")
     if record.mode == "none" or spec.driver == "null":
@@ -199,40 +123,38 @@ def check_connect(record: SandboxRecord, spec: NetworkSpec) -> None:
         raise PermissionDenied(f"endpoint with name {name} already exists in network {spec.name}")
 
 
-def free_interface(record: SandboxRecord) -> str:
-    """The first of eth0, eth1 ... that the sandbox does not have."""
-    taken = {entry.interface for entry in record.wired}
-    return next(name for name in (f"eth{index}" for index in range(len(taken) + 1)) if name not in taken)
-
-
 def joined(
     record: SandboxRecord, entry: Attachment, shown: EndpointSettings, specs: Mapping[str, NetworkSpec]
 ) -> SandboxRecord:
     """The sandbox with one endpoint more."""
-    endpoints = {**record.sandbox.endpoints, entry.network_name: shown}
-    return _with_endpoints(record, (*record.attachments, entry), endpoints, specs)
+    all_shown = {**record.sandbox.endpoints, entry.network_name: shown}
+    return _with_endpoints(record, (*record.attachments, entry), all_shown, specs)
 
 
 def left(record: SandboxRecord, network_id: str, specs: Mapping[str, NetworkSpec]) -> SandboxRecord:
     """The sandbox without its endpoint on that network."""
     kept = tuple(entry for entry in record.attachments if entry.network_id != network_id)
     names = {entry.network_name for entry in kept}
-    endpoints = {name: shown for name, shown in record.sandbox.endpoints.items() if name in names}
-    return _with_endpoints(record, kept, endpoints, specs)
+    rest = {name: shown for name, shown in record.sandbox.endpoints.items() if name in names}
+    return _with_endpoints(record, kept, rest, specs)
 
 
 def _with_endpoints(
     record: SandboxRecord,
     attachments: tuple[Attachment, ...],
-    endpoints: dict[str, EndpointSettings],
+    shown: dict[str, EndpointSettings],
     specs: Mapping[str, NetworkSpec],
 ) -> SandboxRecord:
-    """The gateway is chosen anew, as libnetwork does: a new network may take over the default route and the ports."""
-    wishes = {entry.network_id: endpoints[entry.network_name] for entry in attachments}
-    chosen = gateway_of({network_id: specs[network_id] for network_id in wishes}, wishes)
-    gateway = next((entry.endpoint_id for entry in attachments if entry.network_id == chosen and entry.interface), "")
-    sandbox = msgspec.structs.replace(record.sandbox, endpoints=endpoints)
-    return msgspec.structs.replace(record, sandbox=sandbox, attachments=attachments, gateway=gateway)
+    """The gateways are chosen anew, as libnetwork does: a new network may take over default routes and ports."""
+    sandbox = msgspec.structs.replace(record.sandbox, endpoints=shown)
+    return routed(msgspec.structs.replace(record, sandbox=sandbox, attachments=attachments), specs)
+
+
+def routed(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> SandboxRecord:
+    """The sandbox with its gateways chosen."""
+    wishes = {entry.network_id: record.sandbox.endpoints[entry.network_name] for entry in record.attachments}
+    gateway, gateway6 = endpoints.gateways_of(record.attachments, specs, wishes)
+    return msgspec.structs.replace(record, gateway=gateway, gateway6=gateway6)
 
 
 def endpoint_record(record: SandboxRecord, attachment: Attachment, node: str) -> EndpointRecord:
@@ -246,50 +168,108 @@ def endpoint_record(record: SandboxRecord, attachment: Attachment, node: str) ->
         node=node,
         mac_address=attachment.mac,
         ipv4_address=attachment.address,
+        ipv6_address=attachment.address6,
         dns_names=shown.dns_names or (),
     )
 
 
-def interfaces(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[Interface]:
-    """What to set up in the namespace."""
+def plans(record: SandboxRecord, specs: Mapping[str, NetworkSpec], prefix: str) -> list[Plan]:
+    """The interfaces to set up in the namespace."""
     return [
-        Interface(
-            attachment.interface,
-            attachment.bridge,
-            ipaddress.IPv4Interface(attachment.address),
-            attachment.mac,
-            attachment.mtu,
-            networks.gateway(specs[attachment.network_id]) if attachment.endpoint_id == record.gateway else None,
+        endpoints.plan(
+            entry,
+            specs[entry.network_id],
+            record.sandbox.endpoints[entry.network_name],
+            prefix,
+            [v for v, chosen in ((4, record.gateway), (6, record.gateway6)) if chosen == entry.endpoint_id],
         )
-        for attachment in record.wired
+        for entry in record.wired
     ]
 
 
-def forwards(record: SandboxRecord) -> list[Forward]:
-    """The published ports of a sandbox, as its record shows them; none while it has no way out."""
-    target = next((entry.ip for entry in record.wired if entry.endpoint_id == record.gateway), None)
-    return [] if target is None else [dataclasses.replace(held_port, target=target) for held_port in held(record)]
+def targets(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> Targets:
+    """Where the sandbox's published ports lead."""
+    found: dict[int, Address | None] = {4: None, 6: None}
+    direct = set()
+    for version, chosen in ((4, record.gateway), (6, record.gateway6)):
+        entry = _publishing(record, specs, chosen)
+        if entry is not None:
+            found[version] = entry.ip(version)
+            if options.gateway_mode(specs[entry.network_id].options, version) == "routed":
+                direct.add(version)
+    return Targets(found[4], found[6], frozenset(direct), relay=not record.gateway6)
+
+
+def _publishing(record: SandboxRecord, specs: Mapping[str, NetworkSpec], endpoint_id: str) -> Attachment | None:
+    entry = next((each for each in record.wired if each.endpoint_id == endpoint_id), None)
+    return entry if entry is not None and drivers.of(specs[entry.network_id]).publishes else None
+
+
+def port_wishes(record: SandboxRecord, specs: Mapping[str, NetworkSpec], *, dual: bool) -> list[Wish]:
+    """What the sandbox is to publish, given the networks that it is on now."""
+    if not (record.publish or record.publish_all):
+        return []
+    entry = next((each for each in record.wired if each.endpoint_id == (record.gateway or record.gateway6)), None)
+    default = options.address(specs[entry.network_id].options, options.HOST_BINDING) if entry else None
+    return wishes(
+        record.publish,
+        record.exposed,
+        record.publish_all,
+        targets(record, specs),
+        default_host=default or ANY4,
+        dual=dual,
+    )
 
 
 def held(record: SandboxRecord) -> list[Forward]:
-    """The host ports that a sandbox has, whether or not they lead anywhere now."""
-    nowhere = ipaddress.IPv4Address(0)
-    return [
-        Forward(protocol, ipaddress.ip_address(binding.host_ip), int(binding.host_port), nowhere, port)
-        for (port, protocol), bindings in _by_port(record.sandbox.ports)
-        for binding in bindings
-    ]
+    """The host's ports that a sandbox has, whether or not they lead anywhere now."""
+    found = []
+    for name, bindings in record.sandbox.ports.items():
+        port, protocol = parse_port(name)
+        for binding in bindings or ():
+            host = ipaddress.ip_address(binding.host_ip)
+            found.append(Forward(protocol, host, int(binding.host_port or 0), host, port))
+    return found
 
 
-def _by_port(
-    ports: Mapping[str, tuple[PortBinding, ...] | None],
-) -> Iterable[tuple[tuple[int, str], tuple[PortBinding, ...]]]:
-    return ((parse_port(name), bindings) for name, bindings in ports.items() if bindings)
+def forwards(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[Forward]:
+    """The published ports of a sandbox, as its record shows them; those that lead nowhere now are left out."""
+    lead = targets(record, specs)
+    found = []
+    for each in held(record):
+        target = lead.of(each.host.version)
+        if target is not None:
+            found.append(dataclasses.replace(each, target=target))
+    return found
+
+
+def with_ports(record: SandboxRecord, taken: Iterable[Forward]) -> SandboxRecord:
+    """The sandbox that shows these ports as published."""
+    ports = shown(taken, record.exposed) if record.mode == "bridge" else {}
+    return msgspec.structs.replace(record, sandbox=msgspec.structs.replace(record.sandbox, ports=ports))
+
+
+def linked(record: SandboxRecord, present: Mapping[str, SandboxRecord]) -> list[tuple[str, str]]:
+    """Lines of the hosts file for the containers that it links to: address and names."""
+    found = []
+    for link in record.links:
+        target, _, alias = link.partition(":")
+        other = present.get(target)
+        for entry in other.wired if other is not None else ():
+            if other is not None and entry.network_name == DEFAULT_NETWORK:
+                names = dict.fromkeys((alias, other.own_names.split(" ")[-1], other.container_name))
+                found += [(str(address), " ".join(names)) for address in entry.ips]
+    return found
+
+
+def addresses(record: SandboxRecord) -> list[Address]:
+    """All of its endpoints' addresses."""
+    return [address for entry in record.wired for address in entry.ips]
 
 
 def own_name(request: SandboxRequest) -> str:
     """The container's host name: as asked, or the begin of its id."""
-    return request.hostname or request.container_id[:SHORT_ID]
+    return request.hostname or request.container_id[: endpoints.SHORT_ID]
 
 
 def contents(
@@ -297,19 +277,18 @@ def contents(
     record: SandboxRecord,
     host_files: HostFiles,
     links: Sequence[tuple[str, str]],
-    host_gateway: str,
+    host_gateways: Sequence[str],
 ) -> dict[str, str]:
     """The container's hosts, resolv.conf and hostname files."""
     for word in (request.hostname, request.domainname, *request.dns_search, *request.dns_options):
         _check_word(word)
-    extra = files.extra_records(request.extra_hosts, host_gateway)
+    extra = files.extra_records(request.extra_hosts, host_gateways)
     own = own_name(request)
     if record.mode == "host":
         own = request.hostname or host_files.hostname
         hosts = files.append_records(host_files.hosts, extra)
     else:
-        addresses = [str(attachment.ip) for attachment in record.wired]
-        hosts = files.hosts([*extra, *links], addresses, record.own_names)
+        hosts = files.hosts([*extra, *links], map(str, addresses(record)), record.own_names)
     return {"hosts": hosts, "resolv.conf": _resolv_conf(request, record, host_files), "hostname": f"{own}\n"}
 
 

@@ -64,6 +64,10 @@ class NetworkSimulator:
         spec = self._find(request.network)
         return contract.ConnectReply(network_name=spec.name, settings=EndpointSettings(network_id=spec.id))
 
+    async def publish(self, request: contract.PublishRequest) -> contract.Sandbox:
+        self.calls.append(request)
+        return contract.Sandbox(container_id=request.container_id, sandbox_id="s")
+
     async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
         self.calls.append(request)
         self._find(request.network)

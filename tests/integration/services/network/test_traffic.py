@@ -5,57 +5,34 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from services.network.adapters import namespaces, rtnetlink
-from services.network.adapters.links import HostLinks
-from services.network.adapters.netlink import Netlink
 from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.network import CREATE, CreateRequest
-from tests.support.network_world import NetworkWorld, address_of, ask, listen, socket_in
+from tests.support.network_world import (
+    HOST,
+    NEIGHBOUR,
+    NetworkWorld,
+    address_of,
+    ask,
+    assert_nobody,
+    here,
+    listen,
+    socket_in,
+)
 
 pytestmark = pytest.mark.usefixtures("running")
 UDP = socket.SOCK_DGRAM
-QUICK = 0.3
-"""Seconds after which nobody is taken to answer; an answer takes far less than one of them."""
-HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.9"
 
 
 def publish(
     number: int = 80, protocol: str = "tcp", host: str = "", port: str = "8080"
 ) -> dict[str, tuple[PortBinding, ...]]:
     return {f"{number}/{protocol}": (PortBinding(host_ip=host, host_port=port),)}
-
-
-def here(kind: socket.SocketKind = socket.SOCK_STREAM, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
-    return socket.socket(family, kind)
-
-
-@pytest.fixture
-def neighbour(running: None, tmp_path: Path) -> Iterator[str]:
-    """Another machine on the host's network, as the path of its namespace; its routes lead to the host."""
-    path = tmp_path / "neighbour"
-    namespace = namespaces.create()
-    namespace.pin(path)
-    links = HostLinks()
-    index = links.add_veth("lan0", "eth0", namespace.descriptor, 1500)
-    netlink = Netlink()
-    netlink.request(rtnetlink.new_address(index, ipaddress.ip_interface(f"{HOST}/24")))
-    link = namespace.netlink.link("eth0")
-    assert link is not None
-    namespace.netlink.request(
-        rtnetlink.set_link(link.index, up=True),
-        rtnetlink.new_address(link.index, ipaddress.ip_interface(f"{NEIGHBOUR}/24")),
-        rtnetlink.default_route(ipaddress.ip_address(HOST), link.index),
-    )
-    namespace.close()
-    yield str(path)
-    namespaces.unpin(path)
-    netlink.close()
-    links.close()
 
 
 @pytest.fixture
@@ -65,11 +42,6 @@ async def web(running: None, world: NetworkWorld) -> AsyncIterator[str]:
     task = await listen(made.path)
     yield address_of(made)
     task.cancel()
-
-
-async def assert_nobody(client: socket.socket, address: tuple[str, int]) -> None:
-    with pytest.raises((TimeoutError, OSError)):
-        await ask(client, address, QUICK)
 
 
 async def test_neighbours_on_a_bridge_see_each_other(world: NetworkWorld, web: str) -> None:

@@ -52,7 +52,7 @@ class NetworkSimulator(Behaviour):
         self.leave("sandbox")
         return sandbox
 
-    def _bind(self, binding: PortBinding, request: contract.SandboxRequest) -> PortBinding:
+    def _bind(self, binding: PortBinding, request: contract.SandboxRequest | contract.PublishRequest) -> PortBinding:
         port = binding.host_port or "49153"
         if self.ports.setdefault(port, request.container_id) != request.container_id:
             raise Conflict(f"Bind for 0.0.0.0:{port} failed: port is already allocated")
@@ -100,6 +100,19 @@ class NetworkSimulator(Behaviour):
         await self.enter("connect", request)
         settings = _address(request.settings, 99) if request.running else request.settings
         return contract.ConnectReply(network_name=request.network, settings=settings)
+
+    async def publish(self, request: contract.PublishRequest) -> contract.Sandbox:
+        await self.enter("publish", request)
+        stack = self.stacks.get(request.container_id)
+        if stack is None:
+            raise NotFound(f"container {request.container_id} has no network sandbox")
+        self.ports = {port: holder for port, holder in self.ports.items() if holder != request.container_id}
+        ports = {
+            port: tuple(self._bind(binding, request) for binding in wanted) for port, wanted in request.publish.items()
+        }
+        self.stacks[request.container_id] = msgspec.structs.replace(stack, ports=dict(ports))
+        self.leave("publish")
+        return self.stacks[request.container_id]
 
     async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
         await self.enter("disconnect", request)

@@ -47,6 +47,13 @@ async def test_wrong_requests_are_refused(api: Api, create: Create, path: str, b
     assert answer.message
 
 
+async def test_a_verbose_inspect_shows_the_same(api: Api) -> None:
+    plain, verbose = await api("GET", "/networks/bridge"), await api("GET", "/networks/bridge?verbose=true")
+    assert plain.json() == verbose.json()
+    wrong = await api("GET", "/networks/bridge?verbose=maybe")
+    assert (wrong.status, wrong.message.partition(":")[0]) == (400, "invalid value for verbose")
+
+
 async def test_connect_and_disconnect(api: Api, create: Create, world: World) -> None:
     id = await create("sleep", "1", start=True)
     body = {"Container": "c1", "EndpointConfig": {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}}}

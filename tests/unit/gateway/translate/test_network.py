@@ -71,3 +71,27 @@ def test_who_is_to_be_connected_and_how() -> None:
     for wrong in (None, {}, {"Container": ""}, {"Container": 5}):
         with pytest.raises(InvalidArgument, match="Container"):
             shown.container_of(wrong)
+
+
+def test_pools_are_shown_as_they_were_named() -> None:
+    chosen = IPAM(
+        config=(
+            IPAMConfig(subnet="172.18.0.0/16", gateway="172.18.0.1"),
+            IPAMConfig(subnet="fd00::/64", gateway="fd00::1"),
+        )
+    )
+    asked = (IPAMConfig(subnet="fd00::/64"),)
+    spec = NetworkSpec(id="n", name="un", created=1, ipam=chosen, asked=asked, enable_ipv6=True)
+    assert shown.show(Network(spec=spec), V51)["IPAM"]["Config"] == [
+        {"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"},
+        {"Subnet": "fd00::/64"},
+    ]
+
+
+def test_families_can_be_switched_by_options() -> None:
+    data = {"Name": "n", "Options": {"com.docker.network.enable_ipv6": "true", "a": "b"}}
+    assert shown.create_request(data, V51).enable_ipv6
+    both = shown.create_request({**data, "EnableIPv6": False}, V51)
+    assert (both.enable_ipv6, both.options) == (False, {"a": "b"})
+    with pytest.raises(InvalidArgument, match=r'driver-opt "com.docker.network.enable_ipv6" is not a valid bool'):
+        shown.create_request({"Name": "n", "Options": {"com.docker.network.enable_ipv6": "x"}}, V51)

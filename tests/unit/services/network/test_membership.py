@@ -13,14 +13,18 @@ from shared.contracts.network import (
     CONNECT,
     CREATE,
     DISCONNECT,
+    IPAM,
+    PUBLISH,
     REMOVE,
     ConnectRequest,
     CreateRequest,
     DisconnectRequest,
     InspectRequest,
+    IPAMConfig,
+    PublishRequest,
     Sandbox,
 )
-from shared.errors import Conflict, PermissionDenied
+from shared.errors import Conflict, NotFound, PermissionDenied
 from tests.support.network_world import NetworkWorld, address_of, ask, listen, socket_in
 
 PORT = {"80/tcp": (PortBinding(host_port="8080"),)}
@@ -116,13 +120,14 @@ async def test_the_change_lives_through_a_restart(world: NetworkWorld) -> None:
 
 @pytest.mark.usefixtures("web")
 async def test_what_fails_changes_nothing(world: NetworkWorld) -> None:
+    await world.bus.call(CREATE, CreateRequest(name="fixed", ipam=IPAM(config=(IPAMConfig(subnet="10.66.0.0/24"),))))
     await world.sandbox("c1")
-    made = await connect(world, "c1", "web")
+    made = await connect(world, "c1", "fixed")
     await world.sandbox("c2")
     before = await sandbox_of(world, "c2")
-    taken = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address=address_of(made, "web")))
-    with pytest.raises(Conflict, match="Address already in use"):
-        await connect(world, "c2", "web", taken)
+    taken = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address=address_of(made, "fixed")))
+    with pytest.raises(PermissionDenied, match="Address already in use"):
+        await connect(world, "c2", "fixed", taken)
     assert await sandbox_of(world, "c2") == before
     assert interfaces(before) == {"lo", "eth0"}
     assert len(await world.endpoints()) == 3
@@ -137,3 +142,101 @@ async def test_host_and_none_are_for_ever(world: NetworkWorld) -> None:
             await connect(world, container, "web")
     with pytest.raises(PermissionDenied, match="container cannot be disconnected from host network"):
         await disconnect(world, "c1", "host")
+
+
+async def publish(world: NetworkWorld, container: str, *ports: str) -> Sandbox:
+    """`8080:80` as the CLI has it."""
+    wanted: dict[str, tuple[PortBinding, ...]] = {}
+    for port in ports:
+        host, _, target = port.partition(":")
+        wanted[f"{target}/tcp"] = (*wanted.get(f"{target}/tcp", ()), PortBinding(host_port=host))
+    return await world.bus.call(PUBLISH, PublishRequest(container_id=container, publish=wanted))
+
+
+def shown(sandbox: Sandbox) -> set[str]:
+    return {
+        f"{binding.host_port}:{port}"
+        for port, bindings in sandbox.ports.items()
+        for binding in bindings or ()
+        if binding.host_ip == "0.0.0.0"
+    }
+
+
+@pytest.mark.usefixtures("service")
+async def test_published_ports_change_while_a_container_runs(world: NetworkWorld) -> None:
+    made = await world.sandbox("c1", publish=PORT)
+    task = await listen(made.path)
+    assert shown(await publish(world, "c1", "8080:80", "8081:80")) == {"8080:80/tcp", "8081:80/tcp"}
+    assert await ask(socket.socket(), ("127.0.0.1", 8081)) == "172.17.0.1"
+    assert shown(await publish(world, "c1", "8081:80")) == {"8081:80/tcp"}
+    with pytest.raises(ConnectionRefusedError):
+        await ask(socket.socket(), ("127.0.0.1", 8080))
+    assert await ask(socket.socket(socket.AF_INET6), ("::1", 8081)) == "172.17.0.1"
+    await world.sandbox("c2", publish=PORT)
+    with pytest.raises(
+        Conflict, match=r"endpoint name-c1 \(\w+\): Bind for 0.0.0.0:8080 failed: port is already alloc"
+    ):
+        await publish(world, "c1", "8080:80")
+    assert shown(await sandbox_of(world, "c1")) == {"8081:80/tcp"}
+    assert await ask(socket.socket(), ("127.0.0.1", 8081)) == "172.17.0.1"
+    assert shown(await publish(world, "c1")) == set()
+    assert "8081" not in world.rules()
+    task.cancel()
+
+
+async def test_changed_ports_live_through_a_restart(world: NetworkWorld) -> None:
+    async with world.running():
+        await world.sandbox("c1", publish=PORT)
+        await publish(world, "c1", "8082:80")
+    async with world.running():
+        assert shown(await sandbox_of(world, "c1")) == {"8082:80/tcp"}
+        assert "tcp . 8082 : 172.17.0.2 . 80" in world.rules()
+        assert "8080" not in world.rules()
+        await world.sandbox("c2", publish=PORT)
+
+
+@pytest.mark.usefixtures("web")
+async def test_ports_that_had_no_way_in_come_with_the_first_network_that_has(world: NetworkWorld) -> None:
+    await world.bus.call(CREATE, CreateRequest(name="inner", internal=True))
+    made = await world.sandbox("c1", endpoints={"inner": EndpointSettings()}, publish=PORT)
+    assert shown(made) == set()
+    assert shown(await connect(world, "c1", "web")) == {"8080:80/tcp"}
+    assert shown(await disconnect(world, "c1", "web")) == set()
+    await world.sandbox("c2", publish=PORT)
+
+
+@pytest.mark.usefixtures("service")
+async def test_who_has_no_ports_to_change(world: NetworkWorld) -> None:
+    with pytest.raises(NotFound, match="has no network sandbox"):
+        await publish(world, "c9", "80:80")
+    await world.sandbox("c1", mode="host")
+    with pytest.raises(Conflict, match="in network mode host cannot be published"):
+        await publish(world, "c1", "80:80")
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_second_family_comes_with_a_second_network(world: NetworkWorld) -> None:
+    pool = IPAM(config=(IPAMConfig(subnet="fd00:6::/64"),))
+    await world.bus.call(CREATE, CreateRequest(name="six", enable_ipv6=True, ipam=pool))
+    made = await world.sandbox("c1", publish=PORT)
+    task = await listen(made.path, host="::")
+    assert await ask(socket.socket(socket.AF_INET6), ("::1", 8080)) == "::ffff:172.17.0.1"
+    both = await connect(world, "c1", "six")
+    assert "tcp . 8080 : fd00:6::2 . 80" in world.rules()
+    assert await ask(socket.socket(socket.AF_INET6), ("::1", 8080)) == "fd00:6::1"
+    hosts = Path(both.files["/etc/hosts"]).read_text()
+    assert hosts.endswith(f"{address_of(both, 'six')}\tc1\nfd00:6::2\tc1\n")
+    left = await disconnect(world, "c1", "six")
+    assert "fd00:6::2" not in Path(left.files["/etc/hosts"]).read_text()
+    assert await ask(socket.socket(), ("127.0.0.1", 8080)) == "::ffff:172.17.0.1"
+    task.cancel()
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_container_comes_to_the_hosts_own_network_and_leaves_it(world: NetworkWorld) -> None:
+    lan = IPAM(config=(IPAMConfig(subnet="10.77.0.0/24"),))
+    await world.bus.call(CREATE, CreateRequest(name="lan", driver="macvlan", options={"parent": "shoal0"}, ipam=lan))
+    await world.sandbox("c1")
+    made = await connect(world, "c1", "lan")
+    assert interfaces(made) == {"lo", "eth0", "eth1"}
+    assert interfaces(await disconnect(world, "c1", "lan")) == {"lo", "eth0"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from services.network.adapters import namespaces
 from services.network.adapters.links import HostLinks
-from shared.contracts.container import PortBinding
-from shared.contracts.network import ENDPOINTS, EndpointRecord
+from shared.contracts.container import EndpointSettings, PortBinding
+from shared.contracts.network import CREATE, ENDPOINTS, IPAM, CreateRequest, EndpointRecord, IPAMConfig
 from tests.support.network_world import NetworkWorld, address_of, ask, listen, socket_in
 
 PORT = {"80/tcp": (PortBinding(host_port="8080"),)}
@@ -25,6 +25,25 @@ async def test_sandboxes_addresses_and_ports_go_on(world: NetworkWorld) -> None:
         assert address_of(await world.sandbox("c3")) == "172.17.0.3"
         await world.release("c1")
         assert address_of(await world.sandbox("c4")) == "172.17.0.2"
+
+
+async def test_both_families_and_stacked_interfaces_go_on(world: NetworkWorld) -> None:
+    pool = IPAM(config=(IPAMConfig(subnet="fd00:6::/64"),))
+    async with world.running():
+        await world.bus.call(CREATE, CreateRequest(name="six", enable_ipv6=True, ipam=pool))
+        lan = CreateRequest(name="lan", driver="macvlan", options={"parent": "shoal0"})
+        await world.bus.call(CREATE, lan)
+        ends = {"six": EndpointSettings(), "lan": EndpointSettings()}
+        made = await world.sandbox("c1", endpoints=ends, publish=PORT)
+        before = world.rules(), world.links()
+    async with world.running():
+        assert await world.sandboxes() == [made]
+        assert (world.rules(), world.links()) == before
+        other = await world.sandbox("c2", endpoints=ends)
+        assert other.endpoints["six"].global_ipv6_address == "fd00:6::3"
+        assert other.endpoints["lan"].ip_address != made.endpoints["lan"].ip_address
+        await world.release("c1")
+        assert "fd00:6::2" not in world.rules()
 
 
 async def test_a_connection_lives_through_a_restart(world: NetworkWorld) -> None:

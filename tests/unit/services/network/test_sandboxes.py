@@ -10,7 +10,7 @@ import pytest
 
 from shared.contracts.container import EndpointIPAMConfig, EndpointSettings, PortBinding
 from shared.contracts.network import CREATE, ENDPOINTS, IPAM, RENAMED, CreateRequest, IPAMConfig, RenamedRequest
-from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from tests.support.network_world import NetworkWorld, address_of
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -121,7 +121,7 @@ async def test_user_networks_give_static_addresses_and_names(world: NetworkWorld
     made = await world.sandbox("c1", endpoints={"web": fixed, "bridge": EndpointSettings()})
     assert address_of(made, "web") == "10.66.0.9"
     assert made.endpoints["web"].dns_names == ("name-c1", "api", "c1")
-    with pytest.raises(Conflict, match="Address already in use"):
+    with pytest.raises(PermissionDenied, match="Address already in use"):
         await world.sandbox("c2", endpoints={"web": fixed})
     with pytest.raises(InvalidArgument, match="supported on user defined networks only"):
         await world.sandbox("c2", endpoints={"bridge": fixed})
@@ -140,12 +140,71 @@ async def test_a_wished_mac_address(world: NetworkWorld) -> None:
     assert made.endpoints["bridge"].mac_address == "02:00:00:00:00:99"
 
 
-async def test_links_are_lines_of_the_hosts_file(world: NetworkWorld) -> None:
+async def test_links_are_lines_of_the_hosts_file_and_follow_the_linked_container(world: NetworkWorld) -> None:
     await world.sandbox("c1")
-    made = await world.sandbox("c2", links=("name-c1:db",))
-    assert "172.17.0.2\tdb c1 name-c1\n" in Path(made.files["/etc/hosts"]).read_text()
-    with pytest.raises(Conflict, match="Cannot link to a non running container: /nope AS /name-c3/x"):
-        await world.sandbox("c3", links=("nope:x",))
+    made = await world.sandbox("c2", links=("c1:db", "nope:x"))
+    hosts = Path(made.files["/etc/hosts"])
+    assert "172.17.0.2\tdb c1 name-c1\n" in hosts.read_text()
+    assert hosts.read_text().endswith("172.17.0.3\tc2\n")
+    await world.release("c1")
+    await world.sandbox("c3")
+    await world.sandbox("c1")
+    assert "172.17.0.4\tdb c1 name-c1\n" in hosts.read_text()
+    assert "172.17.0.2" not in hosts.read_text()
+
+
+async def dual(world: NetworkWorld, name: str = "six", **fields: object) -> None:
+    pool = IPAM(config=(IPAMConfig(subnet="fd00:6::/64"),))
+    await world.bus.call(CREATE, CreateRequest(**{"name": name, "enable_ipv6": True, "ipam": pool, **fields}))  # type: ignore[arg-type]
+
+
+async def test_an_endpoint_of_both_families(world: NetworkWorld) -> None:
+    await dual(world)
+    fixed = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv6_address="fd00:6::9"))
+    made = await world.sandbox("c1", endpoints={"six": fixed}, publish=port())
+    end = made.endpoints["six"]
+    assert (end.ip_address, end.global_ipv6_address, end.global_ipv6_prefix_len) == ("172.18.0.2", "fd00:6::9", 64)
+    assert (end.gateway, end.ipv6_gateway) == ("172.18.0.1", "fd00:6::1")
+    assert made.ports["80/tcp"] == (
+        PortBinding(host_ip="0.0.0.0", host_port="8080"),
+        PortBinding(host_ip="::", host_port="8080"),
+    )
+    assert "tcp . 8080 : fd00:6::9 . 80" in world.rules()
+    assert Path(made.files["/etc/hosts"]).read_text().endswith("172.18.0.2\tc1\nfd00:6::9\tc1\n")
+    await world.service.told()
+    entry = await world.state.get(ENDPOINTS, end.network_id, end.endpoint_id)
+    assert entry is not None
+    assert entry.value.ipv6_address == "fd00:6::9/64"
+    await world.release("c1")
+    assert "fd00:6::9" not in world.rules()
+
+
+async def test_a_network_of_ipv6_only(world: NetworkWorld) -> None:
+    await dual(world, enable_ipv4=False)
+    made = await world.sandbox("c1", endpoints={"six": EndpointSettings()}, publish=port())
+    end = made.endpoints["six"]
+    assert (end.ip_address, end.ip_prefix_len, end.gateway) == ("", 0, "")
+    assert end.global_ipv6_address == "fd00:6::2"
+    assert made.ports["80/tcp"] == (PortBinding(host_ip="::", host_port="8080"),)
+
+
+async def test_a_container_on_the_hosts_own_network(world: NetworkWorld) -> None:
+    lan = IPAM(config=(IPAMConfig(subnet="10.77.0.0/24"), IPAMConfig(subnet="10.78.0.0/24")))
+    wanted = CreateRequest(name="lan", driver="macvlan", options={"parent": "shoal0"}, ipam=lan)
+    await world.bus.call(CREATE, wanted)
+    made = await world.sandbox("c1", endpoints={"lan": EndpointSettings()}, publish=port(), exposed=("80/tcp",))
+    assert (made.endpoints["lan"].ip_address, made.endpoints["lan"].gateway) == ("10.77.0.2", "10.77.0.1")
+    assert made.ports == {"80/tcp": None}
+    fixed = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.78.0.9"))
+    other = await world.sandbox("c2", endpoints={"lan": fixed})
+    assert other.endpoints["lan"].gateway == "10.78.0.1"
+
+
+async def test_what_no_kernel_has_is_a_refusal(world: NetworkWorld) -> None:
+    opts = {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.no_such=1"}
+    with pytest.raises(FailedPrecondition, match="network sandbox cannot be made"):
+        await world.sandbox("c1", endpoints={"bridge": EndpointSettings(driver_opts=opts)})
+    assert await world.sandboxes() == []
 
 
 async def test_a_renamed_container_is_known_by_its_new_name(world: NetworkWorld) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from services.network.adapters.links import HostLinks
 from services.network.adapters.stacks import Stacks
-from services.network.domain.sandboxes import Interface
+from services.network.domain.drivers import HostLink, Wire
+from services.network.domain.endpoints import Attachment, Plan
 from services.network.upkeep import Upkeep
 from shared.tasks import TaskGroup
 
 pytestmark = pytest.mark.usefixtures("host_network")
-INTERFACE = Interface("eth0", "br0", ipaddress.IPv4Interface("10.9.0.2/16"), "02:42:00:00:00:01", 1500)
+PLAN = Plan("eth0", Wire(master="br0"), (ipaddress.ip_interface("10.9.0.2/16"),), "02:42:00:00:00:01", 1500)
 
 
 class Watched(Stacks):
@@ -44,7 +45,7 @@ class Watched(Stacks):
 @pytest.fixture
 def links(host_network: None) -> Iterator[HostLinks]:
     opened = HostLinks()
-    opened.ensure_bridge("br0", ipaddress.IPv4Interface("10.9.0.1/16"), 1500)
+    opened.ensure(HostLink("br0", addresses=(ipaddress.IPv4Interface("10.9.0.1/16"),)))
     yield opened
     opened.close()
 
@@ -59,13 +60,13 @@ async def test_what_was_taken_is_made_again(links: HostLinks, tmp_path: Path) ->
     upkeep = Upkeep(stacks, TaskGroup("test"), ready=2)
     upkeep.start()
     await told(stacks, "made", "made")
-    sandbox = stacks.set_up([INTERFACE])
+    sandbox = stacks.set_up([PLAN])
     upkeep.used()
     upkeep.used()
     await told(stacks, "made")
     assert stacks.ready == 2
     upkeep.close()
-    stacks.tear_down(sandbox, ["eth0"])
+    stacks.tear_down(sandbox, [Attachment(network_id="n", network_name="n", endpoint_id="e", interface="eth0")])
     stacks.close()
 
 

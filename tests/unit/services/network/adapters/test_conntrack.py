@@ -27,18 +27,18 @@ def forward(protocol: str, port: int) -> Forward:
     return Forward(protocol, LOCAL, port, LOCAL, port)
 
 
-def redirect(target: int) -> None:
+def redirect(target: int, family: str = "ip") -> None:
     """Datagrams to port 5300 go to another port, from their next entry on."""
     nftables = Nftables()
-    nftables.run("add table ip t; delete table ip t; add table ip t")
-    nftables.run("add chain ip t o { type nat hook output priority -100; }")
-    nftables.run(f"add rule ip t o udp dport 5300 dnat to :{target}")
+    nftables.run(f"add table {family} t; delete table {family} t; add table {family} t")
+    nftables.run(f"add chain {family} t o {{ type nat hook output priority -100; }}")
+    nftables.run(f"add rule {family} t o udp dport 5300 dnat to :{target}")
     nftables.close()
 
 
-def server() -> socket.socket:
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.bind(("127.0.0.1", 0))
+def server(host: str = "127.0.0.1") -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((host, 0))
     made.settimeout(5)
     return made
 
@@ -58,13 +58,42 @@ def test_a_client_that_goes_on_sending_is_not_led_anew_by_itself(
         assert old.recv(10) == b"two"
 
 
-def test_forgotten_it_is_led_anew(conntrack: Conntrack) -> None:
-    with server() as old, server() as new, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        redirect(old.getsockname()[1])
-        client.connect(("127.0.0.1", 5300))
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", "ip"), ("::1", "ip6")])
+def test_forgotten_it_is_led_anew(conntrack: Conntrack, host: str, family: str) -> None:
+    with server(host) as old, server(host) as new, server(host) as client:
+        redirect(old.getsockname()[1], family)
+        client.connect((host, 5300))
         client.send(b"one")
         assert old.recv(10) == b"one"
-        redirect(new.getsockname()[1])
-        conntrack.forget([forward("udp", 5300)])
+        redirect(new.getsockname()[1], family)
+        address = ipaddress.ip_address(host)
+        conntrack.forget([Forward("udp", address, 5300, address, 5300)])
         client.send(b"two")
         assert new.recv(10) == b"two"
+
+
+def test_streams_through_a_port_that_goes_end(conntrack: Conntrack) -> None:
+    nftables = Nftables()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = listener.getsockname()[1]
+        nftables.run("add table ip t; add chain ip t o { type nat hook output priority -100; }")
+        nftables.run("add map ip t m { type inet_service : ipv4_addr . inet_service; }")
+        nftables.run(f"add element ip t m {{ 5300 : 127.0.0.1 . {target}, 5301 : 127.0.0.1 . {target} }}")
+        nftables.run("add rule ip t o dnat ip to tcp dport map @m")
+        ends = []
+        for port in (5300, 5301):
+            client = socket.create_connection(("127.0.0.1", port), timeout=5)
+            server, _ = listener.accept()
+            ends.append((client, server))
+        nftables.run("delete element ip t m { 5300 }")
+        conntrack.cut([Forward("tcp", LOCAL, 5300, LOCAL, target)])
+        (gone, _), (kept, far) = ends
+        kept.send(b"on")
+        assert far.recv(10) == b"on"
+        gone.send(b"x")
+        with pytest.raises(ConnectionError):
+            gone.recv(10)
+        for pair in ends:
+            for each in pair:
+                each.close()
+    nftables.close()

@@ -9,15 +9,20 @@ import pytest
 
 from services.network.adapters.firewall import Firewall
 from services.network.adapters.nftables import Nftables
-from services.network.domain.publishing import ANY4, Forward
-from services.network.domain.ruleset import BridgeRules
+from services.network.domain.publishing import ANY4, ANY6, Forward
+from services.network.domain.ruleset import BridgeRules, Family
 from shared.errors import Internal
 
 pytestmark = pytest.mark.usefixtures("host_network")
 A = ipaddress.ip_address
-BRIDGE = BridgeRules("br0", ipaddress.IPv4Network("10.9.0.0/16"))
+NET, NET6 = ipaddress.IPv4Network("10.9.0.0/16"), ipaddress.IPv6Network("fd00::/64")
+BRIDGE = BridgeRules("br0", (Family(NET), Family(NET6)))
 PORT = Forward("tcp", ANY4, 8080, A("10.9.0.2"), 80)
 LOCAL = Forward("udp", A("127.0.0.1"), 53, A("10.9.0.2"), 53)
+SIX = Forward("tcp", ANY6, 8080, A("fd00::2"), 80)
+SIX_LOCAL = Forward("udp", A("fd00::1"), 53, A("fd00::2"), 53)
+DIRECT = Forward("sctp", ANY4, 0, A("10.9.0.2"), 80)
+PORTS = [PORT, LOCAL, SIX, SIX_LOCAL, DIRECT]
 
 
 @pytest.fixture
@@ -44,12 +49,16 @@ def test_the_table_is_accepted_by_the_kernel_and_replaced_as_a_whole(firewall: F
 def test_ports_and_bridges_come_and_go(firewall: Firewall) -> None:
     firewall.replace([], [])
     empty = listed()
-    for internal in (False, True):
-        bridge = BridgeRules("br0", BRIDGE.subnet, internal=internal)
+    for bridge in (
+        BRIDGE,
+        BridgeRules("br0", BRIDGE.families, internal=True, trusted=("eth1",)),
+        BridgeRules("br0", (Family(NET, "routed"), Family(NET6, "nat-unprotected", A("fd01::1")))),
+        BridgeRules("br0", (Family(NET, source=A("192.0.2.1")),), icc=False),
+    ):
         firewall.add_bridge(bridge)
-        firewall.publish([PORT, LOCAL])
+        firewall.publish(PORTS)
         assert listed() != empty
-        firewall.unpublish([PORT, LOCAL])
+        firewall.unpublish(PORTS)
         firewall.remove_bridge(bridge)
         assert listed() == empty
 
@@ -71,3 +80,14 @@ def test_unpublishing_what_is_not_there_fails(firewall: Firewall) -> None:
     firewall.replace([BRIDGE], [])
     with pytest.raises(Internal, match="nftables"):
         firewall.unpublish([PORT])
+
+
+def test_ports_are_led_elsewhere_in_one_go(firewall: Firewall) -> None:
+    firewall.replace([BRIDGE], PORTS)
+    other = Forward("tcp", ANY4, 8080, A("10.9.0.3"), 80)
+    firewall.republish(PORTS, [other, *PORTS[1:]], cut=True)
+    assert "tcp . 8080 : 10.9.0.3 . 80" in listed()
+    assert "fd00::2 . 80" in listed()
+    firewall.republish([other, *PORTS[1:]], [])
+    assert "8080" not in listed()
+    firewall.republish([], [])

@@ -64,7 +64,7 @@ def test_a_file_is_never_pinned_over(tmp_path: Path) -> None:
 
 def test_what_is_no_namespace_cannot_be_entered(tmp_path: Path) -> None:
     (tmp_path / "ns").touch()
-    with pytest.raises(OSError, match="cannot enter the network namespace"):
+    with pytest.raises(OSError, match="cannot enter a network namespace"):
         namespaces.enter(tmp_path / "ns")
     with pytest.raises(FileNotFoundError):
         namespaces.enter(tmp_path / "nothing")

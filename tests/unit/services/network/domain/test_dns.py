@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.network.domain import dns
+from services.network.domain.addresses import Address
 
 LABELS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=63)
 NAMES = st.lists(LABELS, min_size=1, max_size=3).map(".".join)
-ADDRESSES = [ipaddress.IPv4Address(f"10.0.0.{number}") for number in range(1, 60)]
+ADDRESSES: list[Address] = [ipaddress.IPv4Address(f"10.0.0.{number}") for number in range(1, 60)]
+BOTH: list[Address] = [ipaddress.ip_address("10.0.0.1"), ipaddress.ip_address("fd00::1")]
 
 
 def ask(name: str, kind: int = dns.A, identity: int = 7, flags: int = 0x0100) -> bytes:
@@ -66,6 +68,50 @@ def test_what_does_not_fit_is_told() -> None:
     assert header(short)[1] & 0x0200
     whole = dns.answer_addresses(query, ADDRESSES, 65535)
     assert header(whole)[3] == len(ADDRESSES)
+
+
+def test_each_family_is_answered_for_itself() -> None:
+    four, six = (dns.answer_addresses(dns.parse(ask("web", kind)), BOTH) for kind in (dns.A, dns.AAAA))
+    assert (header(four)[3], header(six)[3]) == (1, 1)
+    assert four.endswith(struct.pack("!HHIH", dns.A, 1, 600, 4) + BOTH[0].packed)
+    assert six.endswith(struct.pack("!HHIH", dns.AAAA, 1, 600, 16) + BOTH[1].packed)
+    assert header(dns.answer_addresses(dns.parse(ask("web", dns.ANY)), BOTH))[3] == 2
+
+
+def extended(message: bytes, size: int) -> bytes:
+    """The question with an OPT record."""
+    return message[:10] + b"\0\1" + message[12:] + struct.pack("!BHHIH", 0, dns.OPT, size, 0, 0)
+
+
+@pytest.mark.parametrize(("size", "largest"), [(4096, 4096), (1232, 1232), (100, 512)])
+def test_a_client_says_how_much_it_takes(size: int, largest: int) -> None:
+    query = dns.parse(extended(ask("web"), size))
+    assert (query.largest, query.extended) == (largest, True)
+    reply = dns.answer_addresses(query, ADDRESSES, query.largest)
+    assert len(reply) <= largest
+    assert (header(reply)[3] == len(ADDRESSES)) == (largest > 1000)
+    assert reply.endswith(struct.pack("!BHHIH", 0, dns.OPT, 4096, 0, 0))
+    assert reply[10:12] == b"\0\1"
+
+
+@given(NAMES, st.binary(max_size=20))
+def test_whatever_follows_a_question_it_is_read(name: str, rest: bytes) -> None:
+    message = ask(name)
+    query = dns.parse(message[:10] + b"\0\1" + message[12:] + rest)
+    assert query.name == name
+    assert query.largest >= dns.LARGEST_UDP
+
+
+@given(st.ip_addresses())
+def test_every_address_can_be_asked_about(address: Address) -> None:
+    assert dns.pointed_at(address.reverse_pointer) == address
+
+
+@pytest.mark.parametrize(
+    "name", ["1.0.ip6.arpa", "g" + ".0" * 31 + ".ip6.arpa", "in-addr.arpa", "ip6.arpa", "00" + ".0" * 31]
+)
+def test_what_is_no_address_backwards(name: str) -> None:
+    assert dns.pointed_at(name) is None
 
 
 def test_pointers() -> None:

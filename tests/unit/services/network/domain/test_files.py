@@ -30,9 +30,10 @@ def test_own_names_with_and_without_domain() -> None:
 
 def test_extra_hosts_know_the_host() -> None:
     wanted = ["foo:1.2.3.4", "gw:host-gateway", "six:::1", "six2:[fe80::1]"]
-    assert files.extra_records(wanted, "172.17.0.1") == [
+    assert files.extra_records(wanted, ["172.17.0.1", "fd00::1"]) == [
         ("1.2.3.4", "foo"),
         ("172.17.0.1", "gw"),
+        ("fd00::1", "gw"),
         ("::1", "six"),
         ("fe80::1", "six2"),
     ]
@@ -40,11 +41,20 @@ def test_extra_hosts_know_the_host() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["foo", ":1.2.3.4", "foo:", "foo:nonsense", "foo:1.2.3.4\n5.6.7.8 evil", "a\n1.1.1.1 b:2.2.2.2", "a b:1.1.1.1"],
+    [
+        "foo",
+        ":1.2.3.4",
+        "foo:",
+        "foo:nonsense",
+        "foo:1.2.3.4\n5.6.7.8 evil",
+        "a\n1.1.1.1 b:2.2.2.2",
+        "a b:1.1.1.1",
+        "a:fe80::1%x\n1.1.1.1 b",
+    ],
 )
 def test_bad_extra_hosts_are_refused(entry: str) -> None:
     with pytest.raises(InvalidArgument, match="add-host"):
-        files.extra_records([entry], "172.17.0.1")
+        files.extra_records([entry], ["172.17.0.1"])
 
 
 def test_without_wishes_the_hosts_resolver_file_is_kept() -> None:
@@ -98,3 +108,23 @@ def test_the_embedded_dns_replaces_the_nameservers_only() -> None:
 def test_lines_of_an_address_can_be_taken_out() -> None:
     content = "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n10.0.0.22 other\n\n"
     assert files.without_address(content, "10.0.0.2") == "127.0.0.1\tlocalhost\n10.0.0.22 other\n\n"
+
+
+def test_who_chose_how_many_dots_a_name_has() -> None:
+    assert files.sets_ndots("options rotate ndots:2\n")
+    assert files.sets_ndots("", ["ndots:1"])
+    assert not files.sets_ndots("options ndots:2\noptions rotate\n")
+    assert not files.sets_ndots("options ndots:2\n", ["rotate"])
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "9.9.9.9", "::1"])
+def test_nameservers_may_have_a_zone(address: str) -> None:
+    assert f"nameserver {address}\n" in files.resolv_conf("", [address])
+    with pytest.raises(InvalidArgument, match="is not an ip address"):
+        files.resolv_conf("", [f"{address}%x\nnameserver 1.1.1.1"])
+
+
+def test_lines_of_a_linked_container_change_in_their_place() -> None:
+    content = "1.1.1.1\tdb old\n2.2.2.2\tweb\nfd00::1\tdb old\n3.3.3.3 other db\n"
+    assert files.relinked(content, "db", [("4.4.4.4", "db new")]) == "4.4.4.4\tdb new\n2.2.2.2\tweb\n3.3.3.3 other db\n"
+    assert files.relinked(content, "nobody", [("4.4.4.4", "nobody")]) == content

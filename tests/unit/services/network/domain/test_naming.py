@@ -17,7 +17,6 @@ def test_veth_names_fit_and_tell_sandbox_and_interface(prefix: str, sandbox: str
     assert len(name) <= 15
     assert naming.is_veth(prefix, name)
     assert sandbox[:8] in name
-    assert naming.index_of(f"eth{index}") == index
 
 
 @given(PREFIXES, IDS)
@@ -39,3 +38,9 @@ def test_a_namespace_file_is_named_as_dockers() -> None:
 
 def test_names_of_two_nodes_are_two_keys() -> None:
     assert naming.name_key("node1", "web") != naming.name_key("node2", "web")
+
+
+def test_what_was_made_for_a_network_is_marked() -> None:
+    assert naming.is_marked("shl", naming.mark("shl", "n1"))
+    assert not naming.is_marked("shl", naming.mark("shl2", "n1"))
+    assert not naming.is_marked("shl", "uplink")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import pytest
 
 from services.network.domain import networks
 from shared.contracts.network import IPAM, CreateRequest, IPAMConfig, NetworkSpec
-from shared.errors import InvalidArgument, NotFound, NotImplementedYet, PermissionDenied, ShoalError
+from shared.errors import InvalidArgument, NotFound, PermissionDenied, ShoalError
 
 
 def request(**fields: object) -> CreateRequest:
     return CreateRequest(**{"name": "web", **fields})  # type: ignore[arg-type]
-
-
-def pool(**fields: object) -> CreateRequest:
-    return request(ipam=IPAM(config=(IPAMConfig(**fields),)))  # type: ignore[arg-type]
 
 
 def test_defaults_are_filled_in() -> None:
@@ -27,66 +21,41 @@ def test_defaults_are_filled_in() -> None:
 @pytest.mark.parametrize(
     ("wanted", "kind", "text"),
     [
-        (request(name=""), InvalidArgument, "invalid name: "),
-        (request(name=" \t"), InvalidArgument, "invalid name:  \t"),
+        (request(name=""), InvalidArgument, "invalid name: name is empty"),
+        (request(name=" \t"), InvalidArgument, "invalid name: name is empty"),
         (request(name="bridge"), PermissionDenied, "operation is not permitted on predefined bridge network "),
         (request(driver="host"), PermissionDenied, 'only one instance of "host" network is allowed'),
         (request(driver="null"), PermissionDenied, 'only one instance of "null" network is allowed'),
         (request(driver="foo"), NotFound, 'plugin "foo" not found'),
-        (request(driver="macvlan"), NotImplementedYet, "network driver 'macvlan' is not implemented yet"),
-        (request(enable_ipv6=True), NotImplementedYet, "networks with enable_ipv6 are not implemented yet"),
-        (request(config_only=True), NotImplementedYet, "networks with config_only are not implemented yet"),
-        (request(scope="swarm"), NotImplementedYet, "network scope 'swarm' is not implemented: networks are local"),
-        (request(ipam=IPAM(driver="x")), NotFound, "could not find ipam driver 'x'"),
+        (request(ingress=True), PermissionDenied, "Ingress network can only be global scope network"),
+        (request(scope="swarm"), PermissionDenied, "cannot create a swarm scoped network when swarm is not active"),
+        (request(scope="x"), PermissionDenied, "invalid scope 'x'"),
+        (request(ipam=IPAM(driver="x")), NotFound, 'plugin "x" not found'),
         (
-            pool(subnet="300.1.1.1/24"),
+            request(ipam=IPAM(config=(IPAMConfig(subnet="x"),))),
             InvalidArgument,
-            "invalid subnet 300.1.1.1/24: invalid CIDR address: 300.1.1.1/24",
+            "invalid network config:\ninvalid subnet x: invalid CIDR block notation",
         ),
         (
-            pool(subnet="172.29.1.1/24"),
-            InvalidArgument,
-            "invalid network config:\ninvalid subnet 172.29.1.1/24: it should be 172.29.1.0/24",
-        ),
-        (pool(gateway="10.0.0.1"), InvalidArgument, "no matching subnet for gateway 10.0.0.1"),
-        (
-            pool(subnet="172.30.0.0/16", gateway="10.0.0.1", ip_range="10.0.0.0/24"),
-            InvalidArgument,
-            "invalid network config:\n"
-            "invalid ip-range 10.0.0.0/24: parent subnet 172.30.0.0/16 doesn't contain ip-range\n"
-            "invalid gateway 10.0.0.1: parent subnet 172.30.0.0/16 doesn't contain this address",
-        ),
-        (pool(subnet="172.30.0.0/16", gateway="x"), InvalidArgument, "invalid gateway x: not an IPv4 address"),
-        (pool(subnet="fd00::/64"), NotImplementedYet, "subnet fd00::/64: IPv6 networks are not implemented yet"),
-        (
-            pool(subnet="10.0.0.0/31"),
-            InvalidArgument,
-            "invalid network config:\ninvalid subnet 10.0.0.0/31: it has no room for a gateway and a container",
+            request(config_only=True, internal=True),
+            PermissionDenied,
+            "configuration network can only contain network specific fields. Network operator fields like "
+            "[ ingress | internal | attachable | scope ] are not supported.",
         ),
         (
-            request(options={networks.ICC: "perhaps"}),
-            InvalidArgument,
-            f"invalid value for {networks.ICC}: 'perhaps' is not a boolean",
+            request(config_only=True, config_from="x"),
+            PermissionDenied,
+            "a configuration network cannot depend on another configuration network",
         ),
         (
-            request(options={networks.MTU: "-1"}),
-            InvalidArgument,
-            f"invalid value for {networks.MTU}: '-1' is not an MTU",
+            request(config_from="x", labels={"a": "b"}),
+            PermissionDenied,
+            "user specified configurations are not supported if the network depends on a configuration network",
         ),
         (
-            request(options={networks.NAME_LABEL: 'a" }'}),
-            InvalidArgument,
-            f"invalid value for {networks.NAME_LABEL}: 'a\" }}' is not the name of an interface",
-        ),
-        (
-            request(options={networks.NAME_LABEL: "../etc"}),
-            InvalidArgument,
-            f"invalid value for {networks.NAME_LABEL}: '../etc' is not the name of an interface",
-        ),
-        (
-            request(options={networks.HOST_BINDING: "x"}),
-            InvalidArgument,
-            f"invalid value for {networks.HOST_BINDING}: 'x' is not an IPv4 address",
+            request(config_from="x", options={"a": "b"}),
+            PermissionDenied,
+            "network driver options are not supported if the network depends on a configuration network",
         ),
     ],
 )
@@ -96,31 +65,57 @@ def test_refusals(wanted: CreateRequest, kind: type[ShoalError], text: str) -> N
     assert caught.value.message == text
 
 
-def test_overlay_needs_a_swarm() -> None:
+@pytest.mark.parametrize("fields", [{"driver": "overlay"}, {"scope": "global"}])
+def test_what_needs_a_swarm(fields: dict[str, str]) -> None:
     with pytest.raises(PermissionDenied, match="This node is not a swarm manager"):
-        networks.check_request(request(driver="overlay"))
+        networks.check_request(request(**fields))
 
 
 def test_a_full_pool_is_accepted() -> None:
-    wanted = pool(
-        subnet="172.28.0.0/16", ip_range="172.28.5.0/24", gateway="172.28.5.254", aux_addresses={"a": "172.28.1.5"}
+    wanted = request(
+        ipam=IPAM(
+            config=(
+                IPAMConfig(
+                    subnet="172.28.0.0/16",
+                    ip_range="172.28.5.0/24",
+                    gateway="172.28.5.254",
+                    aux_addresses={"a": "172.28.1.5"},
+                ),
+            )
+        )
     )
     assert networks.check_request(wanted).ipam == wanted.ipam
 
 
-def test_what_the_firewall_learns() -> None:
-    spec = NetworkSpec(
-        id="n",
-        name="web",
+def test_a_configuration_has_no_driver_of_its_own() -> None:
+    checked = networks.check_request(request(config_only=True, driver="macvlan"))
+    assert (checked.driver, checked.scope) == ("null", "local")
+
+
+def test_a_network_is_as_its_configuration_says() -> None:
+    pools = IPAM(config=(IPAMConfig(subnet="10.9.0.0/16"),))
+    known = NetworkSpec(
+        id="c",
+        name="cfg",
         created=0,
-        internal=True,
-        options={networks.ICC: "false", networks.MASQUERADE: "0"},
-        ipam=IPAM(config=(IPAMConfig(subnet="10.5.0.0/24", gateway="10.5.0.1"),)),
+        config_only=True,
+        enable_ipv6=True,
+        ipam=pools,
+        options={"a": "b"},
+        labels={"l": "1"},
     )
-    rules = networks.rules(spec, "br0")
-    assert (rules.interface, rules.masquerade, rules.icc, rules.internal) == ("br0", False, False, True)
-    assert networks.subnet(spec) == ipaddress.IPv4Network("10.5.0.0/24")
-    assert str(networks.gateway(spec)) == "10.5.0.1"
+    made = networks.configured(request(config_from="cfg", internal=True), known)
+    assert (made.ipam, made.options, made.labels, made.enable_ipv6, made.internal) == (
+        pools, {"a": "b"}, {"l": "1"}, True, True,
+    )  # fmt: skip
+    assert networks.configured(request(), None) == request()
+    for configuration in (None, NetworkSpec(id="x", name="cfg", created=0)):
+        with pytest.raises(NotFound, match='configuration network "cfg" does not exist'):
+            networks.configured(request(config_from="cfg"), configuration)
+
+
+def test_events_name_the_network() -> None:
+    spec = NetworkSpec(id="n", name="web", created=0)
     assert networks.attributes(spec) == {"name": "web", "type": "bridge"}
 
 
@@ -133,8 +128,3 @@ def test_the_default_bridge_has_dockers_options() -> None:
         "com.docker.network.bridge.name": "docker0",
         "com.docker.network.driver.mtu": "1500",
     }
-
-
-def test_an_mtu_of_zero_is_the_default() -> None:
-    assert networks.mtu({networks.MTU: "0"}) == 1500
-    assert networks.mtu({networks.MTU: "9000"}) == 9000

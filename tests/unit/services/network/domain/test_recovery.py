@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.network.domain import naming
+from services.network.domain.endpoints import Attachment
 from services.network.domain.recovery import Found, mend
-from services.network.domain.sandboxes import Attachment, SandboxRecord
+from services.network.domain.sandboxes import SandboxRecord
 from shared.contracts.network import EndpointRecord, Sandbox
 
 NETWORK = "n1"
@@ -36,9 +38,15 @@ def endpoint(sandbox_id: str) -> EndpointRecord:
     )
 
 
-def found(records: list[SandboxRecord], alive: list[str], links: list[str], ends: list[str]) -> Found:
+def found(
+    records: list[SandboxRecord],
+    alive: list[str],
+    links: list[str],
+    ends: list[str],
+    marks: dict[str, str] | None = None,
+) -> Found:
     names = frozenset(naming.namespace_file(each) for each in alive)
-    return Found(tuple(records), names, names, frozenset(links), tuple(endpoint(each) for each in ends))
+    return Found(tuple(records), names, names, frozenset(links), marks or {}, tuple(endpoint(each) for each in ends))
 
 
 def test_what_is_whole_goes_on() -> None:
@@ -53,7 +61,9 @@ def test_what_is_whole_goes_on() -> None:
 
 def test_a_sandbox_of_another_boot_is_lost() -> None:
     one = IDS[0]
-    state = Found((record(one),), frozenset({naming.namespace_file(one)}), frozenset(), frozenset(), (endpoint(one),))
+    state = Found(
+        (record(one),), frozenset({naming.namespace_file(one)}), frozenset(), frozenset(), {}, (endpoint(one),)
+    )
     mending = mend(state, "shl", [], [NETWORK])
     assert mending.lost == (record(one),)
     assert mending.namespaces == {naming.namespace_file(one)}
@@ -65,10 +75,25 @@ def test_bridges_of_forgotten_networks_go_and_strangers_stay() -> None:
     assert mending.links == {"shl-123"}
 
 
+def test_what_was_made_for_a_network_goes_with_it_whatever_its_name() -> None:
+    marks = {"mine0": "shl:n9", "eth0.10": "shl:n8", "eth0": "uplink", "br7": "oth:n9"}
+    mending = mend(found([], [], [*marks], [], marks), "shl", ["eth0.10"], [])
+    assert mending.links == {"mine0"}
+
+
 def test_an_interface_that_the_record_does_not_have_goes() -> None:
     one = IDS[0]
     names = [naming.veth("shl", one, index) for index in (0, 1)]
     assert mend(found([record(one)], [one], names, [one]), "shl", [], [NETWORK]).links == {names[1]}
+
+
+def test_what_the_host_has_no_end_of_is_not_looked_for() -> None:
+    one = IDS[0]
+    stacked = msgspec.structs.replace(record(one).attachments[0], kind="macvlan")
+    state = found(
+        [msgspec.structs.replace(record(one), attachments=(stacked,))], [one], [naming.veth("shl", one, 0)], []
+    )
+    assert mend(state, "shl", [], [NETWORK]).links == {naming.veth("shl", one, 0)}
 
 
 def test_a_sandbox_on_a_removed_network_is_lost() -> None:

@@ -6,13 +6,12 @@ import ipaddress
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.network.domain import sandboxes
-from services.network.domain.publishing import Forward
-from services.network.domain.sandboxes import Attachment, HostFiles, SandboxRecord
-from shared.contracts.container import EndpointIPAMConfig, EndpointSettings, PortBinding
+from services.network.domain import options, sandboxes
+from services.network.domain.endpoints import Attachment
+from services.network.domain.publishing import ANY4, Forward, Targets
+from services.network.domain.sandboxes import HostFiles, SandboxRecord
+from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.network import IPAM, IPAMConfig, NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import InvalidArgument, PermissionDenied
 
@@ -31,13 +30,14 @@ def attachment(spec: NetworkSpec, address: str = "10.5.0.2/24", index: int = 0) 
         network_name=spec.name,
         endpoint_id=f"end-{spec.name}",
         interface=f"eth{index}",
-        bridge="br0",
         address=address,
         mac="02:42:0a:05:00:02",
+        slot=index,
     )
 
 
 WEB = network("web")
+SPECS = {WEB.id: WEB}
 RECORD = SandboxRecord(
     sandbox=Sandbox(
         container_id=CONTAINER,
@@ -84,73 +84,84 @@ def test_host_and_none_are_alone() -> None:
             sandboxes.check_networks(mode, specs)
 
 
-def wish(address: str) -> EndpointSettings:
-    return EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address=address))
-
-
-def test_wished_addresses() -> None:
-    assert sandboxes.check_wish(WEB, EndpointSettings()) is None
-    assert sandboxes.check_wish(WEB, wish("10.5.0.9")) == ipaddress.IPv4Address("10.5.0.9")
-    with pytest.raises(InvalidArgument, match="user specified IP address is supported on user defined networks only"):
-        sandboxes.check_wish(network("bridge"), wish("10.5.0.9"))
-    with pytest.raises(InvalidArgument, match="invalid IPv4 address: x"):
-        sandboxes.check_wish(WEB, wish("x"))
-
-
-@pytest.mark.parametrize("text", ["", "02:42", "02:42:00:00:00:zz", "03:42:00:00:00:01", "02:42:00:00:00:01:02"])
-def test_bad_mac_addresses_are_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="invalid MAC address"):
-        sandboxes.check_mac(text)
-
-
-def test_mac_addresses_are_written_one_way() -> None:
-    assert sandboxes.check_mac("02-42-AC-00-00-01") == "02:42:ac:00:00:01"
-
-
-@given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(-2, 2), st.booleans())))
-def test_the_gateway_has_the_highest_priority_then_the_first_name(wanted: dict[str, tuple[int, bool]]) -> None:
-    specs = {name: network(name, id=name, internal=internal) for name, (_, internal) in wanted.items()}
-    wishes = {name: EndpointSettings(gw_priority=priority) for name, (priority, _) in wanted.items()}
-    chosen = sandboxes.gateway_of(specs, wishes)
-    usable = sorted((-wishes[name].gw_priority, name) for name, spec in specs.items() if not spec.internal)
-    assert chosen == (usable[0][1] if usable else "")
-
-
-def test_inspect_shows_what_an_endpoint_got() -> None:
-    asked = EndpointSettings(aliases=("api",), driver_opts={"a": "b"})
-    names = sandboxes.dns_names(CONTAINER, "shop", asked, "shop")
-    shown = sandboxes.settings(WEB, attachment(WEB), asked, names)
-    assert shown == msgspec.structs.replace(
-        asked,
-        network_id="id-web",
-        endpoint_id="end-web",
-        mac_address="02:42:0a:05:00:02",
-        gateway="10.5.0.1",
-        ip_address="10.5.0.2",
-        ip_prefix_len=24,
-        dns_names=("shop", "api", "cccccccccccc"),
-    )
-
-
-def test_an_internal_network_has_no_gateway_and_the_default_bridge_no_names() -> None:
-    internal = network("web", internal=True)
-    assert sandboxes.settings(internal, attachment(internal), EndpointSettings(), ("x",)).gateway == ""
-    bridge = network("bridge")
-    assert sandboxes.settings(bridge, attachment(bridge), EndpointSettings(), ("x",)).dns_names is None
+def test_a_configuration_is_no_network_to_be_on() -> None:
+    with pytest.raises(PermissionDenied, match="cannot create endpoint on configuration-only network"):
+        sandboxes.check_networks("bridge", [network("cfg", config_only=True, driver="null")])
+    with pytest.raises(PermissionDenied, match="cannot create endpoint on configuration-only network"):
+        sandboxes.check_connect(RECORD, network("cfg", config_only=True, driver="null"))
 
 
 def test_the_default_route_is_the_gateways_interface() -> None:
     other = network("other", "10.6.0.0/24")
     record = msgspec.structs.replace(RECORD, attachments=(attachment(WEB), attachment(other, "10.6.0.2/24", 1)))
-    routes = [entry.route for entry in sandboxes.interfaces(record, {WEB.id: WEB, other.id: other})]
-    assert routes == [ipaddress.IPv4Address("10.5.0.1"), None]
+    record = msgspec.structs.replace(
+        record,
+        sandbox=msgspec.structs.replace(
+            record.sandbox, endpoints={**record.sandbox.endpoints, "other": EndpointSettings()}
+        ),
+    )
+    found = sandboxes.plans(record, {WEB.id: WEB, other.id: other}, "shl")
+    assert [plan.gateways for plan in found] == [(ipaddress.IPv4Address("10.5.0.1"),), ()]
+    assert [plan.name for plan in found] == ["eth0", "eth1"]
+
+
+DUAL = msgspec.structs.replace(
+    RECORD,
+    attachments=(msgspec.structs.replace(attachment(WEB), address6="fd00::2/64"),),
+    gateway6="end-web",
+)
+
+
+def test_ports_lead_to_the_addresses_of_the_networks_with_the_default_routes() -> None:
+    four, six = ipaddress.ip_address("10.5.0.2"), ipaddress.ip_address("fd00::2")
+    assert sandboxes.targets(DUAL, SPECS) == Targets(four, six, relay=False)
+    assert sandboxes.targets(RECORD, SPECS) == Targets(four, None, relay=True)
+    routed = {WEB.id: network("web", options={options.GATEWAY_MODE[6]: "routed"})}
+    assert sandboxes.targets(DUAL, routed).direct == {6}
+    stacked = {WEB.id: network("web", driver="macvlan", options={"parent": "eth0"})}
+    assert sandboxes.targets(DUAL, stacked) == Targets(None, None, relay=False)
+
+
+def test_what_is_published_depends_on_the_networks_of_now() -> None:
+    asked = msgspec.structs.replace(DUAL, publish={"80/tcp": (PortBinding(host_port="8080"),)})
+    [wish] = sandboxes.port_wishes(asked, SPECS, dual=True)
+    assert [str(place.target) for place in wish.places] == ["10.5.0.2", "fd00::2"]
+    bound = {WEB.id: network("web", options={options.HOST_BINDING: "127.0.0.1"})}
+    [wish] = sandboxes.port_wishes(asked, bound, dual=True)
+    assert [str(place.host) for place in wish.places] == ["127.0.0.1"]
+    assert sandboxes.port_wishes(msgspec.structs.replace(asked, gateway="", gateway6=""), SPECS, dual=True) == []
+    assert sandboxes.port_wishes(RECORD, SPECS, dual=True) == []
+
+
+def test_shown_ports_are_those_taken() -> None:
+    shown = sandboxes.with_ports(
+        msgspec.structs.replace(RECORD, exposed=("90/tcp",)),
+        [Forward("tcp", ANY4, 8080, ipaddress.IPv4Address("10.5.0.2"), 80)],
+    )
+    assert shown.sandbox.ports == RECORD.sandbox.ports
+    assert sandboxes.with_ports(msgspec.structs.replace(RECORD, mode="host"), []).sandbox.ports == {}
+
+
+def test_lines_of_linked_containers() -> None:
+    other = msgspec.structs.replace(
+        DUAL,
+        container_name="database",
+        own_names="db.lab db",
+        attachments=(msgspec.structs.replace(DUAL.attachments[0], network_name="bridge"),),
+    )
+    linking = msgspec.structs.replace(RECORD, links=("other:store", "gone:x"))
+    assert sandboxes.linked(linking, {"other": other}) == [
+        ("10.5.0.2", "store db database"),
+        ("fd00::2", "store db database"),
+    ]
+    assert sandboxes.linked(RECORD, {"other": other}) == []
 
 
 def test_published_ports_are_read_back_from_the_record() -> None:
     target = ipaddress.IPv4Address("10.5.0.2")
-    assert sandboxes.forwards(RECORD) == [Forward("tcp", ipaddress.IPv4Address("0.0.0.0"), 8080, target, 80)]
+    assert sandboxes.forwards(RECORD, SPECS) == [Forward("tcp", ANY4, 8080, target, 80)]
     lost = msgspec.structs.replace(RECORD, gateway="")
-    assert sandboxes.forwards(lost) == []
+    assert sandboxes.forwards(lost, SPECS) == []
     assert [port.host_port for port in sandboxes.held(lost)] == [8080]
 
 
@@ -169,7 +180,7 @@ def test_a_new_name_is_a_new_dns_name() -> None:
 def test_contents_of_a_bridged_containers_files() -> None:
     links = [("10.5.0.3", "db 123 database")]
     contents = sandboxes.contents(
-        request(hostname="web", extra_hosts=("x:host-gateway",)), RECORD, HOST, links, "1.1.1.1"
+        request(hostname="web", extra_hosts=("x:host-gateway",)), RECORD, HOST, links, ["1.1.1.1"]
     )
     assert contents["hosts"].endswith("1.1.1.1\tx\n10.5.0.3\tdb 123 database\n10.5.0.2\tweb\n")
     assert contents["hostname"] == "web\n"
@@ -181,12 +192,12 @@ def test_contents_of_a_bridged_containers_files() -> None:
 )
 def test_nobody_writes_a_line_of_his_own(fields: dict[str, object]) -> None:
     with pytest.raises(InvalidArgument, match="invalid host name, DNS search domain or DNS option"):
-        sandboxes.contents(request(**fields), RECORD, HOST, [], "")
+        sandboxes.contents(request(**fields), RECORD, HOST, [], [])
 
 
 def test_on_a_users_network_the_embedded_dns_is_asked() -> None:
     record = msgspec.structs.replace(RECORD, dns=True)
-    contents = sandboxes.contents(request(dns_search=("lab",), dns=("9.9.9.9",)), record, HOST, [], "")
+    contents = sandboxes.contents(request(dns_search=("lab",), dns=("9.9.9.9",)), record, HOST, [], [])
     assert contents["resolv.conf"] == "search lab\nnameserver 127.0.0.11\noptions ndots:0\n"
 
 
@@ -197,10 +208,8 @@ def test_a_second_network_may_take_over_the_way_out() -> None:
     assert inside.gateway == RECORD.gateway
     both = sandboxes.joined(inside, attachment(apart, "10.6.0.2/24", 2), EndpointSettings(), specs)
     assert both.gateway == "end-apart"
-    assert sandboxes.free_interface(both) == "eth3"
     only_inner = sandboxes.left(sandboxes.left(both, apart.id, specs), WEB.id, specs)
     assert (only_inner.gateway, list(only_inner.sandbox.endpoints)) == ("", ["inner"])
-    assert sandboxes.free_interface(only_inner) == "eth0"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +230,7 @@ def test_networks_that_a_running_container_cannot_be_on(mode: str, name: str, dr
 
 def test_contents_with_the_hosts_network_are_the_hosts() -> None:
     record = msgspec.structs.replace(RECORD, mode="host", attachments=())
-    contents = sandboxes.contents(request(extra_hosts=("x:1.2.3.4",)), record, HOST, [], "")
+    contents = sandboxes.contents(request(extra_hosts=("x:1.2.3.4",)), record, HOST, [], [])
     assert contents == {
         "hosts": "127.0.0.1 localhost\n1.2.3.4\tx\n",
         "resolv.conf": "nameserver 127.0.0.53\n",
@@ -231,6 +240,6 @@ def test_contents_with_the_hosts_network_are_the_hosts() -> None:
 
 def test_a_container_without_network_knows_no_own_address() -> None:
     record = msgspec.structs.replace(RECORD, mode="none", attachments=())
-    contents = sandboxes.contents(request(), record, HOST, [], "")
+    contents = sandboxes.contents(request(), record, HOST, [], [])
     assert contents["hosts"].endswith("ip6-allrouters\n")
     assert contents["hostname"] == "cccccccccccc\n"
