@@ -22,11 +22,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from shared import config
 from tools.bench.processes import tree
 from tools.bench.reference import CGROUPS, remove_cgroups
+from tools.shoal.processes import services_ready
+from tools.supervisor import records
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 120
+REPLACED_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,21 @@ class Shoal:
         """The engine's own processes now."""
         listed = json.loads(self.command("status", "--json", check=False).stdout)
         return [EngineProcess(each["name"], each["pid"], each["state"]) for each in listed]
+
+    def kill(self, name: str) -> None:
+        """Kills a process of the engine, and waits until another has taken its place and all services are ready."""
+        settings = config.load(environment={**os.environ, **self.settings})
+        where = records.folder(settings)
+        killed = records.read(where, name)
+        assert killed is not None, f"{name} does not run"
+        os.kill(killed.pid, signal.SIGKILL)
+        deadline = time.monotonic() + REPLACED_SECONDS
+        while True:
+            now = records.read(where, name)
+            if now and now.pid != killed.pid and records.alive(now) and services_ready(settings):
+                return
+            assert time.monotonic() < deadline, f"{name} does not come back: {self.processes()}{self.logs()}"
+            time.sleep(0.02)
 
     def logs(self, lines: int = 15) -> str:
         """The ends of the engine's logs, for the message of a failed test."""
