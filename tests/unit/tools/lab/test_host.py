@@ -40,7 +40,7 @@ def test_nothing_of_a_killed_host_lives_on(host: Host) -> None:
     inside = [
         each.name for each in Path("/proc").glob("[0-9]*") if _namespace(each) == _namespace(Path(f"/proc/{pid}"))
     ]
-    assert len(inside) > 2
+    assert len(inside) >= 2
     host.kill()
     host.kill()
     assert not host.running
