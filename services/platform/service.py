@@ -41,7 +41,9 @@ class PlatformService:
 
     async def create(self, request: platform.CreateRequest) -> platform.CreateReply:
         workload = await self._linux.making.create(request)
-        started = await self._linux.making.start(request.id) if request.start else 0
+        started = workload.record.started_at
+        if request.start and not request.restore:
+            started = await self._linux.making.start(request.id)
         return platform.CreateReply(pid=workload.record.pid, log_path=workload.record.log_path, started_at=started)
 
     async def start(self, request: Ref) -> platform.StartReply:
@@ -60,6 +62,10 @@ class PlatformService:
 
     async def prepare(self, request: platform.PrepareRequest) -> Empty:
         self._linux.check(request.request)
+        return Empty()
+
+    async def checkpoint(self, request: platform.CheckpointRequest) -> Empty:
+        await self._linux.control.checkpoint(request)
         return Empty()
 
     async def signal(self, request: platform.SignalRequest) -> Empty:

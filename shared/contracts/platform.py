@@ -72,6 +72,18 @@ class LogSink(Message, frozen=True):
     fields: dict[str, str] = {}
 
 
+class Restore(Message, frozen=True):
+    """A workload that goes on where a checkpoint was taken, of the same id: `image_path` is the checkpoint's folder.
+
+    Its TCP connections: `established` goes on with them (the address must be the same, and the peer has not heard
+    anything), `close` gives them up, empty: there may be none.
+    """
+
+    image_path: str
+    tcp: Literal["", "established", "close"] = ""
+    file_locks: bool = False
+
+
 class CreateRequest(Message, frozen=True):
     """A workload to prepare: root mounted, volumes filled, process waiting for `start`.
 
@@ -109,6 +121,8 @@ class CreateRequest(Message, frozen=True):
     platform: Platform = Platform()
     start: bool = False
     """Start at once: one call instead of two."""
+    restore: Restore | None = None
+    """Begin from a checkpoint instead of with `process`; it runs when the call returns."""
 
 
 class CreateReply(Message, frozen=True):
@@ -128,6 +142,23 @@ class SignalRequest(Message, frozen=True):
     signal: int
     all: bool = False
     exec_id: str = ""
+
+
+class CheckpointRequest(Message, frozen=True):
+    """Writes the state of a running workload's processes (criu's images) to `image_path`, a folder of the host.
+
+    Unless it is to be left running the workload ends by SIGKILL, silently for its TCP peers. With `pre_dump` only
+    memory is written, and it goes on; the next one then names that folder, relative to its own, as `parent_path`.
+    `tcp_established`: live connections are taken along, else they are a reason to fail.
+    """
+
+    id: str
+    image_path: str
+    leave_running: bool = False
+    pre_dump: bool = False
+    parent_path: str = ""
+    tcp_established: bool = False
+    file_locks: bool = False
 
 
 class ExecRequest(Message, frozen=True):
@@ -240,6 +271,7 @@ SIGNAL = Endpoint("platform.signal", SignalRequest, Empty, (_NF, _C))
 PAUSE = Endpoint("platform.pause", Ref, Empty, (_NF, _C))
 UNPAUSE = Endpoint("platform.unpause", Ref, Empty, (_NF, _C))
 DELETE = Endpoint("platform.delete", DeleteRequest, Empty, (_C,), idempotent=True)
+CHECKPOINT = Endpoint("platform.checkpoint", CheckpointRequest, Empty, (_NF, _C, InvalidArgument), timeout=600)
 LIST = Endpoint("platform.list", Empty, ListReply, idempotent=True)
 EXEC = Endpoint("platform.exec", ExecRequest, ExecReply, (_NF, _C, InvalidArgument, PermissionDenied))
 EXEC_FORGET = Endpoint("platform.exec_forget", Ref, Empty, idempotent=True)
@@ -271,7 +303,7 @@ CONTRACT = Contract(
     version="v1",
     summary="Mechanisms of one host: root file systems, processes, streams, limits.",
     endpoints=(
-        PREPARE, CREATE, START, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
+        PREPARE, CREATE, START, CHECKPOINT, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
         LOGS, TOP, UPDATE, STATS, HOST,
     ),
     events=(EXITED,),

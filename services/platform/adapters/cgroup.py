@@ -8,8 +8,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from shared.errors import Conflict, InvalidArgument
 
@@ -98,6 +99,15 @@ class Cgroups:
             raise OSError(error.errno, error.strerror, str(path)) from None
         undo.append((path, before))
         return True
+
+    def confine_devices(self, group: str, rules: Iterable[Mapping[str, Any]]) -> None:
+        """Makes the v1 group that says which devices may be used, with these rules (runtime-spec)."""
+        folder = self.directory(group, "devices")
+        folder.mkdir(parents=True, exist_ok=True)
+        for rule in rules:
+            number = ":".join(str(rule.get(name, "*")) for name in ("major", "minor"))
+            text = f"{rule.get('type', 'a')} {number} {rule.get('access', 'rwm')}"
+            (folder / ("devices.allow" if rule["allow"] else "devices.deny")).write_text(text)
 
     def exists(self, group: str) -> bool:
         return self.directory(group).is_dir()

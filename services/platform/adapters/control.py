@@ -10,13 +10,13 @@ from pathlib import Path
 
 from shared import clock
 from shared.contracts.container import Resources
-from shared.contracts.platform import ExecRequest, Sample, SignalRequest
-from shared.errors import AlreadyExists, NotFound
+from shared.contracts.platform import CheckpointRequest, ExecRequest, Sample, SignalRequest
+from shared.errors import AlreadyExists, Conflict, NotFound
 
 from ..domain import lifecycle, stats, top
 from ..domain.host import memory_total
 from ..domain.resources import resources
-from . import bundle, devices, monitor, process
+from . import bundle, devices, images, monitor, process
 from .cgroup import Cgroups
 from .execution import Executor
 from .launcher import Launcher
@@ -72,6 +72,15 @@ class Control:
             running = Watched(made, self._executor.folder(request.exec_id))
             self._workloads.keep_exec(workload, running)
             return running, streams
+
+    async def checkpoint(self, request: CheckpointRequest) -> None:
+        """Writes a running workload's state to a folder, which it makes; on failure nothing is left of it."""
+        async with self._workloads.doing(request.id, "checkpoint") as workload:
+            if not workload.monitored:
+                raise Conflict(f"container {request.id} has lost its monitor, and with it its root's mount")
+            runtime = self._runtimes.get(workload.record.runtime)
+            work = partial(images.dump, runtime, request, workload.folder)
+            await self._launcher.beside(workload.record.monitor, work)
 
     def resize(self, name: str, exec_id: str, height: int, width: int) -> None:
         """Gives the terminal of the workload, or of an exec in it, a new size."""

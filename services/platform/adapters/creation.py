@@ -10,14 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from shared import telemetry
+from shared import clock, telemetry
 from shared.contracts.platform import CreateRequest
 from shared.errors import InvalidArgument
 
 from ..domain import failures, spec
 from ..domain.facts import Facts
 from ..domain.process import granted
-from . import bundle, copyup, devices, monitor, process, rootfs, rotation
+from . import bundle, copyup, devices, images, monitor, process, rootfs, rotation
 from . import shm as sharing
 from .cgroup import Cgroups
 from .runtime import Runtime, Runtimes
@@ -94,7 +94,13 @@ class Creator:
             shm=shm,
             filter_bpf=self._filters.get(self._filter_key(request), ""),
         )
-        return msgspec.json.encode(spec.build(request, self.facts, inputs, devices.numbers))
+        config = spec.build(request, self.facts, inputs, devices.numbers)
+        if request.restore:
+            images.configure(self.folder(request.id), config["annotations"])
+            if not self._cgroups.v2:  # crun fails to write these once the processes are there
+                rules = config["linux"]["resources"].pop("devices")
+                self._cgroups.confine_devices(cgroup, (*rules, *images.MAKING))
+        return msgspec.json.encode(config)
 
     def _filter_key(self, request: CreateRequest) -> tuple[object, ...]:
         return (request.seccomp, request.process.privileged, granted(request.process, self.facts), request.runtime)
@@ -104,9 +110,13 @@ class Creator:
         log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
         arguments = monitor.common_arguments(runtime, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
+        told = partial(failures.create_failure, program=wanted.args[0])
+        if request.restore:
+            arguments += images.restore_arguments(request.restore)
+            told = partial(images.restore_failure, folder)
         if log and request.log_bytes:
             arguments += ["--log-size-max", str(max(request.log_bytes, LEAST_LOG))]
-        pid, watcher = run_monitor(self._program, arguments, partial(failures.create_failure, program=wanted.args[0]))
+        pid, watcher = run_monitor(self._program, arguments, told)
         if log and request.log_bytes:
             rotation.hold(log, request.log_compress)
         self._keep_filter(request, runtime)
@@ -122,6 +132,7 @@ class Creator:
             tty=wanted.tty,
             stdin=wanted.stdin,
             stdin_once=request.stdin_once,
+            started_at=clock.now_ns() if request.restore else 0,
             shm=shm,
         )
         bundle.write_record(folder, record)

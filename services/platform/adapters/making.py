@@ -67,9 +67,11 @@ class Making:
             if sink is not None:
                 sink.close()
             raise
-        workload = self._workloads.keep(Workload(record, self._creator.folder(name), waits=True))
+        workload = self._workloads.keep(Workload(record, self._creator.folder(name), waits=not request.restore))
         if request.log_sink and sink is not None:
             self._forwarding.begin(Path(record.log_path), request.log_sink, sink, workload.ended)
+        if request.restore:
+            await self._attachments.join(workload)
         return workload
 
     def _unwanted(self, made: asyncio.Future[bundle.Record]) -> None:

@@ -19,11 +19,13 @@ from typing import Any
 import msgspec
 
 from shared.config import Settings
+from shared.contracts.platform import CheckpointRequest
 from shared.errors import Conflict, Internal, InvalidArgument
 
 ALIASES = {"": "", "io.containerd.runc.v2": ""}
 KNOWN = ("crun", "runc")
 COMMAND_SECONDS = 30.0
+DUMP_SECONDS = 580.0
 
 
 class Runtime:
@@ -57,6 +59,20 @@ class Runtime:
             os.close(descriptor)
         return None
 
+    def checkpoint(self, wanted: CheckpointRequest, work: Path) -> None:
+        """Dumps a running workload; in the mount namespace that has its root. Raises `Internal` with the reason."""
+        words = ["--image-path", wanted.image_path, "--work-path", str(work)]
+        switches = {
+            "--leave-running": wanted.leave_running and not wanted.pre_dump,
+            "--pre-dump": wanted.pre_dump,
+            "--tcp-established": wanted.tcp_established,
+            "--file-locks": wanted.file_locks,
+        }
+        words += [name for name, on in switches.items() if on]
+        if wanted.parent_path:
+            words += ["--parent-path", wanted.parent_path]
+        self._command("checkpoint", *words, wanted.id, seconds=DUMP_SECONDS)
+
     def update(self, workload: str, limits: dict[str, Any]) -> None:
         """Changes limits of a living workload (runtime-spec `linux.resources`)."""
         self._command("update", "--resources", "-", workload, text=msgspec.json.encode(limits).decode())
@@ -84,11 +100,12 @@ class Runtime:
         except OSError:
             return ""
 
-    def _command(self, *words: str, text: str = "") -> None:
+    def _command(self, *words: str, text: str = "", seconds: float = COMMAND_SECONDS) -> None:
         command = [self.program, *self.arguments(), *words]
+        beside = {**os.environ, "PATH": f"{Path(self.program).parent}:{os.environ.get('PATH', os.defpath)}"}  # criu
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=COMMAND_SECONDS, input=text, check=False
+                command, capture_output=True, text=True, timeout=seconds, input=text, check=False, env=beside
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Internal(f"{self.name} {words[0]}: {error}") from None

@@ -18,6 +18,7 @@ _ALLOWED: dict[str, tuple[State, ...]] = {
     "pause": ("running",),
     "unpause": ("paused",),
     "exec": ("running",),
+    "checkpoint": ("running",),
     "resize": ("created", "running", "paused"),
     "top": ("running", "paused"),
     "delete": ("created", "stopped"),

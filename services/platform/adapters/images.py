@@ -1,0 +1,83 @@
+"""Checkpoint images: criu's files in a folder, written by `<runtime> checkpoint`, read by its `restore`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from shared.contracts.platform import CheckpointRequest, Restore
+from shared.errors import AlreadyExists, Internal, InvalidArgument
+
+from .runtime import Runtime
+
+EMPTY = "/run/crun/.empty-directory"
+MAKING: tuple[dict[str, Any], ...] = (
+    *({"allow": True, "type": kind, "access": "m"} for kind in "cb"),
+    {"allow": True, "type": "c", "major": 1, "minor": 7, "access": "rwm"},
+    {"allow": True, "type": "c", "major": 5, "minor": 2, "access": "rwm"},
+    {"allow": True, "type": "c", "major": 136, "access": "rwm"},
+)
+"""Device rules that crun adds of its own: any node may be made (not opened), /dev/full, and pseudo terminals."""
+_ERROR = re.compile(r"Error \([^)]*\): (.*)")
+_HARMLESS = re.compile("RLIMIT_NOFILE|cgroupd: recv req error")
+MOST_REASONS = 3
+
+
+def dump(runtime: Runtime, request: CheckpointRequest, folder: Path) -> None:
+    """Blocking; in the mount namespace of the workload's monitor. `folder` is its bundle, which gets criu's log."""
+    target = Path(request.image_path)
+    if not target.is_absolute():
+        raise InvalidArgument(f"the path of a checkpoint is absolute: {request.image_path!r}")
+    try:
+        os.makedirs(target, mode=0o700)
+    except FileExistsError:
+        raise AlreadyExists(f"{target} exists") from None
+    except OSError as error:
+        raise InvalidArgument(f"mkdir {target}: {(error.strerror or str(error)).lower()}") from None
+    try:
+        runtime.checkpoint(request, folder)
+    except Internal as failure:
+        shutil.rmtree(target, ignore_errors=True)
+        raise Internal(_reason(folder / "dump.log") or failure.message) from None
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def configure(folder: Path, annotations: dict[str, str]) -> None:
+    """What crun does not tell criu when it restores, by a configuration file in the bundle.
+
+    Folders that are masked are mounts of an empty one: crun calls it by one name when it dumps, by another when it
+    restores.
+    """
+    empty = folder / "empty"
+    empty.mkdir(mode=0o555, exist_ok=True)
+    (folder / "criu.conf").write_text(f"external mnt[{EMPTY}]:{empty}\n")
+    annotations["org.criu.config"] = str(folder / "criu.conf")
+
+
+def restore_arguments(wanted: Restore) -> list[str]:
+    """What a monitor is told besides, to restore a workload instead of creating it."""
+    arguments = ["--restore", wanted.image_path]
+    if wanted.tcp:
+        arguments += ["--runtime-opt", f"--tcp-{wanted.tcp}"]
+    if wanted.file_locks:
+        arguments += ["--runtime-opt", "--file-locks"]
+    return arguments
+
+
+def restore_failure(folder: Path, text: str) -> str:
+    """What criu says about it, else the runtime's text."""
+    return f"failed to restore the checkpoint: {_reason(folder / 'restore.log') or text}"
+
+
+def _reason(log: Path) -> str:
+    """The errors of a log of criu's but those that stop nothing."""
+    try:
+        found = [error for error in _ERROR.findall(log.read_text(errors="replace")) if not _HARMLESS.search(error)]
+    except OSError:
+        return ""
+    return f"criu failed: {'; '.join(found[:MOST_REASONS])}" if found else ""
