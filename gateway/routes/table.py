@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from ..http.router import Route
-from . import absent, attach, commit, containers, exec, files, images, networks, resources, swarm, system, volumes, wait
+from . import (
+    absent,
+    attach,
+    checkpoints,
+    commit,
+    containers,
+    exec,
+    files,
+    images,
+    networks,
+    resources,
+    swarm,
+    system,
+    volumes,
+    wait,
+)
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
@@ -12,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *wait.ROUTES,
     *resources.ROUTES,
     *exec.ROUTES,
+    *checkpoints.ROUTES,
     *images.ROUTES,
     *commit.ROUTES,
     *files.ROUTES,

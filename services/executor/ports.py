@@ -14,5 +14,11 @@ class HostPaths(Protocol):
     def make_directory(self, path: str) -> None:
         """A directory with all its parents where nothing is yet. Raises `InvalidArgument` when it cannot be."""
 
+    def folders(self, path: str) -> list[str] | None:
+        """Names of the folders in a folder, sorted, hidden ones left out; None: there is no such folder."""
+
+    def remove_tree(self, path: str) -> None:
+        """The folder is gone with all that is in it. Idempotent; may take long."""
+
     def engine_started(self) -> bool:
         """Whether this is the first executor since the engine (or the host) started; then remembers it."""

@@ -13,6 +13,10 @@ from shared.contracts.base import Empty, Event
 from shared.contracts.common import PruneReport, Ref, Revision, StreamOffer
 from shared.contracts.executor import (
     AttachRequest,
+    CheckpointListReply,
+    CheckpointListRequest,
+    CheckpointRef,
+    CheckpointRequest,
     CommitReply,
     CommitRequest,
     ConnectRequest,
@@ -44,6 +48,7 @@ from .adapters.host_paths import LocalHostPaths
 from .adapters.records import Records
 from .operations import (
     changes,
+    checkpoint,
     commit,
     create,
     execs,
@@ -132,6 +137,16 @@ class Executor:
     async def exec_inspect(self, request: ExecRef) -> ExecState:
         return execs.inspect(self._engine, request)
 
+    async def checkpoint_create(self, request: CheckpointRequest) -> Revision:
+        return Revision(revision=await self._finish(checkpoint.create(self._engine, request)))
+
+    async def checkpoint_list(self, request: CheckpointListRequest) -> CheckpointListReply:
+        return checkpoint.names(self._engine, request)
+
+    async def checkpoint_delete(self, request: CheckpointRef) -> Empty:
+        await self._finish(checkpoint.delete(self._engine, request))
+        return Empty()
+
     async def top(self, request: TopRequest) -> TopReply:
         return await streams.top(self._engine, request)
 
@@ -175,6 +190,7 @@ async def build(kernel: Kernel) -> Executor:
         paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
         tasks=kernel.tasks,
         streams=kernel.streams,
+        checkpoints=str(settings.state_path / "executor" / "checkpoints"),
         choose=random.SystemRandom().choice,
         stop_timeout=settings.default_stop_timeout,
     )

@@ -212,6 +212,31 @@ class TopReply(Message, frozen=True):
     processes: tuple[tuple[str, ...], ...]
 
 
+class CheckpointRef(Message, frozen=True):
+    """A checkpoint of a container by name, below `directory` of the host (empty: the container's own place)."""
+
+    id: str
+    checkpoint: str
+    directory: str = ""
+    reference: str = ""
+
+
+class CheckpointRequest(CheckpointRef, frozen=True):
+    """A checkpoint to take; `exit`: the container ends with it."""
+
+    exit: bool = False
+
+
+class CheckpointListRequest(Message, frozen=True):
+    id: str
+    directory: str = ""
+    reference: str = ""
+
+
+class CheckpointListReply(Message, frozen=True):
+    names: tuple[str, ...] = ()
+
+
 class UsageEntry(Message, frozen=True):
     """`rw_bytes` in the writable layer; `rootfs_bytes` with the image's."""
 
@@ -272,6 +297,13 @@ EXEC_CREATE = Endpoint("executor.exec_create", ExecCreateRequest, ExecRef, (_NF,
 EXEC_START = Endpoint("executor.exec_start", ExecStartRequest, ExecStartReply, (_NF, _C, InvalidArgument))
 EXEC_INSPECT = Endpoint("executor.exec_inspect", ExecRef, ExecState, (_NF,), idempotent=True)
 TOP = Endpoint("executor.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
+CHECKPOINT_CREATE = Endpoint(
+    "executor.checkpoint_create", CheckpointRequest, Revision, (_NF, _C, AlreadyExists, InvalidArgument), timeout=600
+)
+CHECKPOINT_LIST = Endpoint(
+    "executor.checkpoint_list", CheckpointListRequest, CheckpointListReply, (_NF, InvalidArgument), idempotent=True
+)
+CHECKPOINT_DELETE = Endpoint("executor.checkpoint_delete", CheckpointRef, Empty, (_NF, InvalidArgument), timeout=120)
 USAGE = Endpoint("executor.usage", Empty, UsageReply, (Unavailable,), idempotent=True)
 CHANGES = Endpoint("executor.changes", Ref, StreamOffer, (_NF, _C), idempotent=True, timeout=0)
 """What differs from the image; see `image_store.changes`."""
@@ -288,7 +320,8 @@ CONTRACT = Contract(
     endpoints=(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, CONNECT, DISCONNECT, RESIZE,
         ATTACH, LOGS,
-        EXEC_CREATE, EXEC_START, EXEC_INSPECT, TOP, USAGE, PRUNE, CHANGES, COMMIT,
+        EXEC_CREATE, EXEC_START, EXEC_INSPECT, CHECKPOINT_CREATE, CHECKPOINT_LIST, CHECKPOINT_DELETE,
+        TOP, USAGE, PRUNE, CHANGES, COMMIT,
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, SPECS, PLACEMENTS, STATUSES),

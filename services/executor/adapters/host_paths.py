@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from shared.errors import InvalidArgument
@@ -31,6 +32,17 @@ class LocalHostPaths:
                 reason = (error.strerror or str(error)).lower()
                 text = f"error while creating mount source path '{path}': mkdir {path}: {reason}"
                 raise InvalidArgument(text) from None
+
+    def folders(self, path: str) -> list[str] | None:
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        except (OSError, ValueError):
+            return None
+
+    def remove_tree(self, path: str) -> None:
+        if os.path.isdir(path):
+            shutil.rmtree(path, ignore_errors=True)
 
     def engine_started(self) -> bool:
         """A service that crashed comes back under the same parent: then the engine did not start anew."""

@@ -94,6 +94,14 @@ def check_exec(state: State, container_id: str) -> None:
     _check_not_restarting(state, container_id)
 
 
+def check_checkpoint(state: State, container_id: str) -> None:
+    """`Conflict` unless its processes run."""
+    if state == "paused":
+        raise Conflict(f"Container {container_id} is paused, unpause the container before checkpoint")
+    if state != "running":
+        raise not_running(container_id)
+
+
 def check_top(state: State, container_id: str) -> None:
     """`Conflict` unless it has processes."""
     check_running(state, container_id)

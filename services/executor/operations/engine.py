@@ -41,6 +41,8 @@ class Engine:
     tasks: TaskGroup
     streams: Streams
     choose: Callable[[Sequence[str]], str]
+    checkpoints: str
+    """The folder that has one for each container with checkpoints."""
     stop_timeout: int = 10
     registry: Registry = field(default_factory=Registry)
     execs: ExecTable = field(default_factory=ExecTable)

@@ -85,7 +85,7 @@ async def everything(engine: Engine, container_id: str, held: Holdings) -> None:
         works.append(network_stack(engine, container_id, keep_files=False))
     if held.volumes:
         works.append(unmount(engine, container_id))
-    await asyncio.gather(*works)
+    await asyncio.gather(*works, asyncio.to_thread(engine.paths.remove_tree, f"{engine.checkpoints}/{container_id}"))
     await snapshot(engine, container_id)
 
 

@@ -6,15 +6,17 @@ import asyncio
 import logging
 import socket
 
+import msgspec
+
 from shared.clock import now_ns
 from shared.contracts import image_store, network, platform, volume
 from shared.contracts.common import Mount, Ref
 from shared.contracts.container import MountPoint
 from shared.contracts.executor import StartRequest
-from shared.errors import DeadlineExceeded, InvalidArgument, ShoalError, Unavailable
+from shared.errors import DeadlineExceeded, ShoalError, Unavailable
 
 from ..container import Container
-from ..domain import donors, failure, lifecycle, status
+from ..domain import checkpoints, donors, failure, lifecycle, status
 from ..domain.health import check_of
 from ..domain.restart import SECOND
 from ..domain.sandbox import sandbox_request
@@ -28,26 +30,35 @@ log = logging.getLogger(__name__)
 async def start(engine: Engine, request: StartRequest) -> int:
     """The revision of the status that says it runs."""
     if request.checkpoint:
-        raise InvalidArgument("checkpoint is only supported in experimental mode")
+        checkpoints.check(request.checkpoint)
     container = engine.registry.get(request.id)
     lifecycle.check_start(container.status.state)
+    restore = _restore(engine, container, request) if request.checkpoint else None
     async with container.lock:
-        return await start_locked(engine, container)
+        return await start_locked(engine, container, restore)
 
 
-async def start_locked(engine: Engine, container: Container) -> int:
-    """As `start`, for who holds the container's lock."""
+def _restore(engine: Engine, container: Container, request: StartRequest) -> platform.Restore:
+    """Connections it had are closed: their peers have gone on, and the address may be another one."""
+    folder = checkpoints.folder(engine.checkpoints, container.id, request.checkpoint_dir)
+    if request.checkpoint not in (engine.paths.folders(folder) or ()):
+        raise checkpoints.missing(request.checkpoint, f"/{container.spec.name}")
+    return platform.Restore(image_path=f"{folder}/{request.checkpoint}", tcp="close", file_locks=True)
+
+
+async def start_locked(engine: Engine, container: Container, restore: platform.Restore | None = None) -> int:
+    """As `start`, for who holds the container's lock; with `restore` it goes on from a checkpoint."""
     if container.removing:
         lifecycle.check_start("removing")
     lifecycle.check_start(container.status.state)
-    return await run(engine, container, by_policy=False)
+    return await run(engine, container, by_policy=False, restore=restore)
 
 
-async def run(engine: Engine, container: Container, *, by_policy: bool) -> int:
+async def run(engine: Engine, container: Container, *, by_policy: bool, restore: platform.Restore | None = None) -> int:
     """Makes ready, starts, records. The error of a failed start is recorded too, and raised."""
     container.untouched = False
     try:
-        made = await _launch(engine, container)
+        made = await _launch(engine, container, restore)
     except ShoalError as error:
         failed = failure.of_start(error)
         await _start_failed(engine, container, failed)
@@ -60,12 +71,13 @@ async def run(engine: Engine, container: Container, *, by_policy: bool) -> int:
     return revision
 
 
-async def _launch(engine: Engine, container: Container) -> status.Run:
+async def _launch(engine: Engine, container: Container, restore: platform.Restore | None) -> status.Run:
     await container.clean()
     joined = {kind: _donor(engine, container, kind, name) for kind, name in donor_ids(container.spec).items()}
     _make_bind_sources(engine, container)
     parts = await _parts(engine, container, joined)
-    reply = await _create_workload(engine, create_request(container.spec, parts))
+    wanted = msgspec.structs.replace(create_request(container.spec, parts), restore=restore)
+    reply = await _create_workload(engine, wanted)
     return status.Run(reply.pid, reply.started_at or now_ns(), reply.log_path, parts.sandbox)
 
 

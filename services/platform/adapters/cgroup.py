@@ -100,14 +100,21 @@ class Cgroups:
         undo.append((path, before))
         return True
 
-    def confine_devices(self, group: str, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Makes the v1 group that says which devices may be used, with these rules (runtime-spec)."""
-        folder = self.directory(group, "devices")
-        folder.mkdir(parents=True, exist_ok=True)
+    def folders(self, group: str) -> list[Path]:
+        """A group's folders in all hierarchies."""
+        return [root / group.lstrip("/") for root in self._roots]
+
+    def prepare(self, group: str, rules: Iterable[Mapping[str, Any]]) -> None:
+        """Makes a v1 group in all hierarchies before any process is in it, with these device rules (runtime-spec)."""
+        for root, folder in zip(self._roots, self.folders(group), strict=True):
+            folder.mkdir(parents=True, exist_ok=True)
+            if "cpuset" in root.name.split(","):
+                _fill_cpuset(root, folder)
+        devices = self.directory(group, "devices")
         for rule in rules:
             number = ":".join(str(rule.get(name, "*")) for name in ("major", "minor"))
             text = f"{rule.get('type', 'a')} {number} {rule.get('access', 'rwm')}"
-            (folder / ("devices.allow" if rule["allow"] else "devices.deny")).write_text(text)
+            (devices / ("devices.allow" if rule["allow"] else "devices.deny")).write_text(text)
 
     def exists(self, group: str) -> bool:
         return self.directory(group).is_dir()
@@ -181,6 +188,15 @@ def _hierarchies(mount: Path) -> Iterator[Path]:
     for path in mount.iterdir():
         if not path.is_symlink() and (path / "cgroup.clone_children").exists():
             yield path
+
+
+def _fill_cpuset(root: Path, folder: Path) -> None:
+    """A new v1 group has no processors and no memory nodes, and takes no process before it has."""
+    parts = folder.relative_to(root)
+    for below in (*tuple(reversed(parts.parents))[1:], parts):
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if not (root / below / name).read_text().strip():
+                (root / below / name).write_text((root / below.parent / name).read_text())
 
 
 def _tree(folder: Path) -> Iterator[Path]:

@@ -99,7 +99,7 @@ class Creator:
             images.configure(self.folder(request.id), config["annotations"])
             if not self._cgroups.v2:  # crun fails to write these once the processes are there
                 rules = config["linux"]["resources"].pop("devices")
-                self._cgroups.confine_devices(cgroup, (*rules, *images.MAKING))
+                self._cgroups.prepare(cgroup, (*rules, *images.MAKING))
         return msgspec.json.encode(config)
 
     def _filter_key(self, request: CreateRequest) -> tuple[object, ...]:
@@ -108,11 +108,14 @@ class Creator:
     def _launch(self, request: CreateRequest, runtime: Runtime, folder: Path, cgroup: str, shm: str) -> bundle.Record:
         wanted = request.process
         log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
-        arguments = monitor.common_arguments(runtime, request.id, folder, f"k8s-file:{log}" if log else "none")
+        told, own_groups = partial(failures.create_failure, program=wanted.args[0]), not self._cgroups.v2
+        program = runtime
+        if request.restore and own_groups:
+            program = images.inside(runtime, folder, self._cgroups.folders(cgroup))
+        arguments = monitor.common_arguments(program, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
-        told = partial(failures.create_failure, program=wanted.args[0])
         if request.restore:
-            arguments += images.restore_arguments(request.restore)
+            arguments += images.restore_arguments(request.restore, own_groups)
             told = partial(images.restore_failure, folder)
         if log and request.log_bytes:
             arguments += ["--log-size-max", str(max(request.log_bytes, LEAST_LOG))]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shared.contracts.platform import CheckpointRequest, Restore
 from shared.errors import AlreadyExists, Internal, InvalidArgument
 
 from .runtime import Runtime
 
+IGNORE = "--manage-cgroups-mode=ignore"
+"""On v1 criu would walk, and make again, groups of the whole machine: in some hierarchy every process is at the top."""
 EMPTY = "/run/crun/.empty-directory"
 MAKING: tuple[dict[str, Any], ...] = (
     *({"allow": True, "type": kind, "access": "m"} for kind in "cb"),
@@ -26,25 +32,41 @@ _HARMLESS = re.compile("RLIMIT_NOFILE|cgroupd: recv req error")
 MOST_REASONS = 3
 
 
-def dump(runtime: Runtime, request: CheckpointRequest, folder: Path) -> None:
-    """Blocking; in the mount namespace of the workload's monitor. `folder` is its bundle, which gets criu's log."""
+def dump(runtime: Runtime, request: CheckpointRequest, folder: Path, v2: bool) -> None:
+    """Blocking; in the mount namespace of the workload's monitor. `folder` is its bundle, which gets criu's log.
+
+    The images come into a folder beside the one asked for, which becomes it when they are whole and durable.
+    """
     target = Path(request.image_path)
     if not target.is_absolute():
         raise InvalidArgument(f"the path of a checkpoint is absolute: {request.image_path!r}")
+    if target.exists():
+        raise AlreadyExists(f"{target} exists")
+    partial = target.with_name(f".{target.name}.partial")
     try:
-        os.makedirs(target, mode=0o700)
-    except FileExistsError:
-        raise AlreadyExists(f"{target} exists") from None
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise InvalidArgument(f"mkdir {target}: {(error.strerror or str(error)).lower()}") from None
     try:
-        runtime.checkpoint(request, folder)
+        runtime.checkpoint(msgspec.structs.replace(request, image_path=str(partial)), folder, () if v2 else (IGNORE,))
+        for file in (*partial.iterdir(), partial):
+            if not file.is_symlink():  # to the images of a dump before
+                _sync(file)
+        partial.rename(target)
+        _sync(target.parent)
     except Internal as failure:
-        shutil.rmtree(target, ignore_errors=True)
         raise Internal(_reason(folder / "dump.log") or failure.message) from None
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def configure(folder: Path, annotations: dict[str, str]) -> None:
@@ -59,9 +81,23 @@ def configure(folder: Path, annotations: dict[str, str]) -> None:
     annotations["org.criu.config"] = str(folder / "criu.conf")
 
 
-def restore_arguments(wanted: Restore) -> list[str]:
-    """What a monitor is told besides, to restore a workload instead of creating it."""
+def inside(runtime: Runtime, folder: Path, groups: Iterable[Path]) -> Runtime:
+    """The runtime as a program that enters these control groups first: what criu restores is where criu is."""
+    program = folder / "restore"
+    enter = "".join(f"echo $$ > {shlex.quote(f'{group}/cgroup.procs')} &&\n" for group in groups)
+    program.write_text(f'#!/bin/sh\n{enter}exec {shlex.quote(runtime.program)} "$@"\n')
+    program.chmod(0o700)
+    return Runtime(runtime.name, str(program), runtime.state)
+
+
+def restore_arguments(wanted: Restore, own_groups: bool) -> list[str]:
+    """What a monitor is told besides, to restore a workload instead of creating it.
+
+    `own_groups`: its control groups are made and entered already.
+    """
     arguments = ["--restore", wanted.image_path]
+    if own_groups:
+        arguments += ["--runtime-opt", IGNORE]
     if wanted.tcp:
         arguments += ["--runtime-opt", f"--tcp-{wanted.tcp}"]
     if wanted.file_locks:

@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,9 @@ class Runtime:
             os.close(descriptor)
         return None
 
-    def checkpoint(self, wanted: CheckpointRequest, work: Path) -> None:
+    def checkpoint(self, wanted: CheckpointRequest, work: Path, more: Iterable[str]) -> None:
         """Dumps a running workload; in the mount namespace that has its root. Raises `Internal` with the reason."""
-        words = ["--image-path", wanted.image_path, "--work-path", str(work)]
+        words = ["--image-path", wanted.image_path, "--work-path", str(work), *more]
         switches = {
             "--leave-running": wanted.leave_running and not wanted.pre_dump,
             "--pre-dump": wanted.pre_dump,

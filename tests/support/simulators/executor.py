@@ -54,6 +54,7 @@ class ExecutorSimulator:
         self._kernel = kernel
         self.machines: dict[str, Machine] = {}
         self.execs: dict[str, contract.ExecState] = {}
+        self.checkpoints: dict[str, set[str]] = {}
         self.calls: list[Message] = []
         self.fail: dict[str, Exception] = {}
 
@@ -333,6 +334,21 @@ class ExecutorSimulator:
         self._note("commit", request)
         self._machine(request.id)
         return contract.CommitReply(image_id="sha256:" + "cd" * 32)
+
+    async def checkpoint_create(self, request: contract.CheckpointRequest) -> Revision:
+        self._note("checkpoint_create", request)
+        machine = self._machine(request.id)
+        self.checkpoints.setdefault(request.id, set()).add(request.checkpoint)
+        return await self.end(request.id, 137) if request.exit else Revision(revision=machine.revision)
+
+    async def checkpoint_list(self, request: contract.CheckpointListRequest) -> contract.CheckpointListReply:
+        self._note("checkpoint_list", request)
+        return contract.CheckpointListReply(names=tuple(sorted(self.checkpoints.get(request.id, ()))))
+
+    async def checkpoint_delete(self, request: contract.CheckpointRef) -> Empty:
+        self._note("checkpoint_delete", request)
+        self.checkpoints[request.id].discard(request.checkpoint)
+        return Empty()
 
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         self._note("prune", request)

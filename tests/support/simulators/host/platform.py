@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared.clock import now_ns
 from shared.contracts import platform as contract
@@ -204,6 +205,14 @@ class PlatformSimulator(Behaviour):
             await channel.write(says)
 
         return self._kernel.streams.offer(serve)
+
+    async def checkpoint(self, request: contract.CheckpointRequest) -> Empty:
+        await self.enter("checkpoint", request)
+        self._alive(request.id)
+        Path(request.image_path).mkdir(parents=True)
+        if not request.leave_running:
+            self.end(request.id, 137)
+        return Empty()
 
     async def exec_forget(self, request: Ref) -> Empty:
         await self.enter("exec_forget", request)

@@ -14,7 +14,6 @@ Create = Callable[..., Awaitable[str]]
     ("method", "path", "what"),
     [
         ("PUT", "/containers/c1/archive?path=/", "docker cp"),
-        ("DELETE", "/containers/c1/checkpoints/p", "docker checkpoint"),
         ("POST", "/build", "docker build"),
         ("GET", "/images/search?term=x", "docker search"),
         ("POST", "/images/a/b/push", "docker push"),

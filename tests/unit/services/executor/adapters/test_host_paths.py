@@ -36,3 +36,15 @@ def test_an_engine_starts_once_for_each_parent_and_each_boot(tmp_path: Path) -> 
     assert LocalHostPaths(marker).engine_started()
     marker.unlink()
     assert LocalHostPaths(marker).engine_started()
+
+
+def test_folders(tmp_path: Path) -> None:
+    paths = LocalHostPaths(tmp_path / "marker")
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    (tmp_path / "in" / "file").touch()
+    assert paths.folders(str(tmp_path / "in")) == ["a", "b"]
+    assert paths.folders(str(tmp_path / "in/file")) is paths.folders(str(tmp_path / "none")) is None
+    paths.remove_tree(str(tmp_path / "in"))
+    paths.remove_tree(str(tmp_path / "in"))
+    assert not (tmp_path / "in").exists()

@@ -39,8 +39,8 @@ async def test_what_runs_already(node: Node) -> None:
 async def test_what_does_not_exist(node: Node) -> None:
     with pytest.raises(NotFound, match="No such container: fish"):
         await node.call(contract.START, StartRequest(id="fish"))
-    with pytest.raises(InvalidArgument, match="experimental"):
-        await node.call(contract.START, StartRequest(id="x", checkpoint="c"))
+    with pytest.raises(InvalidArgument, match="invalid checkpoint ID"):
+        await node.call(contract.START, StartRequest(id="x", checkpoint="c/d"))
 
 
 @pytest.mark.parametrize(

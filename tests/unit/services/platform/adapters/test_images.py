@@ -52,6 +52,26 @@ async def test_it_goes_on_where_it_was(host: Host, image: str) -> None:
     assert await host.code(request.id) == 33
 
 
+async def test_all_processes_are_in_their_groups_again(host: Host, image: str) -> None:
+    script = ("sh", "-c", "sleep 1000 & echo there; wait")
+    request = host.request(*script, start=True)
+    await host.service.create(request)
+    await host.logged(request.id, 1)
+    record = host.linux.workloads.get(request.id).record
+    before = groups(host.linux.cgroups.processes(record.cgroup))
+    await host.service.checkpoint(CheckpointRequest(id=request.id, image_path=image))
+    await host.exited(request.id)
+    await host.delete(request.id, logs=False)
+    await restored(host, request, image)
+    after = groups(host.linux.cgroups.processes(record.cgroup))
+    assert len(after) == 2
+    assert set(after) == set(before)
+
+
+def groups(pids: list[int]) -> list[str]:
+    return [Path(f"/proc/{pid}/cgroup").read_text() for pid in pids]
+
+
 async def test_it_is_left_running(host: Host, image: str) -> None:
     request = await counting(host)
     await host.service.checkpoint(CheckpointRequest(id=request.id, image_path=image, leave_running=True))
