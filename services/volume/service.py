@@ -57,7 +57,8 @@ class VolumeService:
 
     async def create(self, request: contract.CreateRequest) -> VolumeSpec:
         name = request.name or ids.new_id()
-        labels = request.labels if request.name else {**request.labels, rules.ANONYMOUS_LABEL: ""}
+        anonymous = request.anonymous or not request.name
+        labels = {**request.labels, rules.ANONYMOUS_LABEL: ""} if anonymous else request.labels
         rules.check_driver(name, request.driver)
         rules.check_name(name)
         rules.check_options(name, request.options)
@@ -71,7 +72,7 @@ class VolumeService:
                 created=clock.now_ns(),
                 options=request.options,
                 labels=labels,
-                anonymous=not request.name,
+                anonymous=anonymous,
             )
             await self._catalog.add(spec)
         self._emit("create", name)

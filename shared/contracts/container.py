@@ -272,10 +272,14 @@ class ContainerSpec(Message, frozen=True):
 
 
 class ContainerPlacement(Message, frozen=True):
-    """Record `containers.<id>.placement`: the node that has the container."""
+    """Record `containers.<id>.placement`: the node that has the container.
+
+    `making`: anonymous volumes that were begun to be made for it; nobody's, until the container's spec is there.
+    """
 
     node: str
     node_name: str = ""
+    making: tuple[str, ...] = ()
 
 
 class HealthLog(Message, frozen=True):

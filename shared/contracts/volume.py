@@ -27,9 +27,13 @@ SPECS = Keys("volumes.*.*", VolumeSpec)
 
 
 class CreateRequest(Message, frozen=True):
-    """`name` empty: an anonymous volume. Creating an equal volume again answers the existing one."""
+    """`name` empty: an anonymous volume; `anonymous`: the name was made up by the caller.
+
+    Creating an equal volume again answers the existing one.
+    """
 
     name: str = ""
+    anonymous: bool = False
     driver: str = "local"
     options: dict[str, str] = {}
     labels: dict[str, str] = {}

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerPlacement, ContainerSpec, ContainerStatus
 from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
@@ -26,7 +28,7 @@ class Stored:
 
     specs: dict[str, tuple[ContainerSpec, int]] = field(default_factory=dict)
     statuses: dict[str, tuple[ContainerStatus, int]] = field(default_factory=dict)
-    placements: frozenset[str] = frozenset()
+    placements: dict[str, ContainerPlacement] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,7 +46,8 @@ class Records:
         """Everything this node owns."""
         view = await self._state.view(NAMES, SPECS, PLACEMENTS, STATUSES)
         try:
-            mine = {parts[0] for parts, entry in view.items(PLACEMENTS) if entry.value.node == self._node}
+            placements = {parts[0]: entry.value for parts, entry in view.items(PLACEMENTS)}
+            mine = {key: placement for key, placement in placements.items() if placement.node == self._node}
             specs = {parts[0]: (entry.value, entry.revision) for parts, entry in view.items(SPECS) if parts[0] in mine}
             statuses = {
                 parts[0]: (entry.value, entry.revision) for parts, entry in view.items(STATUSES) if parts[0] in mine
@@ -56,7 +59,7 @@ class Records:
             }
         finally:
             view.stop()
-        return Stored(specs, statuses, frozenset(mine), names)
+        return Stored(specs, statuses, mine, names)
 
     async def reserve(self, name: str, container_id: str) -> None:
         """Takes a name; raises `AlreadyExists`."""
@@ -74,6 +77,13 @@ class Records:
         """A container is about to be made here."""
         placement = ContainerPlacement(node=self._node, node_name=self._node_name)
         await self._state.create(PLACEMENTS, container_id, value=placement)
+
+    async def making(self, container_id: str, volumes: tuple[str, ...]) -> None:
+        """These volumes are about to be made for a container that was placed; none: they are the container's now."""
+        entry = await self._state.get(PLACEMENTS, container_id)
+        if entry is not None:
+            placement = msgspec.structs.replace(entry.value, making=volumes)
+            await self._state.update(PLACEMENTS, container_id, value=placement, revision=entry.revision)
 
     async def create(self, spec: ContainerSpec) -> int:
         """A new container, which was placed; the revision of its spec. It has no status before its first start."""

@@ -18,11 +18,15 @@ from .status import UNKNOWN_EXIT, Exit, exited
 
 @dataclass(frozen=True)
 class Recorded:
-    """`specs` and `statuses` by container id, `placed` ids of this node, `names` to the id that holds each."""
+    """`specs` and `statuses` by container id, `placed` ids of this node, `names` to the id that holds each.
+
+    `making`: by container id, the anonymous volumes whose making was begun and not ended.
+    """
 
     specs: Mapping[str, ContainerSpec] = field(default_factory=dict)
     statuses: Mapping[str, ContainerStatus] = field(default_factory=dict)
     placed: frozenset[str] = frozenset()
+    making: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,8 +86,15 @@ class ReleaseSandbox(Action):
     """A network stack of a container that does not run."""
 
 
+@dataclass(frozen=True)
 class Bury(Action):
-    """Nothing but remains: half made, or half removed."""
+    """Nothing but remains: half made, or half removed. `volumes` were made for it and are nobody's."""
+
+    volumes: tuple[str, ...] = ()
+
+
+class Made(Action):
+    """It was made to the end, only its placement does not say so."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,8 @@ def _remains(recorded: Recorded, observed: Observed) -> Iterator[Action]:
     """Everything that belongs to no container."""
     half = recorded.placed | set(recorded.statuses) | set(recorded.names.values())
     known = set(recorded.specs)
-    yield from (Bury(container_id) for container_id in sorted(half - known))
+    yield from (Bury(each, tuple(recorded.making.get(each, ()))) for each in sorted(half - known))
+    yield from (Made(each) for each in sorted(set(recorded.making) & known))
     yield from (DropWorkload(container_id) for container_id in sorted(set(observed.workloads) - known - half))
     yield from (ReleaseSandbox(container_id) for container_id in sorted(observed.sandboxes - known - half))
 

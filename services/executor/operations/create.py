@@ -19,7 +19,15 @@ from shared.ids import new_id
 from ..container import Container
 from ..domain import names
 from ..domain.defaults import with_defaults
-from ..domain.mounts.resolve import Wanted, donors, wanted_mounts, with_volume, without_recursion
+from ..domain.mounts.resolve import (
+    Wanted,
+    donors,
+    is_anonymous,
+    wanted_mounts,
+    with_names,
+    with_volume,
+    without_recursion,
+)
 from ..domain.sandbox import wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
 from ..domain.validation.networks import check_exposed
@@ -46,7 +54,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             platform=snapshot.image.platform,
             path=path,
             args=args,
-            mounts=await _mounts(engine, request, asked, config, undo),
+            mounts=await _mounts(engine, request, container_id, asked, config, undo),
         )
         container = Container(spec, rootfs=snapshot.mounts, untouched=True)
         await _record(engine, container, undo)
@@ -131,13 +139,22 @@ async def take_name(engine: Engine, name: str, container_id: str) -> None:
 
 
 async def _mounts(
-    engine: Engine, request: CreateRequest, asked: HostConfig, config: ContainerConfig, undo: AsyncExitStack
+    engine: Engine,
+    request: CreateRequest,
+    container_id: str,
+    asked: HostConfig,
+    config: ContainerConfig,
+    undo: AsyncExitStack,
 ) -> tuple[MountPoint, ...]:
+    """Anonymous volumes are written down before they are made: a crash must not leave them to nobody."""
     donated = {name: _donor_mounts(engine, name) for name in donors(asked)}
     wanted = wanted_mounts(asked, config, donated)
     if not request.read_only_recursive:
         wanted = tuple(map(without_recursion, wanted))
-    return tuple(await asyncio.gather(*(_mount(engine, each, undo) for each in wanted)))
+    wanted, anonymous = with_names(wanted, new_id)
+    if anonymous:
+        await engine.records.making(container_id, anonymous)
+    return tuple(await asyncio.gather(*(_mount(engine, each, each.point.name in anonymous, undo) for each in wanted)))
 
 
 def _donor_mounts(engine: Engine, reference: str) -> tuple[MountPoint, ...]:
@@ -147,7 +164,7 @@ def _donor_mounts(engine: Engine, reference: str) -> tuple[MountPoint, ...]:
     return found.spec.mounts
 
 
-async def _mount(engine: Engine, wanted: Wanted, undo: AsyncExitStack) -> MountPoint:
+async def _mount(engine: Engine, wanted: Wanted, anonymous: bool, undo: AsyncExitStack) -> MountPoint:
     """The mount point with its volume, which is made when it is not there."""
     point = wanted.point
     if point.type != "volume" or point.source:
@@ -156,7 +173,11 @@ async def _mount(engine: Engine, wanted: Wanted, undo: AsyncExitStack) -> MountP
     made = await engine.bus.call(
         volume.CREATE,
         volume.CreateRequest(
-            name=point.name, driver=point.driver or "local", options=wanted.driver_options, labels=wanted.labels
+            name=point.name,
+            anonymous=anonymous,
+            driver=point.driver or "local",
+            options=wanted.driver_options,
+            labels=wanted.labels,
         ),
     )
     if made.created >= begun:  # else it was there before
@@ -186,3 +207,6 @@ async def _record(engine: Engine, container: Container, undo: AsyncExitStack) ->
     undo.push_async_callback(engine.records.forget, container.spec)
     async with container.lock:
         container.spec_revision = await engine.records.create(container.spec)
+        if any(map(is_anonymous, container.spec.mounts)):
+            # Now they are the container's: who removes it decides whether they go too.
+            await engine.records.making(container.id, ())

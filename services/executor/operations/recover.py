@@ -46,7 +46,8 @@ def _recorded(stored: Stored) -> recovery.Recorded:
     return recovery.Recorded(
         specs={container_id: spec for container_id, (spec, _) in stored.specs.items()},
         statuses={container_id: last for container_id, (last, _) in stored.statuses.items()},
-        placed=stored.placements,
+        placed=frozenset(stored.placements),
+        making={container_id: each.making for container_id, each in stored.placements.items() if each.making},
         names=stored.names,
     )
 
@@ -118,7 +119,9 @@ async def _act(
 ) -> None:
     match action:
         case recovery.Bury():
-            engine.tasks.start(_bury(engine, action.id), "bury")
+            engine.tasks.start(_bury(engine, action.id, action.volumes), "bury")
+        case recovery.Made():
+            await engine.records.making(action.id, ())
         case recovery.ForgetName():
             await engine.records.release_name(action.id)
         case recovery.RestoreName():
@@ -186,7 +189,7 @@ async def _refreeze(engine: Engine, container: Container) -> None:
     await engine.save(container, change(container.status))
 
 
-async def _bury(engine: Engine, container_id: str) -> None:
+async def _bury(engine: Engine, container_id: str, volumes: tuple[str, ...]) -> None:
     container = engine.registry.find(container_id)
     if container is not None:
         container.removing = True
@@ -194,7 +197,7 @@ async def _bury(engine: Engine, container_id: str) -> None:
         engine.registry.discard(container)
         engine.tell(container, "destroy")
     await _kill(engine, container_id)
-    await remove.bury(engine, container_id)
+    await remove.bury(engine, container_id, volumes)
 
 
 async def _restore_name(engine: Engine, name: str, container_id: str) -> None:

@@ -78,9 +78,13 @@ async def _bury(engine: Engine, container: Container) -> None:
         await engine.records.bury(container.id, status=container.status_revision > 0)
 
 
-async def bury(engine: Engine, container_id: str) -> None:
-    """Finishes the removal of a container whose spec is gone, so that nobody knows what it had."""
+async def bury(engine: Engine, container_id: str, volumes: tuple[str, ...]) -> None:
+    """Finishes the removal of a container whose spec is gone, so that nobody knows what it had.
+
+    `volumes` were made for one that was never made to the end.
+    """
     await release.everything(engine, container_id, release.Holdings())
+    await asyncio.gather(*(remove_volume(engine, name) for name in volumes))
     await engine.records.bury(container_id)
 
 

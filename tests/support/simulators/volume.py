@@ -33,7 +33,7 @@ class VolumeSimulator:
             raise InvalidArgument(f'create {name}: "{name}" includes invalid characters for a local volume name')
         made = contract.VolumeSpec(
             name=name, mountpoint=f"/v/{name}/_data", created=now_ns(), labels=request.labels,
-            options=request.options, anonymous=not request.name,
+            options=request.options, anonymous=request.anonymous or not request.name,
         )  # fmt: skip
         return self.volumes.setdefault(name, made)
 

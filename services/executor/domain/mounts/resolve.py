@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -84,6 +84,17 @@ def _mounts(asked: HostConfig) -> Iterable[tuple[Wanted, str]]:
     for request in asked.mounts:
         options = request.volume_options or VolumeOptions()
         yield Wanted(parse_mount(request), options.driver_options, options.labels), request.target
+
+
+def with_names(wanted: Iterable[Wanted], name: Callable[[], str]) -> tuple[tuple[Wanted, ...], tuple[str, ...]]:
+    """Volumes that nobody named get names; which these are."""
+    named, made_up = [], []
+    for each in wanted:
+        if each.point.type == "volume" and not each.point.name and not each.point.source:
+            made_up.append(name())
+            each = Wanted(msgspec.structs.replace(each.point, name=made_up[-1]), each.driver_options, each.labels)
+        named.append(each)
+    return tuple(named), tuple(made_up)
 
 
 def with_volume(point: MountPoint, volume: VolumeSpec) -> MountPoint:

@@ -34,7 +34,7 @@ class VolumeSimulator(Behaviour):
             created=now_ns(),
             labels=request.labels,
             options=request.options,
-            anonymous=not request.name,
+            anonymous=request.anonymous or not request.name,
         )
         self.leave("create")
         return self.volumes.setdefault(name, made)

@@ -54,14 +54,14 @@ async def test_a_container_from_first_to_last_record() -> None:
     stored = await records.load()
     assert stored.specs == {"c": (SPEC, spec_revision)}
     assert stored.statuses == {"c": (RUNNING, status_revision)}
-    assert (stored.placements, stored.names) == (frozenset({"c"}), {"web": "c"})
+    assert (set(stored.placements), stored.names) == ({"c"}, {"web": "c"})
     assert (await other.load()).specs == {}
     await records.forget(SPEC)
     assert await state.get(SPECS, "c") is None
     await asyncio.sleep(0)
     assert await state.get(NAMES, "web") is None
     left = await records.load()
-    assert (left.specs, left.placements) == ({}, frozenset({"c"}))
+    assert (left.specs, set(left.placements)) == ({}, {"c"})
     await records.bury("c")
     assert await state.get(STATUSES, "c") is None
     assert await state.get(PLACEMENTS, "c") is None
@@ -108,3 +108,14 @@ async def test_a_first_status_where_there_was_none() -> None:
     assert await records.update_status("c", RUNNING, 0) > 0
     with pytest.raises(Conflict):
         await records.update_status("c", ContainerStatus(), 0)
+
+
+async def test_volumes_in_the_making() -> None:
+    state = MemoryState()
+    records = make(state)
+    await records.making("gone", ("v",))
+    await records.place("c")
+    await records.making("c", ("v1", "v2"))
+    assert (await records.load()).placements["c"].making == ("v1", "v2")
+    await records.making("c", ())
+    assert (await records.load()).placements["c"].making == ()
