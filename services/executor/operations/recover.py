@@ -191,8 +191,10 @@ async def _refreeze(engine: Engine, container: Container) -> None:
 
 async def _bury(engine: Engine, container_id: str, volumes: tuple[str, ...]) -> None:
     container = engine.registry.find(container_id)
-    if container is not None:
+    if container is not None:  # its removal was to take its anonymous volumes along
         container.removing = True
+        await _kill(engine, container_id)
+        await remove.free_volumes(engine, container, remove.anonymous(container))
         await engine.records.forget(container.spec)
         engine.registry.discard(container)
         engine.tell(container, "destroy")

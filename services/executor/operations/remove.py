@@ -55,11 +55,11 @@ async def _bring_down(engine: Engine, container: Container, reference: str) -> N
 async def _forget(engine: Engine, container: Container, *, volumes: bool) -> int:
     if engine.registry.find(container.id) is not container:  # `--rm` was faster
         return container.spec_revision
-    anonymous = _anonymous(container) if volumes else ()
+    going = anonymous(container) if volumes else ()
     async with container.lock:  # its exit may just be being recorded
-        if anonymous:
+        if going:
             await engine.save(container, status.removing(container.status))
-        await _free_volumes(engine, container, anonymous)
+        await free_volumes(engine, container, going)
         revision = await engine.records.forget(container.spec)
         _gone(engine, container)
         return revision
@@ -96,7 +96,7 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
     saving = engine.save(container, status.exited(last, end))
     if volume_names(container.spec.mounts):
         await saving
-        await _free_volumes(engine, container, _anonymous(container))
+        await free_volumes(engine, container, anonymous(container))
         await engine.records.forget(container.spec)
     else:
         await asyncio.gather(saving, engine.records.forget(container.spec))  # sent in this order
@@ -109,17 +109,18 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
 async def automatically(engine: Engine, container: Container) -> None:
     """`--rm` for what does not run: its start failed, or nobody was here when it ended. The lock is held."""
     container.removing = True
-    await _free_volumes(engine, container, _anonymous(container))
+    await free_volumes(engine, container, anonymous(container))
     await engine.records.forget(container.spec)
     _gone(engine, container)
 
 
-def _anonymous(container: Container) -> tuple[str, ...]:
+def anonymous(container: Container) -> tuple[str, ...]:
+    """Its volumes that nobody named."""
     return tuple(point.name for point in container.spec.mounts if is_anonymous(point))
 
 
-async def _free_volumes(engine: Engine, container: Container, anonymous: tuple[str, ...]) -> None:
-    """Unmounts its volumes and removes the anonymous ones.
+async def free_volumes(engine: Engine, container: Container, going: tuple[str, ...]) -> None:
+    """Unmounts its volumes and removes those that are `going`, the anonymous ones.
 
     Before the record that names them goes: a crash in between must not leave them to nobody, and who then
     removes a named one must not find it mounted.
@@ -129,7 +130,7 @@ async def _free_volumes(engine: Engine, container: Container, anonymous: tuple[s
     await container.clean()
     await release.workload(engine, container.id)
     await release.unmount(engine, container.id)
-    await asyncio.gather(*(remove_volume(engine, name, but=container.id) for name in anonymous))
+    await asyncio.gather(*(remove_volume(engine, name, but=container.id) for name in going))
 
 
 async def prune(engine: Engine, ids: tuple[str, ...]) -> tuple[str, ...]:

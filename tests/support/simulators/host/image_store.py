@@ -115,3 +115,6 @@ class ImageStoreSimulator(Behaviour):
 
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         await self._refuse(request)
+
+    async def push(self, request: contract.PushRequest) -> StreamOffer:
+        await self._refuse(request)
