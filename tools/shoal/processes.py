@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared import cluster
 from shared.config import Settings
 from tools.supervisor import broker, guardian, plan, records
 from tools.supervisor.supervisor import NAME as SUPERVISOR
@@ -27,7 +28,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 def names(settings: Settings) -> list[str]:
     """All processes an engine with these settings consists of."""
-    return [SUPERVISOR, guardian.NAME, *(member.name for member in plan.members(not settings.nats_url))]
+    members = plan.members(not settings.nats_url, cluster.is_hub(settings.state_path))
+    return [SUPERVISOR, guardian.NAME, *(member.name for member in members)]
 
 
 def processes(settings: Settings) -> list[Process]:
@@ -76,7 +78,7 @@ def _process(settings: Settings, name: str, record: records.Record | None) -> Pr
 
 def _serves(settings: Settings, name: str) -> bool:
     """For those who cannot say so themselves: a guardian always, a broker when it accepts connections."""
-    if name == guardian.NAME:
+    if name in (guardian.NAME, plan.HUB):
         return True
     port = settings.state_path / "broker" / "port"
     return name == plan.BROKER and port.exists() and broker.accepts(int(port.read_text()))

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from shared import ids
+from shared import cluster, ids
+from shared.cluster import Membership
 from shared.config import Settings
 from tools.toolchain.parts import Version, parse_version
 
@@ -24,6 +25,9 @@ PAYLOAD_BYTES = 8 << 20
 """Largest message: a listing of some thousand containers."""
 STORE_BYTES = 16 << 30
 """Most that all streams may hold together; their own limits are far below."""
+
+LINK_USER = "host"
+"""What a host's broker calls itself at a hub; its certificate tells which host it is."""
 
 User = Mapping[str, Any]
 """One entry of `authorization.users`: nkey and permissions."""
@@ -88,20 +92,47 @@ def accepts(port: int) -> bool:
 
 
 def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[str, Any]:
-    """The server's configuration; an acknowledged write is on disk (`sync_interval: always`)."""
-    home = folder(settings)
-    return {
-        "server_name": f"shoal-{ids.node_id(settings.state_path)}",
+    """The server's configuration, with a link to its cluster's hubs when this host is in one."""
+    node = ids.node_id(settings.state_path)
+    made = common(settings, "broker", domain=node) | {
+        "server_name": f"shoal-{node}",
         "listen": f"127.0.0.1:{port}",
+        "authorization": {"timeout": 2, "users": users},
+    }
+    membership = cluster.load(settings.state_path)
+    return made if membership is None else made | {"leafnodes": {"remotes": [_link(settings, membership)]}}
+
+
+def _link(settings: Settings, membership: Membership) -> dict[str, Any]:
+    """To one of the hubs, whichever answers; another one when it is lost."""
+    places = [cluster.Place.parse(hub) for hub in membership.hubs]
+    urls = [f"tls://{LINK_USER}:{membership.secret}@{place.host}:{place.links}" for place in places]
+    return {"urls": urls, "tls": certificates(settings)}
+
+
+def certificates(settings: Settings) -> dict[str, Any]:
+    """This host's certificate, and the authority that others' must come from."""
+    files = cluster.folder(settings.state_path)
+    return {
+        "cert_file": str(files / "node.crt"),
+        "key_file": str(files / "node.key"),
+        "ca_file": str(files / "ca.crt"),
+        "verify": True,
+    }
+
+
+def common(settings: Settings, name: str, domain: str) -> dict[str, Any]:
+    """What all brokers of a host have in common; an acknowledged write is on disk (`sync_interval: always`)."""
+    return {
         "max_payload": PAYLOAD_BYTES,
         "jetstream": {
-            "store_dir": str(home),
+            "domain": domain,
+            "store_dir": str(settings.state_path / name),
             "sync_interval": "always",
             "max_memory_store": 64 << 20,
             "max_file_store": STORE_BYTES,
         },
-        "authorization": {"timeout": 2, "users": users},
-        "log_file": str(settings.state_path / "log" / "broker.log"),
+        "log_file": str(settings.state_path / "log" / f"{name}.log"),
         "logfile_size_limit": LOG_BYTES,
         "logfile_max_num": 2,
         "logtime_utc": True,
@@ -111,9 +142,5 @@ def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[
 def write_configuration(settings: Settings, port: int, users: Sequence[User]) -> Path:
     """Writes the configuration, readable by root only."""
     path = folder(settings) / "nats.json"
-    temporary = path.with_name(f".nats.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(configuration(settings, port, users))))
-    os.replace(temporary, path)
+    cluster.write(path, msgspec.json.format(msgspec.json.encode(configuration(settings, port, users))))
     return path

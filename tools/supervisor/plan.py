@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from shared.contracts import CONTRACTS
 
 BROKER = "broker"
+HUB = "hub"
+"""The second broker of some hosts of a cluster: together these keep what the whole cluster agrees on."""
 GATEWAY = "gateway"
 SERVICES = tuple(name for name in CONTRACTS if name != GATEWAY)
 
@@ -35,9 +37,9 @@ class Member:
         return self.short_lives >= LOOPING
 
 
-def members(embedded_broker: bool) -> tuple[Member, ...]:
+def members(embedded_broker: bool, hub: bool = False) -> tuple[Member, ...]:
     """All processes of an engine in the order of starting; they are stopped in the reverse order."""
-    names = (*((BROKER,) if embedded_broker else ()), *SERVICES, GATEWAY)
+    names = (*((HUB,) if hub else ()), *((BROKER,) if embedded_broker else ()), *SERVICES, GATEWAY)
     return tuple(Member(name) for name in names)
 
 
@@ -74,5 +76,6 @@ def wait(all_members: tuple[Member, ...], now: float) -> float | None:
 def stop_order(all_members: tuple[Member, ...]) -> list[list[str]]:
     """Who is asked to end together: first nobody new comes in, then the services, and the broker when all are gone."""
     names = [member.name for member in all_members]
-    groups = ([GATEWAY], [name for name in names if name not in (GATEWAY, BROKER)], [BROKER])
+    brokers = [BROKER, HUB]
+    groups = ([GATEWAY], [name for name in names if name not in (GATEWAY, *brokers)], brokers)
     return [[name for name in group if name in names] for group in groups]

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from shared import cluster
 from shared import listening as sockets
 from shared.config import Settings
 from shared.errors import FailedPrecondition
 
-from . import broker, child, memory, plan, records
+from . import broker, child, hub, memory, plan, records
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -42,10 +43,10 @@ class Supervisor:
         self._logs = settings.state_path / "log"
         self._logs.mkdir(parents=True, exist_ok=True, mode=0o710)
         self._locks = [_lock(path / "supervisor.lock") for path in (settings.state_path, self._where)]
-        self._members = {member.name: member for member in plan.members(not settings.nats_url)}
+        self._members = {member.name: member for member in self._planned()}
         self._running: dict[int, str] = {}
         self._poll = select.poll()
-        self._stopping = False
+        self._stopping = self._replanning = False
         self._with_guardian = with_guardian
         self._guardian: Guardian | None = None
         self._listener: socket.socket | None = None
@@ -53,6 +54,7 @@ class Supervisor:
         self._poll.register(self._wakeup, select.POLLIN)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._plan_anew)
         records.write(self._where, records.of_this_process(NAME, ready=True))
 
     def run(self) -> None:
@@ -62,6 +64,8 @@ class Supervisor:
             self._listening()  # before anything is started: without it there is no engine
         _notify_systemd()
         while not self._stopping:
+            if self._replanning:
+                self._replan()
             self._start_due()
             self.keep_guardian()
             memory.release_code()
@@ -71,6 +75,22 @@ class Supervisor:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True  # and no more: a log line here may meet the one that was just being written
+
+    def _plan_anew(self, _number: int, _frame: object) -> None:
+        self._replanning = True
+
+    def _planned(self) -> tuple[plan.Member, ...]:
+        return plan.members(not self._settings.nats_url, hub=cluster.is_hub(self._settings.state_path))
+
+    def _replan(self) -> None:
+        """The host's place in its cluster has changed: brokers begin anew with what they are now to be."""
+        self._replanning = False
+        planned = {member.name: member for member in self._planned()}
+        for name in [plan.BROKER, *(name for name in self._members if name not in planned), plan.HUB]:
+            self._send(name, signal.SIGTERM)
+            self._await_end(name)
+            records.remove(self._where, name)
+        self._members = {name: self._members.get(name, member) for name, member in planned.items()}
 
     def _adopt(self) -> None:
         """Takes over the processes that an earlier supervisor left."""
@@ -96,12 +116,17 @@ class Supervisor:
         return member.name, member.short_lives, self._log_file(member.name)
 
     def _work(self, name: str) -> Callable[[], None]:
-        if name != plan.BROKER:
+        if name not in (plan.BROKER, plan.HUB):
             return lambda: child.serve(name, self._settings, self._where)
-        program = broker.program()
-        port = broker.choose_port(self._settings)
-        path = broker.write_configuration(self._settings, port, broker_users(self._settings))
+        program, path = broker.program(), self._broker_configuration(name)
         return lambda: child.become(program, "--config", str(path))
+
+    def _broker_configuration(self, name: str) -> Path:
+        membership = cluster.load(self._settings.state_path)
+        if name == plan.HUB and membership is not None:
+            return hub.write_configuration(self._settings, membership)
+        port = broker.choose_port(self._settings)
+        return broker.write_configuration(self._settings, port, broker_users(self._settings))
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
         listening = self._listening() if name == plan.GATEWAY else None

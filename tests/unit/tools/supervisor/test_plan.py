@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tools.supervisor.plan import (
     BROKER,
     GATEWAY,
+    HUB,
     LONGEST_DELAY,
     LOOPING,
     SERVICES,
@@ -26,10 +27,15 @@ def test_the_broker_starts_first_and_the_gateway_last():
     assert BROKER not in [member.name for member in members(embedded_broker=False)]
 
 
+def test_a_hub_starts_before_the_broker_that_is_linked_to_it():
+    assert [member.name for member in members(embedded_broker=True, hub=True)][:2] == [HUB, BROKER]
+
+
 def test_stopping_begins_at_the_gateway_and_ends_at_the_broker():
     order = stop_order(members(embedded_broker=True))
     assert order[0] == [GATEWAY]
     assert order[-1] == [BROKER]
+    assert stop_order(members(embedded_broker=True, hub=True))[-1] == [BROKER, HUB]
     assert set(order[1]) == set(SERVICES)
     assert stop_order(members(embedded_broker=False))[-1] == []
 
