@@ -36,10 +36,6 @@ async def no_plugin(gateway: Gateway, request: Request) -> Response:
     raise NotFound(f'plugin "{request.params["name"]}" not found')
 
 
-async def no_build_cache(gateway: Gateway, request: Request) -> Response:
-    return reply({"CachesDeleted": None, "SpaceReclaimed": 0})
-
-
 async def no_page(gateway: Gateway, request: Request) -> Response:
     raise NotFound("page not found")
 
@@ -50,9 +46,6 @@ ROUTES = (
     Route("HEAD", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchiveInfo"),
     Route("GET", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchive"),
     Route("PUT", "/containers/{id}/archive", absent_for_container("docker cp"), "PutContainerArchive"),
-    Route("POST", "/build", absent("docker build"), "ImageBuild"),
-    Route("POST", "/build/prune", no_build_cache, "BuildPrune"),
-    Route("POST", "/build/cancel", absent("docker build"), "BuildCancel"),
     Route("GET", "/images/search", absent("docker search"), "ImageSearch"),
     Route("GET", "/images/{name}/attestations", absent("reading attestations"), "ImageAttestations"),
     Route("GET", "/distribution/{name}/json", absent("inspecting an image in a registry"), "DistributionInspect"),

@@ -6,6 +6,7 @@ from ..http.router import Route
 from . import (
     absent,
     attach,
+    build,
     checkpoints,
     commit,
     containers,
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *images.ROUTES,
     *commit.ROUTES,
     *files.ROUTES,
+    *build.ROUTES,
     *networks.ROUTES,
     *volumes.ROUTES,
     *swarm.ROUTES,

@@ -31,7 +31,7 @@ from .domain import platform as platforms
 from .domain.catalog import Catalog
 from .domain.graph_driver import graph_driver
 from .domain.reference import with_tag
-from .operations import changes, commit, recover, remove, save, usage
+from .operations import changes, commit, look, recover, remove, save, usage
 from .operations.answering import answer, while_wanted
 from .operations.download import Downloads
 from .operations.images import Images
@@ -202,7 +202,7 @@ class ImageStoreService:
         return self._kernel.streams.offer(lambda channel: channel.write(lines), framed=False)
 
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
-        done = await commit.commit(self._images, self._packer, request)
+        done = await commit.commit(self._images, self._packer, self._host, request)
         self._tidy()
         return done
 
@@ -214,6 +214,19 @@ class ImageStoreService:
         return self._kernel.streams.offer(
             lambda channel: answer(channel, lambda: serve(channel), self._tidy), framed=False
         )
+
+    async def child(self, request: contract.ChildRequest) -> contract.ChildReply:
+        return look.find_child(self._images, request)
+
+    async def look(self, request: contract.LookRequest) -> contract.LookReply:
+        return await look.look(self._images, request)
+
+    async def contents(self, request: contract.ContentsRequest) -> StreamOffer:
+        return self._offer(lambda channel: look.contents(self._images, request, channel.write))
+
+    async def names(self, request: contract.NamesRequest) -> contract.NamesReply:
+        found = [with_tag(name, "") for name in request.names]
+        return contract.NamesReply(names=tuple((each.familiar_name, each.tag) for each in found))
 
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         wanted_reference(request)

@@ -84,6 +84,11 @@ class Source:
     def digest(self) -> str:
         return "sha256:" + self._hash.hexdigest() if self._hash else ""
 
+    @property
+    def position(self) -> int:
+        """How many decompressed bytes have been handed out."""
+        return self.size - len(self._chunk) + self._at
+
     def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             self.consumed += len(chunk)

@@ -12,7 +12,7 @@ CONTRACT = Contract(
     version="v1",
     summary="The Docker Remote API over the other contracts; stateless.",
     events=(DAEMON_EVENT,),
-    calls=("executor.*", "image_store.*", "network.*", "volume.*", "platform.host", "platform.stats"),
+    calls=("builder.*", "executor.*", "image_store.*", "network.*", "volume.*", "platform.host", "platform.stats"),
     hears=("events.*",),
     reads=("containers.*", "names.*"),
 )

@@ -198,11 +198,13 @@ class ImageSource(Message, frozen=True):
 class CommitRequest(ImageSource, frozen=True):
     """An image of the snapshot `key` on top of that snapshot's image; without a key one of `parent`, with no new layer.
 
+    Without either it has no layer at all, and is for `platform` (None: the host's).
     `release`: the snapshot is given up for it, done or failed (nothing is copied: nobody may have it mounted any more).
     """
 
     key: str = ""
     parent: str = ""
+    platform: Platform | None = None
     release: bool = False
 
 
@@ -230,6 +232,82 @@ class Credentials(Message, frozen=True):
     password: str = ""
     identity_token: str = ""
     registry_token: str = ""
+class ChildRequest(Message, frozen=True):
+    """The image that a build made of `parent` ("": of nothing) by an instruction, as its history has it.
+
+    `cache_from` (image ids), where given: only what these were made of counts.
+    """
+
+    parent: str
+    created_by: str
+    cache_from: tuple[str, ...] = ()
+
+
+class ChildReply(Message, frozen=True):
+    """`image`: the newest; None: there is none. `origin`: an image of `cache_from` that has the step in its history."""
+
+    image: Image | None = None
+    origin: str = ""
+
+
+class LookRequest(Message, frozen=True):
+    """What the file system of an image (its id; "": nothing) has.
+
+    `paths` are looked at, `patterns` (of Go's `path.Match`, without a leading slash) matched, the files `read` read.
+    """
+
+    image: str = ""
+    paths: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+
+
+class Folder(Message, frozen=True):
+    """A directory; `mtime` in nanoseconds."""
+
+    path: str
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+
+
+class FileState(Message, frozen=True):
+    """`path`: the real one, links followed, without a leading slash; `kind`: file, directory, ...; "": nothing there.
+
+    `above`: the directories that are there on the way, the root first, and itself when it is one.
+    """
+
+    path: str
+    kind: str = ""
+    above: tuple[Folder, ...] = ()
+
+
+class LookReply(Message, frozen=True):
+    """In the order asked for. `read`: b"" for what is no file; at most 256 KiB of each."""
+
+    found: tuple[FileState, ...] = ()
+    matches: tuple[tuple[str, ...], ...] = ()
+    read: tuple[bytes, ...] = ()
+
+
+class ContentsRequest(Message, frozen=True):
+    """What an image (its id) has at `path` and below."""
+
+    image: str
+    path: str = ""
+
+
+class NamesRequest(Message, frozen=True):
+    """Names as users type them."""
+
+    names: tuple[str, ...] = ()
+
+
+class NamesReply(Message, frozen=True):
+    """Repository (as Docker shows it) and tag of each, in order; `latest` where none was given."""
+
+    names: tuple[tuple[str, str], ...] = ()
 
 
 class PullRequest(Message, frozen=True):
@@ -276,6 +354,12 @@ PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (InvalidArgument, 
 """Progress lines as Docker shows them come out; closing the stream cancels, unless somebody else pulls the same."""
 PUSH = Endpoint("image_store.push", PushRequest, StreamOffer, (InvalidArgument,))
 """As `pull`; an `aux` line tells tag, digest and size of each manifest."""
+CHILD = Endpoint("image_store.child", ChildRequest, ChildReply, idempotent=True)
+LOOK = Endpoint("image_store.look", LookRequest, LookReply, (_NF, InvalidArgument), idempotent=True)
+CONTENTS = Endpoint("image_store.contents", ContentsRequest, StreamOffer, (_NF, InvalidArgument))
+"""A tar, names relative to the path (a file: its own name); an error before it is Docker's error line."""
+NAMES = Endpoint("image_store.names", NamesRequest, NamesReply, (InvalidArgument,), idempotent=True)
+"""Checks names that images are to get, before there is an image."""
 
 IMAGE_EVENT = Event("image", DockerEvent)
 
@@ -287,6 +371,7 @@ CONTRACT = Contract(
         RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, CHANGES, COMMIT,
         APPLY,
         PULL, PUSH,
+        CHILD, LOOK, CONTENTS, NAMES,
     ),
     events=(IMAGE_EVENT,),
     owns=(REFERENCES,),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from shared import signals
 from shared.contracts.container import ContainerConfig, ContainerStatus, RestartPolicy
-
-from . import signals
 
 SECOND = 1_000_000_000
 FIRST_DELAY = SECOND // 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from shared import telemetry
+from shared import signals, telemetry
 from shared.clock import now_ns
 from shared.contracts import platform
 from shared.contracts.common import StreamOffer
@@ -19,7 +19,7 @@ from shared.errors import Conflict, DeadlineExceeded, NotFound, ShoalError, Unav
 from shared.streams.frames import Deframer
 
 from ..container import Container
-from ..domain import signals, status
+from ..domain import status
 from ..domain.health import NO_VERDICT, Check, Output, check_of, timed_out
 from ..domain.text import SECOND
 from . import execs

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from shared import signals
 from shared.clock import now_ns
 from shared.contracts import network, platform
 from shared.contracts.base import Empty
@@ -15,7 +16,7 @@ from shared.errors import AlreadyExists, ShoalError, Unavailable
 
 from ..adapters.records import Stored
 from ..container import Container
-from ..domain import lifecycle, recovery, restart, signals, status
+from ..domain import lifecycle, recovery, restart, status
 from ..domain.health import check_of
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import donor_ids

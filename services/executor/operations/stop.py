@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from shared import signals
 from shared.contracts import platform
 from shared.contracts.common import Ref
 from shared.contracts.container import ContainerStatus
@@ -11,7 +12,7 @@ from shared.contracts.executor import KillRequest, StopRequest
 from shared.errors import Conflict, Internal, NotFound, ShoalError
 
 from ..container import Container
-from ..domain import lifecycle, restart, signals, status
+from ..domain import lifecycle, restart, status
 from . import exit, health, start
 from .engine import Engine
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from shared.contracts.container import ContainerConfig, Healthcheck
+from shared.durations import duration
 from shared.errors import InvalidArgument
 
-from .durations import duration
 from .words import expand, expand_words, split
 
 _PORT = re.compile(r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?(?:/(?P<protocol>[A-Za-z]+))?\Z")

@@ -9,9 +9,9 @@ import msgspec
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import Image
 from shared.filters import Filters, boolean, check, labels_match, until
+from shared.glob import Token, matches, parse
 
 from .catalog import Catalog
-from .glob import Token, matches, parse
 from .reference import Reference
 
 Patterns = Sequence[tuple[Token, ...]]

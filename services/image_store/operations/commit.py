@@ -72,12 +72,15 @@ class Child:
                      for each in manifest.layers)  # fmt: skip
 
 
-async def commit(images: Images, packer: Packer, request: CommitRequest) -> CommitReply:
+async def commit(images: Images, packer: Packer, host: Platform, request: CommitRequest) -> CommitReply:
     """An image of a snapshot as it is now, or of a configuration alone."""
-    if bool(request.key) == bool(request.parent):
-        raise InvalidArgument("key, parent: exactly one of them says what the image is made of")
+    if request.key and request.parent:
+        raise InvalidArgument("key, parent: only one of them says what the image is made of")
     if not request.key:
-        made = Child(images, images.catalog.resolve(request.parent), request)
+        parent = images.catalog.resolve(request.parent) if request.parent else None
+        made = Child(images, parent, request)
+        if parent is None:
+            made.platform = platforms.check(request.platform) if request.platform else host
         async with images.lease() as lease:
             return CommitReply(image=await made.make(None, lease), name=made.name)
     stands = images.snapshots.find(request.key)

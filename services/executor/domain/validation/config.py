@@ -6,10 +6,10 @@ import posixpath
 
 import msgspec
 
+from shared import signals
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.errors import InvalidArgument
 
-from .. import signals
 from ..mounts.parse import path_problem
 
 _MILLISECOND = 1_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.domain import signals
+from shared import signals
 from shared.errors import InvalidArgument
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain.glob import matches, parse
 from shared.errors import InvalidArgument
+from shared.glob import matches, parse
 
 
 @pytest.mark.parametrize(

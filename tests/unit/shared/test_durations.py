@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain.durations import duration
+from shared.durations import duration
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How builds reach disk, network, image store and executor."""

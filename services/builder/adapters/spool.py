@@ -1,0 +1,48 @@
+"""Files without a name: what a build reads lies there, and is gone with it, whatever kills it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared.errors import ResourceExhausted
+
+CHUNK = 1 << 20
+
+
+class Spools:
+    """The numbered files of one build, on the disk of `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: list[int] = []
+        self._sizes: list[int] = []
+
+    def new(self) -> int:
+        """Begins a file; its number."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._files.append(os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        self._sizes.append(0)
+        return len(self._files) - 1
+
+    def append(self, number: int, data: bytes | memoryview) -> None:
+        """Writes at the end; raises `ResourceExhausted` on a full disk."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.pwrite(self._files[number], rest, self._sizes[number])
+                self._sizes[number] += written
+                rest = rest[written:]
+        except OSError as error:
+            raise ResourceExhausted(f"cannot write: {error.strerror}") from None
+
+    def size(self, number: int) -> int:
+        return self._sizes[number]
+
+    def read(self, number: int, offset: int, size: int) -> bytes:
+        """At most `size` bytes."""
+        return os.pread(self._files[number], size, offset)
+
+    def close(self) -> None:
+        while self._files:
+            os.close(self._files.pop())

@@ -1,0 +1,173 @@
+"""The image store, as a build uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from shared.archive import writer
+from shared.contracts import image_store
+from shared.contracts.common import Platform, StreamOffer
+from shared.contracts.image_store import Image
+from shared.errors import InvalidArgument, NotFound, Unavailable
+from shared.service import Kernel
+from shared.streams import Channel
+
+from ..domain.copying import Place, entries
+from ..domain.tree import Tree, directory
+from .spool import CHUNK, Spools
+
+Told = Callable[[bytes], Awaitable[None]]
+LONGEST_LINE = 1 << 20
+
+
+class Store:
+    """Calls of one build."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel, self._bus = kernel, kernel.bus
+
+    async def resolve(self, reference: str, platform: Platform | None = None) -> Image:
+        return await self._bus.call(
+            image_store.RESOLVE, image_store.ResolveRequest(reference=reference, platform=platform)
+        )
+
+    async def pull(self, reference: str, platform: Platform | None, auth: dict[str, Any], told: Told) -> None:
+        """Fetches an image; its progress lines are `told`. Raises what the store says."""
+        request = image_store.PullRequest(reference=reference, platform=platform, auth=auth)
+        async for line in self._lines(await self._bus.call(image_store.PULL, request)):
+            _check(line)
+            await told(line)
+
+    async def child(self, parent: str, created_by: str, cache_from: Sequence[str]) -> image_store.ChildReply:
+        request = image_store.ChildRequest(parent=parent, created_by=created_by, cache_from=tuple(cache_from))
+        return await self._bus.call(image_store.CHILD, request)
+
+    async def tag(self, image_id: str, repository: str, tag: str) -> None:
+        request = image_store.TagRequest(source=image_id, repository=repository, tag=tag)
+        await self._bus.call(image_store.TAG, request)
+
+    async def names(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Repository and tag of each; raises `InvalidArgument`."""
+        return (await self._bus.call(image_store.NAMES, image_store.NamesRequest(names=tuple(names)))).names
+
+    async def place(self, image_id: str, path: str) -> Place:
+        """What the image has there."""
+        return (await self.places(image_id, (path,)))[0]
+
+    async def places(self, image_id: str, paths: Sequence[str]) -> list[Place]:
+        reply = await self._bus.call(image_store.LOOK, image_store.LookRequest(image=image_id, paths=tuple(paths)))
+        return [_place(found) for found in reply.found]
+
+    async def matches(self, image_id: str, pattern: str) -> tuple[str, ...]:
+        reply = await self._bus.call(image_store.LOOK, image_store.LookRequest(image=image_id, patterns=(pattern,)))
+        return reply.matches[0]
+
+    async def read(self, image_id: str, *paths: str) -> tuple[bytes, ...]:
+        return (await self._bus.call(image_store.LOOK, image_store.LookRequest(image=image_id, read=paths))).read
+
+    async def contents(self, image_id: str, path: str, spools: Spools) -> int:
+        """The files at a path of an image, as an archive in a spool; its number."""
+        request = image_store.ContentsRequest(image=image_id, path=path)
+        channel = await self._kernel.streams.take(await self._bus.call(image_store.CONTENTS, request))
+        number = spools.new()
+        try:
+            data = await _read(channel)
+            if data.startswith(b'{"error'):
+                _check(data)
+            while data:
+                spools.append(number, data)
+                data = await _read(channel)
+        finally:
+            channel.close()
+        return number
+
+    async def describe(self, source: image_store.CommitRequest) -> Image:
+        """An image without a new layer, or of a container's snapshot."""
+        return (await self._bus.call(image_store.COMMIT, source)).image
+
+    async def add_layer(self, source: image_store.ApplyRequest, made: Tree, spools: Spools) -> Image:
+        """An image with the tree as its new layer."""
+        channel = await self._kernel.streams.take(await self._bus.call(image_store.APPLY, source))
+        try:
+            await _send(channel, archive(made, spools))
+            answer = b""
+            while len(answer) < LONGEST_LINE and (data := await _read(channel)):
+                answer += data
+        finally:
+            channel.close()
+        _check(answer)
+        return await self.resolve(msgspec.json.decode(answer.partition(b"\n")[0])["status"])
+
+    async def _lines(self, offer: StreamOffer) -> Any:
+        channel = await self._kernel.streams.take(offer)
+        rest = b""
+        try:
+            while data := await _read(channel):
+                *complete, rest = (rest + data).split(b"\n")
+                for line in complete:
+                    yield line + b"\n"
+                if len(rest) > LONGEST_LINE:
+                    raise InvalidArgument("the image store sent a line without an end")
+            if rest:
+                yield rest
+        finally:
+            channel.close()
+
+
+async def _read(channel: Channel) -> bytes:
+    try:
+        return await channel.read()
+    except ConnectionError:
+        raise Unavailable("the image store ended the transfer; try again") from None
+
+
+async def _send(channel: Channel, data: Iterator[bytes]) -> None:
+    try:
+        while piece := await asyncio.to_thread(_some, data):
+            await channel.write(piece)
+        await channel.write_eof()
+    except ConnectionError:
+        return  # it has seen enough; its answer says why
+
+
+def _some(pieces: Iterator[bytes]) -> bytes:
+    out = bytearray()
+    for piece in pieces:
+        out += piece
+        if len(out) >= CHUNK:
+            break
+    return bytes(out)
+
+
+def archive(made: Tree, spools: Spools) -> Iterator[bytes]:
+    """The tar of a layer."""
+    for header, source in entries(made):
+        yield writer.encode(header)
+        if source is None:
+            continue
+        offset, left = source.offset, source.size
+        while left:
+            data = spools.read(source.spool, offset, min(left, CHUNK))
+            offset, left = offset + len(data), left - len(data)
+            yield data
+        yield writer.padding(source.size)
+    yield writer.END
+
+
+def _check(line: bytes) -> None:
+    """Raises what an error line says."""
+    if not line.startswith(b'{"error'):
+        return
+    told: Any = msgspec.json.decode(line.partition(b"\n")[0])
+    detail = told.get("errorDetail") or {}
+    message = str(detail.get("message") or told.get("error"))
+    raise NotFound(message) if detail.get("code") == NotFound.code else InvalidArgument(message)
+
+
+def _place(state: image_store.FileState) -> Place:
+    above = tuple((each.path, directory(each.mode, each.uid, each.gid, each.mtime)) for each in state.above)
+    return Place(state.path, state.kind, above)

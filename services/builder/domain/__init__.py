@@ -1,0 +1,1 @@
+"""What a build decides: values in, values out."""

@@ -1,0 +1,134 @@
+"""What all steps of one build share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared import clock
+from shared.contracts.builder import BUILDS, BuildRecord, BuildRequest
+from shared.contracts.common import Platform
+from shared.contracts.image_store import ApplyRequest, CommitRequest, Image
+from shared.dockerfile.instructions import Stage
+from shared.errors import InvalidArgument, NotFound
+from shared.service import Kernel
+
+from ..adapters.containers import Containers
+from ..adapters.spool import Spools
+from ..adapters.store import Store
+from ..domain import output
+from ..domain.output import Console
+from ..domain.steps import State
+from ..domain.tree import Tree
+from .console import Screen
+
+EPOCH = "SOURCE_DATE_EPOCH"
+
+
+@dataclass
+class Build:
+    """One build on its way. `results`: the last state of each stage, when it is done."""
+
+    id: str
+    request: BuildRequest
+    kernel: Kernel
+    spools: Spools
+    store: Store
+    containers: Containers
+    screen: Screen
+    stages: Sequence[Stage] = ()
+    context: Tree | None = None
+    results: list[asyncio.Future[State]] = field(default_factory=list)
+    console: Console = field(init=False)
+    cache_from: tuple[str, ...] = ()
+    platform: Platform = field(default_factory=Platform)
+    _recorded: bool = False
+    _bases: dict[tuple[str, Platform | None], asyncio.Future[Image]] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> tuple[int, int, int]:
+        settings = self.kernel.settings
+        return settings.max_unpack_bytes, settings.max_unpack_entries, settings.max_unpack_ratio
+
+    def epoch(self) -> int | None:
+        """The time that everything is to have, in nanoseconds; raises `InvalidArgument`."""
+        text = self.request.build_args.get(EPOCH)
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()) or len(text) > 10:
+            raise InvalidArgument(f"invalid {EPOCH}: {text[:50]!r}")
+        return int(text) * 1_000_000_000
+
+    def created(self) -> str:
+        """The time that images say they were made, RFC 3339."""
+        epoch = self.epoch()
+        return clock.rfc3339(clock.now_ns() if epoch is None else epoch)
+
+    async def begin_running(self) -> None:
+        """Leaves a record before the first container, by which the next builder finds what a crash leaves."""
+        if not self._recorded:
+            self._recorded = True
+            record = BuildRecord(id=self.id, began=clock.now_ns())
+            await self.kernel.state.create(BUILDS, self.kernel.node, self.id, value=record)
+
+    async def end_running(self) -> None:
+        """Nothing of this build is left to find."""
+        if self._recorded:
+            await self.kernel.state.delete(BUILDS, self.kernel.node, self.id)
+
+    def show(self, stage: int, text: str) -> None:
+        self.console.write(stage, output.stream(text))
+
+    async def base(self, reference: str, platform: Platform | None, stage: int) -> Image:
+        """An image to stand on or to copy from; fetched when it is not there, or when that is asked for."""
+        key = reference, platform
+        if key not in self._bases:
+            self._bases[key] = self.kernel.tasks.start(self._fetch(reference, platform, stage), "base")
+        return await asyncio.shield(self._bases[key])
+
+    async def _fetch(self, reference: str, platform: Platform | None, stage: int) -> Image:
+        wanted = platform or self.request.platform
+        if not self.request.pull:
+            try:
+                return await self.store.resolve(reference, wanted)
+            except NotFound:
+                pass
+
+        async def told(line: bytes) -> None:
+            self.console.write(stage, line)
+            await self.screen.room()
+
+        await self.store.pull(reference, wanted, self.request.auth, told)
+        return await self.store.resolve(reference, wanted)
+
+    async def cached(self, state: State, history: str) -> Image | None:
+        """The image that this step made before."""
+        if self.request.no_cache:
+            return None
+        reply = await self.store.child(state.image_id, history, self.cache_from)
+        return reply.image
+
+    async def describe(self, state: State, history: str) -> Image:
+        """The image of a step that adds no file."""
+        said = self._said(state, history)
+        return await self.store.describe(CommitRequest(parent=state.image_id, platform=self.platform, **said))
+
+    async def keep(self, state: State, history: str, container: str) -> Image:
+        """The image of what a container has changed, which may not be started again if it is to be removed."""
+        request = CommitRequest(key=container, release=self.request.remove, **self._said(state, history))
+        return await self.store.describe(request)
+
+    async def add_layer(self, state: State, history: str, made: Tree) -> Image:
+        """The image of a step that adds these files."""
+        request = ApplyRequest(parent=state.image_id, platform=self.platform, **self._said(state, history))
+        return await self.store.add_layer(request, made, self.spools)
+
+    def _said(self, state: State, history: str) -> dict[str, Any]:
+        return {
+            "config": state.config,
+            "author": state.image.author,
+            "created": self.created(),
+            "created_by": history,
+        }

@@ -1,0 +1,41 @@
+"""After a crash: the containers of builds that nobody finishes any more are removed."""
+
+from __future__ import annotations
+
+import logging
+
+from shared.contracts import executor
+from shared.contracts.builder import ANNOTATION, BUILDS
+from shared.errors import NotFound, ShoalError
+from shared.service import Kernel
+
+log = logging.getLogger(__name__)
+
+
+async def recover(kernel: Kernel) -> None:
+    """Follows the records that unfinished builds of this node left. What cannot be removed keeps its record."""
+    records = await kernel.state.view(BUILDS)
+    records.stop()
+    left = {parts[1] for parts, _ in records.items(BUILDS) if parts[0] == kernel.node}
+    if not left:
+        return
+    specs = await kernel.state.view(executor.SPECS)
+    specs.stop()
+    unfinished = set()
+    for (container,), entry in specs.items(executor.SPECS):
+        build = entry.value.host_config.annotations.get(ANNOTATION, "")
+        if build in left and not await _remove(kernel, container):
+            unfinished.add(build)
+    for build in left - unfinished:
+        await kernel.state.delete(BUILDS, kernel.node, build)
+
+
+async def _remove(kernel: Kernel, container: str) -> bool:
+    try:
+        await kernel.bus.call(executor.REMOVE, executor.RemoveRequest(id=container, force=True, volumes=True))
+    except NotFound:
+        pass
+    except ShoalError as error:
+        log.warning("container %s of an unfinished build is left: %s", container, error)
+        return False
+    return True

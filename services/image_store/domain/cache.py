@@ -1,0 +1,42 @@
+"""Which image a build step made before (Docker's image cache): a child of the same parent by the same instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.contracts.image_store import ChildRequest, Image
+
+from .catalog import Catalog
+
+
+def child(catalog: Catalog, request: ChildRequest) -> Image | None:
+    """The newest one; with `cache_from` only one that leads to an image of these."""
+    found = [stored.image for stored in catalog.all() if _made_so(stored.image, request)]
+    if request.cache_from:
+        kept = {each for source in request.cache_from for each in _ancestry(catalog, source)}
+        found = [image for image in found if image.id in kept]
+    return max(found, key=lambda image: image.created_ns, default=None)
+
+
+def _made_so(image: Image, request: ChildRequest) -> bool:
+    return image.parent == request.parent and bool(image.history) and image.history[-1].created_by == request.created_by
+
+
+def _ancestry(catalog: Catalog, image_id: str) -> Iterable[str]:
+    while image_id and image_id in catalog:
+        yield image_id
+        image_id = catalog.stored(image_id).image.parent
+
+
+def origin(catalog: Catalog, request: ChildRequest) -> str:
+    """An image of `cache_from` whose history goes on from the parent's by this instruction; "" for none."""
+    before = catalog.stored(request.parent).image if request.parent in catalog else Image(id="")
+    length = len(before.history)
+    for source in request.cache_from:
+        if source not in catalog:
+            continue
+        image = catalog.stored(source).image
+        goes_on = image.history[:length] == before.history and image.diff_ids[: len(before.diff_ids)] == before.diff_ids
+        if goes_on and len(image.history) > length and image.history[length].created_by == request.created_by:
+            return source
+    return ""
