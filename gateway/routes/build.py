@@ -73,7 +73,8 @@ async def _answer(request: Request, channel: Channel) -> Response | None:
 
 async def prune(gateway: Gateway, request: Request) -> Response:
     query = request.query
-    keep = query.integer("reserved-space") or query.integer("keep-storage") or 0
+    limits = ("reserved-space", "keep-storage", "max-used-space")
+    keep = next((size for name in limits if (size := query.integer(name))), 0)
     asked = builder.PruneRequest(
         all=query.flag("all"),
         filters=filters.parse(query.get("filters"), ("until", "unused-for", "id", "parent", "type", "description",

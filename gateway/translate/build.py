@@ -11,6 +11,7 @@ import msgspec
 
 from shared.contracts.builder import BuildRequest
 from shared.contracts.container import HostConfig, Ulimit
+from shared.contracts.image_store import Credentials
 from shared.errors import InvalidArgument
 
 from ..http.query import Query
@@ -18,7 +19,23 @@ from ..http.version import Version
 from .create import parse_platform
 
 T = TypeVar("T")
-MOST_JSON = 1 << 20
+
+
+class _Auth(msgspec.Struct):
+    """Docker's `AuthConfig`."""
+
+    username: str = ""
+    password: str = ""
+    identitytoken: str = ""
+    registrytoken: str = ""
+
+    def credentials(self) -> Credentials:
+        return Credentials(
+            username=self.username,
+            password=self.password,
+            identity_token=self.identitytoken,
+            registry_token=self.registrytoken,
+        )
 
 
 def build_request(query: Query, headers: Mapping[str, str], version: Version) -> BuildRequest:
@@ -40,7 +57,9 @@ def build_request(query: Query, headers: Mapping[str, str], version: Version) ->
         target=query.get("target"),
         platform=parse_platform(query.get("platform")) if query.get("platform") and version >= (1, 32) else None,
         host_config=_host_config(query),
-        auth=_header(headers, "x-registry-config", dict[str, Any]),
+        auth={
+            name: auth.credentials() for name, auth in _header(headers, "x-registry-config", dict[str, _Auth]).items()
+        },
         secrets={name: _bytes(name, value) for name, value in _secrets(headers).items()},
         aux=version >= (1, 30),
         id=query.get("buildid"),

@@ -232,6 +232,8 @@ class Credentials(Message, frozen=True):
     password: str = ""
     identity_token: str = ""
     registry_token: str = ""
+
+
 class ChildRequest(Message, frozen=True):
     """The image that a build made of `parent` ("": of nothing) by an instruction, as its history has it.
 

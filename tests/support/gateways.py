@@ -10,12 +10,13 @@ from pathlib import Path
 from gateway.app import App, addresses
 from gateway.build import assemble
 from shared.bus import MemoryBroker
-from shared.contracts import executor, image_store, network, platform, volume
+from shared.contracts import builder, executor, image_store, network, platform, volume
 from shared.contracts.base import Contract
 from shared.service import Kernel
 from shared.state import MemoryState
 from shared.state.history import MemoryHistory
 from shared.testing import kernel, serving
+from tests.support.simulators.builder import BuilderSimulator
 from tests.support.simulators.executor import ExecutorSimulator
 from tests.support.simulators.image_store import ImageStoreSimulator
 from tests.support.simulators.network import NetworkSimulator
@@ -34,6 +35,7 @@ class World:
     images: ImageStoreSimulator
     networks: NetworkSimulator
     volumes: VolumeSimulator
+    builder: BuilderSimulator
     platform: PlatformHostSimulator
 
 
@@ -50,6 +52,7 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(kernel("services", directory, broker, state))
         own = await stack.enter_async_context(kernel("gateway", directory, broker, state))
+        builders = BuilderSimulator(services)
         executors, images = ExecutorSimulator(services), ImageStoreSimulator(services)
         networks, volumes, host = NetworkSimulator(), VolumeSimulator(), PlatformHostSimulator()
         for contract, simulator in (
@@ -57,6 +60,8 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
             (image_store.CONTRACT, images),
             (network.CONTRACT, networks),
             (volume.CONTRACT, volumes),
+            (builder.CONTRACT, builders),
+            (platform.CONTRACT, PlatformHostSimulator()),
             (platform.CONTRACT, host),
         ):
             await stack.enter_async_context(serving(services, as_far_as(contract, simulator), simulator))
@@ -64,6 +69,6 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
         for listener in addresses(own):
             await app.listen(listener)
         try:
-            yield World(own.settings.socket_path, own, app, executors, images, networks, volumes, host)
+            yield World(own.settings.socket_path, own, app, executors, images, networks, volumes, builders, host)
         finally:
             await app.close()

@@ -87,6 +87,10 @@ class Containers:
             pass
         self.open.pop(container, None)
 
+    def keep(self, container: str) -> None:
+        """It stays when the build ends."""
+        self.open.pop(container, None)
+
     async def remove_all(self) -> None:
         """Those that are left, whatever they do; what cannot be removed is logged."""
         for container in tuple(self.open):

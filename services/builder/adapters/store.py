@@ -11,7 +11,7 @@ import msgspec
 from shared.archive import writer
 from shared.contracts import image_store
 from shared.contracts.common import Platform, StreamOffer
-from shared.contracts.image_store import Image
+from shared.contracts.image_store import Credentials, Image
 from shared.errors import InvalidArgument, NotFound, Unavailable
 from shared.service import Kernel
 from shared.streams import Channel
@@ -35,7 +35,7 @@ class Store:
             image_store.RESOLVE, image_store.ResolveRequest(reference=reference, platform=platform)
         )
 
-    async def pull(self, reference: str, platform: Platform | None, auth: dict[str, Any], told: Told) -> None:
+    async def pull(self, reference: str, platform: Platform | None, auth: Credentials, told: Told) -> None:
         """Fetches an image; its progress lines are `told`. Raises what the store says."""
         request = image_store.PullRequest(reference=reference, platform=platform, auth=auth)
         async for line in self._lines(await self._bus.call(image_store.PULL, request)):

@@ -50,6 +50,7 @@ class Pattern:
     inverted: bool
 
     def matches(self, path: str) -> bool:
+        """Whether it says something of the path, or of a directory that the path is in."""
         return self.regex.match(path) is not None if self.regex else _follow(self.tokens, path)
 
 
@@ -71,11 +72,9 @@ class Ignore:
 
     def matches(self, path: str) -> bool:
         """`path` without a leading slash. The last pattern that says something of it, or of a parent, decides."""
-        parts = path.split("/")
-        prefixes = [path, *("/".join(parts[: length + 1]) for length in range(len(parts) - 1))]
         matched = False
         for pattern in self._patterns:
-            if pattern.inverted == matched and any(map(pattern.matches, prefixes)):
+            if pattern.inverted == matched and pattern.matches(path):
                 matched = not pattern.inverted
         return matched
 
@@ -110,7 +109,7 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 def _regex(tokens: tuple[Token, ...]) -> str:
-    return "".join(_piece(token, number + 1 == len(tokens)) for number, token in enumerate(tokens)) + r"\Z"
+    return "".join(_piece(token, number + 1 == len(tokens)) for number, token in enumerate(tokens)) + r"(?:/|\Z)"
 
 
 def _piece(token: Token, last: bool) -> str:
@@ -130,10 +129,16 @@ def _follow(tokens: tuple[Token, ...], path: str) -> bool:
     """All ways at once. A state is the token to come; below zero: inside the folders of token `-1 - state`."""
     states = _reached({0}, tokens)
     for char in path:
+        if char == "/" and _done(states, tokens):
+            return True
         after: set[int] = set()
         for state in states:
             after |= _after(state, tokens, char)
         states = _reached(after, tokens)
+    return _done(states, tokens)
+
+
+def _done(states: set[int], tokens: tuple[Token, ...]) -> bool:
     return len(tokens) in states or -len(tokens) in states
 
 

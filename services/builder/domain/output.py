@@ -41,21 +41,19 @@ class Console:
     """
 
     def __init__(self, stages: int, show: Callable[[bytes], None], most: int = 4 << 20) -> None:
-        self._waiting: list[list[bytes] | None] = [[] for _ in range(stages)]
+        self._waiting: list[list[bytes]] = [[] for _ in range(stages)]
+        self._full = [False] * stages
         self._done = [False] * stages
         self._show, self._most, self._held = show, most, 0
         self._live = 0
 
     def write(self, stage: int, line: bytes) -> None:
-        waiting = self._waiting[stage]
         if stage == self._live:
             self._show(line)
-        elif waiting is not None and self._held + len(line) <= self._most:
+        elif not self._full[stage]:
+            self._full[stage] = self._held + len(line) > self._most
             self._held += len(line)
-            waiting.append(line)
-        elif waiting is not None:
-            waiting.append(stream("(more output was not kept)\n"))
-            self._waiting[stage] = None
+            self._waiting[stage].append(stream("(more output was not kept)\n") if self._full[stage] else line)
 
     def finish(self, stage: int) -> None:
         """The stage says nothing more."""
@@ -63,12 +61,13 @@ class Console:
         while self._live < len(self._done) and self._done[self._live]:
             self._live += 1
             if self._live < len(self._done):
-                for line in self._waiting[self._live] or ():
-                    self._held -= len(line)
+                for line in self._waiting[self._live]:
                     self._show(line)
+                self._held -= sum(map(len, self._waiting[self._live]))
+                self._waiting[self._live] = []
 
     def flush(self, stage: int) -> None:
         """Shows what a stage that failed has said, whatever stands before it."""
         if stage > self._live:
-            for line in self._waiting[stage] or ():
+            for line in self._waiting[stage]:
                 self._show(line)

@@ -64,12 +64,10 @@ async def serve(
 
 async def _work(build: Build, channel: Channel) -> None:
     """Never raises but for cancellation; an error is the last line."""
-    kept = False
     try:
         last = await _run(build, channel)
         await build.screen.end(last)
     except ShoalError as error:
-        kept = True
         await _fail(build, channel, error)
     except asyncio.CancelledError:
         build.screen.show(output.stream("Build cancelled\n"))
@@ -82,13 +80,12 @@ async def _work(build: Build, channel: Channel) -> None:
         log.exception("build %s failed: error %s", build.id, number)
         await build.screen.end(output.error(f"internal error {number}: see the builder's log"), failed=True)
     finally:
-        await asyncio.shield(_clear(build, kept and not build.request.force_remove))
+        await asyncio.shield(_clear(build))
 
 
-async def _clear(build: Build, kept: bool) -> None:
-    """Removes its containers, but for those of a step that failed, which stay to be looked at as Docker's do."""
-    if not kept:
-        await build.containers.remove_all()
+async def _clear(build: Build) -> None:
+    """Nothing stays but what is meant to."""
+    await build.containers.remove_all()
     build.containers.close()
     try:
         await build.end_running()

@@ -19,6 +19,7 @@ from ..adapters.containers import Containers
 from ..adapters.spool import Spools
 from ..adapters.store import Store
 from ..domain import output
+from ..domain.auth import credentials
 from ..domain.output import Console
 from ..domain.steps import State
 from ..domain.tree import Tree
@@ -100,7 +101,7 @@ class Build:
             self.console.write(stage, line)
             await self.screen.room()
 
-        await self.store.pull(reference, wanted, self.request.auth, told)
+        await self.store.pull(reference, wanted, credentials(self.request.auth, reference), told)
         return await self.store.resolve(reference, wanted)
 
     async def cached(self, state: State, history: str) -> Image | None:

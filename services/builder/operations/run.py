@@ -38,14 +38,18 @@ async def run(build: Build, position: int, state: State, step: Execute) -> State
     build.show(position, f" ---> Running in {output.short(made.id)}\n")
     try:
         await _execute(build, position, step, made.id)
-        after = replace(step.state, image_id=state.image_id)
-        image = await build.keep(after, step.history, made.id)
-    except BaseException:
+    except CommandFailed:
         if build.request.force_remove:
             await _remove(build, position, made.id)
+        else:
+            build.containers.keep(made.id)  # to be looked at, as Docker has it
         raise
+    after = replace(step.state, image_id=state.image_id)
+    image = await build.keep(after, step.history, made.id)
     if build.request.remove:
         await _remove(build, position, made.id)
+    else:
+        build.containers.keep(made.id)
     return replace(state, image_id=image.id)
 
 

@@ -25,12 +25,8 @@ REFUSING = ("Swarm", "Node", "Service", "Task", "Secret", "Config", "Plugin")
 WITHOUT_EFFECT = {
     ("ImageList", "digests"): "digests are always shown, as in dockerd",
     ("VolumeUpdate", "version"): "refused outside a swarm",
-    ("BuildPrune", "all"): "there is no build cache yet",
-    ("BuildPrune", "filters"): "there is no build cache yet",
-    ("BuildPrune", "keep-storage"): "there is no build cache yet",
-    ("BuildPrune", "reserved-space"): "there is no build cache yet",
-    ("BuildPrune", "max-used-space"): "there is no build cache yet",
-    ("BuildPrune", "min-free-space"): "there is no build cache yet",
+    ("BuildPrune", "min-free-space"): "what cache mounts may take is said by the other limits",
+    ("ImageBuild", "Content-type"): "how an archive is compressed is seen by its bytes",
 }
 
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.builder_world import World
+
+
+async def test_a_build_as_it_is_shown(world: World) -> None:
+    await world.build("FROM busybox\nENV A=1\nCOPY a /a\nRUN echo hi\n", {"a": b"x"}, tags=("t", "t:latest", "u:1"))
+    assert not world.error
+    lines = world.text.splitlines()
+    assert lines[0] == "Step 1/4 : FROM busybox"
+    assert lines[2:4] == ["Step 2/4 : ENV A=1", f" ---> {(await world.image('t')).parent and lines[3][6:]}"]
+    assert any(line.startswith(" ---> Running in ") for line in lines)
+    assert "hi" in lines
+    assert any(line.startswith("Removing intermediate container ") for line in lines)
+    assert lines[-3:] == [f"Successfully built {(await world.image('t')).id[7:19]}", "Successfully tagged t:latest",
+                          "Successfully tagged u:1"]  # fmt: skip
+    assert [line["aux"]["ID"] for line in world.lines if "aux" in line] == [(await world.image("u:1")).id]
+
+
+async def test_a_quiet_build_tells_the_id_alone(world: World) -> None:
+    await world.build("FROM busybox\nENV A=1\n", quiet=True, tags=("t",))
+    assert world.lines == [{"stream": f"{(await world.image('t')).id}\n"}]
+    await world.build("FROM busybox\nENV A=2\nRUN exit 3\n", quiet=True)
+    assert world.text.startswith("Step 1/3 : FROM busybox\n")
+    assert world.error == "The command '/bin/sh -c exit 3' returned a non-zero code: 3"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "why"),
+    [
+        ("FROM busybox\nFOO x\n", "dockerfile parse error on line 2: unknown instruction: FOO"),
+        ("# nothing\n", "failed to parse Dockerfile: file with no instructions"),
+        ("ARG A\n", "No image was generated. Is your Dockerfile empty?"),
+        ("FROM busybox AS a\nFROM busybox AS a\n", "a stage name already used"),
+    ],
+)
+async def test_errors_before_anything_is_shown_carry_a_status(world: World, dockerfile: str, why: str) -> None:
+    await world.build(dockerfile)
+    assert world.lines == [{"errorDetail": {"code": 400, "message": why}, "error": why}]
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ({"tags": ("A",)}, "invalid reference format: repository name (library/A) must be lowercase"),
+        ({"tags": ("a@sha256:" + "a" * 64,)}, "build tag cannot contain a digest"),
+        ({"target": "x"}, 'target stage "x" could not be found'),
+        ({"dockerfile": "other"}, "Cannot locate specified Dockerfile: other"),
+        ({"build_args": {"SOURCE_DATE_EPOCH": "x"}}, "invalid SOURCE_DATE_EPOCH: 'x'"),
+    ],
+)
+async def test_requests_that_are_wrong(world: World, request_: dict[str, object], why: str) -> None:
+    await world.build("FROM busybox\nENV a=b\n", **request_)
+    assert world.error == why
+
+
+async def test_stages_and_their_order(world: World) -> None:
+    text = "FROM busybox AS a\nCOPY a /a\nFROM scratch\nCOPY --from=a /a /b\nFROM busybox\nCOPY --from=1 /b /c\n"
+    image = await world.built(text, {"a": b"x"})
+    assert "c" in await world.files(image)
+    steps = [line for line in world.text.splitlines() if line.startswith("Step ")]
+    assert [step.split()[1] for step in steps] == [f"{number}/6" for number in range(1, 7)]
+    assert world.text.count("Successfully built") == 1
+    assert "a" in await world.files(await world.built(text, {"a": b"x"}, target="a"))
+
+
+async def test_arguments_nobody_wanted(world: World) -> None:
+    await world.built("FROM busybox\nENV a=b\n", build_args={"B": "1", "A": None, "http_proxy": "p"})
+    assert "[Warning] One or more build-args [A B] were not consumed\n" in world.text
+
+
+async def test_labels_of_the_request(world: World) -> None:
+    image = await world.built("FROM busybox\n", labels={"b": "$x", "a": "1"})
+    assert image.config.labels == {"a": "1", "b": "$x"}
+    assert "Step 3/3 : LABEL b=$x" in world.text

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import msgspec
+
+from services.image_store.domain import cache
+from services.image_store.domain.catalog import Catalog, Stored
+from services.image_store.domain.digest import digest_of
+from shared.contracts.common import Descriptor
+from shared.contracts.image_store import ChildRequest, HistoryEntry, Image
+
+
+def add(catalog: Catalog, name: str, parent: Image | None, created_by: str, created: int = 0) -> Image:
+    before = parent or Image(id="")
+    image = Image(
+        id=digest_of(name.encode()),
+        parent=before.id,
+        created_ns=created,
+        diff_ids=(*before.diff_ids, name),
+        history=(*before.history, HistoryEntry(created_by=created_by)),
+    )
+    manifest = Descriptor(media_type="", digest=digest_of(b"m" + name.encode()), size=1)
+    catalog.add(Stored(image=image, manifest=manifest, blobs=frozenset(), chains=()))
+    return image
+
+
+def test_the_newest_child() -> None:
+    catalog = Catalog()
+    base = add(catalog, "base", None, "FROM")
+    add(catalog, "old", base, "RUN x", 1)
+    new = add(catalog, "new", base, "RUN x", 2)
+    add(catalog, "other", base, "RUN y", 3)
+    assert cache.child(catalog, ChildRequest(parent=base.id, created_by="RUN x")) == new
+    assert cache.child(catalog, ChildRequest(parent=new.id, created_by="RUN x")) is None
+    assert cache.child(catalog, ChildRequest(parent="", created_by="FROM")) == base
+
+
+def test_only_what_leads_to_the_given_images() -> None:
+    catalog = Catalog()
+    base = add(catalog, "base", None, "FROM")
+    old = add(catalog, "old", base, "RUN x", 1)
+    add(catalog, "new", base, "RUN x", 2)
+    end = add(catalog, "end", old, "RUN y", 3)
+    asked = ChildRequest(parent=base.id, created_by="RUN x", cache_from=(end.id,))
+    assert cache.child(catalog, asked) == old
+
+
+def test_an_image_of_elsewhere_that_has_the_step() -> None:
+    catalog = Catalog()
+    base = add(catalog, "base", None, "FROM")
+    other = add(catalog, "elsewhere", base, "RUN x")
+    other = msgspec.structs.replace(other, parent="", id=digest_of(b"pulled"))
+    manifest = Descriptor(media_type="", digest=digest_of(b"p"), size=1)
+    catalog.add(Stored(image=other, manifest=manifest, blobs=frozenset(), chains=()))
+    asked = ChildRequest(parent=base.id, created_by="RUN x", cache_from=(other.id,))
+    assert cache.origin(catalog, asked) == other.id
+    assert cache.origin(catalog, msgspec.structs.replace(asked, created_by="RUN y")) == ""
