@@ -61,7 +61,6 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
             (network.CONTRACT, networks),
             (volume.CONTRACT, volumes),
             (builder.CONTRACT, builders),
-            (platform.CONTRACT, PlatformHostSimulator()),
             (platform.CONTRACT, host),
         ):
             await stack.enter_async_context(serving(services, as_far_as(contract, simulator), simulator))

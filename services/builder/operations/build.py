@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from shared.contracts.builder import BuildRequest
-from shared.dockerfile.instructions import Arg, stages
+from shared.dockerfile.instructions import Arg
+from shared.dockerfile.reading import stages
 from shared.dockerfile.words import Lex
 from shared.errors import InvalidArgument, NotFound, ResourceExhausted, ShoalError
 from shared.ids import new_token

@@ -12,7 +12,7 @@ from shared.contracts.image_store import Image
 from shared.dockerfile.instructions import Copy
 from shared.dockerfile.metadata import created_by
 from shared.dockerfile.parser import Heredoc
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, ShoalError
 
 from ..adapters import archive_index
 from ..domain import copying, users
@@ -170,8 +170,8 @@ async def _of_image(build: Build, position: int, asked: Copy, source: str) -> Fo
     else:
         try:
             image_id = (await build.base(asked.from_, None, position)).id
-        except NotFound as error:
-            raise NotFound(f"invalid from flag value {asked.from_}: {error.message}") from None
+        except ShoalError as error:
+            raise type(error)(f"invalid from flag value {asked.from_}: {error.message}") from None
     path = _clean(source)
     paths = await build.store.matches(image_id, path) if _is_wild(path) else (path,)
     items = []

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import Image
-from shared.dockerfile.instructions import From, Instruction, instruction
+from shared.dockerfile.instructions import From, Instruction
 from shared.dockerfile.parser import parse
+from shared.dockerfile.reading import instruction
 from shared.dockerfile.words import Lex
 from shared.errors import InvalidArgument
 

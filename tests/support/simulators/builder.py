@@ -19,6 +19,10 @@ class BuilderSimulator:
         self._kernel = kernel
         self.asked: list[object] = []
 
+    def last(self) -> object:
+        """The request noted last."""
+        return self.asked[-1]
+
     async def build(self, request: contract.BuildRequest) -> StreamOffer:
         self.asked.append(request)
         if request.dockerfile == "refused":

@@ -12,7 +12,7 @@ Api = Callable[..., Awaitable[Answer]]
 async def test_the_context_goes_in_and_lines_come_out(api: Api, world: World) -> None:
     answer = await api("POST", "/build?t=a&nocache=1", b"x" * 300_000)
     assert answer.json() == {"stream": "300000"}
-    asked = world.builder.asked[-1]
+    asked = world.builder.last()
     assert isinstance(asked, builder.BuildRequest)
     assert (asked.tags, asked.no_cache) == (("a",), True)
 
@@ -45,7 +45,7 @@ async def test_a_client_that_leaves(world: World) -> None:
 async def test_prune_and_cancel(api: Api, world: World) -> None:
     answer = await api("POST", "/build/prune?all=1&keep-storage=7")
     assert answer.json() == {"CachesDeleted": ["a"], "SpaceReclaimed": 5}
-    assert world.builder.asked[-1] == builder.PruneRequest(all=True, keep=7)
+    assert world.builder.last() == builder.PruneRequest(all=True, keep=7)
     assert (await api("POST", "/build/cancel?id=x")).status == 200
-    assert world.builder.asked[-1] == builder.CancelRequest(id="x")
+    assert world.builder.last() == builder.CancelRequest(id="x")
     assert (await api("POST", "/build/cancel")).message == "build ID not provided"

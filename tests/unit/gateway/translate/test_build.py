@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.http.query import Query
+from gateway.http.version import Version
 from gateway.translate.build import build_request
 from shared.contracts.builder import BuildRequest
 from shared.contracts.common import Platform
@@ -16,7 +17,7 @@ from shared.errors import InvalidArgument
 
 
 def read(headers: dict[str, str] | None = None, **query: object) -> BuildRequest:
-    return build_request(Query(urlencode(query, doseq=True)), headers or {}, (1, 51))
+    return build_request(Query(urlencode(query, doseq=True)), headers or {}, Version(1, 51))
 
 
 def encoded(value: object) -> str:
@@ -76,5 +77,5 @@ def test_credentials_and_secrets() -> None:
 )  # fmt: skip
 def test_what_is_refused(query: dict[str, object], why: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        read(**query)
+        read(None, **query)
     assert why in caught.value.message

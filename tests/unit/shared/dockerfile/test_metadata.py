@@ -4,9 +4,9 @@ import pytest
 
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.dockerfile import metadata
-from shared.dockerfile.instructions import stages
 from shared.dockerfile.metadata import Image
 from shared.dockerfile.parser import parse
+from shared.dockerfile.reading import stages
 from shared.errors import InvalidArgument
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from services.builder.domain import graph
-from shared.dockerfile.instructions import Label, Stage, stages
+from shared.dockerfile.instructions import Label, Stage
 from shared.dockerfile.parser import parse
+from shared.dockerfile.reading import stages
 from shared.errors import InvalidArgument
 
 TEXT = b"""FROM a AS one

@@ -6,8 +6,8 @@ from services.builder.domain import steps
 from services.builder.domain.arguments import Arguments
 from services.builder.domain.steps import Describe, Execute, MakeFolder, State, Transfer
 from shared.contracts.container import ContainerConfig
-from shared.dockerfile.instructions import stages
 from shared.dockerfile.parser import parse
+from shared.dockerfile.reading import stages
 from shared.errors import InvalidArgument
 
 

@@ -52,7 +52,7 @@ async def test_errors_before_anything_is_shown_carry_a_status(world: World, dock
     ],
 )
 async def test_requests_that_are_wrong(world: World, request_: dict[str, object], why: str) -> None:
-    await world.build("FROM busybox\nENV a=b\n", **request_)
+    await world.build("FROM busybox\nENV a=b\n", None, **request_)
     assert world.error == why
 
 

@@ -1,0 +1,153 @@
+"""docker build, by the CLI and docker-py."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import Engine, Result
+from tools.images import entry, tar
+
+CLASSIC = {"DOCKER_BUILDKIT": "0"}
+
+
+def build(
+    engine: Engine, folder: Path, *arguments: str, files: Mapping[str, str], input: bytes | None = None
+) -> Result:
+    """`docker build` of a folder with these files."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return engine.docker("build", *arguments, str(folder), env=CLASSIC)
+
+
+def test_an_image_is_built_run_and_found_again(image_engine: Engine, tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": "FROM busybox\nARG WHO=nobody\nENV A=1\nCOPY sub /sub/\nRUN echo $WHO > /who && cat /who\n"
+        "WORKDIR /w\nUSER alice\nCMD cat /who /sub/x; id -un; pwd\n",
+        "sub/x": "x\n",
+    }
+    built = build(image_engine, tmp_path, "-t", "made:1", "--build-arg", "WHO=me", files=files)
+    assert built.code == 0, built
+    assert "Step 5/8 : RUN echo $WHO > /who && cat /who\n ---> Running in " in built.out
+    assert built.out.endswith("Successfully tagged made:1\n")
+    assert image_engine.run("made:1") == "me\nx\nalice\n/w"
+    again = build(image_engine, tmp_path, "-q", "--build-arg", "WHO=me", files={})
+    assert again.out.strip() == image_engine.ok("inspect", "--format", "{{.Id}}", "made:1")
+    assert build(image_engine, tmp_path, "--build-arg", "WHO=you", files={}).out.count("Using cache") == 3
+    history = image_engine.ok("history", "--no-trunc", "--format", "{{.CreatedBy}}", "made:1").splitlines()
+    assert "|1 WHO=me /bin/sh -c echo $WHO > /who && cat /who" in history
+    assert image_engine.call("GET", "/containers/json?all=1").json == []
+
+
+def test_stages_and_their_files(image_engine: Engine, tmp_path: Path) -> None:
+    dockerfile = (
+        "ARG BASE=busybox\nFROM $BASE AS one\nRUN echo 1 > /one; chown alice /one; ln -s one /link\n"
+        "FROM busybox AS two\nRUN echo 2 > /two\n"
+        "FROM scratch\nCOPY --from=one /link /a\nCOPY --from=two /two /\n"
+        'FROM one\nCOPY --from=2 / /all/\nRUN ["ls", "-ln", "/all"]\n'
+    )
+    built = build(image_engine, tmp_path, "-t", "last", files={"Dockerfile": dockerfile})
+    assert built.code == 0, built
+    assert image_engine.run("last", "cat", "/all/a", "/all/two") == "1\n2"
+    assert image_engine.run("last", "stat", "-c", "%U %n", "/all/a", "/all/two") == "alice /all/a\nroot /all/two"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "code", "text"),
+    [
+        (
+            "FROM busybox\nRUN echo out; exit 3\n",
+            3,
+            "The command '/bin/sh -c echo out; exit 3' returned a non-zero code: 3",
+        ),
+        ("FROM busybox\nRUNN x\n", 1, "dockerfile parse error on line 2: unknown instruction: RUNN"),
+        ("FROM busybox\nCOPY none /\n", 1, "COPY failed: file not found in build context or excluded by"),
+        ("FROM busybox\nCOPY --from=x none /\n", 1, "invalid from flag value x"),
+    ],
+)
+def test_what_fails(image_engine: Engine, tmp_path: Path, dockerfile: str, code: int, text: str) -> None:
+    failed = build(image_engine, tmp_path, files={"Dockerfile": dockerfile})
+    assert failed.code == code
+    assert text in failed.err
+
+
+def test_ignored_files_and_a_dockerfile_elsewhere(image_engine: Engine, tmp_path: Path) -> None:
+    files = {
+        "docker/file": "FROM busybox\nCOPY . /c\nRUN find /c -type f | sort\n",
+        ".dockerignore": "*\n!keep\n!docker\n",
+        "keep/x": "",
+        "drop/y": "",
+    }
+    built = build(image_engine, tmp_path, "-f", f"{tmp_path}/docker/file", files=files)
+    assert built.code == 0, built
+    assert "/c/keep/x\n" in built.out
+    assert "/c/drop" not in built.out
+
+
+def test_a_dockerfile_from_standard_input(image_engine: Engine, tmp_path: Path) -> None:
+    piped = image_engine.docker("build", "-", env=CLASSIC, input=b"FROM busybox\nRUN echo piped\n")
+    assert "piped\n" in piped.out
+    context = tar([entry("Dockerfile", b"FROM busybox\nCOPY x /\nRUN cat /x\n"), entry("x", b"in the tar\n")])
+    assert "in the tar\n" in image_engine.docker("build", "-", env=CLASSIC, input=context).out
+
+
+def test_docker_py(image_engine: Engine) -> None:
+    with closing(image_engine.python()) as client:
+        image, lines = client.images.build(fileobj=io.BytesIO(b"FROM busybox\nLABEL a=b\n"), tag="py:1", rm=True)
+        shown = "".join(line.get("stream", "") for line in lines)
+    assert (image.tags, image.labels) == (["py:1"], {"a": "b"})
+    assert "Successfully tagged py:1" in shown
+
+
+def test_limits_and_network_of_a_step(image_engine: Engine, tmp_path: Path) -> None:
+    files = {"Dockerfile": "FROM busybox\nRUN ls /sys/class/net; ulimit -n; grep -c thehost /etc/hosts\n"}
+    built = build(
+        image_engine,
+        tmp_path,
+        "--network",
+        "none",
+        "--ulimit",
+        "nofile=77:77",
+        "--add-host",
+        "thehost:1.2.3.4",
+        files=files,
+    )
+    assert "lo\n77\n1\n" in built.out
+
+
+def test_a_context_that_is_none(image_engine: Engine) -> None:
+    for data in (b"x" * 2000, tar([entry("../Dockerfile", b"FROM busybox")]), tar([entry("Dockerfile", b"")])):
+        answer = image_engine.call("POST", "/build", data=data, headers={"Content-Type": "application/x-tar"})
+        assert answer.status == 400, answer
+        assert answer.message
+
+
+def test_output_lines_of_the_api(image_engine: Engine) -> None:
+    context = tar([entry("Dockerfile", b"FROM busybox\nENV a=b\n")])
+    answer = image_engine.call("POST", "/build?t=api", data=context)
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    identifier = image_engine.ok("inspect", "--format", "{{.Id}}", "api")
+    assert {"aux": {"ID": identifier}} in lines
+    assert lines[-2:] == [
+        {"stream": f"Successfully built {identifier[7:19]}\n"},
+        {"stream": "Successfully tagged api:latest\n"},
+    ]
+
+
+def test_a_saved_build_is_whole(image_engine: Engine, tmp_path: Path) -> None:
+    files = {"Dockerfile": "FROM busybox\nCOPY a /var/data/a\nRUN mkdir -m 700 /x\n", "a": "a"}
+    assert build(image_engine, tmp_path, "-t", "saved", files=files).code == 0
+    data = image_engine.docker_bytes("save", "saved").stdout
+    image_engine.ok("rmi", "-f", "saved")
+    image_engine.ok("load", input=data)
+    assert image_engine.run("saved", "stat", "-c", "%a %n", "/var/data", "/x") == "755 /var/data\n700 /x"
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert "manifest.json" in archive.getnames()
