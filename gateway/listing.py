@@ -21,7 +21,7 @@ def inspect_bytes(container: Container, version: Version) -> bytes:
     key = ("inspect", version.minor)
     found = container.parts.get(key)
     if found is None:
-        data = shown.inspect(container.spec, container.status, version)
+        data = shown.inspect(container.spec, container.status, version, container.links)
         found = container.parts[key] = _encoder.encode(data) + b"\n"
     return bytes(found)
 
@@ -31,7 +31,7 @@ def _summary_bytes(container: Container, version: Version) -> bytes:
     key = ("summary", version.minor)
     found = container.parts.get(key)
     if found is None:
-        encoded = _encoder.encode(shown.summary(container.spec, container.status, version, ""))
+        encoded = _encoder.encode(shown.summary(container.spec, container.status, version, "", container.aliases))
         found = container.parts[key] = encoded[: -len(b'""}')]
     return bytes(found)
 

@@ -26,6 +26,10 @@ class Container:
     status: ContainerStatus
     node: str
     parts: dict[Any, Any] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
+    """What it links to, as Docker writes it: `/other:/own/alias`."""
+    aliases: tuple[str, ...] = ()
+    """What others call it that link to it: `/other/alias`."""
 
     @property
     def id(self) -> str:
@@ -40,6 +44,7 @@ class Containers:
         self._by_id: dict[str, Container] = {}
         self._sorted: list[Container] | None = None
         self._followers: dict[str, list[asyncio.Queue[Container | None]]] = {}
+        self._linking: set[str] = set()
         for (id,), _ in view.items(SPECS):
             self._refresh(id)
         view.on_change(self._changed)
@@ -60,6 +65,7 @@ class Containers:
         if spec is None:
             self._by_id.pop(id, None)
             self._sorted = None
+            self._relink(id)
             return
         status, placement = self._view.get(STATUSES, id), self._view.get(PLACEMENTS, id)
         before = self._by_id.get(id)
@@ -73,6 +79,31 @@ class Containers:
         )
         if self._sorted is not None:
             self._sorted = [fresh if known.id == id else known for known in self._sorted]
+        self._relink(id)
+
+    def _relink(self, changed: str) -> None:
+        """Links name two containers: what both show depends on either. Few containers have any."""
+        known = self._by_id.get(changed)
+        if known is not None and known.spec.host_config.links:
+            self._linking.add(changed)
+        elif changed in self._linking:
+            self._linking.discard(changed)
+        elif not self._linking:
+            return
+        aliases: dict[str, list[str]] = {}
+        links: dict[str, list[str]] = {}
+        for id in self._linking:
+            parent = self._by_id[id].spec
+            for child, alias in (link.split(":", 1) for link in parent.host_config.links if ":" in link):
+                name = f"/{parent.name}/{alias}"
+                aliases.setdefault(child, []).append(name)
+                shown = self._by_id[child].spec.name if child in self._by_id else child
+                links.setdefault(id, []).append(f"/{shown}:{name}")
+        for one in self._by_id.values():
+            now = (tuple(links.get(one.id, ())), tuple(sorted(aliases.get(one.id, ()))))
+            if now != (one.links, one.aliases):
+                one.links, one.aliases = now
+                one.parts.clear()
 
     async def reached(self, revision: int) -> None:
         """Returns when what a call wrote is seen here."""
@@ -105,6 +136,9 @@ class Containers:
         name = self._view.get(NAMES, reference.removeprefix("/")) if reference.removeprefix("/") else None
         if name is not None:
             return self._by_id.get(name.value.id)
+        if "/" in reference and self._linking:
+            called = f"/{reference.removeprefix('/')}"
+            return next((one for one in self._by_id.values() if called in one.aliases), None)
         return self._by_prefix(reference)
 
     def _by_prefix(self, prefix: str) -> Container | None:

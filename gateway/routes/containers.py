@@ -41,7 +41,7 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     sizes = await usage_by_id(gateway)
     entry = sizes.get(container.id)
     size = {"SizeRw": entry.rw_bytes, "SizeRootFs": entry.rootfs_bytes} if entry else {}
-    return reply(shown.inspect(container.spec, container.status, request.version) | size)
+    return reply(shown.inspect(container.spec, container.status, request.version, container.links) | size)
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -165,8 +165,19 @@ async def rename(gateway: Gateway, request: Request) -> Response:
     return NO_CONTENT
 
 
+async def _to_remove(gateway: Gateway, request: Request) -> Container:
+    """The container itself; with `link` the one that has the link, which `parent/alias` names."""
+    name = request.params["id"].removeprefix("/")
+    if request.query.flag("link") and "/" in name:
+        try:
+            return await gateway.containers.find(name.rpartition("/")[0])
+        except NotFound:
+            raise NotFound(f"No such container: {name}") from None
+    return await gateway.container(request)
+
+
 async def remove(gateway: Gateway, request: Request) -> Response:
-    container = await gateway.container(request)
+    container = await _to_remove(gateway, request)
     query = request.query
     wanted = executor.RemoveRequest(
         id=container.id,

@@ -135,8 +135,10 @@ def _config(spec: ContainerSpec, version: Version) -> dict[str, Any]:
     return result
 
 
-def inspect(spec: ContainerSpec, status: ContainerStatus, version: Version) -> dict[str, Any]:
-    """The answer of `GET /containers/{id}/json`."""
+def inspect(
+    spec: ContainerSpec, status: ContainerStatus, version: Version, links: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The answer of `GET /containers/{id}/json`; `links` as Docker writes them."""
     return {
         "Id": spec.id,
         "Created": rfc3339(spec.created),
@@ -156,7 +158,7 @@ def inspect(spec: ContainerSpec, status: ContainerStatus, version: Version) -> d
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": status.exec_ids or None,
-        "HostConfig": _host_config(spec, version),
+        "HostConfig": _host_config(spec, version) | {"Links": links or None},
         "GraphDriver": {"Data": None, "Name": DRIVER},
         "Mounts": mounts(spec.mounts),
         "Config": _config(spec, version),
@@ -188,14 +190,16 @@ def _port_key(port: str) -> tuple[int, str]:
     return int(number) if number.isdigit() else 0, protocol or "tcp"
 
 
-def summary(spec: ContainerSpec, status: ContainerStatus, version: Version, text: str) -> dict[str, Any]:
-    """One entry of `GET /containers/json`; `text` is the status text."""
+def summary(
+    spec: ContainerSpec, status: ContainerStatus, version: Version, text: str, aliases: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """One entry of `GET /containers/json`; `text` is the status text, `aliases` what others call it (`--link`)."""
     host_config: dict[str, Any] = {"NetworkMode": spec.host_config.network_mode}
     if version >= (1, 46) and spec.host_config.annotations:
         host_config["Annotations"] = spec.host_config.annotations
     result: dict[str, Any] = {
         "Id": spec.id,
-        "Names": [f"/{spec.name}"],
+        "Names": [f"/{spec.name}", *aliases],
         "Image": spec.config.image,
         "ImageID": spec.image_id,
         "Command": command(spec),

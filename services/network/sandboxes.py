@@ -259,6 +259,15 @@ class Sandboxes:
         leading = [forward for record in records for forward in self.forwards(record)]
         self._host.firewall.replace(self._catalog.rules(), leading)
 
+    def link(self, record: SandboxRecord, links: tuple[str, ...]) -> None:
+        """The container links to these others only: lines of the rest leave its hosts file."""
+        for link in record.links:
+            if link not in links:
+                self._host.files.relink(record.sandbox.container_id, link.partition(":")[2], ())
+        after = msgspec.structs.replace(record, links=links)
+        self._host.records.write(after)
+        self.put(after)
+
     def rename(self, record: SandboxRecord, name: str) -> None:
         """The container has another name from now on; others find it by that."""
         renamed = sandboxes.renamed(record, name)

@@ -196,6 +196,13 @@ class NetworkService:
                 raise Conflict(f"ports of a container in network mode {record.mode} cannot be published")
             return (await self._membership.publish(record, request)).sandbox
 
+    async def link(self, request: contract.LinkRequest) -> Empty:
+        async with self._lock(request.container_id):
+            record = self._sandboxes.get(request.container_id)
+            if record is not None:
+                self._sandboxes.link(record, request.links)
+        return Empty()
+
     async def renamed(self, request: contract.RenamedRequest) -> Empty:
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)

@@ -212,6 +212,13 @@ class PublishRequest(Message, frozen=True):
     publish_all: bool = False
 
 
+class LinkRequest(Message, frozen=True):
+    """The links of a running container are these from now on, as in `SandboxRequest`."""
+
+    container_id: str
+    links: tuple[str, ...] = ()
+
+
 class RenamedRequest(Message, frozen=True):
     """A container has a new name: its DNS name and that of its endpoints follow."""
 
@@ -253,6 +260,7 @@ PUBLISH = Endpoint(
     (_NF, Conflict, InvalidArgument, ResourceExhausted),
     idempotent=True,
 )
+LINK = Endpoint("network.link", LinkRequest, Empty, idempotent=True)
 RENAMED = Endpoint("network.renamed", RenamedRequest, Empty, idempotent=True)
 
 NETWORK_EVENT = Event("network", DockerEvent)
@@ -263,7 +271,7 @@ CONTRACT = Contract(
     summary="Networks, endpoints, sandboxes, addresses and published ports of one node.",
     endpoints=(
         CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, PUBLISH,
-        RENAMED,
+        LINK, RENAMED,
     ),
     events=(NETWORK_EVENT,),
     owns=(NAMES, SPECS, ENDPOINTS),

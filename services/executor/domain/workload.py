@@ -33,7 +33,7 @@ class Parts:
     """What others made ready for a start.
 
     `donors` by kind of namespace (`network`, `pid`, `ipc`); `volumes`: the host directory of each mounted
-    volume, by its destination; `host`: the host's name.
+    volume, by its destination; `host`: the host's name; `linked`: variables of linked containers.
     """
 
     rootfs: tuple[Mount, ...]
@@ -41,6 +41,7 @@ class Parts:
     donors: Mapping[str, Donor] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
+    linked: tuple[str, ...] = ()
 
 
 def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
@@ -53,7 +54,7 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
     return platform.CreateRequest(
         id=spec.id,
         rootfs=parts.rootfs,
-        process=_process(spec, named.hostname, security.no_new_privileges),
+        process=_process(spec, named.hostname, security.no_new_privileges, parts.linked),
         hostname="" if asked.uts_mode == "host" else named.hostname,
         domainname=named.domainname,
         isolation=_isolation(spec, parts),
@@ -80,14 +81,17 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
     )
 
 
-def environment(spec: ContainerSpec, hostname: str, tty: bool, more: Iterable[str] = ()) -> tuple[str, ...]:
-    """PATH, HOSTNAME and for a terminal TERM, then the container's own variables, then `more`; the last word wins.
+def environment(
+    spec: ContainerSpec, hostname: str, tty: bool, more: Iterable[str] = (), linked: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """PATH, HOSTNAME and for a terminal TERM, then what linked containers tell of themselves, then the container's own
+    variables, then `more`; the last word wins.
 
     A name without `=` removes the variable.
     """
     base = [f"PATH={PATH}", f"HOSTNAME={hostname}", *(["TERM=xterm"] if tty else [])]
     values: dict[str, str] = {}
-    for variable in (*base, *spec.config.env, *more):
+    for variable in (*base, *linked, *spec.config.env, *more):
         name, equals, value = variable.partition("=")
         if equals:
             values[name] = value
@@ -96,11 +100,13 @@ def environment(spec: ContainerSpec, hostname: str, tty: bool, more: Iterable[st
     return tuple(f"{name}={value}" for name, value in values.items())
 
 
-def exec_process(spec: ContainerSpec, asked: ExecCreateRequest, console_size: tuple[int, int]) -> platform.Process:
+def exec_process(
+    spec: ContainerSpec, asked: ExecCreateRequest, console_size: tuple[int, int], linked: tuple[str, ...] = ()
+) -> platform.Process:
     """A further process: user, directory and variables of the container where the exec names none."""
     return platform.Process(
         args=asked.cmd,
-        env=environment(spec, spec.config.hostname, asked.tty, asked.env),
+        env=environment(spec, spec.config.hostname, asked.tty, asked.env, linked),
         cwd=asked.working_dir or spec.config.working_dir or "/",
         user=asked.user or spec.config.user,
         group_add=spec.host_config.group_add,
@@ -124,11 +130,11 @@ def donor_ids(spec: ContainerSpec) -> dict[str, str]:
     return {kind: name for kind, mode in modes.items() if (name := joined(mode)) is not None}
 
 
-def _process(spec: ContainerSpec, hostname: str, no_new_privileges: bool) -> platform.Process:
+def _process(spec: ContainerSpec, hostname: str, no_new_privileges: bool, linked: tuple[str, ...]) -> platform.Process:
     config, asked = spec.config, spec.host_config
     return platform.Process(
         args=(spec.path, *spec.args),
-        env=environment(spec, hostname, config.tty),
+        env=environment(spec, hostname, config.tty, linked=linked),
         cwd=config.working_dir or "/",
         user=config.user,
         group_add=asked.group_add,

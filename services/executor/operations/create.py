@@ -31,7 +31,7 @@ from ..domain.mounts.resolve import (
 from ..domain.sandbox import wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
 from ..domain.validation.networks import check_exposed
-from . import release
+from . import links, release
 from .engine import Engine, patiently
 
 
@@ -75,7 +75,8 @@ async def _checked(engine: Engine, request: CreateRequest) -> tuple[ContainerCon
     check_networks(request.networks)
     if not config.image:
         raise InvalidArgument("no image specified: config.Image is empty")
-    return config, with_defaults(asked, info, lambda name: _id_of(engine, name)), warnings
+    asked = links.resolved(engine, with_defaults(asked, info, lambda name: _id_of(engine, name)))
+    return config, asked, warnings
 
 
 def _id_of(engine: Engine, reference: str) -> str | None:

@@ -19,7 +19,7 @@ from ..domain import failure, lifecycle, status
 from ..domain.events import exec_action
 from ..domain.validation.config import check_environment
 from ..domain.workload import exec_process
-from . import release
+from . import links, release
 from .engine import Engine
 from .exec_table import Exec
 
@@ -64,7 +64,7 @@ async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
     engine.tell(container, exec_action("exec_start", execution.request.cmd), execID=execution.id)
     _show(engine, container)
     try:
-        reply = await engine.bus.call(platform.EXEC, _platform_request(container, execution, request))
+        reply = await engine.bus.call(platform.EXEC, _platform_request(engine, container, execution, request))
     except ShoalError as error:
         failed = failure.of_start(error)
         code = failure.NOT_EXECUTABLE if failed.code == failure.UNKNOWN else failed.code
@@ -91,12 +91,14 @@ async def _write(engine: Engine, container: Container) -> None:
             await engine.save(container, status.with_execs(container.status, live, probe))
 
 
-def _platform_request(container: Container, execution: Exec, request: ExecStartRequest) -> platform.ExecRequest:
+def _platform_request(
+    engine: Engine, container: Container, execution: Exec, request: ExecStartRequest
+) -> platform.ExecRequest:
     size = request.console_size if any(request.console_size) else execution.request.console_size
     return platform.ExecRequest(
         id=container.id,
         exec_id=execution.id,
-        process=exec_process(container.spec, execution.request, size),
+        process=exec_process(container.spec, execution.request, size, links.environment(engine, container)),
         attach=not request.detach,
     )
 

@@ -17,7 +17,7 @@ from ..container import Container
 from ..domain import lifecycle, status
 from ..domain.events import died
 from ..domain.mounts.resolve import is_anonymous, volume_names
-from . import release, stop
+from . import links, release, stop
 from .create import remove_volume
 from .engine import Engine
 
@@ -29,7 +29,9 @@ async def remove(engine: Engine, request: RemoveRequest) -> int:
     container = engine.registry.get(request.id)
     reference = request.reference or container.spec.name
     if request.link:
-        raise Conflict("Conflict, cannot remove the default link name of the container")
+        if "/" not in reference.removeprefix("/"):
+            raise Conflict("Conflict, cannot remove the default link name of the container")
+        return await links.remove(engine, container, reference)
     if container.removing:
         raise lifecycle.removal_in_progress(reference)
     lifecycle.check_remove(container.status.state, reference, request.force)

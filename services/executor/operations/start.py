@@ -21,7 +21,7 @@ from ..domain.health import check_of
 from ..domain.restart import SECOND
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import Donor, Parts, create_request, donor_ids
-from . import health, release, remove
+from . import health, links, release, remove
 from .engine import Engine
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,10 @@ async def run(engine: Engine, container: Container, *, by_policy: bool, restore:
 
 async def _launch(engine: Engine, container: Container, restore: platform.Restore | None) -> status.Run:
     await container.clean()
+    linked = links.environment(engine, container)
     joined = {kind: _donor(engine, container, kind, name) for kind, name in donor_ids(container.spec).items()}
     _make_bind_sources(engine, container)
-    parts = await _parts(engine, container, joined)
+    parts = await _parts(engine, container, joined, linked)
     wanted = msgspec.structs.replace(create_request(container.spec, parts), restore=restore)
     reply = await _create_workload(engine, wanted)
     return status.Run(reply.pid, reply.started_at or now_ns(), reply.log_path, parts.sandbox)
@@ -97,7 +98,7 @@ def _make_bind_sources(engine: Engine, container: Container) -> None:
             engine.paths.make_directory(point.source)
 
 
-async def _parts(engine: Engine, container: Container, joined: dict[str, Donor]) -> Parts:
+async def _parts(engine: Engine, container: Container, joined: dict[str, Donor], linked: tuple[str, ...]) -> Parts:
     """Network, volumes and root file system at once."""
     points = [point for point in container.spec.mounts if point.type == "volume"]
     sandbox, rootfs, paths = await asyncio.gather(
@@ -114,7 +115,7 @@ async def _parts(engine: Engine, container: Container, joined: dict[str, Donor])
     if isinstance(paths, BaseException):
         raise paths
     volumes = {point.destination: path for point, path in zip(points, paths, strict=True)}
-    return Parts(rootfs, sandbox, joined, volumes, socket.gethostname())
+    return Parts(rootfs, sandbox, joined, volumes, socket.gethostname(), linked)
 
 
 async def _sandbox(engine: Engine, container: Container) -> network.Sandbox | None:

@@ -64,6 +64,10 @@ class NetworkSimulator:
         spec = self._find(request.network)
         return contract.ConnectReply(network_name=spec.name, settings=EndpointSettings(network_id=spec.id))
 
+    async def link(self, request: contract.LinkRequest) -> Empty:
+        self.calls.append(request)
+        return Empty()
+
     async def publish(self, request: contract.PublishRequest) -> contract.Sandbox:
         self.calls.append(request)
         return contract.Sandbox(container_id=request.container_id, sandbox_id="s")

@@ -113,3 +113,30 @@ async def test_who_follows_what_is_gone_is_told_at_once() -> None:
     containers = await Containers.open(MemoryState())
     gone = Container(spec(A, "x"), ContainerStatus(), "n1")
     assert [one async for one in containers.follow(gone)] == [None]
+
+
+async def test_links_name_two_containers() -> None:
+    state = MemoryState()
+    await add(state, A, "db")
+    await add(state, B, "web", created=2)
+    containers = await Containers.open(state)
+    entry = await state.get(SPECS, B)
+    assert entry is not None
+    linking = msgspec.structs.replace(entry.value, host_config=HostConfig(links=(f"{A}:store", f"{A}:again", "gone:x")))
+    revision = await state.update(SPECS, B, value=linking, revision=entry.revision)
+    await containers.reached(revision)
+    web, db = await containers.find("web"), await containers.find("db")
+    assert web.links == ("/db:/web/store", "/db:/web/again", "/gone:/web/x")
+    assert db.aliases == ("/web/again", "/web/store")
+    assert (await containers.find("web/store")).id == A
+    entry = await state.get(SPECS, A)
+    assert entry is not None
+    renamed = msgspec.structs.replace(entry.value, name="base")
+    await containers.reached(await state.update(SPECS, A, value=renamed, revision=entry.revision))
+    assert (await containers.find(B)).links[0] == "/base:/web/store"
+    await containers.reached(await state.delete(SPECS, B))
+    found = containers.get(A)
+    assert found is not None
+    assert found.aliases == ()
+    with pytest.raises(NotFound):
+        await containers.find("web/store")

@@ -10,7 +10,7 @@ from shared.errors import InvalidArgument, NotImplementedYet
 from ..mounts.parse import check_mount, check_tmpfs_target
 from .host import Host
 from .logs import checked_log_config
-from .networks import check_extra_hosts, check_links, check_ports
+from .networks import check_extra_hosts, check_ports
 from .resources import check_resources
 from .security import check_devices, check_security, check_sysctls
 
@@ -36,7 +36,6 @@ def check_host_config(asked: HostConfig, host: Host) -> tuple[HostConfig, list[s
         check_tmpfs_target(target)
     check_devices(asked)
     check_sysctls(asked)
-    check_links(asked)
     _check_missing(asked)
     return msgspec.structs.replace(asked, log_config=checked_log_config(asked.log_config, host.exists)), warnings
 

@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from shared.contracts.container import EndpointSettings, HostConfig
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 
 from ..text import quote
 from .modes import is_user_defined
@@ -99,12 +99,3 @@ def check_extra_hosts(hosts: tuple[str, ...]) -> None:
 
 def _is_host_address(text: str) -> bool:
     return bool(text) and _is_address(text.removeprefix("[").removesuffix("]"))
-
-
-def check_links(asked: HostConfig) -> None:
-    """Legacy links would need the other container's variables and hosts lines; user-defined networks do it by name."""
-    if asked.links and not is_user_defined(asked.network_mode):
-        raise NotImplementedYet(
-            "links on the default bridge network are not supported; "
-            "put both containers on a user-defined network, where they find each other by name"
-        )

@@ -70,6 +70,10 @@ class NetworkSimulator(Behaviour):
         await self.enter("sandboxes", request)
         return contract.SandboxListReply(sandboxes=tuple(self.stacks.values()))
 
+    async def link(self, request: contract.LinkRequest) -> Empty:
+        await self.enter("link", request)
+        return Empty()
+
     async def renamed(self, request: contract.RenamedRequest) -> Empty:
         await self.enter("renamed", request)
         self.names[request.container_id] = request.name

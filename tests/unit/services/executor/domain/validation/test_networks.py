@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from services.executor.domain.validation.networks import (
     check_exposed,
     check_extra_hosts,
-    check_links,
     check_networks,
     check_ports,
 )
 from shared.contracts.container import EndpointIPAMConfig, EndpointSettings, HostConfig, PortBinding
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 
 
 @pytest.mark.parametrize(
@@ -106,12 +105,6 @@ def test_refused_extra_hosts(host: str, text: str) -> None:
 
 def test_usable_extra_hosts() -> None:
     check_extra_hosts(("web:10.0.0.1", "six:::1", "me:host-gateway", "seven:[::1]"))
-
-
-def test_links_on_the_default_network_are_refused_and_said_to_be() -> None:
-    with pytest.raises(NotImplementedYet, match="user-defined network"):
-        check_links(HostConfig(links=("db:db",), network_mode="bridge"))
-    check_links(HostConfig(links=("db:db",), network_mode="web"))
 
 
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
