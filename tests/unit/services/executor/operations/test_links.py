@@ -93,6 +93,6 @@ async def test_a_link_is_removed_while_the_container_runs(node: Node) -> None:
         await node.remove(web, link=True, reference="web/store")
     with pytest.raises(Conflict, match="cannot remove the default link name of the container"):
         await node.remove(web, link=True, reference="web")
-    await node.stop(web, timeout=0)
+    await node.stop(web)
     await node.remove(web, link=True, reference="/web/other")
     assert (links(node, web), len(node.network.requests("link"))) == ((), 1)
