@@ -81,7 +81,7 @@ class PlatformService:
         return Empty()
 
     async def exec(self, request: platform.ExecRequest) -> platform.ExecReply:
-        running, streams = await self._linux.control.exec(request, self._linux.creator.root(request.id))
+        running, streams = await self._linux.control.exec(request)
         if streams is None:
             return platform.ExecReply(pid=running.record.pid)
         serve = self._linux.attachments.keep(running, streams, request.process.stdin)

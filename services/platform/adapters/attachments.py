@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from shared.contracts.executor import AttachRequest
 from shared.streams import Channel
@@ -68,23 +69,30 @@ class Attachments:
             if not client.joined.done():
                 client.joined.set_result(None)
 
-    def keep(self, workload: Watched, connection: socket.socket, stdin: bool) -> Callable[[Channel], Awaitable[None]]:
-        """What serves an exec's stream whose monitor is joined already; a stream that nobody takes is drained."""
-        request = AttachRequest(id=workload.record.id, stdin=stdin, stdout=True, stderr=True, stream=True)
+    def keep(self, running: Watched, streams: Streams, stdin: bool) -> Callable[[Channel], Awaitable[None]]:
+        """What serves an exec's streams, which are there already; a stream that nobody takes is drained."""
         loop = asyncio.get_running_loop()
-        output = attach.Output(connection, framed=False)
-        unwanted = loop.call_later(OFFER_SECONDS, lambda: self._tasks.start(_drain(connection, output), "drain"))
+        unwanted = loop.call_later(OFFER_SECONDS, lambda: self._tasks.start(streams.discard(), "drain"))
 
         async def serve(channel: Channel) -> None:
             unwanted.cancel()
-            await self.serve(channel, workload, connection, request)
+            await streams.serve(channel, stdin)
+            await _known(running)
 
         return serve
+
+    def discard(self, streams: Streams) -> None:
+        """Output that nobody asked for."""
+        self._tasks.start(streams.discard(), "discard")
+
+    def monitored(self, running: Watched, connection: socket.socket) -> Streams:
+        """The streams of an exec that has a monitor of its own, joined already."""
+        return _Monitored(self, running, connection)
 
     async def serve(
         self, channel: Channel, workload: Watched, connection: socket.socket, request: AttachRequest
     ) -> None:
-        """Moves bytes between client and monitor until the output has ended or the client is gone."""
+        """Moves bytes between client and monitor until all has ended and is known, or the client is gone."""
         record = workload.record
         output = attach.Output(connection, not record.tty, request.stdout, request.stderr or record.tty)
         feeding = self._tasks.start(_feed(channel, connection), "stdin") if request.stdin else None
@@ -119,6 +127,28 @@ def joined(workload: Watched) -> Joined | None:
         return workload, workload.join()
     except OSError:
         return None
+
+
+class Streams(Protocol):
+    """An exec's streams; one of the two is called, once."""
+
+    async def serve(self, channel: Channel, stdin: bool) -> None:
+        """Moves bytes between client and program until the output has ended. `ConnectionError`: the client is gone."""
+
+    async def discard(self) -> None:
+        """Keeps the program from being held up by output that nobody wants."""
+
+
+class _Monitored:
+    def __init__(self, attachments: Attachments, running: Watched, connection: socket.socket) -> None:
+        self._attachments, self._running, self._connection = attachments, running, connection
+
+    async def serve(self, channel: Channel, stdin: bool) -> None:
+        request = AttachRequest(id=self._running.record.id, stdin=stdin, stdout=True, stderr=True, stream=True)
+        await self._attachments.serve(channel, self._running, self._connection, request)
+
+    async def discard(self) -> None:
+        await _drain(self._connection, attach.Output(self._connection, framed=False))
 
 
 class _Client:

@@ -35,6 +35,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     stdin_once: bool = False
     started_at: int = 0
     shm: str = ""
+    shim: bool = False
+    """An exec that the shim made: it is the monitor of several."""
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -51,6 +51,19 @@ class Cgroups:
         """Whether real-time CPU time can be given to a group (v1 with CONFIG_RT_GROUP_SCHED)."""
         return not self.v2 and (self._mount / "cpu" / "cpu.rt_runtime_us").exists()
 
+    def joining(self, group: str, first: int) -> list[str]:
+        """How a further process gets in. v1: the files of all hierarchies that take its pid. v2: folders, one of which
+        it is made in: the group, and where that has no room for processes, because it has groups below, the one of the
+        process `first`.
+        """
+        if self.v2:
+            with contextlib.suppress(OSError):
+                own = Path(f"/proc/{first}/cgroup").read_text().strip().rpartition(":")[2]
+                return [str(self.directory(group)), str(self.directory(own))]
+            return [str(self.directory(group))]
+        files = (root / group.lstrip("/") / "cgroup.procs" for root in self._roots)
+        return [str(file) for file in files if file.exists()]
+
     def read(self, group: str) -> dict[str, str]:
         """The texts of the usage files."""
         wanted = {"": stats.FILES_V2} if self.v2 else stats.FILES_V1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,10 @@ from shared.errors import AlreadyExists, Conflict, NotFound
 from ..domain import lifecycle, stats, top
 from ..domain.host import memory_total
 from ..domain.resources import resources
-from . import bundle, devices, images, monitor, process
+from . import bundle, devices, images, process
+from .attachments import Streams
 from .cgroup import Cgroups
-from .execution import Executor
+from .execs import Execs
 from .launcher import Launcher
 from .runtime import Runtimes
 from .workload import Watched, Workload
@@ -29,9 +29,9 @@ class Control:
     """Operations on running workloads; each checks the state it needs (`Conflict`)."""
 
     def __init__(
-        self, workloads: Workloads, launcher: Launcher, executor: Executor, runtimes: Runtimes, cgroups: Cgroups
+        self, workloads: Workloads, launcher: Launcher, execs: Execs, runtimes: Runtimes, cgroups: Cgroups
     ) -> None:
-        self._workloads, self._launcher, self._executor = workloads, launcher, executor
+        self._workloads, self._launcher, self._execs = workloads, launcher, execs
         self._runtimes, self._cgroups = runtimes, cgroups
 
     async def signal(self, request: SignalRequest) -> None:
@@ -56,20 +56,13 @@ class Control:
             await self._launcher.plain(partial(self._cgroups.freeze, workload.record.cgroup, frozen))
             workload.paused = frozen
 
-    async def exec(self, request: ExecRequest, root: Path) -> tuple[Watched, socket.socket | None]:
-        """Runs a program in a running workload; with the connection to its streams, made before it ran."""
+    async def exec(self, request: ExecRequest) -> tuple[Watched, Streams | None]:
+        """Runs a program in a running workload; with its streams, which were there before it ran."""
         async with self._workloads.doing(request.id, "exec") as workload:
             if request.exec_id in workload.execs:
                 raise AlreadyExists(f"exec {request.exec_id} exists")
-            record = workload.record
-            seen = root if workload.monitored else Path(f"/proc/{record.pid}/root")
-            runtime = self._runtimes.get(record.runtime)
-            work = partial(self._executor.run, request, record, workload.folder, seen, runtime)
-            if workload.monitored:
-                made, streams = await self._launcher.beside(record.monitor, work)
-            else:
-                made, streams = await self._launcher.fresh(work)
-            running = Watched(made, self._executor.folder(request.exec_id))
+            runtime = self._runtimes.get(workload.record.runtime)
+            running, streams = await self._execs.run(request, workload, runtime)
             self._workloads.keep_exec(workload, running)
             return running, streams
 
@@ -86,7 +79,7 @@ class Control:
         """Gives the terminal of the workload, or of an exec in it, a new size."""
         workload = self._workloads.get(name)
         lifecycle.check(name, workload.state, "resize")
-        monitor.resize(self._watched(workload, exec_id).folder, height, width)
+        self._watched(workload, exec_id).resize(height, width)
 
     async def top(self, name: str, arguments: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Titles and rows of ps(1) for the workload's processes."""

@@ -1,4 +1,7 @@
-"""Running one more program in a workload. Blocking; runs in a launcher, in the mount namespace of its monitor."""
+"""Running one more program in a workload by its runtime and a monitor: for runtimes whose way of doing it is unknown.
+
+Blocking; runs in a launcher, in the mount namespace of the workload's monitor.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +11,27 @@ import socket
 from io import FileIO
 from pathlib import Path
 
-import msgspec
-
 from shared import telemetry
 from shared.contracts.platform import ExecRequest
 from shared.errors import Internal, InvalidArgument
 
 from ..domain import failures
-from ..domain.facts import Facts
-from ..domain.process import exec_process
-from . import attach, bundle, monitor, process, rootfs
+from . import attach, bundle, monitor, process
 from .runtime import Runtime
 
 
-class _Config(msgspec.Struct):
-    """The part of a workload's configuration that its execs start from."""
-
-    process: dict[str, object]
-
-
 class Executor:
-    """Makes exec processes below `run`/execs."""
+    """Makes exec processes in folders that are there."""
 
-    def __init__(self, run: Path, facts: Facts, program: monitor.Program) -> None:
-        self._execs, self._facts, self._program = run / "execs", facts, program
-
-    def folder(self, exec_id: str) -> Path:
-        return self._execs / exec_id
+    def __init__(self, program: monitor.Program) -> None:
+        self._program = program
 
     def run(
-        self, request: ExecRequest, of: bundle.Record, bundle_folder: Path, root: Path, runtime: Runtime
+        self, folder: Path, request: ExecRequest, of: bundle.Record, runtime: Runtime
     ) -> tuple[bundle.Record, socket.socket | None]:
-        """Starts the program; its record, and when asked for the connection to its streams, made before it ran."""
-        folder = self.folder(request.exec_id)
-        folder.mkdir(mode=0o700)
-        try:
-            (folder / "process.json").write_bytes(self._process(request, bundle_folder, root))
-            with telemetry.span("monitor.exec", runtime=runtime.name):
-                pid, watcher, streams = self._launch(request, of, folder, runtime)
-        except BaseException:
-            bundle.remove(folder)
-            raise
+        """Starts the folder's process.json; its record, and when asked for its streams, joined before it ran."""
+        with telemetry.span("monitor.exec", runtime=runtime.name):
+            pid, watcher, streams = self._launch(request, of, folder, runtime)
         record = bundle.Record(
             id=of.id,
             exec_id=request.exec_id,
@@ -63,15 +46,6 @@ class Executor:
         )
         bundle.write_record(folder, record)
         return record, streams
-
-    def _process(self, request: ExecRequest, bundle_folder: Path, root: Path) -> bytes:
-        base = msgspec.json.decode((bundle_folder / "config.json").read_bytes(), type=_Config).process
-        inside = rootfs.open_root(root)
-        try:
-            ids = rootfs.lookup(inside, request.process.user, request.process.group_add)
-        finally:
-            os.close(inside)
-        return msgspec.json.encode(exec_process(request.process, base, ids, self._facts))
 
     def _launch(
         self, request: ExecRequest, of: bundle.Record, folder: Path, runtime: Runtime

@@ -14,6 +14,7 @@ from .attachments import Attachments
 from .cgroup import Cgroups
 from .control import Control
 from .creation import Creator
+from .execs import Execs
 from .execution import Executor
 from .forwarding import Forwarding
 from .launcher import Launcher
@@ -46,8 +47,9 @@ class Linux:
             self.workloads, self._launcher, self.creator, self.runtimes, self.cgroups, self.attachments,
             self._forwarding, settings.cgroup_parent,
         )  # fmt: skip
-        executor = Executor(run, self.facts, self._monitor)
-        self.control = Control(self.workloads, self._launcher, executor, self.runtimes, self.cgroups)
+        executor = Executor(self._monitor)
+        self.execs = Execs(run, self.facts, executor, self._launcher, self.cgroups, self.attachments)
+        self.control = Control(self.workloads, self._launcher, self.execs, self.runtimes, self.cgroups)
         self.streams = Streams(self.workloads, self.creator, self.attachments)
         self._rotation = Rotation(logs)
 
@@ -71,6 +73,7 @@ class Linux:
     async def close(self) -> None:
         """Stops watching. Workloads go on."""
         await self.making.close()
+        self.execs.close()
         await self.attachments.close()
         await self._rotation.close()
         await self._forwarding.close()

@@ -22,6 +22,7 @@ from .forwarding import Forwarding
 from .launcher import Launcher
 from .monitor import CREATE_SECONDS
 from .runtime import Runtimes
+from .shim_exec import ShimExec
 from .workload import Watched, Workload
 from .workloads import Workloads
 
@@ -145,7 +146,7 @@ class Making:
             if record is None or of is None:
                 self._discard_half_made_exec(folder)
             else:
-                self._workloads.keep_exec(of, Watched(record, folder))
+                self._workloads.keep_exec(of, (ShimExec if record.shim else Watched)(record, folder))
         self._forwarding.go_on(self._creator.logs, self._ended)
 
     def _ended(self, log: Path) -> asyncio.Future[Ended]:

@@ -75,7 +75,7 @@ class Handle:
     def __init__(self, pid: int, start: int = 0) -> None:
         """Raises `ProcessLookupError` when the process is gone, or (start given) is another one by now."""
         self.pid = pid
-        self._descriptor = os.pidfd_open(pid)
+        self.descriptor = os.pidfd_open(pid)
         self.start = start_time(pid)
         if start and self.start != start:
             self.close()
@@ -84,33 +84,33 @@ class Handle:
 
     def send(self, number: int) -> None:
         """Raises `ProcessLookupError` when it has ended."""
-        signal.pidfd_send_signal(self._descriptor, number)
+        signal.pidfd_send_signal(self.descriptor, number)
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Calls back once, from the event loop, when the process has ended."""
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
-            loop.remove_reader(self._descriptor)
+            loop.remove_reader(self.descriptor)
             self._watched = False
             callback()
 
         self._watched = True
-        loop.add_reader(self._descriptor, ended)
+        loop.add_reader(self.descriptor, ended)
 
     def close(self) -> None:
-        if self._descriptor < 0:
+        if self.descriptor < 0:
             return
         if getattr(self, "_watched", False):
-            asyncio.get_running_loop().remove_reader(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = -1
+            asyncio.get_running_loop().remove_reader(self.descriptor)
+        os.close(self.descriptor)
+        self.descriptor = -1
 
 
 def alive(pid: int, start: int) -> Handle | None:
-    """A handle of that process if it is still there."""
+    """A handle of that process if it is still there; of one that has ended before its start was known (0), none."""
     try:
-        return Handle(pid, start)
+        return Handle(pid, start) if start else None
     except (ProcessLookupError, OSError):
         return None
 

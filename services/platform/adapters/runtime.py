@@ -38,13 +38,14 @@ class Runtime:
         """Global options for every call."""
         return ["--root", str(self.state)]
 
-    def _own_layout(self, workload: str) -> bool:
+    def has_own_layout(self, workload: str) -> bool:
+        """Whether its state is crun's, whose files this engine knows."""
         return (self.state / workload / "status").exists()
 
     def start(self, workload: str) -> None:
         """Lets the created process run. `Conflict` when it is not waiting for that."""
         fifo = self.state / workload / "exec.fifo"
-        if not self._own_layout(workload):
+        if not self.has_own_layout(workload):
             return self._command("start", workload)
         try:
             descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -79,7 +80,7 @@ class Runtime:
 
     def uses_cgroups(self, workload: str) -> bool:
         """Whether the workload's limits are its control group's and nothing else (no virtual machine's, for one)."""
-        return self._own_layout(workload) or self.name in KNOWN
+        return self.has_own_layout(workload) or self.name in KNOWN
 
     def waits(self, workload: str) -> bool:
         """Whether the workload was created and not started."""
@@ -87,11 +88,16 @@ class Runtime:
 
     def forget(self, workload: str) -> None:
         """Removes the state of a workload whose processes and control groups are gone."""
-        if self._own_layout(workload) or self.name == "crun":
+        if self.has_own_layout(workload) or self.name == "crun":
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(self.state / workload)
         elif (self.state / workload).exists():
             self._command("delete", "--force", workload)
+
+    def filter_file(self, workload: str) -> str | None:
+        """Where the compiled system call filter of a workload lies; None where the runtime keeps none."""
+        path = self.state / workload / "seccomp.bpf"
+        return str(path) if path.exists() else None
 
     def filter_bpf(self, workload: str) -> str:
         """The compiled system call filter of a created workload in base64; empty where the runtime keeps none."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared import clock
+from shared.errors import Conflict
 
 from ..domain.lifecycle import UNKNOWN_EXIT, Ended, State
-from . import attach, bundle, process
+from . import attach, bundle, monitor, process
 
 JOIN_SECONDS = 1.0
 
@@ -81,6 +82,17 @@ class Watched:
         with contextlib.suppress(ProcessLookupError):
             if self._init is not None:
                 self._init.send(number)
+
+    @property
+    def first(self) -> int:
+        """pidfd of the first process; `Conflict` when it is gone."""
+        if self._init is None:
+            raise Conflict(f"Container {self.record.id} is not running")
+        return self._init.descriptor
+
+    def resize(self, height: int, width: int) -> None:
+        """Gives the terminal a new size; nothing when it has just ended."""
+        monitor.resize(self.folder, height, width)
 
     def close(self) -> None:
         """Stops watching; the workload is not touched."""

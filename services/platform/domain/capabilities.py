@@ -36,6 +36,14 @@ def from_mask(mask: int) -> frozenset[str]:
     return frozenset(name for bit, name in enumerate(KNOWN) if mask >> bit & 1)
 
 
+SETS = ("bounding", "effective", "permitted", "inheritable")
+
+
+def to_mask(names: Iterable[str]) -> int:
+    """The bit mask of names that the kernel knows."""
+    return sum(1 << KNOWN.index(name) for name in names)
+
+
 def effective(add: Iterable[str], drop: Iterable[str], privileged: bool, available: frozenset[str]) -> tuple[str, ...]:
     """The set for one process, in the kernel's order; what the host does not have is left out, not refused.
 

@@ -79,6 +79,18 @@ def exec_failure(text: str, program: str = "") -> str:
     return f"OCI runtime exec failed: exec failed: {translate(text, program)}: unknown"
 
 
+def exec_refused(stage: str, why: str, what: str, program: str) -> str:
+    """The message of an exec that the shim could not make: at which stage, why, and about what."""
+    why = why.lower()
+    told = {
+        "search": f'exec: "{program}": executable file not found in $PATH',
+        "stat": f'exec: "{program}": stat {program}: {why}',
+        "exec": f'exec: "{program}": {why}',
+        "chdir": f'chdir to cwd ("{what}") set in config.json failed: {why}',
+    }.get(stage, f"{what}: {why}" if what else why)
+    return f"OCI runtime exec failed: exec failed: {_STARTING}{told}: unknown"
+
+
 def translate(text: str, program: str = "") -> str:
     """The known failures in runc's words, any other as the runtime told it."""
     for pattern, rewrite in _RULES:

@@ -172,7 +172,7 @@ async def test_execs_end_with_their_container(host: Host) -> None:
     assert await host.code(name) == 137
     await host.delete(name)
     assert await host.code(exec_id) == 137
-    assert not host.linux.control._executor.folder(exec_id).exists()
+    assert not host.linux.execs.folder(exec_id).exists()
 
 
 async def test_terminals_are_resized(host: Host) -> None:

@@ -53,3 +53,16 @@ def test_a_change_is_told(directory: Path) -> None:
     os.close(watch)
     with pytest.raises(FileNotFoundError):
         syscalls.inotify(str(directory / "nothing"), 0x2)
+
+
+def test_a_read_only_copy_of_a_file_cannot_be_opened_for_writing(tmp_path: Path) -> None:
+    (tmp_path / "program").write_text("x")
+    copy = syscalls.read_only_copy(str(tmp_path / "program"))
+    with open(f"/proc/self/fd/{copy}") as file:
+        assert file.read() == "x"
+    with pytest.raises(OSError, match="Read-only file system"):
+        os.open(f"/proc/self/fd/{copy}", os.O_WRONLY)
+    os.close(copy)
+    (tmp_path / "program").write_text("y")  # its own mount is as it was
+    with pytest.raises(OSError, match="No such file"):
+        syscalls.read_only_copy(str(tmp_path / "none"))

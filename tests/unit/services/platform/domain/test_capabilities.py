@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.domain.capabilities import DEFAULT, KNOWN, effective, from_mask
+from services.platform.domain.capabilities import DEFAULT, KNOWN, effective, from_mask, to_mask
 from shared.errors import InvalidArgument
 
 EVERYTHING = frozenset(KNOWN)
@@ -54,3 +54,9 @@ def test_added_beats_dropped(add: set[str], drop: set[str]) -> None:
 @given(st.sets(names))
 def test_a_mask_and_its_names_say_the_same(chosen: set[str]) -> None:
     assert from_mask(sum(1 << KNOWN.index(name) for name in chosen)) == chosen
+
+
+def test_masks_and_names_are_the_same() -> None:
+    assert to_mask(("CAP_CHOWN", "CAP_KILL")) == 0b100001
+    assert to_mask(()) == 0
+    assert from_mask(to_mask(DEFAULT)) == frozenset(DEFAULT)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.domain.failures import bad_limit, create_failure, exec_failure, translate
+from services.platform.domain.failures import bad_limit, create_failure, exec_failure, exec_refused, translate
 
 START = "unable to start container process: "
 CREATE = (
@@ -63,3 +63,19 @@ def test_a_limit_that_cannot_be() -> None:
 @given(st.text(max_size=200))
 def test_an_unknown_failure_is_one_line(text: str) -> None:
     assert "\n" not in translate(text)
+
+
+@pytest.mark.parametrize(
+    ("stage", "why", "what", "told"),
+    [
+        ("search", "No such file or directory", "x", 'exec: "x": executable file not found in $PATH'),
+        ("stat", "No such file or directory", "/x", 'exec: "x": stat x: no such file or directory'),
+        ("exec", "Permission denied", "/x", 'exec: "x": permission denied'),
+        ("chdir", "Not a directory", "/d", 'chdir to cwd ("/d") set in config.json failed: not a directory'),
+        ("join", "No such process", "", "no such process"),
+        ("join", "No space left on device", "/sys/x", "/sys/x: no space left on device"),
+    ],
+)
+def test_what_the_shim_could_not_make(stage: str, why: str, what: str, told: str) -> None:
+    text = exec_refused(stage, why, what, "x")
+    assert text == f"OCI runtime exec failed: exec failed: unable to start container process: {told}: unknown"
