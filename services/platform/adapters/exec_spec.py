@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.contracts.platform import ExecRequest
+from shared.errors import Conflict
 
 from ..domain.facts import Facts
 from ..domain.joining import Config
@@ -26,9 +27,15 @@ class Prepared(msgspec.Struct):
 
 
 def prepare(folder: Path, request: ExecRequest, bundle: Path, first: int, facts: Facts) -> Prepared:
-    """Makes the exec's folder. Users are those of the root that the process `first` sees. `InvalidArgument`."""
+    """Makes the exec's folder. Users are those of the root that the process `first` sees.
+
+    `InvalidArgument` for a user who is not there, `Conflict` when the process has ended.
+    """
     config = msgspec.json.decode((bundle / "config.json").read_bytes(), type=Config)
-    root = rootfs.open_root(Path(f"/proc/{first}/root"))
+    try:
+        root = rootfs.open_root(Path(f"/proc/{first}/root"))
+    except OSError:
+        raise Conflict(f"Container {request.id} is not running") from None
     try:
         ids = rootfs.lookup(root, request.process.user, request.process.group_add)
     finally:

@@ -6,6 +6,7 @@ does not know (user namespaces, security labels, filters with a listener, other 
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,7 @@ class Execs:
 
     @staticmethod
     def _refused(workload: Workload, refused: Refused, program: str) -> Exception:
-        if workload.ended.done() or not Path(f"/proc/{workload.record.pid}").exists():
+        if refused.number == errno.ESRCH or workload.ended.done():
             return Conflict(f"Container {workload.record.id} is not running")
         return InvalidArgument(failures.exec_refused(refused.stage, os.strerror(refused.number), refused.what, program))
 

@@ -12,7 +12,7 @@ import pytest
 from services.platform.adapters.exec_spec import prepare
 from services.platform.domain.facts import Facts
 from shared.contracts.platform import ExecRequest, Process
-from shared.errors import InvalidArgument
+from shared.errors import Conflict, InvalidArgument
 
 
 @pytest.fixture
@@ -32,6 +32,12 @@ def test_the_programs_process(bundle: Path) -> None:
     assert (made.spec["oomScoreAdj"], made.spec["noNewPrivileges"]) == (5, True)
     assert (made.ids.uid, made.ids.home) == (0, "/root")
     assert made.config.linux.namespaces == [{"type": "pid"}]
+
+
+def test_a_container_that_has_ended(bundle: Path) -> None:
+    request = ExecRequest(id="c", exec_id="e", process=Process(args=("id",)))
+    with pytest.raises(Conflict, match="Container c is not running"):
+        prepare(bundle / "exec", request, bundle, 1 << 22, Facts())
 
 
 def test_nothing_is_made_for_nobody(bundle: Path) -> None:
