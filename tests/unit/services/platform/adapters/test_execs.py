@@ -105,6 +105,7 @@ async def test_many_execs_leave_no_descriptor(host: Host) -> None:
         for running in list(host.linux.workloads.get(name).execs):
             host.linux.workloads.forget_exec(running)
     await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    assert not host.linux.workloads.get(name).execs
 
 
 async def test_an_exec_of_what_has_just_ended(host: Host) -> None:
