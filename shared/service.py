@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared import ids, logs, telemetry
+from shared import cluster, ids, logs, telemetry
 from shared.bus import Bus, NatsTransport
 from shared.bus.server import Server
 from shared.config import Settings
@@ -72,7 +72,12 @@ async def connect(settings: Settings, name: str) -> tuple[Bus, NatsState]:
     transport = await NatsTransport.connect(broker_url(settings), name, key_file(settings, name))
     bus = Bus(transport, ids.node_id(settings.state_path), name)
     await bus.open()
-    return bus, NatsState(bus)
+    return bus, NatsState(bus, agreed_domain(settings))
+
+
+def agreed_domain(settings: Settings) -> str:
+    """The JetStream domain of what all hosts agree on: the hubs', or empty: this host's own."""
+    return cluster.HUB_DOMAIN if cluster.load(settings.state_path) else ""
 
 
 def serve(contract: Contract, build: Build, settings: Settings, ready: Callable[[], None]) -> None:
@@ -119,7 +124,7 @@ async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanS
     bus, state = await connect(settings, contract.name)
     spans = SpanSender(bus)
     telemetry.configure(contract.name, bus.node, spans.add)
-    await ensure(bus)
+    await ensure(bus, agreed_domain(settings))
     streams = Streams(bus, settings.run_path / "streams", contract.name)
     await streams.open()
     return Kernel(settings, bus.node, bus, state, streams), spans

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.contracts.base import BUCKET, DESCRIBE_OPERATION, LEASES, ROOT, Contract, Endpoint
+from shared.contracts.base import AGREED, BUCKET, DESCRIBE_OPERATION, LEASES, ROOT, Contract, Endpoint
 
-STREAMS = ("KV_shoal", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
+STREAMS = ("KV_shoal", "KV_shoal_cluster", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
+HUB_API = "$JS.hub.API"
+"""JetStream's API of the hubs, see `shared.cluster`."""
 RESPONSES = {"max": 1, "expires": "8760h"}
 """A request may be answered once, however long it takes. (The broker forgets a permission only when it is used up.)"""
 
@@ -34,6 +36,7 @@ def _common_publish(contract: Contract) -> set[str]:
         f"{ROOT}.spans",
         f"{ROOT}.signals.{contract.name}.started",
         *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
+        f"{HUB_API}.STREAM.CREATE.KV_{AGREED}",
     }
 
 
@@ -53,6 +56,7 @@ def _subject(endpoint: Endpoint[Any, Any]) -> str:
 
 def _writes(contract: Contract) -> set[str]:
     subjects = {f"$KV.{keys.bucket}.{keys.pattern}" for keys in contract.owns}
+    subjects |= {f"{HUB_API}.$KV.{AGREED}.{keys.pattern}" for keys in contract.owns if keys.bucket == AGREED}
     for keys in contract.owns:
         subjects |= _watching(keys.bucket, keys.pattern)
     return subjects
@@ -68,10 +72,10 @@ def _reads(contract: Contract) -> set[str]:
 def _watching(bucket: str, pattern: str) -> set[str]:
     """Reading a family: get by key, and make, and answer the flow control of, a watch on the bucket."""
     tail = pattern[:-1] + ">" if pattern.endswith("*") else pattern
-    return {
-        f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{tail}",
-        f"$JS.API.CONSUMER.CREATE.KV_{bucket}.*",
-        f"$JS.FC.KV_{bucket}.>",
+    return {f"$JS.FC.KV_{bucket}.>"} | {
+        f"{api}.{verb}"
+        for api in (("$JS.API", HUB_API) if bucket == AGREED else ("$JS.API",))
+        for verb in (f"DIRECT.GET.KV_{bucket}.$KV.{bucket}.{tail}", f"CONSUMER.CREATE.KV_{bucket}.*")
     }
 
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.bus import Bus, Delivery
-from shared.contracts.base import Keys, Message
+from shared.contracts.base import AGREED, Keys, Message
 from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, ShoalError, Unavailable
 from shared.ids import new_token
 from shared.state.store import removed, seal, unseal
 from shared.state.view import Entry, View
-from shared.state.watch import Watch
+from shared.state.watch import Watch, api
 from shared.tasks import TaskGroup
 
 M = TypeVar("M", bound=Message)
@@ -33,10 +33,13 @@ class _Ack(msgspec.Struct):
 
 
 class NatsState:
-    """Records in one bucket per key family; the sequence number of the stream is the revision."""
+    """Records in one bucket per key family; the sequence number of the stream is the revision.
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    `agreed`: the JetStream domain of the bucket `AGREED`, empty where this host keeps it itself.
+    """
+
+    def __init__(self, bus: Bus, agreed: str = "") -> None:
+        self._bus, self._agreed = bus, agreed
         self._watches: set[Watch] = set()
         self._tasks = TaskGroup("state")
 
@@ -49,7 +52,7 @@ class NatsState:
 
     async def _last(self, keys: Keys[Any], key: str) -> Delivery | None:
         """The last message for a key, which may be the marker of its removal."""
-        subject = f"$JS.API.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
+        subject = f"{api(self._domain(keys))}.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
         reply = await self._bus.request_raw(subject, b"")
         return None if reply.headers.get("Status") == "404" else reply
 
@@ -80,7 +83,9 @@ class NatsState:
 
     async def _publish(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str]) -> int:
         headers[MESSAGE_ID] = new_token()
-        reply = await self._bus.request_raw(f"$KV.{keys.bucket}.{key}", payload, headers)
+        domain = self._domain(keys)
+        subject = f"{api(domain)}.$KV.{keys.bucket}.{key}" if domain else f"$KV.{keys.bucket}.{key}"
+        reply = await self._bus.request_raw(subject, payload, headers)
         ack = msgspec.json.decode(reply.payload, type=_Ack)
         if ack.error is None:
             return ack.seq
@@ -94,7 +99,7 @@ class NatsState:
 
     async def view(self, *keys: Keys[Any]) -> View:
         view = View(*keys)
-        watch = Watch(self._bus, keys[0].bucket, view)
+        watch = Watch(self._bus, keys[0].bucket, view, self._domain(keys[0]))
         view.stop = lambda: self._stop(watch)
         self._watches.add(watch)
         try:
@@ -108,6 +113,9 @@ class NatsState:
         if watch in self._watches:
             self._watches.remove(watch)
             self._tasks.start(watch.close(), "stop")
+
+    def _domain(self, keys: Keys[Any]) -> str:
+        return self._agreed if keys.bucket == AGREED else ""
 
     async def close(self) -> None:
         """Ends all views: they show what they showed last."""

@@ -12,14 +12,18 @@ from typing import Any
 import msgspec
 
 from shared.bus import Bus
-from shared.contracts.base import BUCKET, LEASES, ROOT
+from shared.cluster import HUB_DOMAIN
+from shared.contracts.base import AGREED, BUCKET, LEASES, ROOT
 from shared.errors import Unavailable
+from shared.state.watch import api
 from shared.telemetry import SPANS_SUBJECT
 
 EVENTS = "SHOAL_EVENTS"
 SPANS = "SHOAL_SPANS"
 LEASE_SECONDS = 15
 """Life of a record in the bucket of leases."""
+IN_USE = 10058
+"""JetStream's code for a stream that exists with another configuration: an older engine's, or an operator's."""
 _SECOND = 1_000_000_000
 
 
@@ -59,6 +63,7 @@ def _log(name: str, subject: str, max_bytes: int, max_age: int) -> dict[str, Any
 
 STREAMS: tuple[dict[str, Any], ...] = (
     _bucket(BUCKET),
+    _bucket(AGREED),
     _bucket(
         LEASES,
         max_age=LEASE_SECONDS * _SECOND,
@@ -70,16 +75,23 @@ STREAMS: tuple[dict[str, Any], ...] = (
 )
 
 
-async def ensure(bus: Bus) -> None:
-    """Makes the streams that are not there yet. Any service may be the first; an existing stream is left as it is."""
-    await asyncio.gather(*(_ensure(bus, config) for config in STREAMS))
+async def ensure(bus: Bus, agreed: str = "") -> None:
+    """Makes the streams that are not there yet. Any service may be the first; an existing stream is left as it is.
+
+    `agreed`: the domain that keeps what is agreed on, when it is the hubs': they have made it.
+    """
+    mine = [config for config in STREAMS if not agreed or config["name"] != f"KV_{AGREED}"]
+    await asyncio.gather(*(_ensure(bus, config) for config in mine))
 
 
-async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
-    subject = f"$JS.API.STREAM.CREATE.{config['name']}"
+async def ensure_agreed(bus: Bus, replicas: int) -> None:
+    """Makes the hubs' stream of what is agreed on."""
+    await _ensure(bus, _bucket(AGREED, num_replicas=replicas), HUB_DOMAIN)
+
+
+async def _ensure(bus: Bus, config: dict[str, Any], domain: str = "") -> None:
+    subject = f"{api(domain)}.STREAM.CREATE.{config['name']}"
     reply = await bus.request_raw(subject, msgspec.json.encode(config))
     error = msgspec.json.decode(reply.payload).get("error")
-    if (
-        error and error.get("err_code") != 10058
-    ):  # in use with another configuration: an older engine's, or an operator's
+    if error and error.get("err_code") != IN_USE:
         raise Unavailable(f"broker stream {config['name']}: {error.get('description')}")

@@ -24,6 +24,11 @@ RESUME_SECONDS = 200.0
 """A watch cut off for longer starts anew: markers of removed records may be gone by then."""
 
 
+def api(domain: str) -> str:
+    """Where JetStream's API of a domain is asked; the empty one is that of the broker one is connected to."""
+    return f"$JS.{domain}.API" if domain else "$JS.API"
+
+
 class Position(NamedTuple):
     """Where a message stands: told by the subject for its acknowledgement."""
 
@@ -51,8 +56,8 @@ class Watch:
     on after the last revision seen.
     """
 
-    def __init__(self, bus: Bus, bucket: str, view: View) -> None:
-        self._bus, self._bucket, self._view = bus, bucket, view
+    def __init__(self, bus: Bus, bucket: str, view: View, domain: str = "") -> None:
+        self._bus, self._bucket, self._view, self._domain = bus, bucket, view, domain
         self._stream = f"KV_{bucket}"
         self._prefix = f"$KV.{bucket}."
         self._consumer = ""
@@ -135,7 +140,7 @@ class Watch:
         if not anew:
             config["opt_start_seq"] = self._view.revision + 1
         body = msgspec.json.encode({"stream_name": self._stream, "config": config, "action": "create"})
-        reply = await self._bus.request_raw(f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}", body)
+        reply = await self._bus.request_raw(f"{api(self._domain)}.CONSUMER.CREATE.{self._stream}.{name}", body)
         answer = msgspec.json.decode(reply.payload)
         if "error" in answer:
             raise Unavailable(f"watch of {self._bucket}: {answer['error'].get('description')}")
