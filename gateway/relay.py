@@ -6,7 +6,7 @@ import asyncio
 import select
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shared.streams import Channel
 from shared.streams.frames import STDERR, STDOUT, Deframer, frame
@@ -30,6 +30,8 @@ class Client(Protocol):
 
 
 Convert = Callable[[bytes], bytes]
+End = Literal["ended", "keys", "gone"]
+"""How a relay ended: by the service, by the client's detach keys, by the client's going."""
 
 
 def unframed(*streams: int) -> Convert:
@@ -49,15 +51,15 @@ async def relay(
     stdin: bool,
     scanner: Scanner | None = None,
     convert: Convert | None = None,
-) -> None:
-    """Until the service ends its direction, the client goes, or it types its detach keys.
+) -> End:
+    """Until the service ends its direction, the client goes, or it types its detach keys; which of these it was.
 
     The client's half-close is passed on; output goes on after it. With `convert` the client gets what that makes of
     each piece of output.
     """
     tasks = TaskGroup("relay")
     output = tasks.start(_output(channel, client, convert), "output")
-    tasks.start(_input(client, channel, stdin, scanner, output), "input")
+    keys = tasks.start(_input(client, channel, stdin, scanner, output), "input")
     try:
         async with _closed(client, output):
             await asyncio.wait((output,))
@@ -65,19 +67,26 @@ async def relay(
         await tasks.close()  # before the descriptors they wait on are closed, and their numbers used again
         channel.close()
         client.close()
+    if not keys.cancelled() and keys.result():
+        return "keys"
+    return "gone" if output.cancelled() else output.result()
 
 
-async def _output(channel: Channel, client: Client, convert: Convert | None) -> None:
+async def _output(channel: Channel, client: Client, convert: Convert | None) -> End:
     try:
         while data := await channel.read():
             await client.write(data if convert is None else convert(data))
+    except ClientGone:
+        return "gone"
     except ConnectionError:
-        return  # either side is gone: the end of the relay closes the other
+        pass  # the service is gone: the end of the relay closes the client's side
+    return "ended"
 
 
 async def _input(
-    client: Client, channel: Channel, stdin: bool, scanner: Scanner | None, output: asyncio.Task[None]
-) -> None:
+    client: Client, channel: Channel, stdin: bool, scanner: Scanner | None, output: asyncio.Task[End]
+) -> bool:
+    """Whether the client typed its detach keys."""
     try:
         while data := await client.read():
             if not stdin:
@@ -89,7 +98,7 @@ async def _input(
                 await channel.write(data)
             if detached:
                 output.cancel()
-                return
+                return True
         if scanner is not None and (rest := scanner.rest()):
             await channel.write(rest)
         if stdin:
@@ -97,11 +106,12 @@ async def _input(
     except ClientGone:
         output.cancel()
     except ConnectionError:
-        return  # the program has closed its input; what it still says is wanted
+        pass  # the program has closed its input; what it still says is wanted
+    return False
 
 
 @asynccontextmanager
-async def _closed(client: Client, output: asyncio.Task[None]) -> AsyncIterator[None]:
+async def _closed(client: Client, output: asyncio.Task[End]) -> AsyncIterator[None]:
     """Ends the relay when the client closes both directions, which its half-close alone does not tell.
 
     The kernel reports it as a hang-up, and an epoll descriptor that waits for nothing else becomes readable.

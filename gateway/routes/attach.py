@@ -13,7 +13,7 @@ from ..http.message import Request
 from ..http.router import Route
 from ..http.version import Version
 from ..http.wire import MULTIPLEXED_STREAM, RAW_STREAM, render_hijack
-from ..relay import relay, send_out, unframed
+from ..relay import End, relay, send_out, unframed
 from ..translate import times
 from ..views import Container
 
@@ -52,7 +52,13 @@ async def attach(gateway: Gateway, request: Request) -> None:
     client = request.hijack(render_hijack(request.upgrade, stream_type(tty, request.version)))
     channel = await gateway.kernel.streams.take(offer)
     scanner = detach.Scanner(keys) if tty and wanted.stdin else None
-    await relay(client, channel, wanted.stdin, scanner)
+    await told(gateway, container, await relay(client, channel, wanted.stdin, scanner))
+
+
+async def told(gateway: Gateway, container: Container, end: End) -> None:
+    """A client that went while the container stayed has detached from it."""
+    if end != "ended":
+        await gateway.call(executor.DETACHED, executor.DetachedRequest(id=container.id), container.node)
 
 
 async def attach_ws(gateway: Gateway, request: Request) -> None:
@@ -69,7 +75,8 @@ async def attach_ws(gateway: Gateway, request: Request) -> None:
     channel = await gateway.kernel.streams.take(offer)
     client = websocket.accept(request)
     scanner = detach.Scanner(keys) if tty and wanted.stdin else None
-    await relay(client, channel, wanted.stdin, scanner, None if tty else unframed())
+    end = await relay(client, channel, wanted.stdin, scanner, None if tty else unframed())
+    await told(gateway, container, end)
 
 
 async def logs(gateway: Gateway, request: Request) -> None:

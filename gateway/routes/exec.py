@@ -49,7 +49,9 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
     channel = await gateway.kernel.streams.take(started.offer)
     stdin = state.request.attach_stdin
     scanner = detach.Scanner(keys) if started.tty and stdin else None
-    await relay(client, channel, stdin, scanner, _conversion(started.tty, wanted.tty))
+    end = await relay(client, channel, stdin, scanner, _conversion(started.tty, wanted.tty))
+    if end == "keys":
+        await gateway.call(executor.DETACHED, executor.DetachedRequest(id=state.container_id, exec_id=id), node)
     return None
 
 

@@ -22,6 +22,7 @@ from shared.contracts.executor import (
     ConnectRequest,
     CreateReply,
     CreateRequest,
+    DetachedRequest,
     DisconnectRequest,
     ExecCreateRequest,
     ExecRef,
@@ -124,6 +125,10 @@ class Executor:
 
     async def attach(self, request: AttachRequest) -> StreamOffer:
         return await streams.attach(self._engine, request)
+
+    async def detached(self, request: DetachedRequest) -> Empty:
+        streams.detached(self._engine, request)
+        return Empty()
 
     async def logs(self, request: LogsRequest) -> StreamOffer:
         return await streams.logs(self._engine, request)

@@ -138,6 +138,13 @@ class AttachRequest(Message, frozen=True):
     logs: bool = False
 
 
+class DetachedRequest(Message, frozen=True):
+    """A client of a container's streams, or of an exec's, left while it went on: an event tells it."""
+
+    id: str
+    exec_id: str = ""
+
+
 class LogsRequest(Message, frozen=True):
     """`since`, `until` in nanoseconds (0: open); `tail` in lines (-1: all). Frames unless a terminal.
 
@@ -292,6 +299,7 @@ CONNECT = Endpoint("executor.connect", ConnectRequest, Revision, (_NF, _C, Permi
 DISCONNECT = Endpoint("executor.disconnect", DisconnectRequest, Revision, (_NF, _C))
 RESIZE = Endpoint("executor.resize", ResizeRequest, Empty, (_NF, _C))
 ATTACH = Endpoint("executor.attach", AttachRequest, StreamOffer, (_NF, _C))
+DETACHED = Endpoint("executor.detached", DetachedRequest, Empty, (_NF,))
 LOGS = Endpoint("executor.logs", LogsRequest, StreamOffer, (_NF, NotImplementedYet))
 EXEC_CREATE = Endpoint("executor.exec_create", ExecCreateRequest, ExecRef, (_NF, _C, InvalidArgument))
 EXEC_START = Endpoint("executor.exec_start", ExecStartRequest, ExecStartReply, (_NF, _C, InvalidArgument))
@@ -319,7 +327,7 @@ CONTRACT = Contract(
     summary="Containers of one node: life cycle, exec, logs, restart. Owns no mechanism.",
     endpoints=(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, CONNECT, DISCONNECT, RESIZE,
-        ATTACH, LOGS,
+        ATTACH, DETACHED, LOGS,
         EXEC_CREATE, EXEC_START, EXEC_INSPECT, CHECKPOINT_CREATE, CHECKPOINT_LIST, CHECKPOINT_DELETE,
         TOP, USAGE, PRUNE, CHANGES, COMMIT,
     ),

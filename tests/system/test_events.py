@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.support.engine import IMAGE, Engine, unique
+from tests.support.terminal import Terminal
 
 
 def now(engine: Engine) -> str:
@@ -152,3 +153,15 @@ def test_cli_format(engine: Engine) -> None:
 
 def test_bad_queries(engine: Engine) -> None:
     assert engine.call("GET", "/events?filters=nonsense&until=1").status in (400, 500)
+
+
+def test_detaching(engine: Engine) -> None:
+    begin, name = now(engine), unique("seen")
+    with Terminal([engine.cli, "run", "-it", "--name", name, IMAGE, "sh"], engine.environment()) as shell:
+        shell.expect(b"# ")
+        shell.send(b"\x10\x11")
+        shell.end()
+    engine.ok("kill", name)
+    actions = [event["Action"] for event in since(engine, begin, container=[name])]
+    assert actions.index("attach") < actions.index("detach") < actions.index("kill")
+    assert actions.count("detach") == 1

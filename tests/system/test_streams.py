@@ -1,5 +1,6 @@
 """Standard streams, terminals, attach and detach."""
 
+import asyncio
 import os
 import re
 import select
@@ -7,9 +8,10 @@ import signal
 import socket
 import subprocess
 
+import aiohttp
 import pytest
 
-from tests.support.engine import IMAGE, Engine
+from tests.support.engine import IMAGE, Engine, unique
 from tests.support.terminal import Terminal
 
 
@@ -253,3 +255,22 @@ def test_a_gigabyte_through_cat(engine: Engine) -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, env=engine.environment(), timeout=500)
     expected = subprocess.run(["sh", "-c", f"head -c {size} /dev/zero | cksum"], capture_output=True, timeout=100)
     assert done.stdout == expected.stdout, done.stderr
+
+
+async def test_attach_by_a_real_websocket_client(engine: Engine) -> None:
+    name = unique("ws")
+    await asyncio.to_thread(engine.start, "-i", "--name", name, IMAGE, "cat")
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(engine.path)) as session:
+        query = "stream=1&stdin=1&stdout=1&stderr=1"
+        async with session.ws_connect(f"http://engine/v1.41/containers/{name}/attach/ws?{query}") as channel:
+            await channel.send_bytes(b"hello\n")
+            got = b""
+            while len(got) < 6:
+                got += await channel.receive_bytes(timeout=20)
+            await channel.ping()
+            await channel.send_str("text\n")
+            while len(got) < 11:
+                got += await channel.receive_bytes(timeout=20)
+            assert got == b"hello\ntext\n"
+            await asyncio.to_thread(engine.ok, "kill", name)
+            assert (await channel.receive(timeout=20)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.contracts import platform
 from shared.contracts.common import StreamOffer
-from shared.contracts.executor import AttachRequest, LogsRequest, TopReply, TopRequest
+from shared.contracts.executor import AttachRequest, DetachedRequest, LogsRequest, TopReply, TopRequest
 from shared.errors import InvalidArgument, NotImplementedYet
 
 from ..domain import lifecycle
@@ -24,6 +24,15 @@ async def attach(engine: Engine, request: AttachRequest) -> StreamOffer:
     engine.tell(container, "attach")
     # Before the start only the record knows whether there will be a terminal.
     return msgspec.structs.replace(offer, framed=not container.spec.config.tty)
+
+
+def detached(engine: Engine, request: DetachedRequest) -> None:
+    """Told in Docker's events, unless the container has ended meanwhile."""
+    container = engine.registry.get(request.id)
+    if request.exec_id:
+        engine.tell(container, "exec_detach", execID=request.exec_id)
+    elif container.running:
+        engine.tell(container, "detach")
 
 
 async def logs(engine: Engine, request: LogsRequest) -> StreamOffer:

@@ -121,7 +121,8 @@ def ps(arguments: list[str]) -> str:
         ["ps", *arguments], capture_output=True, text=True, errors="replace", timeout=PS_SECONDS, check=False
     )
     if done.returncode and not done.stdout.strip():
-        raise InvalidArgument(f"Error running ps: {done.stderr.strip() or done.returncode}")
+        said = done.stderr.strip().splitlines()
+        raise InvalidArgument(f"ps: {said[0] if said else done.returncode}")
     return done.stdout
 
 

@@ -24,7 +24,7 @@ def select(output: str, pids: Collection[int]) -> tuple[tuple[str, ...], tuple[t
     lines = output.splitlines()
     titles = _fields(lines[0]) if lines else []
     if "PID" not in titles:
-        raise Internal("Couldn't find PID field in ps output")
+        raise InvalidArgument("Couldn't find PID field in ps output")
     column, rows, inside = titles.index("PID"), [], False
     for line in filter(str.strip, lines[1:]):
         fields = _fields(line)

@@ -266,6 +266,10 @@ class ExecutorSimulator:
 
         return self._kernel.streams.offer(serve, framed=not machine.spec.config.tty)
 
+    async def detached(self, request: contract.DetachedRequest) -> Empty:
+        self._note("detached", request)
+        return Empty()
+
     async def logs(self, request: contract.LogsRequest) -> StreamOffer:
         self._note("logs", request)
         machine = self._machine(request.id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.http.detach import Scanner
-from gateway.relay import Convert, framed, relay, unframed
+from gateway.relay import Convert, End, framed, relay, unframed
 from shared.streams import frame
 from shared.streams.channel import LocalChannel
 
@@ -60,7 +60,7 @@ async def wires() -> AsyncIterator[Wires]:
 
 
 def start(wires: Wires, stdin: bool = True, scanner: Scanner | None = None, convert: Convert | None = None) -> (
-    asyncio.Task[None]
+    asyncio.Task[End]
 ):  # fmt: skip
     return asyncio.get_running_loop().create_task(relay(wires.caller, wires.channel, stdin, scanner, convert))
 
@@ -74,7 +74,7 @@ async def test_bytes_go_both_ways_and_a_half_close_is_passed_on(wires: Wires) ->
     wires.service.send(b"after your end")
     assert await wires.recv(wires.client) == b"after your end"
     wires.service.close()
-    await running
+    assert await running == "ended"
     assert await wires.recv(wires.client) == b""
 
 
@@ -92,7 +92,7 @@ async def test_input_that_nobody_wants_is_dropped(wires: Wires) -> None:
 async def test_a_client_that_closes_both_ways_ends_the_relay(wires: Wires) -> None:
     running = start(wires)
     wires.client.close()
-    await asyncio.wait_for(running, 5)
+    assert await asyncio.wait_for(running, 5) == "gone"
     assert await wires.recv(wires.service) == b""
 
 
@@ -100,7 +100,7 @@ async def test_detach_keys_end_the_relay(wires: Wires) -> None:
     running = start(wires, scanner=Scanner(b"\x10\x11"))
     wires.client.send(b"ab\x10\x11cd")
     assert await wires.recv(wires.service) == b"ab"
-    await asyncio.wait_for(running, 5)
+    assert await asyncio.wait_for(running, 5) == "keys"
     assert await wires.recv(wires.client) == b""
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -54,6 +55,21 @@ async def test_the_start_says_whether_there_are_frames(api: Api, create: Create,
     terminal, plain = await created(api, "echo", "hi", Tty=True), await created(api, "echo", "hi")
     assert (await api("POST", f"/exec/{terminal}/start", {"Tty": False})).body == frame(1, b"hi\n")
     assert (await api("POST", f"/exec/{plain}/start", {"Tty": True})).body == b"hi\n"
+
+
+async def test_detach_keys_are_told(api: Api, create: Create, world: World) -> None:
+    container = await create("sleep", "1", start=True)
+    id = await created(api, "cat", AttachStdin=True, Tty=True, DetachKeys="a,b")
+    async with connected(world.socket) as client:
+        await client.send(
+            f"POST /exec/{id}/start HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+            '{"Tty":true}ab'.encode()
+        )
+        assert (await client.head()).status == 200
+        assert await client.reader.read() == b""
+    async with asyncio.timeout(5):
+        while world.executor.last() != executor.DetachedRequest(id=container, exec_id=id):  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def test_detached(api: Api, create: Create, world: World) -> None:

@@ -47,3 +47,14 @@ async def test_top(node: Node) -> None:
     await node.begin(container_id)
     assert (await node.call(contract.TOP, TopRequest(id=container_id))).titles == ("PID", "CMD")
     await node.until(lambda: node.actions(container_id)[-1] == "top")
+
+
+async def test_clients_that_left(node: Node) -> None:
+    container_id = await node.run("sleep")
+    await node.call(contract.DETACHED, contract.DetachedRequest(id=container_id))
+    await node.call(contract.DETACHED, contract.DetachedRequest(id=container_id, exec_id="e1"))
+    await node.until(lambda: node.actions(container_id)[-2:] == ["detach", "exec_detach"])
+    assert node.events[-1].attributes["execID"] == "e1"
+    await node.stop(container_id)
+    await node.call(contract.DETACHED, contract.DetachedRequest(id=container_id))
+    assert node.actions(container_id).count("detach") == 1

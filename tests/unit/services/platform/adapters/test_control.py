@@ -196,7 +196,7 @@ async def test_top_lists_the_containers_processes(host: Host) -> None:
     assert all(row[1] == "sleep 77" for row in told.processes)
     told = await host.service.top(TopRequest(id=name))
     assert [row[-1] for row in told.processes] == ["sleep 77"]
-    with pytest.raises(InvalidArgument, match="Error running ps"):
+    with pytest.raises(InvalidArgument, match="ps: error"):
         await host.service.top(TopRequest(id=name, ps_args="--nope"))
 
 

@@ -82,5 +82,5 @@ def test_sockets_are_counted() -> None:
 
 def test_ps_of_the_host() -> None:
     assert "PID" in process.ps(["-ef"])
-    with pytest.raises(InvalidArgument, match="Error running ps"):
+    with pytest.raises(InvalidArgument, match="ps: error"):
         process.ps(["--nope"])

@@ -25,7 +25,7 @@ def test_rows_of_the_workload_with_their_threads() -> None:
 
 
 def test_output_without_pids_cannot_be_used() -> None:
-    with pytest.raises(Internal, match="Couldn't find PID field in ps output"):
+    with pytest.raises(InvalidArgument, match="Couldn't find PID field in ps output"):
         select("CMD\nsh\n", {1})
     with pytest.raises(Internal, match="Unexpected pid 'x'"):
         select("PID\nx\n", {1})
