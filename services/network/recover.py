@@ -39,6 +39,7 @@ async def recover(
         sandboxes.adopt(record)
     await asyncio.to_thread(sandboxes.replace_rules, sandboxes.all())
     await asyncio.gather(*(sandboxes.resolver.resume(record) for record in mending.keep))
+    host.proxy.sweep()
     await asyncio.to_thread(_clear, links, host, mending)
     for endpoint in endpoints:
         announcer.known(endpoint)

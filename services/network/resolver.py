@@ -10,6 +10,7 @@ from .adapters import dns_server, dns_sockets
 from .adapters.dns_server import DnsServer
 from .adapters.dns_sockets import DnsSockets
 from .adapters.host_files import host_nameservers
+from .adapters.proxy import Proxy
 from .domain import dns
 from .domain.dns import Query
 from .domain.resolution import Directory
@@ -21,7 +22,8 @@ log = logging.getLogger(__name__)
 class Resolver:
     """Servers of all sandboxes, and the names they answer with."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
         self._directory = Directory()
         self._records: dict[str, SandboxRecord] = {}
         self._servers: dict[str, DnsServer] = {}
@@ -36,20 +38,27 @@ class Resolver:
         """Answers a sandbox that `add` made known."""
         container = record.sandbox.container_id
         self._servers[container] = DnsServer(sockets, lambda message, tcp: self._answer(container, message, tcp))
+        self._proxy.hold(_name(container), (sockets.datagrams, sockets.connections))
 
     async def resume(self, record: SandboxRecord) -> None:
         """Answers a sandbox again after a restart."""
         if not record.dns:
             return
         try:
-            self.serve(record, await asyncio.to_thread(dns_sockets.open_again, Path(record.sandbox.path)))
+            kept = self._proxy.found(_name(record.sandbox.container_id))
+            sockets = DnsSockets(*kept) if kept else await self._open_again(record)
+            self.serve(record, sockets)
         except OSError as error:
             log.warning("sandbox %s has no DNS any more: %s", record.id, error)
+
+    async def _open_again(self, record: SandboxRecord) -> DnsSockets:
+        return await asyncio.to_thread(dns_sockets.open_again, Path(record.sandbox.path))
 
     def remove(self, container_id: str) -> None:
         """Ends a sandbox's server and forgets its names."""
         server = self._servers.pop(container_id, None)
         if server is not None:
+            self._proxy.drop(_name(container_id))
             server.close()
         self._forget(container_id)
 
@@ -58,8 +67,10 @@ class Resolver:
         return container_id in self._servers
 
     def close(self) -> None:
-        for container_id in tuple(self._records):
-            self.remove(container_id)
+        """What is asked from now on waits for the next service."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
 
     def _forget(self, container_id: str) -> None:
         known = self._records.pop(container_id, None)
@@ -92,3 +103,8 @@ class Resolver:
             return dns.answer_pointer(query, name) if dns.is_name(name) else None
         addresses = self._directory.find(record, query.name)
         return None if addresses is None else dns.answer_addresses(query, addresses, largest)
+
+
+def _name(container_id: str) -> str:
+    """What the proxy knows a sandbox's sockets by."""
+    return f"dns {container_id}"

@@ -22,6 +22,7 @@ from .adapters.dns_sockets import DnsSockets
 from .adapters.firewall import Firewall
 from .adapters.host_files import ContainerFiles, Records, own_files
 from .adapters.host_ports import HostPorts
+from .adapters.proxy import Proxy
 from .adapters.stacks import Stacks
 from .adapters.sysctl import has_ipv6
 from .announcer import Announcer
@@ -41,6 +42,7 @@ class Host:
 
     stacks: Stacks
     firewall: Firewall
+    proxy: Proxy
     ports: HostPorts
     records: Records
     files: ContainerFiles
@@ -54,7 +56,7 @@ class Sandboxes:
         self._announcer = announcer
         self._catalog = catalog
         self._host = host
-        self.resolver = Resolver()
+        self.resolver = Resolver(host.proxy)
         self._present: dict[str, SandboxRecord] = {}
         self._pending: collections.Counter[str] = collections.Counter()
 
@@ -287,6 +289,7 @@ class Sandboxes:
         self._host.ports.release(sandboxes.held(record))
         for attachment in record.attachments:
             self.free(attachment)
+        await self._host.proxy.settled()
 
     def free(self, attachment: Attachment) -> None:
         """Gives an endpoint's addresses back and forgets the endpoint."""

@@ -21,6 +21,7 @@ from .adapters.firewall import Firewall
 from .adapters.host_files import ContainerFiles, Records
 from .adapters.host_ports import HostPorts
 from .adapters.links import HostLinks
+from .adapters.proxy import Proxy
 from .adapters.stacks import Stacks
 from .announcer import Announcer
 from .catalog import Catalog
@@ -46,10 +47,12 @@ class NetworkService:
         settings = kernel.settings
         folder = settings.run_path / "network"
         self._links = HostLinks()
+        proxy = Proxy(folder)
         self._host = Host(
             stacks=Stacks(self._links, folder / "netns", settings.interface_prefix),
             firewall=Firewall(settings.nft_table),
-            ports=HostPorts(),
+            proxy=proxy,
+            ports=HostPorts(proxy),
             records=Records(folder / "sandboxes"),
             files=ContainerFiles(folder / "containers"),
         )
@@ -66,6 +69,7 @@ class NetworkService:
         await asyncio.to_thread(hostmounts.prepare, settings)
         for part in (self._host.stacks, self._host.records, self._host.files):
             part.open()
+        self._host.proxy.open()
         await self._catalog.open()
         await recover(
             settings,
@@ -85,6 +89,7 @@ class NetworkService:
         await self.told()
         self._sandboxes.resolver.close()
         self._host.ports.close()
+        self._host.proxy.close()
         self._host.stacks.close()
         self._host.firewall.close()
         self._links.close()

@@ -24,6 +24,7 @@ from shared.contracts.common import DockerEvent
 from shared.contracts.network import Sandbox, SandboxRequest
 from shared.state import MemoryState
 from tests.support.mounts import unmount_below
+from tools.bench.reference import end_all
 
 QUICK = 0.3
 """Seconds after which nobody is taken to answer; an answer takes far less than one of them."""
@@ -92,6 +93,7 @@ class NetworkWorld:
         return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
     def sweep(self) -> None:
+        end_all(str(self.settings.run_path / "network"))  # its userland proxy
         unmount_below(self.directory)
         hostmounts.drop_shared(self.settings.run_path)
 

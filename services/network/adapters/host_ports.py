@@ -1,7 +1,8 @@
 """Host ports of published ports: held by bound sockets, so that no other program on the host can take them.
 
 The kernel forwards by the firewall's maps and never asks these sockets. What it cannot forward (IPv6 to a container
-that has only IPv4, and clients at ::1) arrives at them and is relayed (`userland_proxy`), as by dockerd's docker-proxy.
+that has only IPv4, and clients at ::1) arrives at them and is relayed by a process of its own (`proxy`), as dockerd's
+docker-proxy does it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from shared.errors import Conflict, InvalidArgument, ResourceExhausted
 
 from ..domain.addresses import Address
 from ..domain.publishing import ANY6, Forward, Wish, candidates, collides, made
+from .proxy import Proxy
 from .sysctl import ephemeral_range
-from .userland_proxy import Relay, relay
 
 log = logging.getLogger(__name__)
 Key = tuple[str, Address, int]
@@ -28,10 +29,10 @@ _BACKLOG = 128
 class HostPorts:
     """Ports taken on the host's addresses. Belongs to one event loop; nothing here waits."""
 
-    def __init__(self, ephemeral: Callable[[], tuple[int, int]] = ephemeral_range) -> None:
+    def __init__(self, proxy: Proxy, ephemeral: Callable[[], tuple[int, int]] = ephemeral_range) -> None:
+        self._proxy = proxy
         self._ephemeral = ephemeral
         self._sockets: dict[Key, socket.socket | None] = {}
-        self._relays: dict[Key, tuple[tuple[Address, int], Relay]] = {}
         self._last: dict[str, int] = {}
 
     def reserve(self, wish: Wish) -> list[Forward]:
@@ -69,36 +70,44 @@ class HostPorts:
         if collides(protocol, host, port, self._sockets):
             raise Conflict(f"Bind for {_joined(host, port)} failed: port is already allocated")
         try:
-            self._sockets[protocol, host, port] = _bound(protocol, host, port)
+            self._sockets[protocol, host, port] = self._bound(protocol, host, port)
         except OSError as error:
             if optional and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 return False
             raise _refusal(protocol, host, port, error) from None
         return True
 
+    def _bound(self, protocol: str, host: Address, port: int) -> socket.socket | None:
+        try:
+            return _bound(protocol, host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not self._proxy.settle():
+                raise
+        return _bound(protocol, host, port)  # what held it was our own, given back a moment ago
+
     def adopt(self, forwards: Iterable[Forward]) -> None:
-        """Takes ports again that were published before a restart; one that another took meanwhile goes on by rules."""
+        """Takes ports again that were published before; where they lead is for `serve` to say.
+
+        One that another program took meanwhile goes on by rules.
+        """
         for forward in forwards:
             key = forward.key
             if not forward.host_port or key in self._sockets:
                 continue
             try:
-                self._sockets[key] = _bound(*key)
+                kept = self._proxy.found(_name(key))
+                self._sockets[key] = kept[0] if kept else _bound(*key)
             except OSError as error:
                 log.warning("port %s %s cannot be held any more: %s", forward.protocol, forward.host_port, error)
                 self._sockets[key] = None
-        self.serve(forwards)
 
     def serve(self, forwards: Iterable[Forward]) -> None:
         """Relays what arrives at the sockets to where the ports lead; what is relayed there already goes on."""
         for forward in forwards:
-            key, target = forward.key, (forward.target, forward.target_port)
-            taken, running = self._sockets.get(key), self._relays.get(key)
-            if taken is None or forward.protocol not in ("tcp", "udp") or (running and running[0] == target):
-                continue
-            if running:
-                running[1].close()
-            self._relays[key] = (target, relay(taken, forward))
+            taken = self._sockets.get(forward.key)
+            if taken is not None and forward.protocol in ("tcp", "udp"):
+                target = (forward.protocol, str(forward.target), forward.target_port)
+                self._proxy.hold(_name(forward.key), [taken], target)
 
     def release(self, forwards: Iterable[Forward]) -> None:
         """Gives ports back, at once; relayed connections end."""
@@ -106,14 +115,21 @@ class HostPorts:
             self._drop(forward.key)
 
     def close(self) -> None:
-        for key in tuple(self._sockets):
-            self._drop(key)
+        """What is relayed goes on."""
+        for held in self._sockets.values():
+            if held is not None:
+                held.close()
+        self._sockets.clear()
 
     def _drop(self, key: Key) -> None:
-        if (running := self._relays.pop(key, None)) is not None:
-            running[1].close()
+        self._proxy.drop(_name(key))
         if (held := self._sockets.pop(key, None)) is not None:
             held.close()
+
+
+def _name(key: Key) -> str:
+    """What the proxy knows a port by."""
+    return "port {} {} {}".format(*key)
 
 
 def _bound(protocol: str, host: Address, port: int) -> socket.socket | None:

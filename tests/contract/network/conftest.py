@@ -12,10 +12,12 @@ from shared.config import Settings
 from shared.contracts import network
 from tests.support.parties import Suite
 from tests.support.simulators.host.network import NetworkSimulator
+from tools.bench.reference import end_all
 
 
 def sweep(settings: Settings) -> None:
-    """Removes bridges and rules, which a stopped engine leaves to its containers."""
+    """Removes bridges, rules and proxy, which a stopped engine leaves to its containers."""
+    end_all(str(settings.run_path / "network"))
     links = HostLinks()
     for name in links.names():
         if name == settings.bridge_name or name.startswith(f"{settings.interface_prefix}-"):

@@ -8,10 +8,12 @@ import functools
 import ipaddress
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from services.network.adapters.host_ports import HostPorts
+from services.network.adapters.proxy import Proxy
 from services.network.domain.addresses import Address
 from services.network.domain.publishing import ANY4, ANY6, Forward, Place, Wish
 from shared.errors import Conflict, InvalidArgument, ResourceExhausted
@@ -27,8 +29,8 @@ def wish(protocol: str, port: int, hosts: tuple[Address, ...], first: int = 0, l
 
 
 @pytest.fixture
-async def ports(host_network: None) -> HostPorts:
-    return HostPorts(lambda: (40000, 40003))
+async def ports(host_network: None, proxy: Proxy) -> HostPorts:
+    return HostPorts(proxy, lambda: (40000, 40003))
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ async def test_relays_can_be_led_elsewhere(ports: HostPorts) -> None:
         reader, writer = await asyncio.open_connection("::1", 8080)
         assert await reader.read() == expected
         writer.close()
-    ports.close()
+    ports.release([forward])
 
 
 def _say(word: bytes, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -163,5 +165,45 @@ async def test_what_is_relayed_already_goes_on(ports: HostPorts) -> None:
     writer.write_eof()
     assert await reader.read() == b"still here"
     writer.close()
+    ports.release([led])
+    server.close()
+
+
+async def test_a_port_given_back_can_be_taken_at_once(ports: HostPorts) -> None:
+    wanted = wish("udp", 80, (A("::1"),), 8080, 8080)
+    for _ in range(5):
+        forwards = ports.reserve(wanted)
+        assert forwards[0].host_port == 8080
+        ports.serve(forwards)
+        ports.release(forwards)
+
+
+async def test_relayed_connections_outlive_the_service(ports: HostPorts, directory: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read()).upper())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    [forward] = ports.reserve(wish("tcp", 80, (A("::1"),), 8080, 8080))
+    led = dataclasses.replace(forward, target=LOCAL, target_port=server.sockets[0].getsockname()[1])
+    ports.serve([led])
+    reader, writer = await asyncio.open_connection("::1", 8080)
+    writer.write(b"begun, ")
     ports.close()
+    ports._proxy.close()
+    successor = Proxy(directory)
+    successor.open()
+    after = HostPorts(successor)
+    after.adopt([led])
+    after.serve([led])
+    successor.sweep()
+    writer.write(b"ended")
+    writer.write_eof()
+    assert await reader.read() == b"BEGUN, ENDED"
+    writer.close()
+    reader, writer = await asyncio.open_connection("::1", 8080)
+    writer.write_eof()
+    assert await reader.read() == b""
+    after.release([led])
+    successor.close()
     server.close()

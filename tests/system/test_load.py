@@ -1,0 +1,18 @@
+"""PostgreSQL and Redis under load while the engine's processes are killed: no connection ends, no transaction fails.
+
+`python -m tests.load` does the same for five minutes.
+"""
+
+import pytest
+
+from tests.load.run import run
+
+SECONDS = 20
+
+
+@pytest.mark.shoal_only
+@pytest.mark.timeout(400)  # the images are made when they are not there yet
+def test_nothing_is_lost_while_the_engines_processes_die() -> None:
+    result = run(SECONDS)
+    assert [each for each in result.outcomes if not each.good] == []
+    assert sum(result.kills.values()) >= 5
