@@ -17,6 +17,7 @@ from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.service import Kernel
 from shared.state import MemoryState
 from shared.state.view import View
+from tests.support.parties import as_far_as
 from tests.support.simulators.host.image_store import ImageStoreSimulator
 from tests.support.simulators.host.network import NetworkSimulator
 from tests.support.simulators.host.platform import PlatformSimulator
@@ -63,9 +64,9 @@ class World:
         return kernel
 
     async def serve(self, contract: Contract, implementation: object) -> None:
-        """Serves a contract by an object."""
-        kernel = await self._kernel(contract.name)
-        await self._running[contract.name].enter_async_context(testing.serving(kernel, contract, implementation))
+        """Serves a contract by an object, as far as that goes."""
+        kernel, part = await self._kernel(contract.name), as_far_as(contract, implementation)
+        await self._running[contract.name].enter_async_context(testing.serving(kernel, part, implementation))
 
     async def start(
         self,
