@@ -54,7 +54,9 @@ def run(settings: Settings, seed: int, numbers: range, census: bool) -> Outcome:
         report = campaign.run(path, apis, seed, numbers, world)
         outcome = Outcome(len(numbers), time.monotonic() - begun, report)
     if census:
-        allowed = {**slack(before, len(numbers)), **{name: MEMORY_GROWTH for name in before if name.startswith(MEMORY)}}
+        allowed = {
+            name: more + MEMORY_GROWTH * name.startswith(MEMORY) for name, more in slack(before, len(numbers)).items()
+        }
         after = settled(settings, lambda counts: leaks(before, counts, allowed))
         outcome.leaks = leaks(before, after, allowed)
     return outcome
