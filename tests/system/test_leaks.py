@@ -32,8 +32,8 @@ def run(shoal: Shoal, *arguments: str) -> str:
 
 
 def test_cycles_leave_nothing(shoal: Shoal) -> None:
-    assert "30 cycles" in run(shoal, "cycle", "--times", "30", "--warm", "10")
+    assert "15 cycles" in run(shoal, "cycle", "--times", "15", "--warm", "5")
 
 
 def test_generated_requests_are_answered_and_leave_nothing(shoal: Shoal) -> None:
-    assert "500 requests" in run(shoal, "generate", "--requests", "500", "--seed", str(SEED))
+    assert "300 requests" in run(shoal, "generate", "--requests", "300", "--seed", str(SEED))

@@ -180,10 +180,12 @@ class _Maker:
         return [self.value(schema.get("items", {}), "", depth + 1) for _ in range(self._random.randrange(3))]
 
     def _string(self, schema: Schema, name: str, depth: int) -> str:
-        return self._random.choice(("a", "b", "1", "", *(TEXTS if self._random.random() < 0.3 else ())))
+        more = TEXTS if self._random.random() < 0.3 else ()
+        return str(self._random.choice(("a", "b", "1", "", *more)))
 
     def _integer(self, schema: Schema, name: str, depth: int) -> int:
-        return self._random.choice((0, 0, 1, 5, *(NUMBERS if self._random.random() < 0.2 else ())))
+        more = NUMBERS if self._random.random() < 0.2 else ()
+        return int(self._random.choice((0, 0, 1, 5, *more)))
 
     _number = _integer
 
