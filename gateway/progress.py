@@ -1,4 +1,4 @@
-"""Transfers with the image store: bytes in, progress lines or bytes out."""
+"""Transfers with services: bytes in, progress lines or bytes out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from .http.inbox import ClientGone
 from .http.message import JSON, Headers, Request, Response
 
 FIRST_LINE = 64 << 10
+_LAST = 1024
+"""Bytes of the two blocks of zeros that end a tar archive."""
 
 
 async def transfer(
@@ -40,13 +42,45 @@ async def transfer(
         channel.close()
 
 
-async def download(gateway: Gateway, request: Request, offer: StreamOffer, headers: Headers = JSON) -> Response | None:
-    """Only the answer comes."""
+async def download(
+    gateway: Gateway, request: Request, offer: StreamOffer, headers: Headers = JSON, archive: bool = False
+) -> Response | None:
+    """Only the answer comes. An `archive` that lacks its end must not look complete: the connection is broken off."""
     channel = await gateway.kernel.streams.take(offer)
     try:
-        return await _answer(request, channel, headers)
+        return await _answer(request, channel, headers, archive=archive)
     finally:
         channel.close()
+
+
+async def deliver(gateway: Gateway, request: Request, offer: StreamOffer) -> Response | None:
+    """The request's body goes in; what comes is `{}`, or the error."""
+    channel = await gateway.kernel.streams.take(offer)
+    tasks = TaskGroup("deliver")
+    upload = tasks.start(_upload(request, channel), "upload")
+    answer = tasks.start(_whole(channel), "answer")
+    try:
+        await asyncio.wait((upload, answer), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done() and not upload.result():
+            return _cut_short(request)
+        line = await answer
+    finally:
+        await tasks.close()
+        channel.close()
+    if line.strip() == b"{}":
+        return Response(200)
+    return error_line(line) or refusal(503, "the transfer was ended on the other side; try again")
+
+
+async def _whole(channel: Channel) -> bytes:
+    """All that comes, which is little."""
+    line = b""
+    try:
+        while data := await channel.read():
+            line += data
+    except ConnectionError:
+        return b""
+    return line
 
 
 async def _upload(request: Request, channel: Channel) -> bool:
@@ -70,21 +104,25 @@ def _cut_short(request: Request) -> Response | None:
 
 
 async def _answer(
-    request: Request, channel: Channel, headers: Headers, errors_as_lines: bool = False
+    request: Request, channel: Channel, headers: Headers, errors_as_lines: bool = False, archive: bool = False
 ) -> Response | None:
     """Streams the answer. An error at its start is an HTTP error, unless it is to be a line as later ones are."""
     try:
         data = await channel.read()
     except ConnectionError:
-        return refusal(503, "the image store ended the transfer; try again")
+        return refusal(503, "the transfer was ended on the other side; try again")
     failure = None if errors_as_lines else error_line(data)
     if failure is not None:
         return failure
     stream = request.stream(headers)
+    tail = b""
     try:
         while data:
+            tail = (tail + data)[-_LAST:] if len(data) < _LAST else data[-_LAST:]
             await stream.write(data)
             data = await channel.read()
+        if archive and tail != bytes(_LAST):
+            request.connection.abort()
     except ClientGone:
         raise
     except ConnectionError:

@@ -18,16 +18,6 @@ def absent(what: str) -> Operation:
     return handler
 
 
-def absent_for_container(what: str) -> Operation:
-    """The same, where the container must exist first."""
-
-    async def handler(gateway: Gateway, request: Request) -> Response:
-        await gateway.container(request)
-        raise NotImplementedYet(f"{what} is not implemented by this engine yet")
-
-    return handler
-
-
 async def no_plugins(gateway: Gateway, request: Request) -> Response:
     return reply([])
 
@@ -42,10 +32,6 @@ async def no_page(gateway: Gateway, request: Request) -> Response:
 
 _DEBUG = ("vars", "pprof/", "pprof/cmdline", "pprof/profile", "pprof/symbol", "pprof/trace", "pprof/{name}")
 ROUTES = (
-    Route("GET", "/containers/{id}/export", absent_for_container("docker export"), "ContainerExport"),
-    Route("HEAD", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchiveInfo"),
-    Route("GET", "/containers/{id}/archive", absent_for_container("docker cp"), "ContainerArchive"),
-    Route("PUT", "/containers/{id}/archive", absent_for_container("docker cp"), "PutContainerArchive"),
     Route("GET", "/images/search", absent("docker search"), "ImageSearch"),
     Route("GET", "/images/{name}/attestations", absent("reading attestations"), "ImageAttestations"),
     Route("GET", "/distribution/{name}/json", absent("inspecting an image in a registry"), "DistributionInspect"),

@@ -201,7 +201,7 @@ async def save_several(gateway: Gateway, request: Request) -> Response | None:
 
 async def _save(gateway: Gateway, request: Request, names: tuple[str, ...]) -> Response | None:
     asked = image_store.SaveRequest(references=names, platform=_one_platform(request, since=(1, 48)))
-    return await download(gateway, request, await gateway.call(image_store.SAVE, asked), _TAR)
+    return await download(gateway, request, await gateway.call(image_store.SAVE, asked), _TAR, archive=True)
 
 
 def _one_platform(request: Request, since: tuple[int, int]) -> Platform | None:

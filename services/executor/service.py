@@ -31,7 +31,10 @@ from shared.contracts.executor import (
     ExecState,
     KillRequest,
     LogsRequest,
+    PathRequest,
+    PathStat,
     PruneRequest,
+    ReadReply,
     RemoveRequest,
     RenameRequest,
     ResizeRequest,
@@ -42,6 +45,7 @@ from shared.contracts.executor import (
     UpdateReply,
     UpdateRequest,
     UsageReply,
+    WriteRequest,
 )
 from shared.service import Kernel
 
@@ -54,6 +58,7 @@ from .operations import (
     create,
     execs,
     exit,
+    files,
     freeze,
     networks,
     recover,
@@ -164,6 +169,18 @@ class Executor:
     async def changes(self, request: Ref) -> StreamOffer:
         return await changes.changes(self._engine, request.id)
 
+    async def stat_path(self, request: PathRequest) -> PathStat:
+        return await files.stat_path(self._engine, request)
+
+    async def read_archive(self, request: PathRequest) -> ReadReply:
+        return await files.read_archive(self._engine, request)
+
+    async def write_archive(self, request: WriteRequest) -> StreamOffer:
+        return await files.write_archive(self._engine, request)
+
+    async def export(self, request: Ref) -> StreamOffer:
+        return await files.export(self._engine, request.id)
+
     async def commit(self, request: CommitRequest) -> CommitReply:
         return await self._finish(commit.commit(self._engine, request))
 
@@ -175,6 +192,11 @@ class Executor:
             await execs.ended(self._engine, told.exec_id, told.id, told.exit_code)
         else:
             await exit.exited(self._engine, told)
+
+    async def transferred(self, told: platform.Transferred) -> None:
+        """The platform's signal that a copy is done."""
+        if told.node in ("", self._engine.node):
+            await files.transferred(self._engine, told)
 
     def reconnected(self) -> None:
         """Signals may have been lost while the broker was away."""
@@ -203,6 +225,7 @@ async def build(kernel: Kernel) -> Executor:
     recorded = await recover.load(engine)
     # Heard from here on: a signal that comes while the plan is followed waits for its container's lock.
     await kernel.bus.listen(platform.EXITED, executor.exited)
+    await kernel.bus.listen(platform.TRANSFERRED, executor.transferred)
     await recover.at_start(engine, recorded)
     await kernel.bus.listen(PLATFORM_STARTED, executor.platform_started)
     kernel.bus.transport.on_reconnect(executor.reconnected)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref, StreamOffer
-from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.executor import (
+    AttachRequest,
+    LogsRequest,
+    PathStat,
+    ReadReply,
+    ResizeRequest,
+    TopReply,
+    TopRequest,
+)
 from shared.service import Kernel
 from shared.streams import Channel
 
+from .adapters.answering import answering
 from .adapters.linux import Linux
 from .adapters.workload import Watched, Workload
 from .domain.lifecycle import Ended
@@ -40,6 +49,7 @@ class PlatformService:
         await self._kernel.bus.tell(platform.EXITED, message)
 
     async def create(self, request: platform.CreateRequest) -> platform.CreateReply:
+        await self._linux.copies.settled(request.id)
         workload = await self._linux.making.create(request)
         started = workload.record.started_at
         if request.start and not request.restore:
@@ -125,6 +135,40 @@ class PlatformService:
             await self._linux.streams.logs(request, channel)
 
         return self._kernel.streams.offer(serve)
+
+    async def stat_path(self, request: platform.FilesRequest) -> PathStat:
+        return await self._linux.copies.stat(request)
+
+    async def read_archive(self, request: platform.FilesRequest) -> ReadReply:
+        reading = await self._linux.copies.open(request)
+        offer = self._kernel.streams.offer(
+            lambda channel: self._linux.copies.send(reading, channel), framed=False, expired=reading.close
+        )
+        return ReadReply(stat=reading.status, offer=offer)
+
+    async def write_archive(self, request: platform.WriteRequest) -> StreamOffer:
+        copies = self._linux.copies
+        writing = await copies.open_to_write(request)
+
+        async def serve(channel: Channel) -> None:
+            async with answering(channel):
+                await copies.receive(writing, channel)
+                await self._transferred(request.id, "extract-to-dir")
+
+        return self._kernel.streams.offer(serve, framed=False, expired=lambda: copies.give_up(writing))
+
+    async def export(self, request: platform.FilesRequest) -> StreamOffer:
+        view = await self._linux.copies.open_whole(request)
+
+        async def serve(channel: Channel) -> None:
+            await self._linux.copies.send_whole(view, channel)
+            await self._transferred(request.id, "export")
+
+        return self._kernel.streams.offer(serve, framed=False, expired=view.close)
+
+    async def _transferred(self, workload: str, action: str) -> None:
+        told = platform.Transferred(id=workload, action=action, node=self._kernel.node)
+        await self._kernel.bus.tell(platform.TRANSFERRED, told)
 
 
 def _told(workload: Workload) -> platform.Workload:

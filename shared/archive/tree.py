@@ -75,6 +75,13 @@ def walk(root: int, top: str = "", across_mounts: bool = False) -> Iterator[Foun
         pending += reversed(below)
 
 
+def only(held: int, name: str) -> Iterator[Found]:
+    """One thing that is no directory, by a descriptor (O_PATH will do); nothing for a socket."""
+    status = os.fstat(held)
+    if stat.S_IFMT(status.st_mode) in _KINDS:
+        yield from _file(held, status, -1, name, {})
+
+
 def _entry(directory: int, name: str, path: str, links: dict[tuple[int, int], str]) -> Generator[Found, None, bool]:
     """Tells (as the generator's value) whether it is a directory, which is not entered here."""
     try:

@@ -281,6 +281,41 @@ class CommitReply(Message, frozen=True):
     image_id: str
 
 
+class PathRequest(Message, frozen=True):
+    """Something in a container's file system; error texts call the container `reference`."""
+
+    id: str
+    path: str
+    reference: str = ""
+
+
+class PathStat(Message, frozen=True):
+    """What is there: `mode` as in stat(2), `mtime` in nanoseconds. `link_target`: where a link leads in the end."""
+
+    name: str
+    size: int
+    mode: int
+    mtime: int
+    link_target: str = ""
+
+
+class ReadReply(Message, frozen=True):
+    """`offer` is a tar archive; its two last blocks tell that it is complete."""
+
+    stat: PathStat
+    offer: StreamOffer
+
+
+class WriteRequest(PathRequest, frozen=True):
+    """`no_overwrite_dir_non_dir`: a directory does not replace something else, nor the other way round.
+
+    `copy_uid_gid`: all becomes the container's user's.
+    """
+
+    no_overwrite_dir_non_dir: bool = False
+    copy_uid_gid: bool = False
+
+
 _NF, _C = NotFound, Conflict
 
 CREATE = Endpoint(
@@ -315,6 +350,12 @@ CHECKPOINT_DELETE = Endpoint("executor.checkpoint_delete", CheckpointRef, Empty,
 USAGE = Endpoint("executor.usage", Empty, UsageReply, (Unavailable,), idempotent=True)
 CHANGES = Endpoint("executor.changes", Ref, StreamOffer, (_NF, _C), idempotent=True, timeout=0)
 """What differs from the image; see `image_store.changes`."""
+STAT_PATH = Endpoint("executor.stat_path", PathRequest, PathStat, (_NF, _C, InvalidArgument), idempotent=True)
+READ_ARCHIVE = Endpoint("executor.read_archive", PathRequest, ReadReply, (_NF, _C, InvalidArgument))
+WRITE_ARCHIVE = Endpoint("executor.write_archive", WriteRequest, StreamOffer, (_NF, _C, InvalidArgument))
+"""An archive goes in, plain or compressed, and is unpacked there; the answer is a line `{}` or Docker's error line."""
+EXPORT = Endpoint("executor.export", Ref, StreamOffer, (_NF, _C))
+"""The root file system as a tar archive, without what is mounted in it."""
 COMMIT = Endpoint("executor.commit", CommitRequest, CommitReply, (_NF, _C, InvalidArgument), timeout=0)
 PRUNE = Endpoint("executor.prune", PruneRequest, PruneReport, timeout=300)
 
@@ -329,10 +370,11 @@ CONTRACT = Contract(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, CONNECT, DISCONNECT, RESIZE,
         ATTACH, DETACHED, LOGS,
         EXEC_CREATE, EXEC_START, EXEC_INSPECT, CHECKPOINT_CREATE, CHECKPOINT_LIST, CHECKPOINT_DELETE,
-        TOP, USAGE, PRUNE, CHANGES, COMMIT,
+        TOP, USAGE, PRUNE, CHANGES, COMMIT, STAT_PATH, READ_ARCHIVE,
+        WRITE_ARCHIVE, EXPORT,
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, SPECS, PLACEMENTS, STATUSES),
     calls=("image_store.*", "platform.*", "network.*", "volume.*"),
-    hears=("platform.exited",),
+    hears=("platform.exited", "platform.transferred"),
 )  # fmt: skip

@@ -11,7 +11,15 @@ from typing import Any, Literal
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Message
 from shared.contracts.common import Mount, Platform, Ref, StreamOffer
 from shared.contracts.container import LogConfig, MountPoint, Resources
-from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.executor import (
+    AttachRequest,
+    LogsRequest,
+    PathStat,
+    ReadReply,
+    ResizeRequest,
+    TopReply,
+    TopRequest,
+)
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, PermissionDenied
 
 
@@ -261,6 +269,27 @@ class StatsReply(Message, frozen=True):
     samples: dict[str, Sample] = {}
 
 
+class FilesRequest(Message, frozen=True):
+    """A container's file system as copies see it: its root, on it `mounts` (of them binds and volumes) and `files`.
+
+    `rootfs` makes the root where no workload has it mounted.
+    """
+
+    id: str
+    rootfs: tuple[Mount, ...]
+    mounts: tuple[MountPoint, ...] = ()
+    files: dict[str, str] = {}
+    readonly_rootfs: bool = False
+    path: str = "/"
+
+
+class WriteRequest(FilesRequest, frozen=True):
+    """`owner`: `name|uid[:group|gid]` that everything becomes; empty: as the archive has it."""
+
+    no_overwrite_dir_non_dir: bool = False
+    owner: str = ""
+
+
 _NF, _C = NotFound, Conflict
 PREPARE = Endpoint("platform.prepare", PrepareRequest, Empty, (InvalidArgument,), idempotent=True)
 CREATE = Endpoint(
@@ -281,6 +310,10 @@ LOGS = Endpoint("platform.logs", LogsRequest, StreamOffer, (_NF,))
 TOP = Endpoint("platform.top", TopRequest, TopReply, (_NF, _C), idempotent=True)
 UPDATE = Endpoint("platform.update", UpdateRequest, Empty, (_NF, _C, InvalidArgument))
 STATS = Endpoint("platform.stats", StatsRequest, StatsReply, idempotent=True)
+STAT_PATH = Endpoint("platform.stat_path", FilesRequest, PathStat, (_NF, InvalidArgument), idempotent=True)
+READ_ARCHIVE = Endpoint("platform.read_archive", FilesRequest, ReadReply, (_NF, InvalidArgument))
+WRITE_ARCHIVE = Endpoint("platform.write_archive", WriteRequest, StreamOffer, (_NF, InvalidArgument))
+EXPORT = Endpoint("platform.export", FilesRequest, StreamOffer, (InvalidArgument,))
 HOST = Endpoint("platform.host", Empty, HostInfo, idempotent=True)
 
 
@@ -298,13 +331,25 @@ class Exited(Message, frozen=True):
 EXITED = Event("platform.exited", Exited, kept=False)
 """Signal; who missed it asks `list`."""
 
+
+class Transferred(Message, frozen=True):
+    """An archive was unpacked into a container (`extract-to-dir`), or all of one was sent (`export`)."""
+
+    id: str
+    action: str
+    node: str = ""
+
+
+TRANSFERRED = Event("platform.transferred", Transferred, kept=False)
+
 CONTRACT = Contract(
     name="platform",
     version="v1",
     summary="Mechanisms of one host: root file systems, processes, streams, limits.",
     endpoints=(
         PREPARE, CREATE, START, CHECKPOINT, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
-        LOGS, TOP, UPDATE, STATS, HOST,
+        LOGS, TOP, UPDATE, STATS, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
+        HOST,
     ),
-    events=(EXITED,),
+    events=(EXITED, TRANSFERRED),
 )  # fmt: skip

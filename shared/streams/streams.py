@@ -57,12 +57,18 @@ class Streams:
         if self._listener is not None:
             self._listener.close()
 
-    def offer(self, serve: ServeStream, framed: bool = True) -> StreamOffer:
-        """A stream that runs `serve` when the caller takes it, once, within 30 seconds."""
+    def offer(
+        self, serve: ServeStream, framed: bool = True, expired: Callable[[], object] = lambda: None
+    ) -> StreamOffer:
+        """A stream that runs `serve` when the caller takes it, once, within 30 seconds; else `expired` is called."""
         ticket = new_token()
-        handle = asyncio.get_running_loop().call_later(OFFER_SECONDS, self._offers.pop, ticket, None)
+        handle = asyncio.get_running_loop().call_later(OFFER_SECONDS, self._expire, ticket, expired)
         self._offers[ticket] = (serve, handle)
         return StreamOffer(path=str(self._path), ticket=ticket, stream_id=self._remote.stream_id(ticket), framed=framed)
+
+    def _expire(self, ticket: str, expired: Callable[[], object]) -> None:
+        if self._offers.pop(ticket, None) is not None:
+            expired()
 
     def _claim(self, ticket: str) -> ServeStream | None:
         found = self._offers.pop(ticket, None)

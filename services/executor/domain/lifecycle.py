@@ -130,6 +130,20 @@ def check_commit(state: State, container_id: str) -> None:
         raise Conflict(f"You cannot commit container {container_id} which is being removed")
 
 
+def check_export(state: State, container_id: str) -> None:
+    """`Conflict` while it is on its way out."""
+    if state == "dead":
+        raise Conflict(f"You cannot export container {container_id} which is Dead")
+    if state == "removing":
+        raise Conflict(f"You cannot export container {container_id} which is being removed")
+
+
+def check_copy(state: State, container_id: str) -> None:
+    """`Conflict` while it is on its way out: its files may be gone."""
+    if state in LEAVING:
+        raise Conflict(f"container {container_id} is marked for removal and cannot be copied from or to")
+
+
 def check_remove(state: State, reference: str, force: bool) -> None:
     """`reference` is what the client called it."""
     if state == "removing":

@@ -48,7 +48,7 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
     """The workload, started at once."""
     asked = spec.host_config
     security = parse_security_options(asked.security_opt)
-    points = tuple(_on_host(point, parts.volumes) for point in spec.mounts if point.type != "tmpfs")
+    points = tuple(on_host(point, parts.volumes) for point in spec.mounts if point.type != "tmpfs")
     files = _files(parts)
     named = parts.donors["network"].spec.config if "network" in parts.donors else spec.config
     return platform.CreateRequest(
@@ -189,7 +189,8 @@ def _namespace(mode: str, kind: str, donors: Mapping[str, Donor]) -> str:
     return "" if mode == "private" else mode
 
 
-def _on_host(point: MountPoint, volumes: Mapping[str, str]) -> MountPoint:
+def on_host(point: MountPoint, volumes: Mapping[str, str]) -> MountPoint:
+    """The mount point with the host directory of its volume; `volumes` by destination."""
     if point.type != "volume":
         return point
     return msgspec.structs.replace(point, source=volumes.get(point.destination, point.source))

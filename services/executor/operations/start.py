@@ -75,7 +75,7 @@ async def _launch(engine: Engine, container: Container, restore: platform.Restor
     await container.clean()
     linked = links.environment(engine, container)
     joined = {kind: _donor(engine, container, kind, name) for kind, name in donor_ids(container.spec).items()}
-    _make_bind_sources(engine, container)
+    make_bind_sources(engine, container)
     parts = await _parts(engine, container, joined, linked)
     wanted = msgspec.structs.replace(create_request(container.spec, parts), restore=restore)
     reply = await _create_workload(engine, wanted)
@@ -89,7 +89,7 @@ def _donor(engine: Engine, container: Container, kind: str, reference: str) -> D
     return donors.checked(kind, container.id, reference, found.spec, found.status)
 
 
-def _make_bind_sources(engine: Engine, container: Container) -> None:
+def make_bind_sources(engine: Engine, container: Container) -> None:
     """`-v /host/path:...` makes the host path; a `--mount` only when it says so."""
     for point in container.spec.mounts:
         explicit = point.spec in container.spec.host_config.mounts
@@ -103,8 +103,8 @@ async def _parts(engine: Engine, container: Container, joined: dict[str, Donor],
     points = [point for point in container.spec.mounts if point.type == "volume"]
     sandbox, rootfs, paths = await asyncio.gather(
         _sandbox(engine, container),
-        _rootfs(engine, container),
-        _volumes(engine, container.id, points),
+        root_mounts(engine, container),
+        volume_paths(engine, container.id, points),
         return_exceptions=True,
     )
     # Only now, when every call has ended: what gives things back must not overtake what takes them.
@@ -127,14 +127,16 @@ async def _sandbox(engine: Engine, container: Container) -> network.Sandbox | No
     return await engine.bus.call(network.SANDBOX, request)
 
 
-async def _rootfs(engine: Engine, container: Container) -> tuple[Mount, ...]:
+async def root_mounts(engine: Engine, container: Container) -> tuple[Mount, ...]:
+    """What makes its root file system."""
     if not container.rootfs:
         snapshot = await engine.bus.call(image_store.SNAPSHOT, Ref(id=container.id))
         container.rootfs = snapshot.mounts
     return container.rootfs
 
 
-async def _volumes(engine: Engine, user: str, points: list[MountPoint]) -> list[str]:
+async def volume_paths(engine: Engine, user: str, points: list[MountPoint]) -> list[str]:
+    """Where each of these volumes is on the host, mounted for the user."""
     paths: list[str] = []
     for result in await asyncio.gather(*(_mount(engine, user, point) for point in points), return_exceptions=True):
         if isinstance(result, BaseException):

@@ -13,6 +13,7 @@ from . import facts, host, launcher, monitor
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .control import Control
+from .copies import Copies
 from .creation import Creator
 from .execs import Execs
 from .execution import Executor
@@ -22,6 +23,7 @@ from .making import Making
 from .rotation import Rotation
 from .runtime import Runtimes, program
 from .streams import Streams
+from .views import Views
 from .workloads import Told, Workloads
 
 
@@ -50,6 +52,7 @@ class Linux:
         executor = Executor(self._monitor)
         self.execs = Execs(run, self.facts, executor, self._launcher, self.cgroups, self.attachments)
         self.control = Control(self.workloads, self._launcher, self.execs, self.runtimes, self.cgroups)
+        self.copies = Copies(Views(self.workloads, self._launcher, launcher.roots_dir(settings)), settings)
         self.streams = Streams(self.workloads, self.creator, self.attachments)
         self._rotation = Rotation(logs)
 
@@ -75,6 +78,7 @@ class Linux:
         await self.making.close()
         self.execs.close()
         await self.attachments.close()
+        self.copies.close()
         await self._rotation.close()
         await self._forwarding.close()
         await self.workloads.close()

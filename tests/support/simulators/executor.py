@@ -57,6 +57,7 @@ class ExecutorSimulator:
         self.checkpoints: dict[str, set[str]] = {}
         self.calls: list[Message] = []
         self.fail: dict[str, Exception] = {}
+        self.received = b""
 
     def last(self) -> Message:
         """The request noted last."""
@@ -333,6 +334,43 @@ class ExecutorSimulator:
         self._machine(request.id)
         lines = b'{"path":"/a","kind":1}\n{"path":"/b","kind":2}\n'
         return self._kernel.streams.offer(lambda channel: channel.write(lines), framed=False)
+
+    async def stat_path(self, request: contract.PathRequest) -> contract.PathStat:
+        self._note("stat_path", request)
+        self._machine(request.id)
+        if request.path == "/nope":
+            raise NotFound(f"Could not find the file /nope in container {request.reference}")
+        return contract.PathStat(name="f", size=3, mode=0o104755, mtime=1_500_000_000, link_target="/t")
+
+    async def read_archive(self, request: contract.PathRequest) -> contract.ReadReply:
+        found = await self.stat_path(request)
+        end = b"" if request.path == "/cut" else bytes(1024)
+
+        async def serve(channel: Channel) -> None:
+            await channel.write(b"archive" * 100_000)
+            await channel.write(end[:1000])
+            await channel.write(end[1000:])
+
+        return contract.ReadReply(stat=found, offer=self._kernel.streams.offer(serve, framed=False))
+
+    async def write_archive(self, request: contract.WriteRequest) -> StreamOffer:
+        await self.stat_path(request)
+
+        async def serve(channel: Channel) -> None:
+            self.received = b""
+            while data := await channel.read():
+                self.received += data
+            if self.received == b"dies":
+                return
+            wrong = b'{"errorDetail":{"code":400,"message":"bad"},"error":"bad"}\n'
+            await channel.write(wrong if self.received == b"bad" else b"{}\n")
+
+        return self._kernel.streams.offer(serve, framed=False)
+
+    async def export(self, request: Ref) -> StreamOffer:
+        self._note("export", request)
+        self._machine(request.id)
+        return self._kernel.streams.offer(lambda channel: channel.write(b"root" + bytes(1024)), framed=False)
 
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
         self._note("commit", request)

@@ -10,7 +10,15 @@ from shared.clock import now_ns
 from shared.contracts import platform as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import Platform, Ref, StreamOffer
-from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.executor import (
+    AttachRequest,
+    LogsRequest,
+    PathStat,
+    ReadReply,
+    ResizeRequest,
+    TopReply,
+    TopRequest,
+)
 from shared.errors import AlreadyExists, Conflict, NotFound
 from shared.service import Kernel
 from shared.streams import Channel
@@ -91,6 +99,27 @@ class PlatformSimulator(Behaviour):
         for exited in self.untold:
             self._kernel.bus.emit(contract.EXITED, exited)
         self.untold.clear()
+
+    async def tell_transferred(self, container_id: str, action: str) -> None:
+        told = contract.Transferred(id=container_id, action=action, node=self._kernel.node)
+        await self._kernel.bus.tell(contract.TRANSFERRED, told)
+
+    async def stat_path(self, request: contract.FilesRequest) -> PathStat:
+        await self.enter("stat_path", request)
+        return PathStat(name=request.path.rpartition("/")[2], size=1, mode=0o100644, mtime=1)
+
+    async def read_archive(self, request: contract.FilesRequest) -> ReadReply:
+        await self.enter("read_archive", request)
+        found = PathStat(name=request.path.rpartition("/")[2], size=1, mode=0o100644, mtime=1)
+        return ReadReply(stat=found, offer=StreamOffer(path="/read", ticket=request.id, framed=False))
+
+    async def write_archive(self, request: contract.WriteRequest) -> StreamOffer:
+        await self.enter("write_archive", request)
+        return StreamOffer(path="/write", ticket=request.id, framed=False)
+
+    async def export(self, request: contract.FilesRequest) -> StreamOffer:
+        await self.enter("export", request)
+        return StreamOffer(path="/export", ticket=request.id, framed=False)
 
     def lose_all(self) -> None:
         """The host went down: nothing runs and nothing is known of what ran."""

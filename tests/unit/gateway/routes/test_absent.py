@@ -13,10 +13,7 @@ Create = Callable[..., Awaitable[str]]
 @pytest.mark.parametrize(
     ("method", "path", "what"),
     [
-        ("PUT", "/containers/c1/archive?path=/", "docker cp"),
-        ("DELETE", "/containers/c1/checkpoints/p", "docker checkpoint"),
         ("GET", "/images/search?term=x", "docker search"),
-        ("POST", "/images/a/b/push", "docker push"),
         ("GET", "/distribution/a/b/json", "registry"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.archive import tar
-from shared.archive.tree import contents, walk
+from shared.archive.tree import contents, only, walk
 
 
 def entries(top: Path, below: str = "") -> dict[str, bytes]:
@@ -101,3 +101,17 @@ def test_the_data_of_a_plain_file(tmp_path: Path) -> None:
         parts = [(at, bytes(piece)) for at, piece in contents(file.fileno(), status, memoryview(bytearray(8192)))]
     assert [at for at, _ in parts] == [0, 8192, 16384]
     assert b"".join(piece for _, piece in parts) == data
+
+
+def test_one_thing_alone(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("data")
+    (tmp_path / "l").symlink_to("f")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+    found = {}
+    for name in ("f", "l", "s"):
+        held = os.open(tmp_path / name, os.O_PATH | os.O_NOFOLLOW)
+        for each in only(held, "called"):
+            found[name] = (each.header.name, each.header.kind, each.header.size, each.header.link)
+        os.close(held)
+    assert found == {"f": ("called", tar.REGULAR, 4, ""), "l": ("called", tar.SYMLINK, 0, "f")}

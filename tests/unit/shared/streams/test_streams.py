@@ -120,8 +120,9 @@ async def test_an_offer_is_taken_once(server, client):
 
 async def test_an_offer_runs_out(server, client, monkeypatch):
     monkeypatch.setattr(streams, "OFFER_SECONDS", 0.0)
-    offer = server.streams.offer(echo)
-    await asyncio.sleep(0.01)
+    expired = asyncio.Event()
+    offer = server.streams.offer(echo, expired=expired.set)
+    await expired.wait()
     monkeypatch.undo()
     with pytest.raises((ConnectionResetError, NotFound)):
         await taken_again(client, offer)

@@ -1,0 +1,89 @@
+"""The process that takes apart what is copied into a container: own network, the container's root, six capabilities.
+
+Its standard input is the archive as it comes from the client, plain or compressed. It answers with one line of JSON:
+`{}`, or `error` and `kind`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+from collections.abc import Iterator
+from typing import Any
+
+from shared.archive import confine
+from shared.archive.entries import EntryError
+from shared.archive.reader import TarReader
+from shared.archive.source import CHUNK, LimitError, Limits, Source
+from shared.archive.tar import TarError
+
+from .copy_tree import CopyTree
+
+MEMORY = 2 << 30
+MOST_DESCRIPTORS = 1 << 20
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+def main(options: str) -> None:
+    """`options` is JSON: descriptors `root` and `top`, `destination`, `keeps_kinds`, `owner`, `limits`."""
+    wanted = json.loads(options)
+    _close_others({STDIN, STDOUT, STDERR, wanted["root"], wanted["top"]})
+    confine.die_with_parent()
+    confine.leave_network()
+    confine.limit_memory(MEMORY)
+    os.fchdir(wanted["root"])
+    os.close(wanted["root"])
+    confine.enter_root(".")
+    confine.keep_capabilities(confine.WRITING)
+    os.umask(0)
+    os.write(STDOUT, json.dumps(_done(wanted)).encode() + b"\n")
+
+
+def _close_others(kept: set[int]) -> None:
+    """Whoever started it may have left some open: none may lead outside."""
+    start = 0
+    for descriptor in sorted(kept):
+        if start < descriptor:  # CPython takes (0, 0) for everything
+            os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, MOST_DESCRIPTORS)
+
+
+def _done(wanted: dict[str, Any]) -> dict[str, str]:
+    try:
+        extract(wanted)
+        return {}
+    except (TarError, EntryError, LimitError, MemoryError) as error:
+        return {"error": str(error) or "the archive takes too much memory", "kind": "invalid_argument"}
+    except OSError as error:
+        kind = "invalid_argument" if error.errno == errno.EROFS else "resource_exhausted"
+        return {"error": f"cannot write: {error.strerror or error}", "kind": kind}
+
+
+def extract(wanted: dict[str, Any]) -> None:
+    """Unpacks standard input into the directory `top`. An archive without its own end counts, as in Docker."""
+    limits, owner = Limits(*wanted["limits"]), wanted["owner"]
+    writer = CopyTree(
+        limits.bytes, wanted["top"], wanted["destination"], wanted["keeps_kinds"], tuple(owner) if owner else None
+    )
+    reader = TarReader(Source(_chunks(STDIN), limits, hashed=False), limits)
+    for header in reader:
+        writer.apply(header, reader.data())
+    writer.finish()
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    """What comes, also from a socket that somebody made non-blocking."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    while True:
+        try:
+            chunk = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            waiting.poll()
+            continue
+        if not chunk:
+            return
+        yield chunk

@@ -1,0 +1,153 @@
+"""A container's file system as copies see it: its root, and on it the volumes, binds and files it is given.
+
+What the container's runtime or it itself has mounted (/proc, tmpfs) is not in it, as in Docker. A view is a mount
+namespace of its own in which nobody lives: two descriptors, which any thread may use, and with which it goes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from shared import hostmounts
+from shared.contracts.container import MountPoint
+from shared.contracts.platform import FilesRequest
+from shared.errors import InvalidArgument
+from shared.paths import open_in_root
+
+from . import rootfs, syscalls
+from .launcher import Launcher
+from .workloads import Workloads
+
+T = TypeVar("T")
+_NAMESPACE = "/proc/thread-self/ns/mnt"
+_PLACE = os.O_PATH | os.O_CLOEXEC
+
+
+class View:
+    """`root`: a descriptor of the root, good until `close`."""
+
+    def __init__(self, root: int, namespace: int = -1) -> None:
+        self.root = root
+        self._kept = [descriptor for descriptor in (root, namespace) if descriptor >= 0]
+
+    def close(self) -> None:
+        """Idempotent."""
+        kept, self._kept = self._kept, []
+        for descriptor in kept:
+            os.close(descriptor)
+
+
+class Views:
+    """Opens views: of a workload that runs beside its monitor, of one that does not from its snapshot."""
+
+    def __init__(self, workloads: Workloads, launcher: Launcher, roots: Path) -> None:
+        self._workloads, self._launcher, self._roots = workloads, launcher, roots
+        self._place = roots / ".view"
+        self._place.mkdir(mode=0o700, exist_ok=True)
+
+    async def use(self, request: FilesRequest, work: Callable[[View], T]) -> T:
+        """Runs `work` with a view, in a thread. `work` keeps the view, or closes it; it is closed when that fails."""
+        found = self._workloads.find(request.id)
+        if found is None or found.ended.done():
+            return await self._launcher.fresh(partial(self._of_snapshot, request, work))
+        if found.monitored:
+            return await self._launcher.beside(found.record.monitor, partial(self._beside, request, work))
+        return await self._launcher.plain(partial(_inside, found.record.pid, work))
+
+    def _of_snapshot(self, request: FilesRequest, work: Callable[[View], T]) -> T:
+        hostmounts.mount("", "/", flags=hostmounts.MS_PRIVATE | hostmounts.MS_REC)
+        rootfs.mount_root(request.rootfs, self._place)
+        return _with(self._place, request, work)
+
+    def _beside(self, request: FilesRequest, work: Callable[[View], T]) -> T:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        hostmounts.mount("", "/", flags=hostmounts.MS_PRIVATE | hostmounts.MS_REC)
+        return _with(self._roots / request.id, request, work)
+
+
+def _with(place: Path, request: FilesRequest, work: Callable[[View], T]) -> T:
+    with _closed_on_failure(View(rootfs.open_root(place), os.open(_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC))) as view:
+        for point in sorted(_points(request), key=lambda point: point.destination.rstrip("/").count("/")):
+            _bind(view.root, point)
+        if request.readonly_rootfs:
+            hostmounts.mount("", place, "", hostmounts.MS_REMOUNT | hostmounts.MS_BIND | hostmounts.MS_RDONLY)
+        return work(view)
+
+
+def _inside(pid: int, work: Callable[[View], T]) -> T:
+    """What a container without monitor sees itself, with all that is mounted there."""
+    with _closed_on_failure(View(rootfs.open_root(Path(f"/proc/{pid}/root")))) as view:
+        return work(view)
+
+
+@contextmanager
+def _closed_on_failure(view: View) -> Iterator[View]:
+    try:
+        yield view
+    except BaseException:
+        view.close()
+        raise
+
+
+def _points(request: FilesRequest) -> Iterator[MountPoint]:
+    taken = {point.destination for point in request.mounts}
+    for place, source in request.files.items():
+        if place not in taken and os.path.exists(source):  # they are gone where the network has let go of them
+            yield MountPoint(type="bind", source=source, destination=place, rw=not request.readonly_rootfs)
+    yield from (point for point in request.mounts if point.type in ("bind", "volume"))
+
+
+def _bind(root: int, point: MountPoint) -> None:
+    """Mounts where the path leads inside the root, whatever the container does to it meanwhile."""
+    options = point.spec.bind_options if point.spec else None
+    flags = hostmounts.MS_BIND | (0 if options and options.non_recursive else hostmounts.MS_REC)
+    try:
+        place = _place(root, point.destination, stat.S_ISDIR(os.stat(point.source).st_mode))
+        try:
+            target = f"/proc/self/fd/{place}"
+            hostmounts.mount(point.source, target, "", flags)
+        finally:
+            os.close(place)
+        if not point.rw:
+            _make_read_only(root, point.destination)
+    except OSError as error:
+        raise InvalidArgument(f"mounting {point.source} at {point.destination}: {error.strerror}") from None
+
+
+def _make_read_only(root: int, destination: str) -> None:
+    mounted = open_in_root(root, destination, _PLACE)
+    try:
+        flags = hostmounts.MS_REMOUNT | hostmounts.MS_BIND | hostmounts.MS_RDONLY
+        hostmounts.mount("", f"/proc/self/fd/{mounted}", "", flags)
+    finally:
+        os.close(mounted)
+
+
+def _place(root: int, path: str, is_directory: bool) -> int:
+    """A descriptor of what is there to mount on, made where it is missing."""
+    made = ""
+    parts = path.strip("/").split("/")
+    for number, part in enumerate(parts):
+        parent, made = made, f"{made}/{part}"
+        try:
+            os.close(open_in_root(root, made, _PLACE))
+        except FileNotFoundError:
+            _make(root, parent, part, is_directory or number < len(parts) - 1)
+    return open_in_root(root, path, _PLACE)
+
+
+def _make(root: int, parent: str, name: str, is_directory: bool) -> None:
+    folder = open_in_root(root, parent or "/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if is_directory:
+            os.mkdir(name, 0o755, dir_fd=folder)
+        else:
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755, dir_fd=folder))
+    finally:
+        os.close(folder)

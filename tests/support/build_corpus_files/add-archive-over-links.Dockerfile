@@ -1,3 +1,0 @@
-FROM busybox
-RUN mkdir /r && ln -s r /in
-ADD a.tar /

@@ -1,2 +1,0 @@
-FROM busybox
-CMD ["echo", "a b", "\"q\""]

@@ -1,3 +1,0 @@
-FROM busybox
-WORKDIR /w
-COPY . .

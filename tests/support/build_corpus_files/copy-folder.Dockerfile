@@ -1,4 +1,0 @@
-FROM busybox
-COPY d /new
-COPY d/ /etc/
-COPY d /var/data

@@ -1,2 +1,0 @@
-FROM scratch
-COPY --from=busybox /etc/passwd /var/data /x/

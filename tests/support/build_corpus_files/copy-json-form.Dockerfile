@@ -1,2 +1,0 @@
-FROM busybox
-COPY ["name with blank", "/a b/"]

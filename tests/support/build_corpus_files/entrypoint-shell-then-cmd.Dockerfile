@@ -1,4 +1,0 @@
-FROM busybox
-CMD a
-ENTRYPOINT exec top
-CMD b

@@ -1,2 +1,0 @@
-FROM busybox
-ENTRYPOINT ["/bin/x", "-a"]

@@ -1,5 +1,0 @@
-# escape=`
-FROM busybox
-RUN echo one `
- two > /o
-ENV A=C:\x

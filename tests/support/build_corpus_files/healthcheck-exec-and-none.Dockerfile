@@ -1,3 +1,0 @@
-FROM busybox
-HEALTHCHECK CMD ["a", "b"]
-HEALTHCHECK NONE

@@ -1,4 +1,0 @@
-FROM busybox
-LABEL a=1 b="x y" \
-  c.d='$HOME'
-LABEL a=2

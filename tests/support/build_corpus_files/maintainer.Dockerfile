@@ -1,3 +1,0 @@
-FROM busybox
-MAINTAINER Some One <a@b>
-ENV A=1

@@ -1,2 +1,0 @@
-FROM corpus-onbuild
-ENV B=$A

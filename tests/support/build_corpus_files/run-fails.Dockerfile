@@ -1,2 +1,0 @@
-FROM busybox
-RUN echo before; exit 4

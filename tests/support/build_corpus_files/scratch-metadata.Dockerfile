@@ -1,3 +1,0 @@
-FROM scratch
-LABEL a=b
-CMD ["x"]

@@ -1,2 +1,0 @@
-FROM busybox AS a
-COPY --from=0 /x /y

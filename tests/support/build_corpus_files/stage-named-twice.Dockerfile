@@ -1,2 +1,0 @@
-FROM busybox AS a
-FROM busybox AS a

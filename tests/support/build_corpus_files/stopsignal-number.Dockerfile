@@ -1,3 +1,0 @@
-FROM busybox
-ARG S=9
-STOPSIGNAL $S

@@ -1,3 +1,0 @@
-# syntax=docker/dockerfile:1
-FROM busybox
-ENV A=1

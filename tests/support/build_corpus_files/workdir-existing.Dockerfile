@@ -1,3 +1,0 @@
-FROM busybox
-WORKDIR /var/data
-RUN echo x > here
