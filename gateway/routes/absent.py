@@ -32,9 +32,7 @@ async def no_page(gateway: Gateway, request: Request) -> Response:
 
 _DEBUG = ("vars", "pprof/", "pprof/cmdline", "pprof/profile", "pprof/symbol", "pprof/trace", "pprof/{name}")
 ROUTES = (
-    Route("GET", "/images/search", absent("docker search"), "ImageSearch"),
     Route("GET", "/images/{name}/attestations", absent("reading attestations"), "ImageAttestations"),
-    Route("GET", "/distribution/{name}/json", absent("inspecting an image in a registry"), "DistributionInspect"),
     Route("POST", "/session", absent("a BuildKit session"), "Session"),
     Route("POST", "/grpc", absent("BuildKit"), "GRPCUpgrade"),
     Route("GET", "/plugins", no_plugins, "PluginList"),

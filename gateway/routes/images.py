@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import Counter
 from typing import Any
 
@@ -17,29 +15,10 @@ from ..context import CREATED, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
 from ..progress import download, transfer
-from ..translate import filters
+from ..translate import filters, registry
 from ..translate import image as shown
 from ..translate.create import parse_platform
 from ..translate.status import is_running
-
-
-class _Auth(msgspec.Struct, rename="lower"):
-    """Docker's `AuthConfig`."""
-
-    username: str | None = None
-    password: str | None = None
-    auth: str | None = None
-    identitytoken: str | None = None
-    registrytoken: str | None = None
-
-    def credentials(self) -> image_store.Credentials:
-        return image_store.Credentials(
-            username=self.username or "",
-            password=self.password or "",
-            identity_token=self.identitytoken or "",
-            registry_token=self.registrytoken or "",
-        )
-
 
 _TAR = (("Content-Type", "application/x-tar"),)
 
@@ -160,7 +139,7 @@ async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -
     asked = image_store.PullRequest(
         reference=reference,
         platform=platform,
-        auth=credentials(request.headers.get("x-registry-auth", "")),
+        auth=registry.credentials(request),
         all_tags=not shown.names_one(reference),
     )
     return await download(gateway, request, await gateway.call(image_store.PULL, asked))
@@ -173,19 +152,10 @@ async def push(gateway: Gateway, request: Request) -> Response | None:
     asked = image_store.PushRequest(
         reference=reference,
         platform=_one_platform(request, since=(1, 46)),
-        auth=credentials(request.headers.get("x-registry-auth", "")),
+        auth=registry.credentials(request),
         all_tags=not shown.names_one(reference),
     )
     return await download(gateway, request, await gateway.call(image_store.PUSH, asked))
-
-
-def credentials(header: str) -> image_store.Credentials:
-    """Credentials from `X-Registry-Auth`; what cannot be read counts as none (as dockerd has it)."""
-    try:
-        value = msgspec.json.decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)), type=_Auth)
-    except (ValueError, binascii.Error, RecursionError):
-        return image_store.Credentials()
-    return value.credentials()
 
 
 async def save(gateway: Gateway, request: Request) -> Response | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.contracts import image_store, platform, volume
 from shared.contracts.base import Empty
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 
 from ..context import Gateway, reply
 from ..events import stream_events
@@ -74,10 +74,6 @@ async def _usage(gateway: Gateway, request: Request, kinds: frozenset[str]) -> d
     )  # fmt: skip
 
 
-async def auth(gateway: Gateway, request: Request) -> Response:
-    raise NotImplementedYet("this engine does not log in to registries yet")
-
-
 async def options(gateway: Gateway, request: Request) -> Response:
     return Response(200)
 
@@ -89,5 +85,4 @@ ROUTES = (
     Route("GET", "/info", info, "SystemInfo"),
     Route("GET", "/events", events, "SystemEvents"),
     Route("GET", "/system/df", disk_usage, "SystemDataUsage"),
-    Route("POST", "/auth", auth, "SystemAuth"),
 )

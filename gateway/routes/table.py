@@ -14,6 +14,7 @@ from . import (
     files,
     images,
     networks,
+    registry,
     resources,
     swarm,
     system,
@@ -29,6 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *resources.ROUTES,
     *exec.ROUTES,
     *checkpoints.ROUTES,
+    *registry.ROUTES,  # before images, whose names take any word
     *images.ROUTES,
     *commit.ROUTES,
     *files.ROUTES,

@@ -146,7 +146,7 @@ def info(
         "LoggingDriver": "json-file",
         "NEventsListener": 0,
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": _registry(version),
+        "RegistryConfig": _registry(settings, version),
         "GenericResources": None,
         "DockerRootDir": settings.state_dir,
         "HttpProxy": "",
@@ -172,11 +172,20 @@ def info(
     }
 
 
-def _registry(version: Version) -> dict[str, Any]:
+def _registry(settings: Settings, version: Version) -> dict[str, Any]:
+    mirrors = [each.rstrip("/") + "/" for each in settings.registry_mirrors]
+    insecure = [each.removeprefix("http://").removeprefix("https://") for each in settings.insecure_registries]
+    networks = [each for each in insecure if "/" in each]
+    indexes = {
+        each: {"Name": each, "Mirrors": [], "Secure": False, "Official": False}
+        for each in insecure
+        if each not in networks
+    }
+    hub = {"Name": "docker.io", "Mirrors": mirrors, "Secure": True, "Official": True}
     result: dict[str, Any] = {
-        "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-        "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
-        "Mirrors": None,
+        "InsecureRegistryCIDRs": [*networks, "::1/128", "127.0.0.0/8"],
+        "IndexConfigs": {**indexes, "docker.io": hub},
+        "Mirrors": mirrors or None,
     }
     if version < (1, 47):
         result |= {"AllowNondistributableArtifactsCIDRs": None, "AllowNondistributableArtifactsHostnames": None}

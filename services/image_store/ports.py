@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from shared.contracts.base import Message
 from shared.contracts.common import Descriptor, Mount
-from shared.contracts.image_store import Credentials, ReferenceRecord
+from shared.contracts.distribution import Credentials, Referrer
+from shared.contracts.image_store import ReferenceRecord
 
 
 class Layer(Message, frozen=True):
@@ -263,7 +264,13 @@ class Repository(BlobSource, Protocol):
         """Sends a file compressed by gzip; what it became. `told`: the bytes of the file that were read."""
 
     async def put_manifest(self, reference: str, document: Document) -> None:
-        """Files a manifest under a tag or digest."""
+        """Files a manifest under a tag or digest; what it refers to can be asked for it afterwards."""
+
+    async def login(self) -> str:
+        """Returns when the credentials are good, with an identity token where there is one. Raises `RegistryError`."""
+
+    async def referrers(self, digest: str, artifact_type: str) -> tuple[Referrer, ...]:
+        """What refers to a manifest; the registry may leave the choice of a type to who asks."""
 
 
 class Registry(Protocol):
@@ -276,6 +283,9 @@ class Registry(Protocol):
 
         Mirrors are among them when nothing but pulling is wanted.
         """
+
+    async def search(self, domain: str, term: str, limit: int, login: Credentials) -> bytes:
+        """The answer of a registry's index to a search. Raises `RegistryError`."""
 
 
 class Partials(Protocol):

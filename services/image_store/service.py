@@ -10,6 +10,7 @@ import msgspec
 
 from shared import telemetry
 from shared.clock import now_ns
+from shared.contracts import distribution as registries
 from shared.contracts import image_store as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
@@ -40,6 +41,7 @@ from .operations.load import Loading, received
 from .operations.pull import Pulling, wanted_reference
 from .operations.push import Pushing, pushed_reference
 from .operations.push_layers import Uploads
+from .operations.remote import Remotes
 from .operations.transfers import Transfers
 
 
@@ -59,7 +61,7 @@ class ImageStoreService:
         self._untidy = self._tidying = False
         self._host = platforms.normalise(Platform(architecture=machine.machine()))
         self._registry, self._partials = HttpRegistry(kernel.settings), LocalPartials(self._layout)
-        self._transfers = Transfers()
+        self._transfers, self._remotes = Transfers(), Remotes(self._registry)
         self._pulling, self._pushing = self._make_pulling(), self._make_pushing()
 
     def _make_pulling(self) -> Pulling:
@@ -231,6 +233,18 @@ class ImageStoreService:
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         wanted_reference(request)
         return self._offer(lambda channel: while_wanted(channel, self._pulling.run(request, channel.write)))
+
+    async def search(self, request: registries.SearchRequest) -> registries.SearchReply:
+        return await self._remotes.search(request)
+
+    async def login(self, request: registries.LoginRequest) -> registries.LoginReply:
+        return await self._remotes.login(request)
+
+    async def distribution(self, request: registries.DistributionRequest) -> registries.DistributionReply:
+        return await self._remotes.distribution(request)
+
+    async def referrers(self, request: registries.ReferrersRequest) -> registries.ReferrersReply:
+        return await self._remotes.referrers(request)
 
     async def push(self, request: contract.PushRequest) -> StreamOffer:
         pushed_reference(request)

@@ -13,7 +13,20 @@ from shared.contracts.common import (
     StreamOffer,
 )
 from shared.contracts.container import ContainerConfig
-from shared.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
+from shared.contracts.distribution import (
+    DISTRIBUTION,
+    LOGIN,
+    PULL,
+    PUSH,
+    REFERRERS,
+    SEARCH,
+    Credentials,
+    PullRequest,
+    PushRequest,
+)
+from shared.errors import Conflict, InvalidArgument, NotFound
+
+__all__ = ("PULL", "PUSH", "Credentials", "PullRequest", "PushRequest")  # they stand elsewhere and are found here
 
 
 class HistoryEntry(Message, frozen=True):
@@ -222,18 +235,6 @@ class ApplyRequest(ImageSource, frozen=True):
     platform: Platform | None = None
 
 
-class Credentials(Message, frozen=True):
-    """What a client proves with who it is.
-
-    An identity token goes before a password; `registry_token` is sent as it is.
-    """
-
-    username: str = ""
-    password: str = ""
-    identity_token: str = ""
-    registry_token: str = ""
-
-
 class ChildRequest(Message, frozen=True):
     """The image that a build made of `parent` ("": of nothing) by an instruction, as its history has it.
 
@@ -312,24 +313,6 @@ class NamesReply(Message, frozen=True):
     names: tuple[tuple[str, str], ...] = ()
 
 
-class PullRequest(Message, frozen=True):
-    """`reference` as users type it; `all_tags`: every tag of the repository, which then carries none itself."""
-
-    reference: str
-    platform: Platform | None = None
-    auth: Credentials = Credentials()
-    all_tags: bool = False
-
-
-class PushRequest(Message, frozen=True):
-    """`reference`: the tag to push; `all_tags`: all of that repository. `platform`: the image must be for it."""
-
-    reference: str
-    platform: Platform | None = None
-    auth: Credentials = Credentials()
-    all_tags: bool = False
-
-
 _NF = NotFound
 RESOLVE = Endpoint("image_store.resolve", ResolveRequest, Image, (_NF, InvalidArgument), idempotent=True)
 LIST = Endpoint("image_store.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
@@ -352,10 +335,6 @@ COMMIT = Endpoint("image_store.commit", CommitRequest, CommitReply, (_NF, Confli
 """Durable when it answers. A layer that would hold nothing is left out (`empty_layer` in the history)."""
 APPLY = Endpoint("image_store.apply", ApplyRequest, StreamOffer, (_NF, InvalidArgument))
 """Answers with one line `{"status": "<image id>"}`, or Docker's error line."""
-PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (InvalidArgument, PermissionDenied))
-"""Progress lines as Docker shows them come out; closing the stream cancels, unless somebody else pulls the same."""
-PUSH = Endpoint("image_store.push", PushRequest, StreamOffer, (InvalidArgument,))
-"""As `pull`; an `aux` line tells tag, digest and size of each manifest."""
 CHILD = Endpoint("image_store.child", ChildRequest, ChildReply, idempotent=True)
 LOOK = Endpoint("image_store.look", LookRequest, LookReply, (_NF, InvalidArgument), idempotent=True)
 CONTENTS = Endpoint("image_store.contents", ContentsRequest, StreamOffer, (_NF, InvalidArgument))
@@ -372,7 +351,7 @@ CONTRACT = Contract(
     endpoints=(
         RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, CHANGES, COMMIT,
         APPLY,
-        PULL, PUSH,
+        PULL, PUSH, SEARCH, LOGIN, DISTRIBUTION, REFERRERS,
         CHILD, LOOK, CONTENTS, NAMES,
     ),
     events=(IMAGE_EVENT,),

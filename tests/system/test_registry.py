@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.support.engine import IMAGE, Engine, unique
 from tests.support.registry import Registry
 from tools import images
 from tools.bench.reference import Dockerd
+
+HTPASSWD = "user:$2b$05$2OVygyBQQXC3jiWAknFl2O9ZaEwaggDg5pZXU4ZVw5DCsOQmLC06i\n"
+"""The password is `secret` (bcrypt)."""
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,43 @@ def test_dockerd_takes_what_we_push_and_we_what_it_pushes(
     engine.ok("pull", f"{name}:theirs")
     assert engine.ok("inspect", "-f", "{{.Id}}", f"{name}:theirs") == theirs
     assert engine.run(f"{name}:theirs", "echo", "works") == "works"
+
+
+def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, name: str) -> None:
+    engine.ok("tag", IMAGE, f"{name}:1")
+    digest = engine.ok("push", f"{name}:1").rpartition("digest: ")[2].partition(" ")[0]
+    found = engine.call("GET", f"/distribution/{name}:1/json").json
+    assert found["Descriptor"]["digest"] == digest
+    assert found["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
+    missing = engine.call("GET", f"/distribution/{name}:2/json")
+    assert (missing.status, missing.message) == (404, "manifest unknown: manifest unknown")
+    inspected = json.loads(registry.run("docker", "manifest", "inspect", "--insecure", f"{name}:1"))
+    assert inspected["config"]["digest"] == engine.ok("inspect", "-f", "{{.Id}}", IMAGE)
+    assert engine.call("GET", "/images/search?term=localhost:1/a").status in (400, 500)
+
+
+def test_a_registry_that_wants_to_know_who_asks(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    rest = f"auth: {{htpasswd: {{realm: r, path: {tmp_path}/htpasswd}}}}"
+    monkeypatch.setattr(
+        engine, "environment", lambda more=None: Engine.environment(engine, {"DOCKER_CONFIG": str(tmp_path)})
+    )
+    with Registry(tmp_path / "registry", engine.netns, rest=rest) as private:
+        image = f"{private.name}/a:1"
+        engine.ok("tag", IMAGE, image)
+        assert "no basic auth credentials" in engine.docker("push", image).err
+        wrong = engine.docker("login", "-u", "user", "--password-stdin", private.name, input=b"wrong")
+        assert wrong.code == 1
+        assert "401 Unauthorized" in wrong.err
+        assert "Login Succeeded" in engine.ok("login", "-u", "user", "--password-stdin", private.name, input=b"secret")
+        engine.ok("push", image)
+        engine.ok("rmi", image)
+        assert engine.run(image, "echo", "works") == "works"
+        engine.ok("logout", private.name)
+        engine.ok("rmi", image)
+        assert "no basic auth credentials" in engine.docker("pull", image).err
 
 
 def test_what_is_not_there(engine: Engine, name: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from shared.config import Settings
 from shared.contracts.image_store import Credentials
 
-from ..domain.registry_endpoints import Registries, host_of
+from ..domain.registry_endpoints import HUB, HUB_INDEX, Endpoint, Registries, host_of
 from .registry_client import RegistryClient
+from .registry_index import search
 from .registry_remote import Remote
 from .registry_trust import trust_of
 
@@ -27,14 +28,19 @@ class HttpRegistry:
     async def repositories(
         self, domain: str, path: str, login: Credentials, actions: tuple[str, ...] = ("pull",)
     ) -> tuple[Remote, ...]:
-        mirrors = actions == ("pull",)
         addresses = await _addresses(host_of(domain)) if self._rules.needs_addresses(domain) else ()
-        found = []
-        for endpoint in self._rules.endpoints(domain, addresses, mirrors):
-            trust = await asyncio.to_thread(trust_of, self._certificates, endpoint.host, endpoint.verified)
-            own = Credentials() if endpoint.mirror else login
-            found.append(Remote(self._client, endpoint, path, own, trust, self._patience, actions))
-        return tuple(found)
+        found = self._rules.endpoints(domain, addresses, mirrors=actions == ("pull",))
+        return tuple([await self._remote(each, path, login, actions) for each in found])
+
+    async def _remote(self, endpoint: Endpoint, path: str, login: Credentials, actions: tuple[str, ...]) -> Remote:
+        trust = await asyncio.to_thread(trust_of, self._certificates, endpoint.host, endpoint.verified)
+        own = Credentials() if endpoint.mirror else login
+        return Remote(self._client, endpoint, path, own, trust, self._patience, actions)
+
+    async def search(self, domain: str, term: str, limit: int, login: Credentials) -> bytes:
+        if domain == HUB:
+            return await search([await self._remote(Endpoint(HUB_INDEX), "", login, ())], term, limit, known=True)
+        return await search(await self.repositories(domain, "", login, ()), term, limit, known=False)
 
     async def close(self) -> None:
         await self._client.close()

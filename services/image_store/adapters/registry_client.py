@@ -188,7 +188,7 @@ def checked(said: Said) -> Said:
         text = said.text.decode(errors="replace")
         if said.trouble == "full":
             raise OSError(28, "No space left on device")
-        raise RegistryTrouble(text, said.trouble)
+        raise RegistryTrouble(text, said.trouble, said.status)
     if said.status >= 400:
         headers = said.headers
         raise registry_answers.refusal(
@@ -199,10 +199,11 @@ def checked(said: Said) -> Said:
 
 
 class RegistryTrouble(RegistryError):
-    """There was no answer; `trouble` as in `Said`."""
+    """There was no answer, or one of the token service (`status`) instead; `trouble` as in `Said`."""
 
-    def __init__(self, message: str, trouble: str) -> None:
-        super().__init__(message, again=trouble not in ("final", "large", "plain"))
+    def __init__(self, message: str, trouble: str, status: int = 0) -> None:
+        again = trouble not in ("final", "large", "plain")
+        super().__init__(message, again=again, status=status, of_login=status != 0)
         self.trouble = trouble
 
 

@@ -96,8 +96,9 @@ class Server:
             said: Said = await work[command.do](command, file, self._say)
             return said
         except RegistryError as error:
+            trouble = "" if error.again else "final"
             return Said(
-                id=command.id, kind="failure", text=error.message.encode(), trouble="" if error.again else "final"
+                id=command.id, kind="failure", text=error.message.encode(), trouble=trouble, status=error.status
             )
         except ShoalError as error:
             return Said(id=command.id, kind="failure", text=error.message.encode(), trouble="final")

@@ -230,7 +230,7 @@ class Agent:
                    for name in _TOLD if name in response.headers}  # fmt: skip
         return Said(
             id=command.id, kind="answer", status=response.status, reason=(response.reason or "")[:100],
-            headers=headers, text=text, identity_token=self._logins.refreshed,
+            headers=headers, text=text, identity_token=self._logins.identity_token(command),
         )  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def _named(command: Command, error: Unknown) -> Unknown:
     """As Go's client names it: `Get "URL": what`."""
     text = f'{command.method.capitalize()} "{command.url}": {error.message}'
     if isinstance(error, RegistryError):
-        return RegistryError(text, name="", status=error.status, again=error.again and not error.name)
+        return RegistryError(text, status=error.status, again=error.again and not error.name)
     return RegistryError(text, again=False)
 
 

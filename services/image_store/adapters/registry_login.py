@@ -10,13 +10,15 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from shared.contracts.image_store import Credentials
+from shared.contracts.distribution import Credentials
 from shared.errors import Unknown
 
 from ..domain import registry_auth as auth
 from ..domain.registry_auth import Challenge, basic
 from .registry_wire import Command
 
+_Key = tuple[str, str, tuple[str, ...], Credentials, bool]
+"""Realm, service, scopes, whose credentials, and whether an identity token was asked for."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -35,6 +37,7 @@ Fetch = Callable[[Command, bytes | None], Awaitable[bytes]]
 class _Kept:
     value: str
     until: float
+    identity_token: str = ""
 
 
 class Logins:
@@ -43,10 +46,8 @@ class Logins:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._known: dict[tuple[str, Credentials], Challenge] = {}
-        self._tokens: dict[tuple[str, str, tuple[str, ...], Credentials], _Kept] = {}
+        self._tokens: dict[_Key, _Kept] = {}
         self._locks: dict[tuple[str, Credentials], asyncio.Lock] = {}
-        self.refreshed = ""
-        """The identity token that a token service gave last."""
 
     async def header(self, command: Command) -> str:
         """The `Authorization` for a request, as far as its registry has said before what it wants."""
@@ -63,10 +64,16 @@ class Logins:
         self._tokens.pop(self._key(command, chosen), None)
         return await self._answer(command, chosen)
 
-    def _key(self, command: Command, challenge: Challenge) -> tuple[str, str, tuple[str, ...], Credentials]:
+    def identity_token(self, command: Command) -> str:
+        """What a token service gave for these credentials, for who asked for it."""
+        challenge = self._known.get((origin(command.url), command.login))
+        kept = self._tokens.get(self._key(command, challenge)) if challenge and command.offline else None
+        return kept.identity_token if kept else ""
+
+    def _key(self, command: Command, challenge: Challenge) -> _Key:
         parameters = challenge.parameters
         scopes = command.scopes or (parameters.get("scope", ""),)
-        return parameters.get("realm", ""), parameters.get("service", ""), scopes, command.login
+        return parameters.get("realm", ""), parameters.get("service", ""), scopes, command.login, command.offline
 
     async def _answer(self, command: Command, challenge: Challenge) -> str:
         if command.login.registry_token:
@@ -85,8 +92,7 @@ class Logins:
             return kept.value
         self._check_realm(command, challenge)
         token = auth.token(await self._ask(command, challenge))
-        self._tokens[key] = _Kept(token.value, now + token.seconds)
-        self.refreshed = token.refresh or self.refreshed
+        self._tokens[key] = _Kept(token.value, now + token.seconds, token.refresh)
         return token.value
 
     @staticmethod

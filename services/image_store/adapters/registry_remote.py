@@ -11,10 +11,11 @@ from urllib.parse import urlencode, urljoin
 import msgspec
 
 from shared.contracts.common import Descriptor
-from shared.contracts.image_store import Credentials
+from shared.contracts.distribution import Credentials, Referrer
 from shared.errors import InvalidArgument
 
-from ..domain import registry_auth
+from ..domain import referrers, registry_auth
+from ..domain.archive import INDEX_TYPE
 from ..domain.digest import check_digest, digest_of
 from ..domain.manifests import ACCEPTED
 from ..domain.registry_answers import RegistryError
@@ -62,6 +63,11 @@ class Remote:
             raise
         self.has_answered = True
         return said, data
+
+    async def get(self, url: str) -> bytes:
+        """The body of a good answer from anywhere on this endpoint."""
+        _, data = await self._ask("GET", url)
+        return data
 
     async def ping(self) -> None:
         try:
@@ -174,7 +180,55 @@ class Remote:
 
     async def put_manifest(self, reference: str, document: Document) -> None:
         headers = {"Content-Type": document.media_type}
-        await self._ask("PUT", self._url("manifests", reference), document.data, headers=headers)
+        said, _ = await self._ask("PUT", self._url("manifests", reference), document.data, headers=headers)
+        subject = referrers.subject_of(document)
+        if subject and not said.headers.get("oci-subject"):
+            await self._refer(subject, document)
+
+    async def _refer(self, subject: str, document: Document) -> None:
+        """For a registry that does not know referrers: in the index under the fallback tag."""
+        tag = referrers.fallback_tag(subject)
+        index = referrers.with_referrer(await self._tagged(tag), document)
+        if index is not None:
+            headers = {"Content-Type": index.media_type}
+            await self._ask("PUT", self._url("manifests", tag), index.data, headers=headers)
+
+    async def _tagged(self, tag: str) -> Document | None:
+        try:
+            return await self.manifest(tag)
+        except RegistryError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+
+    async def referrers(self, digest: str, artifact_type: str) -> tuple[Referrer, ...]:
+        query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
+        url, seen = self._url("referrers", digest) + query, set()
+        found: list[Referrer] = []
+        try:
+            while url and url not in seen and len(found) < referrers.MOST_REFERRERS:
+                seen.add(url)
+                said, data = await self._ask("GET", url, headers={"Accept": INDEX_TYPE})
+                media_type = said.headers.get("content-type", "")
+                found += referrers.listed(Document(media_type=media_type, digest=digest_of(data), data=data))
+                url = _next(url, said.headers.get("link", ""))
+        except RegistryError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            index = await self._tagged(referrers.fallback_tag(digest))
+            return () if index is None else referrers.listed(index)
+        return tuple(found)
+
+    async def login(self) -> str:
+        url = f"{self.url}/v2/"
+        try:
+            said, _ = await self._ask("GET", url, offline=True)
+        except RegistryError as error:
+            if not error.status or error.is_of_login:
+                raise
+            text = f"login attempt to {url} failed with status: {error.status} {HTTPStatus(error.status).phrase}"
+            raise RegistryError(text, again=False) from None
+        return said.identity_token
 
     async def tags(self) -> tuple[str, ...]:
         """All tags of the repository, in the registry's order."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.contracts.image_store import Credentials
+from shared.contracts.distribution import Credentials
 
 LONGEST_SAID = 64 << 10
 LONGEST_TEXT = 16 << 10
@@ -56,7 +56,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`progress`: bytes passed; `answer`: the registry's; `failure`: there is none, `text` says why.
 
     `digest` and `size` are those of the bytes that passed; `text` is the body of an answer with a status of failure.
-    `trouble` is the kind of a failure: `plain` (no TLS spoken there), `large`, `reset` (the file starts anew), or "".
+    `trouble` is the kind of a failure: `plain` (no TLS spoken there), `large`, `reset` (the file starts anew), `full`
+    (the disk), `final` (trying again is of no use), or ""; its `status` is the token service's, if that refused.
     """
 
     id: int

@@ -42,14 +42,22 @@ class RegistryError(Unknown):
     """A request to a registry that failed.
 
     `name` is the registry's error code (`MANIFEST_UNKNOWN`) where there is one, `status` that of its answer or 0.
-    `again`: trying again may help, after `wait` seconds where the registry said so.
+    `again`: trying again may help, after `wait` seconds where the registry said so. `is_of_login`: it was the token
+    service that refused.
     """
 
     def __init__(
-        self, message: str, *, name: str = "", status: int = 0, again: bool = True, wait: float | None = None
+        self,
+        message: str,
+        *,
+        name: str = "",
+        status: int = 0,
+        again: bool = True,
+        wait: float | None = None,
+        of_login: bool = False,
     ) -> None:
         super().__init__(message)
-        self.name, self.status, self.again, self.wait = name, status, again, wait
+        self.name, self.status, self.again, self.wait, self.is_of_login = name, status, again, wait, of_login
 
 
 class _Item(msgspec.Struct):
@@ -148,7 +156,7 @@ def of_pull(error: ShoalError, reference: Reference) -> ShoalError:
 
 def of_any(error: RegistryError) -> ShoalError:
     """The kind that passes on to who asked."""
-    if error.name == "UNAUTHORIZED" and error.status == 401:
+    if error.name == "UNAUTHORIZED" and error.status == 401 and not error.is_of_login:
         return Unauthenticated(error.message)
     if error.name in ("MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN"):
         return NotFound(error.message)

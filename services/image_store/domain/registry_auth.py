@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from shared.contracts.image_store import Credentials
+from shared.contracts.distribution import Credentials
 from shared.errors import Unknown
 
 CLIENT_ID = "docker"

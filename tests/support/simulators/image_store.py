@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.contracts import distribution as registries
 from shared.contracts import image_store as contract
 from shared.contracts.base import Empty, Message
 from shared.contracts.common import PruneReport, StreamOffer
 from shared.contracts.container import ContainerConfig
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, Unauthenticated
 from shared.service import Kernel
 from shared.streams import Channel
 
@@ -109,3 +110,25 @@ class ImageStoreSimulator:
     async def pull(self, request: contract.PullRequest) -> StreamOffer:
         self.calls.append(request)
         raise NotFound(f"pull access denied for {request.reference}, repository does not exist")
+
+    async def push(self, request: contract.PushRequest) -> StreamOffer:
+        self.calls.append(request)
+
+        async def serve(channel: Channel) -> None:
+            await channel.write(b'{"status":"The push refers to repository [x]"}\r\n')
+
+        return self._kernel.streams.offer(serve, framed=False)
+
+    async def login(self, request: registries.LoginRequest) -> registries.LoginReply:
+        self.calls.append(request)
+        if not request.auth.password:
+            raise Unauthenticated("unauthorized: incorrect username or password")
+        return registries.LoginReply(status="Login Succeeded", identity_token="token")
+
+    async def search(self, request: registries.SearchRequest) -> registries.SearchReply:
+        self.calls.append(request)
+        return registries.SearchReply(results=(registries.SearchResult(name="found", stars=3),))
+
+    async def distribution(self, request: registries.DistributionRequest) -> registries.DistributionReply:
+        self.calls.append(request)
+        return registries.DistributionReply(media_type="m", digest="sha256:d", size=5)

@@ -13,8 +13,8 @@ Create = Callable[..., Awaitable[str]]
 @pytest.mark.parametrize(
     ("method", "path", "what"),
     [
-        ("GET", "/images/search?term=x", "docker search"),
-        ("GET", "/distribution/a/b/json", "registry"),
+        ("GET", "/plugins/privileges?remote=x", "docker plugin"),
+        ("POST", "/grpc", "BuildKit"),
     ],
 )
 async def test_what_is_missing_says_so(api: Api, create: Create, method: str, path: str, what: str) -> None:

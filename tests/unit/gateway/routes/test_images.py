@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gateway.routes.images import credentials, json_platform
+from gateway.routes.images import json_platform
 from shared.contracts import image_store
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument
@@ -115,6 +115,19 @@ def test_other_platforms_are_refused(text: str) -> None:
         json_platform(text)
 
 
-@pytest.mark.parametrize("header", ["", "!!", "bm90IGpzb24", "W10", "é"])
-def test_credentials_that_cannot_be_read_are_none(header: str) -> None:
-    assert credentials(header) == image_store.Credentials()
+async def test_pushing_one_tag_or_all(api: Api, world: World) -> None:
+    assert (await api("POST", "/images/r:5/a/b/push?tag=1")).status == 200
+    assert world.images.last() == image_store.PushRequest(reference="r:5/a/b:1")
+    await api("POST", "/images/r:5/a/push")
+    assert world.images.last() == image_store.PushRequest(reference="r:5/a", all_tags=True)
+
+
+async def test_pulling_all_tags(api: Api, world: World) -> None:
+    for name in ("r:5/a", "r:5/a:"):
+        await api("POST", f"/images/create?fromImage={name}")
+        assert world.images.last() == image_store.PullRequest(reference="r:5/a", all_tags=True)
+    await api("POST", "/images/create?fromImage=r:5/a:2")
+    assert world.images.last() == image_store.PullRequest(reference="r:5/a:2")
+    digest = "sha256:" + "0" * 64
+    await api("POST", f"/images/create?fromImage=a&tag={digest}")
+    assert world.images.last() == image_store.PullRequest(reference=f"a@{digest}")

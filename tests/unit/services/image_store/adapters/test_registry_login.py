@@ -61,7 +61,15 @@ async def test_one_token_serves_all_requests_of_one_scope(logins: Logins, servic
     assert parse_qs(urlsplit(command.url).query) == {
         "service": ["s"], "scope": ["repository:a:pull"], "account": ["u"],
     }  # fmt: skip
-    assert logins.refreshed == "r"
+    assert logins.identity_token(asks(USER)) == ""
+
+
+async def test_an_identity_token_is_for_who_asked_for_it(logins: Logins) -> None:
+    await logins.challenged(asks(USER), BEARER)
+    await logins.challenged(asks(USER, offline=True), BEARER)
+    assert logins.identity_token(asks(USER)) == ""
+    assert logins.identity_token(asks(USER, offline=True)) == "r"
+    assert logins.identity_token(asks(offline=True)) == ""
 
 
 async def test_a_refused_token_is_replaced(logins: Logins) -> None:

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+
+from shared.contracts import distribution as registries
+from shared.contracts.image_store import Credentials
+from tests.support.gateways import World
+from tests.support.http import Answer
+
+Api = Callable[..., Awaitable[Answer]]
+HEADER = base64.urlsafe_b64encode(b'{"username":"u","password":"p"}').decode()
+USER = Credentials(username="u", password="p")
+
+
+async def test_logging_in(api: Api, world: World) -> None:
+    answer = await api("POST", "/auth", {"username": "u", "password": "p", "serveraddress": "r:5"})
+    assert answer.json() == {"IdentityToken": "token", "Status": "Login Succeeded"}
+    assert world.images.last() == registries.LoginRequest(server_address="r:5", auth=USER)
+    refused = await api("POST", "/auth", {"username": "u"})
+    assert (refused.status, refused.message) == (401, "unauthorized: incorrect username or password")
+    assert (await api("POST", "/auth", {"username": 5})).status == 400
+
+
+async def test_searching(api: Api, world: World) -> None:
+    path = '/images/search?term=a/b&limit=5&filters={"stars":["3"]}'
+    [found] = (await api("GET", path, None, X_Registry_Auth=HEADER)).json()
+    assert (found["name"], found["star_count"]) == ("found", 3)
+    assert world.images.last() == registries.SearchRequest(term="a/b", limit=5, filters={"stars": ("3",)}, auth=USER)
+    assert (await api("GET", "/images/search?term=a&limit=x")).status == 400
+
+
+async def test_what_is_under_a_name(api: Api, world: World) -> None:
+    answer = await api("GET", "/distribution/r:5/a/b:1/json", None, X_Registry_Auth=HEADER)
+    assert answer.json() == {"Descriptor": {"mediaType": "m", "digest": "sha256:d", "size": 5}, "Platforms": None}
+    assert world.images.last() == registries.DistributionRequest(reference="r:5/a/b:1", auth=USER)
