@@ -81,10 +81,10 @@ def load(state_path: Path) -> Membership | None:
         raise DataLoss(f"{path}: {error}") from None
 
 
-def is_hub(state_path: Path) -> bool:
-    """Whether this host runs a hub broker."""
+def role(state_path: Path) -> str:
+    """What this host is in its cluster, `hub` or `leaf`; empty when it is in none."""
     membership = load(state_path)
-    return membership is not None and membership.role == "hub"
+    return membership.role if membership else ""
 
 
 def save(state_path: Path, membership: Membership) -> None:

@@ -13,7 +13,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, Unauthenticated
 
 if TYPE_CHECKING:  # the library costs 10 MB, and is needed when a host joins or renews
     from cryptography import x509
@@ -87,6 +87,20 @@ def issue(by: Identity, asked: bytes, node: str, address: str, now: int, days: i
     builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName([_name(address)]), critical=False)
     return _signed(builder, _private(by.key))
+
+
+def check_issued(certificate: bytes, by: bytes, now: int) -> None:
+    """That a certificate (DER, as TLS tells a peer's) is by this authority (PEM) and valid; else `Unauthenticated`."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        read = x509.load_der_x509_certificate(certificate)
+        read.verify_directly_issued_by(x509.load_pem_x509_certificate(by))
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise Unauthenticated(f"its certificate is not by the cluster's authority: {error}") from None
+    if not read.not_valid_before_utc.timestamp() <= now / 1e9 < read.not_valid_after_utc.timestamp():
+        raise Unauthenticated("its certificate has expired, or the clock of one host is wrong")
 
 
 def fingerprint(certificate: bytes) -> str:

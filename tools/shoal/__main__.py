@@ -7,6 +7,7 @@ import sys
 import typer
 
 from shared.errors import ShoalError
+from tools.cluster.command import clusters, nodes
 from tools.lab.command import app as lab
 
 from . import conformance, doctor, down, status, trace, up
@@ -33,6 +34,8 @@ run_dir, bridge_name, interface_prefix and nft_table run side by side.
 )
 for module in (up, down, status, doctor, trace, conformance):
     app.command(module.__name__.rpartition(".")[2])(module.command)
+app.add_typer(clusters, name="cluster")
+app.add_typer(nodes, name="node")
 app.add_typer(lab, name="lab")
 
 

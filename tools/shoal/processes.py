@@ -28,7 +28,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 def names(settings: Settings) -> list[str]:
     """All processes an engine with these settings consists of."""
-    members = plan.members(not settings.nats_url, cluster.is_hub(settings.state_path))
+    members = plan.members(not settings.nats_url, cluster.role(settings.state_path))
     return [SUPERVISOR, guardian.NAME, *(member.name for member in members)]
 
 

@@ -10,7 +10,9 @@ BROKER = "broker"
 HUB = "hub"
 """The second broker of some hosts of a cluster: together these keep what the whole cluster agrees on."""
 GATEWAY = "gateway"
-SERVICES = tuple(name for name in CONTRACTS if name != GATEWAY)
+SCHEDULER = "scheduler"
+"""Runs on hosts of a cluster only."""
+SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, SCHEDULER))
 
 STEADY = 5.0
 """Seconds a process lives before its death counts as a new misfortune and not as part of a loop."""
@@ -37,9 +39,13 @@ class Member:
         return self.short_lives >= LOOPING
 
 
-def members(embedded_broker: bool, hub: bool = False) -> tuple[Member, ...]:
-    """All processes of an engine in the order of starting; they are stopped in the reverse order."""
-    names = (*((HUB,) if hub else ()), *((BROKER,) if embedded_broker else ()), *SERVICES, GATEWAY)
+def members(embedded_broker: bool, role: str = "") -> tuple[Member, ...]:
+    """All processes of an engine in the order of starting; they are stopped in the reverse order.
+
+    `role`: `hub` or `leaf` in a cluster, empty in none.
+    """
+    brokers = ((HUB,) if role == "hub" else ()) + ((BROKER,) if embedded_broker else ())
+    names = (*brokers, *SERVICES, *((SCHEDULER,) if role else ()), GATEWAY)
     return tuple(Member(name) for name in names)
 
 

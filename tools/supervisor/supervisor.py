@@ -80,7 +80,7 @@ class Supervisor:
         self._replanning = True
 
     def _planned(self) -> tuple[plan.Member, ...]:
-        return plan.members(not self._settings.nats_url, hub=cluster.is_hub(self._settings.state_path))
+        return plan.members(not self._settings.nats_url, cluster.role(self._settings.state_path))
 
     def _replan(self) -> None:
         """The host's place in its cluster has changed: brokers begin anew with what they are now to be."""

@@ -7,7 +7,7 @@ import pytest
 
 from shared import pki
 from shared.clock import now_ns
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, Unauthenticated
 
 DAY = 86_400_000_000_000
 
@@ -98,3 +98,15 @@ def test_a_signing_request_that_was_tampered_with():
     lines[2] = others[2]
     with pytest.raises(InvalidArgument, match="no signing request"):
         pki.issue(pki.authority("c1", now_ns()), b"\n".join(lines), "node-a", "127.0.0.1", now_ns())
+
+
+def test_who_issued_a_certificate():
+    now, ours = now_ns(), pki.authority("c1", now_ns())
+    der = ssl.PEM_cert_to_DER_cert(host(ours, "node-a").certificate.decode())
+    pki.check_issued(der, ours.certificate, now)
+    with pytest.raises(Unauthenticated, match="not by the cluster's authority"):
+        pki.check_issued(der, pki.authority("c1", now).certificate, now)
+    with pytest.raises(Unauthenticated, match="expired"):
+        pki.check_issued(der, ours.certificate, now + 91 * DAY)
+    with pytest.raises(Unauthenticated, match="not by"):
+        pki.check_issued(b"nonsense", ours.certificate, now)

@@ -8,6 +8,7 @@ from tools.supervisor.plan import (
     HUB,
     LONGEST_DELAY,
     LOOPING,
+    SCHEDULER,
     SERVICES,
     STEADY,
     Member,
@@ -28,14 +29,16 @@ def test_the_broker_starts_first_and_the_gateway_last():
 
 
 def test_a_hub_starts_before_the_broker_that_is_linked_to_it():
-    assert [member.name for member in members(embedded_broker=True, hub=True)][:2] == [HUB, BROKER]
+    assert [member.name for member in members(embedded_broker=True, role="hub")][:2] == [HUB, BROKER]
+    assert SCHEDULER in [member.name for member in members(embedded_broker=True, role="leaf")]
+    assert not {HUB, SCHEDULER} & {member.name for member in members(embedded_broker=True)}
 
 
 def test_stopping_begins_at_the_gateway_and_ends_at_the_broker():
     order = stop_order(members(embedded_broker=True))
     assert order[0] == [GATEWAY]
     assert order[-1] == [BROKER]
-    assert stop_order(members(embedded_broker=True, hub=True))[-1] == [BROKER, HUB]
+    assert stop_order(members(embedded_broker=True, role="hub"))[-1] == [BROKER, HUB]
     assert set(order[1]) == set(SERVICES)
     assert stop_order(members(embedded_broker=False))[-1] == []
 

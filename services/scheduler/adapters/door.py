@@ -1,0 +1,72 @@
+"""Where newcomers knock: TLS with this host's certificate, one request a connection.
+
+The authority's certificate is told first, as a line of JSON: a newcomer compares it with what its token pins, and this
+host's certificate with the authority, before it says its secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from shared.contracts.scheduler import JoinReply, JoinRequest
+from shared.errors import ShoalError
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 32 << 10
+SECONDS = 10.0
+"""A newcomer that has not said what it wants by then is sent away."""
+AT_ONCE = 8
+
+Admit = Callable[[JoinRequest], Awaitable[JoinReply]]
+
+
+class Door:
+    """Open between `open` and `close`. Whoever knocks is answered; only `admit` knows who may come in."""
+
+    def __init__(self, files: Path, admit: Admit) -> None:
+        self._files, self._admit = files, admit
+        self._server: asyncio.Server | None = None
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def open(self, host: str, port: int) -> None:
+        """Listens; raises `OSError` where it cannot."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._files / "node.crt", self._files / "node.key")
+        self._server = await asyncio.start_server(
+            self._knocked, host.strip("[]"), port, ssl=context, limit=MOST_BYTES, ssl_handshake_timeout=SECONDS
+        )
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _knocked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(SECONDS), self._places:
+                writer.write(msgspec.json.encode((self._files / "ca.crt").read_text()) + b"\n")
+                writer.write(msgspec.json.encode(await self._answer(reader)) + b"\n")
+                await writer.drain()
+        except (OSError, TimeoutError) as error:
+            log.info("a newcomer went away: %s", error)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> JoinReply:
+        try:
+            return await self._admit(msgspec.json.decode(await reader.readline(), type=JoinRequest))
+        except (msgspec.DecodeError, ValueError) as error:  # `ValueError`: a line without end
+            return JoinReply(error=f"this is no request to join: {error}")
+        except ShoalError as error:
+            return JoinReply(error=error.message)

@@ -1,0 +1,38 @@
+"""Whether a newcomer may join."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from shared.cluster import Place
+from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord
+from shared.errors import AlreadyExists, InvalidArgument, Unauthenticated
+
+_NODE = re.compile(r"[a-z0-9]{25}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+LONGEST_SECONDS = 30 * 86400
+
+
+def check_request(request: JoinRequest, nodes: Iterable[NodeRecord]) -> None:
+    """Raises `InvalidArgument` for what no host is called, `AlreadyExists` where another host has its name."""
+    if not _NODE.fullmatch(request.node):
+        raise InvalidArgument(f"no node id: {request.node!r}")
+    if not _NAME.fullmatch(request.name):
+        raise InvalidArgument(f"no name of a host: {request.name!r}; set node_name (SHOAL_NODE_NAME)")
+    Place.parse(request.address)
+    for known in nodes:
+        if known.name == request.name and known.id != request.node:
+            raise AlreadyExists(f"the cluster has a host named {known.name} already ({known.id}); set node_name")
+
+
+def check_token(token: TokenRecord | None, now: int) -> None:
+    """Raises `Unauthenticated` for a secret that is unknown, used up or has expired: which one is not told."""
+    if token is None or now >= token.expires:
+        raise Unauthenticated("this token is not known, was used, or has expired; make one: shoal cluster token")
+
+
+def check_life(seconds: int) -> None:
+    """How long a token may be good."""
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise InvalidArgument(f"a token is good for 1 to {LONGEST_SECONDS} seconds, not {seconds}")

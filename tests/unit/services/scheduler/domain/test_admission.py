@@ -1,0 +1,62 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.scheduler.domain.admission import LONGEST_SECONDS, check_life, check_request, check_token
+from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord
+from shared.errors import AlreadyExists, InvalidArgument, ShoalError, Unauthenticated
+
+ID, OTHER = "a" * 25, "b" * 25
+
+
+def request(node=ID, name="node2", address="198.18.0.2:7377"):
+    return JoinRequest(secret="s", node=node, name=name, address=address, request="")
+
+
+def record(node=OTHER, name="node1"):
+    return NodeRecord(id=node, name=name, role="hub", address="198.18.0.1:7377", joined=1)
+
+
+def test_a_newcomer():
+    check_request(request(), [record()])
+    check_request(request(name="node1"), [record(node=ID)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (request(node="a.>"), "no node id: 'a.>'"),
+        (request(node=""), "no node id"),
+        (request(name="a b"), "no name of a host: 'a b'"),
+        (request(name="-" * 5), "no name of a host"),
+        (request(address="tls://x"), "no address of a host"),
+    ],
+)
+def test_what_no_host_is_called(asked, says):
+    with pytest.raises(InvalidArgument, match=says):
+        check_request(asked, [])
+
+
+def test_a_name_that_another_host_has():
+    with pytest.raises(AlreadyExists, match="has a host named node1 already"):
+        check_request(request(name="node1"), [record()])
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_is_asked_is_refused_by_an_error_of_a_known_kind(node, name, address):
+    with pytest.raises(ShoalError):
+        check_request(request(node + "!", name, address), [record()])
+
+
+def test_tokens():
+    check_token(TokenRecord(expires=10), 9)
+    for refused in (None, TokenRecord(expires=10)):
+        with pytest.raises(Unauthenticated, match="not known, was used, or has expired"):
+            check_token(refused, 10)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, LONGEST_SECONDS + 1])
+def test_how_long_a_token_may_live(seconds):
+    check_life(1)
+    with pytest.raises(InvalidArgument, match=f"not {seconds}"):
+        check_life(seconds)

@@ -1,0 +1,114 @@
+"""The scheduler of a hub, on a real broker that stands for the hubs' as well."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.scheduler.service import SchedulerService
+from shared import cluster, ids, pki
+from shared.bus import Bus, NatsTransport
+from shared.bus.server import Server
+from shared.cluster import HUB_DOMAIN, Membership
+from shared.config import Settings
+from shared.contracts.base import Empty
+from shared.contracts.scheduler import CONTRACT, TOKENS, JoinRequest, TokenRequest
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unauthenticated
+from shared.joining import Token, digest
+from shared.service import Kernel
+from shared.state import NatsState
+from shared.streams import Streams
+from tests.support.broker import Broker
+from tests.support.certified import certify
+from tools.supervisor.broker import free_port
+
+NEWCOMER = "b" * 25
+
+
+class Hub(Broker):
+    """A broker in the hubs' domain."""
+
+    def _write(self) -> Path:
+        path = super()._write()
+        made = msgspec.json.decode(path.read_bytes())
+        made["jetstream"]["domain"] = HUB_DOMAIN
+        path.write_bytes(msgspec.json.encode(made))
+        return path
+
+
+@pytest.fixture
+async def kernel(directory: Path) -> AsyncIterator[Kernel]:
+    hub = Hub(directory).start()
+    settings = Settings(state_dir=str(directory / "s"), run_dir=str(directory), node_name="node1")
+    certify(cluster.folder(settings.state_path))
+    place = f"127.0.0.1:{free_port(0)}"
+    cluster.save(
+        settings.state_path, Membership(cluster="c1", role="hub", address=place, hubs=(place,), secret="shared")
+    )
+    bus = Bus(
+        await NatsTransport.connect(hub.url, "scheduler", hub.seed("scheduler")), ids.node_id(directory), "scheduler"
+    )
+    await bus.open()
+    streams = Streams(bus, directory / "streams", "scheduler")
+    yield Kernel(settings, bus.node, bus, NatsState(bus, HUB_DOMAIN), streams)
+    await bus.close()
+    hub.close()
+
+
+@pytest.fixture
+async def scheduler(kernel: Kernel) -> AsyncIterator[SchedulerService]:
+    made = SchedulerService(kernel)
+    await made.open()
+    server = Server(kernel.bus, CONTRACT, made)
+    await server.open()
+    yield made
+    await made.close()
+    await server.close(1)
+
+
+def asked(secret: str, node: str = NEWCOMER, name: str = "node2") -> JoinRequest:
+    request = pki.request(pki.new_key()).decode()
+    return JoinRequest(secret=secret, node=node, name=name, address="198.18.0.2:7377", request=request)
+
+
+async def secret_of(scheduler: SchedulerService, once: bool = True) -> str:
+    return Token.parse((await scheduler.token(TokenRequest(once=once))).token).secret
+
+
+async def test_a_host_is_in_its_own_cluster_and_ready(kernel, scheduler):
+    (node,) = (await scheduler.nodes(Empty())).nodes
+    assert (node.record.id, node.record.name, node.record.role, node.ready) == (kernel.node, "node1", "hub", True)
+
+
+async def test_a_token_lets_one_host_in(kernel, scheduler):
+    secret = await secret_of(scheduler)
+    reply = await scheduler._admit(asked(secret))
+    assert pki.node_of(reply.certificate.encode()) == NEWCOMER
+    assert (reply.cluster, reply.secret) == ("c1", "shared")
+    with pytest.raises(Unauthenticated):
+        await scheduler._admit(asked(secret))
+    assert await kernel.state.get(TOKENS, digest(secret)) is None
+
+
+async def test_a_token_for_many(scheduler):
+    secret = await secret_of(scheduler, once=False)
+    assert (await scheduler._admit(asked(secret))).certificate
+    assert (await scheduler._admit(asked(secret, "c" * 25, "node3"))).certificate
+
+
+async def test_who_is_refused_uses_no_token_up(scheduler):
+    secret = await secret_of(scheduler)
+    with pytest.raises(AlreadyExists):
+        await scheduler._admit(asked(secret, name="node1"))
+    with pytest.raises(Unauthenticated):
+        await scheduler._admit(asked("another"))
+    assert (await scheduler._admit(asked(secret))).certificate
+
+
+async def test_what_is_wrong_is_refused(kernel, scheduler):
+    with pytest.raises(InvalidArgument, match="seconds"):
+        await scheduler.token(TokenRequest(seconds=0))
+    cluster.forget(kernel.settings.state_path)
+    with pytest.raises(FailedPrecondition, match="in no cluster"):
+        await scheduler.token(TokenRequest())

@@ -1,0 +1,44 @@
+import pytest
+
+from shared import cluster, pki
+from shared.cluster import Place
+from shared.config import Settings
+from shared.errors import FailedPrecondition, Unavailable
+from shared.joining import Token
+from tools.cluster.membership import init, join
+from tools.supervisor.broker import free_port
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(state_dir=str(tmp_path / "state"), run_dir=str(tmp_path / "run"))
+
+
+def test_the_first_host(settings):
+    made = init(settings, Place("198.18.0.1", 7377))
+    assert cluster.load(settings.state_path) == made
+    assert (made.role, made.hubs) == ("hub", ("198.18.0.1:7377",))
+    files = cluster.folder(settings.state_path)
+    assert {path.name for path in files.iterdir()} == {"membership.json", "ca.crt", "ca.key", "node.crt", "node.key"}
+    assert {path.stat().st_mode & 0o777 for path in files.iterdir()} == {0o600}
+    pki.node_of((files / "node.crt").read_bytes())
+
+
+def test_a_member_is_not_made_one_again(settings):
+    init(settings, Place("198.18.0.1", 7377))
+    with pytest.raises(FailedPrecondition, match=r"in the cluster .* already"):
+        init(settings, Place("198.18.0.1", 7377))
+    with pytest.raises(FailedPrecondition, match="already"):
+        join(settings, Place("198.18.0.1", 1), Token.new("a" * 52), Place("198.18.0.2", 1))
+
+
+def test_who_is_not_let_in_is_no_member(settings):
+    with pytest.raises(Unavailable):
+        join(settings, Place("127.0.0.1", free_port(0)), Token.new("a" * 52), Place("198.18.0.2", 1))
+    assert cluster.load(settings.state_path) is None
+
+
+def test_an_external_broker_is_nobodys_cluster(tmp_path):
+    settings = Settings(state_dir=str(tmp_path), run_dir=str(tmp_path), nats_url="nats://elsewhere:4222")
+    with pytest.raises(FailedPrecondition, match="external broker"):
+        init(settings, Place("198.18.0.1", 7377))

@@ -1,0 +1,1 @@
+"""Clusters: `shoal cluster` and `shoal node`."""

@@ -1,0 +1,116 @@
+"""`shoal cluster` and `shoal node`: the commands."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, TypeVar
+
+import msgspec
+import typer
+
+from shared import cluster, config
+from shared.cluster import DEFAULT_PORT, Place
+from shared.config import Settings
+from shared.contracts.base import Empty, Endpoint, Message
+from shared.contracts.scheduler import LIST, TOKEN, Node, TokenRequest
+from shared.errors import FailedPrecondition
+from shared.joining import Token
+from shared.service import connect
+from tools.shoal.options import Config
+
+from . import membership
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+clusters = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Make a cluster of hosts.
+
+\b
+    shoal cluster init --address 192.0.2.1         # on the first host
+    shoal cluster token                            # prints what to type on the next one
+    shoal node join 192.0.2.1 --token SHOAL-1-...  # there
+    shoal node ls
+""",
+)
+nodes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The hosts of this host's cluster.")
+Address = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        help=f"Where other hosts reach this one: HOST or HOST:PORT ({DEFAULT_PORT} and the two ports after it).",
+    ),
+]
+
+
+@clusters.command()
+def init(address: Address, config_file: Config = None) -> None:
+    """Make this host the first of a new cluster. Its containers go on.
+
+    The cluster gets a certificate authority of its own, kept in <state_dir>/cluster.
+    """
+    made = membership.init(config.load(config_file), Place.parse(address))
+    print(f"This host is the first of the cluster {made.cluster}. To let another in, type here: shoal cluster token")
+
+
+@clusters.command()
+def token(
+    seconds: Annotated[int, typer.Option("--ttl", help="Seconds until it expires.")] = 3600,
+    many: Annotated[bool, typer.Option("--many", help="Let in any number of hosts until then, not one.")] = False,
+    config_file: Config = None,
+) -> None:
+    """Make a token that lets one host into the cluster, and print what to type there.
+
+    A token is a secret. It also names the cluster's authority: a host that joins by it cannot be misled.
+    """
+    made = asyncio.run(_call(config.load(config_file), TOKEN, TokenRequest(seconds=seconds, once=not many)))
+    print(f"shoal node join {made.place} --token {made.token} --address ITS-ADDRESS")
+
+
+@nodes.command()
+def join(
+    hub: Annotated[str, typer.Argument(metavar="HUB", help="Address of a hub, as `shoal cluster token` prints it.")],
+    token: Annotated[str, typer.Option("--token", envvar="SHOAL_TOKEN", help="What `shoal cluster token` printed.")],
+    address: Address,
+    config_file: Config = None,
+) -> None:
+    """Make this host a member of a cluster. Its containers go on."""
+    made = membership.join(config.load(config_file), Place.parse(hub), Token.parse(token), Place.parse(address))
+    print(f"This host is in the cluster {made.cluster}. See: shoal node ls")
+
+
+@nodes.command()
+def ls(
+    config_file: Config = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The records of the hosts, and whether each is ready.")
+    ] = False,
+) -> None:
+    """List the hosts of the cluster. STATUS is Ready when the host answers now, else Down."""
+    found = asyncio.run(_call(config.load(config_file), LIST, Empty())).nodes
+    print(msgspec.json.encode(found).decode() if as_json else table(found))
+
+
+def table(found: tuple[Node, ...]) -> str:
+    """The hosts for people."""
+    rows = [("ID", "NAME", "STATUS", "ROLE", "ADDRESS")]
+    rows += [
+        (one.record.id, one.record.name, "Ready" if one.ready else "Down", one.record.role, one.record.address)
+        for one in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+async def _call(settings: Settings, endpoint: Endpoint[Q, A], request: Q) -> A:
+    if cluster.load(settings.state_path) is None:
+        raise FailedPrecondition("this host is in no cluster; first: shoal cluster init, or shoal node join")
+    bus, _ = await connect(settings, "tool")
+    try:
+        return await bus.call(endpoint, request)
+    finally:
+        await bus.close()

@@ -1,0 +1,88 @@
+"""Becoming part of a cluster: files first, then the engine is told."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+
+from shared import cluster, ids, pki
+from shared.clock import now_ns
+from shared.cluster import Membership, Place
+from shared.config import Settings
+from shared.contracts.scheduler import JoinRequest
+from shared.errors import FailedPrecondition, Unavailable
+from shared.joining import Token
+from tools.shoal.processes import services_ready
+from tools.supervisor import plan, records
+from tools.supervisor.supervisor import NAME as SUPERVISOR
+from tools.supervisor.watch import wait_until
+
+from .knock import knock
+
+SECONDS = 60.0
+
+
+def init(settings: Settings, place: Place) -> Membership:
+    """Makes this host the first of a new cluster, found by others at `place`."""
+    _refuse_member(settings)
+    name = secrets.token_hex(8)
+    authority = pki.authority(name, now_ns())
+    key = pki.new_key()
+    node, host = ids.node_id(settings.state_path), place.host.strip("[]")
+    files = cluster.folder(settings.state_path)
+    cluster.write(files / "ca.key", authority.key)
+    certificate = pki.issue(authority, pki.request(key), node, host, now_ns())
+    made = Membership(cluster=name, role="hub", address=str(place), hubs=(str(place),), secret=secrets.token_hex(16))
+    _become(settings, made, certificate, key, authority.certificate)
+    return made
+
+
+def join(settings: Settings, hub: Place, token: Token, place: Place) -> Membership:
+    """Makes this host, found by others at `place`, a member of the cluster of `hub`."""
+    _refuse_member(settings)
+    key = pki.new_key()
+    request = JoinRequest(
+        secret=token.secret,
+        node=ids.node_id(settings.state_path),
+        name=settings.node,
+        address=str(place),
+        request=pki.request(key).decode(),
+    )
+    reply = knock(hub, token, request)
+    made = Membership(cluster=reply.cluster, role="leaf", address=str(place), hubs=reply.hubs, secret=reply.secret)
+    _become(settings, made, reply.certificate.encode(), key, reply.authority.encode())
+    return made
+
+
+def _refuse_member(settings: Settings) -> None:
+    present = cluster.load(settings.state_path)
+    if present is not None:
+        raise FailedPrecondition(f"this host is in the cluster {present.cluster} already")
+    if settings.nats_url:
+        raise FailedPrecondition("this engine uses an external broker (nats_url): a cluster is made of embedded ones")
+
+
+def _become(settings: Settings, made: Membership, certificate: bytes, key: bytes, authority: bytes) -> None:
+    """The membership is written last: with it the host is a member."""
+    files = cluster.folder(settings.state_path)
+    for name, content in (("node.key", key), ("node.crt", certificate), ("ca.crt", authority)):
+        cluster.write(files / name, content)
+    cluster.save(settings.state_path, made)
+    where = records.make_folder(settings)
+    record = records.read(where, SUPERVISOR)
+    supervisor = records.open_pidfd(record) if record else None
+    if supervisor is None:
+        return
+    try:
+        signal.pidfd_send_signal(supervisor, signal.SIGHUP)
+        if not wait_until(where, lambda: _serves(settings), SECONDS, ends=[supervisor]):
+            raise Unavailable("the engine does not serve in the cluster yet; see: shoal status, shoal doctor")
+    finally:
+        os.close(supervisor)
+
+
+def _serves(settings: Settings) -> bool:
+    """Whether the engine serves, its scheduler too, which speaks with the hubs."""
+    record = records.read(records.folder(settings), plan.SCHEDULER)
+    return record is not None and record.ready and records.alive(record) and services_ready(settings)
