@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import tarfile
@@ -151,3 +152,37 @@ def test_a_saved_build_is_whole(image_engine: Engine, tmp_path: Path) -> None:
     assert image_engine.run("saved", "stat", "-c", "%a %n", "/var/data", "/x") == "755 /var/data\n700 /x"
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert "manifest.json" in archive.getnames()
+
+
+@pytest.mark.beyond_reference("mounts of a step are BuildKit's")
+def test_mounts_of_a_step(image_engine: Engine, tmp_path: Path) -> None:
+    dockerfile = (
+        "FROM busybox AS one\nRUN echo stage > /st\nFROM busybox\n"
+        "RUN --mount=type=cache,target=/c cat /c/n; echo once >> /c/n\n"
+        "RUN --mount=type=secret,id=pw --mount=type=tmpfs,target=/t cat /run/secrets/pw && touch /t/x\n"
+        "RUN --mount=target=/ctx --mount=from=one,source=/st,target=/st cat /ctx/sub/x /st\n"
+        "RUN <<EOF\n#!/bin/sh\necho script $0\nEOF\n"
+    )
+    secret = base64.urlsafe_b64encode(json.dumps({"pw": base64.b64encode(b"s3cret\n").decode()}).encode()).decode()
+    settings = tmp_path / "settings"
+    settings.mkdir()
+    (settings / "config.json").write_text(json.dumps({"HttpHeaders": {"X-Build-Secrets": secret}}))
+    files = {"Dockerfile": dockerfile, "sub/x": "context\n"}
+    build(image_engine, tmp_path, files=files)
+    env = {**CLASSIC, "DOCKER_CONFIG": str(settings)}
+    built = image_engine.docker("build", "--no-cache", "-t", "mounted", str(tmp_path), env=env)
+    assert built.code == 0, built
+    for text in ("once\n", "s3cret\n", "context\nstage\n", "script /dev/pipes/EOF\n"):
+        assert text in built.out
+    assert image_engine.run("mounted", "find", "/run", "/c", "/ctx", "/t", "-type", "f", "-size", "+0") == ""
+    assert image_engine.call("POST", "/build/prune?all=1").json["SpaceReclaimed"] == 10
+
+
+@pytest.mark.beyond_reference("these are BuildKit's")
+def test_what_the_classic_builder_cannot(image_engine: Engine, tmp_path: Path) -> None:
+    dockerfile = (
+        "FROM busybox\nCOPY --chmod=4711 <<one <<'two' /d/\n$HOME\none\n$HOME\ntwo\nCOPY --link a /var/data/a\n"
+        "RUN <<E\nstat -c '%a %n' /d/*\ncat /d/two\nE\n"
+    )
+    built = build(image_engine, tmp_path, files={"Dockerfile": dockerfile, "a": ""})
+    assert "4711 /d/one\n4711 /d/two\n$HOME\n" in built.out, built

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from shared.contracts.builder import BuildRequest
 from shared.dockerfile.instructions import Arg
@@ -18,6 +19,7 @@ from shared.streams import Channel
 
 from ..adapters.containers import Containers
 from ..adapters.hangup import on_hang_up
+from ..adapters.mount_files import mount_files
 from ..adapters.spool import Spools
 from ..adapters.store import Store
 from ..domain import graph, output
@@ -42,21 +44,31 @@ class Cancelled(ShoalError):
     kind, code = "cancelled", 499
 
 
-async def serve(
-    kernel: Kernel, request: BuildRequest, channel: Channel, running: dict[str, asyncio.Task[None]]
-) -> None:
+@dataclass
+class Running:
+    """The builds under way, by id, and the caches that they have mounted."""
+
+    builds: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+
+async def serve(kernel: Kernel, request: BuildRequest, channel: Channel, running: Running) -> None:
     """Runs the build on its stream. A client that leaves, or a cancel of its id, ends it."""
     identifier = request.id or new_token()
     screen = Screen(channel, request.quiet)
     spools = Spools(kernel.settings.state_path / "builder")
-    build = Build(identifier, request, kernel, spools, Store(kernel), Containers(kernel), screen)
+    build = Build(
+        identifier, request, kernel, spools, Store(kernel), Containers(kernel), screen, mount_files(kernel),
+        running.busy, running.locks,
+    )  # fmt: skip
     work = kernel.tasks.start(_work(build, channel), "build")
-    running[identifier] = work
+    running.builds[identifier] = work
     try:
         with on_hang_up(channel, work.cancel):
             await asyncio.wait((work,))
     finally:
-        running.pop(identifier, None)
+        running.builds.pop(identifier, None)
         work.cancel()
         await asyncio.wait((work,))
         await screen.close()

@@ -16,6 +16,7 @@ from shared.errors import InvalidArgument, NotFound
 from shared.service import Kernel
 
 from ..adapters.containers import Containers
+from ..adapters.mount_files import MountFiles
 from ..adapters.spool import Spools
 from ..adapters.store import Store
 from ..domain import output
@@ -30,7 +31,10 @@ EPOCH = "SOURCE_DATE_EPOCH"
 
 @dataclass
 class Build:
-    """One build on its way. `results`: the last state of each stage, when it is done."""
+    """One build on its way. `results`: the last state of each stage, when it is done.
+
+    `busy`, `locks`: the caches that steps of any build have mounted now.
+    """
 
     id: str
     request: BuildRequest
@@ -39,6 +43,9 @@ class Build:
     store: Store
     containers: Containers
     screen: Screen
+    files: MountFiles
+    busy: set[str] = field(default_factory=set)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     stages: Sequence[Stage] = ()
     context: Tree | None = None
     results: list[asyncio.Future[State]] = field(default_factory=list)

@@ -9,11 +9,14 @@ from shared.contracts.builder import ANNOTATION, BUILDS
 from shared.errors import NotFound, ShoalError
 from shared.service import Kernel
 
+from ..adapters.mount_files import mount_files
+
 log = logging.getLogger(__name__)
 
 
 async def recover(kernel: Kernel) -> None:
     """Follows the records that unfinished builds of this node left. What cannot be removed keeps its record."""
+    mount_files(kernel).sweep()
     records = await kernel.state.view(BUILDS)
     records.stop()
     left = {parts[1] for parts, _ in records.items(BUILDS) if parts[0] == kernel.node}

@@ -7,12 +7,13 @@ from dataclasses import replace
 import msgspec
 
 from shared.contracts.builder import ANNOTATION
-from shared.contracts.container import HostConfig, LogConfig
+from shared.contracts.container import HostConfig, LogConfig, MountRequest
 from shared.errors import ShoalError
 
 from ..domain import output, steps
 from ..domain.steps import Execute, State
 from .engine import Build
+from .mounting import mounted
 
 
 class CommandFailed(ShoalError):
@@ -32,7 +33,14 @@ async def run(build: Build, position: int, state: State, step: Execute) -> State
         build.show(position, " ---> Using cache\n")
         return replace(state, image_id=image.id)
     await build.begin_running()
-    made = await build.containers.create(steps.container_config(step), _host_config(build, step), build.platform)
+    async with mounted(build, position, step) as mounts:
+        return await _run(build, position, state, step, mounts)
+
+
+async def _run(build: Build, position: int, state: State, step: Execute, mounts: tuple[MountRequest, ...]) -> State:
+    made = await build.containers.create(
+        steps.container_config(step), _host_config(build, step, mounts), build.platform
+    )
     for warning in made.warnings:
         build.show(position, f" ---> [Warning] {warning}\n")
     build.show(position, f" ---> Running in {output.short(made.id)}\n")
@@ -68,12 +76,13 @@ async def _remove(build: Build, position: int, container: str) -> None:
     build.show(position, f"Removing intermediate container {output.short(container)}\n")
 
 
-def _host_config(build: Build, step: Execute) -> HostConfig:
+def _host_config(build: Build, step: Execute, mounts: tuple[MountRequest, ...]) -> HostConfig:
     asked = build.request.host_config
     network = step.network or asked.network_mode
     return msgspec.structs.replace(
         asked,
         network_mode="default" if network in ("", "default") else network,
         log_config=LogConfig(type="none"),
+        mounts=mounts,
         annotations={ANNOTATION: build.id},
     )

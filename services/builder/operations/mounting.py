@@ -1,0 +1,106 @@
+"""`RUN --mount`: what each mount of a step needs made ready, and cleared away after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from shared.contracts.container import MountRequest, TmpfsOptions
+from shared.errors import InvalidArgument, NotFound, NotImplementedYet
+
+from ..adapters import archive_index
+from ..domain.graph import by_reference
+from ..domain.mounts import BIND, CACHE, SECRET, TMPFS, Mount
+from ..domain.steps import SCRIPTS, Execute
+from ..domain.tree import Node, Tree
+from .engine import Build
+
+SECRET_MODE, CACHE_MODE, SCRIPT_MODE = 0o400, 0o755, 0o755
+
+
+@asynccontextmanager
+async def mounted(build: Build, position: int, step: Execute) -> AsyncIterator[tuple[MountRequest, ...]]:
+    """The container's mounts for the time of the step; raises `InvalidArgument`, `NotFound`, `NotImplementedYet`."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for mount in step.mounts:
+            request = await _mount(build, position, mount, stack)
+            if request is not None:
+                found.append(request)
+        if step.script is not None:
+            name, text = step.script
+            path = build.files.secret(text.encode(), SCRIPT_MODE, 0, 0)
+            stack.callback(build.files.remove, path)
+            found.append(MountRequest(type="bind", source=str(path), target=SCRIPTS + name, read_only=True))
+        yield tuple(found)
+
+
+async def _mount(build: Build, position: int, mount: Mount, stack: AsyncExitStack) -> MountRequest | None:
+    if mount.type == TMPFS:
+        return MountRequest(type="tmpfs", target=mount.target, tmpfs_options=TmpfsOptions(size_bytes=mount.size))
+    if mount.type == SECRET:
+        return _secret(build, mount, stack)
+    if mount.type == CACHE:
+        return await _cache(build, mount, stack)
+    if mount.type == BIND:
+        return await _bind(build, position, mount, stack)
+    raise NotImplementedYet(f"mounts of type {mount.type!r} are not supported by this engine")
+
+
+def _secret(build: Build, mount: Mount, stack: AsyncExitStack) -> MountRequest | None:
+    data = build.request.secrets.get(mount.secret)
+    if data is None:
+        if mount.required:
+            raise NotFound(f"secret {mount.secret}: not found")
+        return None
+    if mount.env is not None:
+        raise NotImplementedYet("a secret as an environment variable is not supported: it would be stored; use a file")
+    mode = SECRET_MODE if mount.mode is None else mount.mode
+    path = build.files.secret(data, mode, mount.uid or 0, mount.gid or 0)
+    stack.callback(build.files.remove, path)
+    return MountRequest(type="bind", source=str(path), target=mount.place, read_only=True)
+
+
+async def _cache(build: Build, mount: Mount, stack: AsyncExitStack) -> MountRequest:
+    if mount.from_ or mount.source:
+        raise NotImplementedYet("a cache mount that begins with files of an image is not supported")
+    name = mount.id or mount.target
+    if mount.sharing == "locked":
+        await stack.enter_async_context(build.locks.setdefault(name, asyncio.Lock()))
+    elif mount.sharing == "private" and name in build.busy:
+        name = f"{name} {build.id}"
+    build.busy.add(name)
+    stack.callback(build.busy.discard, name)
+    mode = CACHE_MODE if mount.mode is None else mount.mode
+    path = build.files.cache(name, mode, mount.uid or 0, mount.gid or 0)
+    return MountRequest(type="bind", source=str(path), target=mount.target, read_only=not mount.writable)
+
+
+async def _bind(build: Build, position: int, mount: Mount, stack: AsyncExitStack) -> MountRequest:
+    """The files are written out for this step alone: what it writes there is gone with it."""
+    node = await _origin(build, position, mount)
+    path = await asyncio.to_thread(build.files.tree, node, build.spools)
+    stack.callback(build.files.remove, path)
+    return MountRequest(type="bind", source=str(path), target=mount.target, read_only=not mount.writable)
+
+
+async def _origin(build: Build, position: int, mount: Mount) -> Node:
+    if not mount.from_:
+        if build.context is None:
+            raise InvalidArgument("missing build context")
+        return _at(build.context, mount.source)
+    stage = by_reference(build.stages, position, mount.from_)
+    if stage is not None:
+        image_id = (await build.results[stage]).image_id
+    else:
+        image_id = (await build.base(mount.from_, None, position)).id
+    spool = await build.store.contents(image_id, "", build.spools)
+    return _at(await asyncio.to_thread(archive_index.index, build.spools, spool, build.limits), mount.source)
+
+
+def _at(tree: Tree, path: str) -> Node:
+    try:
+        return tree.find(path)[0]
+    except NotFound:
+        raise InvalidArgument(f"failed to mount {path}: not found") from None

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from shared.contracts import executor
+from shared.contracts.container import MountRequest
+from tests.support.builder_world import World
+
+
+def mounts(world: World) -> tuple[MountRequest, ...]:
+    """Of the container made last."""
+    made = [call for call in world.containers.calls if isinstance(call, executor.CreateRequest)]
+    return made[-1].host_config.mounts
+
+
+async def test_kinds(world: World) -> None:
+    text = (
+        "FROM busybox\nRUN --mount=type=cache,target=/c,ro --mount=type=tmpfs,target=/t,size=1k "
+        "--mount=type=secret,id=s --mount=type=secret,id=absent --mount=source=d,target=/d,rw true\n"
+    )
+    await world.built(text, {"d/f": b"x"}, secrets={"s": b"secret"})
+    cache, tmpfs, secret, bind = mounts(world)
+    assert (cache.type, cache.target, cache.read_only) == ("bind", "/c", True)
+    assert tmpfs.tmpfs_options is not None
+    assert (tmpfs.type, tmpfs.tmpfs_options.size_bytes) == ("tmpfs", 1024)
+    assert (secret.target, secret.read_only) == ("/run/secrets/s", True)
+    assert (bind.target, bind.read_only) == ("/d", False)
+
+
+async def test_files_of_images_and_stages(world: World) -> None:
+    text = (
+        "FROM busybox AS one\nFROM busybox\n"
+        "RUN --mount=from=one,target=/a --mount=from=busybox,source=/etc/passwd,target=/p true\n"
+    )
+    await world.built(text)
+    assert [each.target for each in mounts(world)] == ["/a", "/p"]
+
+
+async def test_a_script(world: World) -> None:
+    await world.built("FROM busybox\nRUN <<E\n#!/bin/sh\necho hi\nE\n")
+    assert mounts(world)[0].target == "/dev/pipes/E"
+
+
+@pytest.mark.parametrize(
+    ("mount", "why"),
+    [
+        ("type=secret,id=s,required", "secret s: not found"),
+        ("type=ssh,target=/x", "mounts of type 'ssh' are not supported by this engine"),
+        ("type=cache,target=/x,from=busybox", "a cache mount that begins with files of an image is not supported"),
+        ("target=/x,source=none", "failed to mount none: not found"),
+        ("target=/x,from=7", "invalid from flag value 7: index out of bounds"),
+    ],
+)
+async def test_what_is_refused(world: World, mount: str, why: str) -> None:
+    await world.build(f"FROM busybox\nRUN --mount={mount} true\n")
+    assert world.error == why
+    assert world.containers.machines == {}
