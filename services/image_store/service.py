@@ -146,8 +146,10 @@ class ImageStoreService:
 
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         done = await remove.prune(self._images, request)
+        coming = {key.removeprefix("blob ") for key in self._transfers.keys()}  # noqa: SIM118  # no dictionary
+        freed = self._partials.sweep(coming, all_=True)
         self._tidy()
-        return done
+        return msgspec.structs.replace(done, bytes_freed=done.bytes_freed + freed)
 
     async def prepare(self, request: contract.PrepareRequest) -> contract.Snapshot:
         image = self._catalog.resolve(request.reference, request.platform)

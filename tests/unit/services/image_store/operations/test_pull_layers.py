@@ -195,6 +195,26 @@ async def test_what_a_killed_store_had_of_a_pull_is_used_by_the_next(world: Worl
             await store.resolve("other:1")
 
 
+async def test_what_came_in_part_is_pruned_unless_it_is_coming(store: Store, registry: FakeRegistry) -> None:
+    registry.add("a", "1", small(content=DATA))
+    digest = next(each for each in registry.blobs if len(registry.blobs[each]) > 1_000_000)
+    sent, go = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse:
+        sent.set()
+        await go.wait()
+        return await registry._blob(request, "a", digest)
+
+    registry.override["GET", f"/v2/a/blobs/{digest}"] = hold
+    pulling = asyncio.ensure_future(store.pull(f"{registry.name}/a:1"))
+    await sent.wait()
+    (store.root / "partial" / ("0" * 64)).write_bytes(b"left")
+    assert (await store.call(contract.PRUNE, contract.PruneRequest())).bytes_freed == 4
+    assert [each.name for each in store.partial()] == [digest[7:]]
+    go.set()
+    assert (await pulling)[-1]["status"].startswith("Status: Downloaded")
+
+
 def test_the_reason_is_told_not_what_it_brought_about() -> None:
     reason = ValueError("reason")
     group = BaseExceptionGroup("", [asyncio.CancelledError(), BaseExceptionGroup("", [reason])])
