@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from shared import telemetry
-from shared.errors import ShoalError
+from shared.errors import InvalidArgument, ShoalError
 from shared.ids import new_token
 from shared.service import Kernel
 from shared.tasks import TaskGroup
@@ -20,7 +20,9 @@ from .http.inbox import ClientGone
 from .http.listen import Listener
 from .http.message import Request, Response
 from .http.router import Route, Router
+from .http.tls import Contexts, Files
 from .routes.table import ROUTES
+from .translate.system import open_addresses
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +109,19 @@ class GatewayService:
 
 
 def addresses(kernel: Kernel) -> list[Listener]:
-    """The unix socket, and what `hosts` adds. Raises `InvalidArgument` for an address it cannot serve."""
+    """The unix socket, and what `hosts` adds. Raises `InvalidArgument` for an address it cannot serve.
+
+    Without certificates a tcp address is refused, unless it is asked for: then it is warned of, loudly.
+    """
     settings = kernel.settings
+    tls = Contexts(Files(settings.tls_cert, settings.tls_key, settings.tls_ca)) if settings.tls_cert else None
+    for text in open_addresses(settings):
+        if tls is None and not settings.tcp_without_tls:
+            raise InvalidArgument(
+                f"hosts: {text} The settings tls_cert, tls_key and tls_ca encrypt it; tcp_without_tls allows it so."
+            )
+        log.warning("%s", text)
     return [
         Listener.unix(settings.socket_path, settings.socket_group),
-        *(Listener.parse(host, settings.socket_group) for host in settings.hosts),
+        *(Listener.parse(host, settings.socket_group, tls) for host in settings.hosts),
     ]

@@ -48,7 +48,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     socket_group: str = "docker"
     """Group of the socket when it exists on the host, else root. The mode is 0660."""
     hosts: tuple[str, ...] = ()
-    """More addresses of the Docker API, such as tcp://127.0.0.1:2375."""
+    """More addresses of the Docker API, such as tcp://0.0.0.0:2376 (TLS) or unix:///other/docker.sock."""
+    tls_cert: str = ""
+    """Certificate (PEM, with its chain) of the tcp addresses. Replaced files count without a restart."""
+    tls_key: str = ""
+    """The certificate's private key (PEM)."""
+    tls_ca: str = ""
+    """Authority (PEM) whose client certificates are demanded (`docker --tlsverify`); empty: nobody is asked for one."""
+    tcp_without_tls: bool = False
+    """Allows tcp addresses without TLS. Whoever reaches them is root on this host."""
     node_name: str = ""
     """Name of this host in the cluster; empty: its host name."""
     nats_url: str = ""

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.errors import FailedPrecondition, InvalidArgument
 from shared.listening import BACKLOG, bind, inherited
 
+from .tls import Contexts, TlsProtocol
+
 
 class Listener:
     """One address. A unix socket's file appears complete: bound, with its mode and group, and listening."""
 
-    def __init__(self, path: Path | None, group: str, host: str = "", port: int = 0) -> None:
-        self.path, self.host, self.port = path, host, port
+    def __init__(
+        self, path: Path | None, group: str, host: str = "", port: int = 0, tls: Contexts | None = None
+    ) -> None:
+        self.path, self.host, self.port, self.tls = path, host, port, tls
         self._group = group
         self._server: asyncio.Server | None = None
         self._inode = 0
@@ -26,8 +31,8 @@ class Listener:
         return cls(path, group)
 
     @classmethod
-    def parse(cls, address: str, group: str) -> Listener:
-        """`unix:///path` or `tcp://host:port`; raises `InvalidArgument`."""
+    def parse(cls, address: str, group: str, tls: Contexts | None = None) -> Listener:
+        """`unix:///path` or `tcp://host:port`, this one with TLS when it is given; raises `InvalidArgument`."""
         parts = urlsplit(address)
         if parts.scheme == "unix" and parts.path:
             return cls.unix(Path(parts.path), group)
@@ -37,14 +42,15 @@ class Listener:
             port = None
         if parts.scheme != "tcp" or port is None:
             raise InvalidArgument(f"hosts: {address!r} is neither unix:///path nor tcp://host:port")
-        return cls(None, group, parts.hostname or "", port)
+        return cls(None, group, parts.hostname or "", port, tls)
 
     async def open(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Listens. Raises `FailedPrecondition` when somebody else serves the address."""
         loop = asyncio.get_running_loop()
         if self.path is None:
+            made = protocol if self.tls is None else partial(TlsProtocol, self.tls, protocol)
             try:
-                self._server = await loop.create_server(protocol, self.host, self.port, backlog=BACKLOG)
+                self._server = await loop.create_server(made, self.host, self.port, backlog=BACKLOG)
             except OSError as error:
                 raise FailedPrecondition(f"cannot listen on tcp://{self.host}:{self.port}: {error.strerror}") from None
             self.port = self._server.sockets[0].getsockname()[1]

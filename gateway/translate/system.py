@@ -70,6 +70,21 @@ _FEATURES = {
 }
 
 
+def open_addresses(settings: Settings) -> list[str]:
+    """dockerd's warnings for tcp addresses that anybody may use who reaches them."""
+    if settings.tls_cert and settings.tls_ca:
+        return []
+    scheme, lacking = ("https", "TLS client verification") if settings.tls_cert else ("http", "encryption")
+    return [
+        f"[DEPRECATION NOTICE]: API is accessible on {scheme}://{host.partition('://')[2]} without {lacking}.\n"
+        "         Access to the remote API is equivalent to root access on the host. Refer\n"
+        "         to the 'Docker daemon attack surface' section in the documentation for\n"
+        "         more information: https://docs.docker.com/go/attack-surface/"
+        for host in settings.hosts
+        if host.startswith("tcp://")
+    ]
+
+
 def _counts(states: Sequence[State]) -> dict[str, int]:
     paused = states.count("paused")
     running = states.count("running") + states.count("restarting")
@@ -94,7 +109,6 @@ def _host(host: HostInfo) -> dict[str, Any]:
         "NCPU": host.cpus,
         "MemTotal": host.memory_bytes,
         "SecurityOptions": host.security_options,
-        "Warnings": host.warnings or None,
         "Runtimes": {name: {"path": path} for name, path in host.runtimes.items()},
         "DefaultRuntime": host.default_runtime,
         "InitBinary": INIT,
@@ -138,6 +152,7 @@ def info(
             "Log": sorted(host.log_drivers),
         },
         **_host(host),
+        "Warnings": [*host.warnings, *open_addresses(settings)] or None,
         **_by_version(host, version),
         "Debug": settings.log_level == "debug",
         "NFd": 0,

@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.app import addresses
@@ -199,6 +200,10 @@ async def test_many_clients_at_once(api: Api, world: World) -> None:
 async def test_addresses_by_settings(tmp_path: Path) -> None:
     settings = Settings(state_dir=str(tmp_path / "s"), run_dir=str(tmp_path / "r"), hosts=("tcp://127.0.0.1:2375",))
     async with kernel("gateway", tmp_path, settings=settings) as made:
+        with pytest.raises(InvalidArgument, match=r"accessible on http://127\.0\.0\.1:2375 without encryption"):
+            addresses(made)
+    allowed = msgspec.structs.replace(settings, tcp_without_tls=True)
+    async with kernel("gateway", tmp_path, settings=allowed) as made:
         unix, tcp = addresses(made)
     assert (unix.path, tcp.host, tcp.port) == (tmp_path / "r" / "docker.sock", "127.0.0.1", 2375)
 
