@@ -15,13 +15,10 @@ _TOLD = (executor.CONTAINER_EVENT, image_store.IMAGE_EVENT, network.NETWORK_EVEN
 
 
 async def assemble(kernel: Kernel, history: History) -> Gateway:
-    """The gateway with its read model complete and its ears open."""
-    feed = Feed()
-    for event in _TOLD:
-        await kernel.bus.listen(event, feed.receive)
+    """The gateway with its read model complete."""
     containers = await Containers.open(kernel.state)
 
     async def usage(node: str, ids: tuple[str, ...]) -> dict[str, platform.Sample]:
         return (await kernel.bus.call(platform.STATS, platform.StatsRequest(ids=ids), node=node)).samples
 
-    return Gateway(kernel, containers, feed, history, Sampler(containers, usage))
+    return Gateway(kernel, containers, Feed(kernel.bus, _TOLD), history, Sampler(containers, usage))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -12,6 +12,7 @@ from shared.contracts.base import Endpoint, Message
 from shared.service import Kernel
 from shared.state.history import History
 
+from .execs import Execs
 from .http import body
 from .http.message import JSON, Request, Response
 from .views import Container, Containers
@@ -33,6 +34,7 @@ class Gateway:
     feed: Feed
     history: History
     sampler: Sampler
+    execs: Execs = field(default_factory=Execs)
 
     async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
         """A call to the service on a node, this one when none is named."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+from shared.bus import Bus, Subscription
 from shared.clock import now_ns
+from shared.contracts.base import Event
 from shared.contracts.common import DockerEvent
 from shared.errors import InvalidArgument
+from shared.tasks import TaskGroup
 
 from .context import Gateway
 from .http.message import Request
@@ -43,23 +46,42 @@ class Listener:
 
 
 class Feed:
-    """Live events for all clients that listen, from one subscription."""
+    """Live events for all clients that listen, from one subscription of each kind; from none while nobody does."""
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus, kinds: Sequence[Event[DockerEvent]]) -> None:
+        self._bus, self._kinds = bus, kinds
         self._listeners: set[Listener] = set()
+        self._heard: list[Subscription] = []
+        self._changing = asyncio.Lock()
+        self._tasks = TaskGroup("events")
 
-    async def receive(self, event: DockerEvent) -> None:
+    async def _receive(self, event: DockerEvent) -> None:
         for listener in self._listeners:
             listener.put(event)
 
-    @contextmanager
-    def listen(self) -> Iterator[Listener]:
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[Listener]:
+        """Inside the block every event that is told from now on reaches the listener."""
         listener = Listener()
         self._listeners.add(listener)
         try:
+            async with self._changing:
+                if not self._heard:
+                    self._heard = [await self._bus.listen(kind, self._receive) for kind in self._kinds]
+                    await self._bus.transport.flush()
             yield listener
         finally:
             self._listeners.discard(listener)
+            if not self._listeners:
+                self._tasks.start(self._leave(), "leave")
+
+    async def _leave(self) -> None:
+        async with self._changing:
+            if self._listeners:  # somebody came meanwhile
+                return
+            heard, self._heard = self._heard, []
+            for subscription in heard:
+                await subscription.drain()
 
 
 class Sink:
@@ -112,7 +134,7 @@ async def stream_events(gateway: Gateway, request: Request) -> None:
     since, until = time_range(request)
     wanted = filters.parse(request.query.get("filters"))
     kind = content_type(request.headers.get("accept", ""), request.version < (1, 52))
-    with gateway.feed.listen() as listener:
+    async with gateway.feed.listen() as listener:
         stream = request.stream((("Content-Type", kind),))
         sink = Sink(stream, request, wanted, kind == _SEQUENCE)
         if since or until:

@@ -22,7 +22,9 @@ async def create(gateway: Gateway, request: Request) -> Response:
     wanted = exec_request("", data, request.version)  # what is wrong in itself comes before what is not there
     detach.parse(wanted.detach_keys)
     container = await gateway.container(request)
-    made = await gateway.call(executor.EXEC_CREATE, exec_request(container.id, data, request.version), container.node)
+    asked = exec_request(container.id, data, request.version)
+    made = await gateway.call(executor.EXEC_CREATE, asked, container.node)
+    gateway.execs.add(made.exec_id, container.node, asked)
     return reply({"Id": made.exec_id}, 201)
 
 
@@ -33,8 +35,10 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
     if wanted.detach:
         await gateway.call(executor.EXEC_START, wanted, node)
         return OK
-    state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)
-    keys = detach.parse(state.request.detach_keys)
+    asked = gateway.execs.begin(id)
+    if asked is None:
+        asked = (await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)).request
+    keys = detach.parse(asked.detach_keys)
     # docker-py loses what comes in one piece with the head: the head goes out before the process can say anything
     client = request.hijack(render_hijack(request.upgrade, stream_type(wanted.tty, request.version)))
     try:
@@ -47,11 +51,11 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
         client.close()
         return None
     channel = await gateway.kernel.streams.take(started.offer)
-    stdin = state.request.attach_stdin
+    stdin = asked.attach_stdin
     scanner = detach.Scanner(keys) if started.tty and stdin else None
     end = await relay(client, channel, stdin, scanner, _conversion(started.tty, wanted.tty))
     if end == "keys":
-        await gateway.call(executor.DETACHED, executor.DetachedRequest(id=state.container_id, exec_id=id), node)
+        await gateway.call(executor.DETACHED, executor.DetachedRequest(id=asked.id, exec_id=id), node)
     return None
 
 
@@ -82,6 +86,8 @@ async def resize(gateway: Gateway, request: Request) -> Response:
 
 def node_of(gateway: Gateway, exec_id: str) -> str:
     """The node whose executor knows the exec: its container's; this one when no record tells."""
+    if node := gateway.execs.node(exec_id):
+        return node
     for container in gateway.containers.all():
         if exec_id in container.status.exec_ids:
             return container.node

@@ -98,8 +98,9 @@ class PlatformService:
         offer = self._kernel.streams.offer(serve, framed=not request.process.tty)
         return platform.ExecReply(pid=running.record.pid, offer=offer)
 
-    async def exec_forget(self, request: Ref) -> Empty:
-        self._linux.workloads.forget_exec(request.id)
+    async def exec_forget(self, request: platform.ForgetRequest) -> Empty:
+        for exec_id in request.ids:
+            self._linux.workloads.forget_exec(exec_id)
         return Empty()
 
     async def resize(self, request: ResizeRequest) -> Empty:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from shared import deadline, telemetry
 from shared.bus import wire
 from shared.bus.pending import NoResponders, Pending, Request, ServerGone
-from shared.bus.transport import Delivery, Transport
+from shared.bus.transport import Delivery, Subscription, Transport
 from shared.contracts.base import ROOT, Endpoint, Event, Message
 from shared.errors import DeadlineExceeded, ShoalError, Unavailable
 from shared.ids import new_token
@@ -131,14 +131,14 @@ class Bus:
         except ShoalError as error:
             log.warning("event lost: %s", error)
 
-    async def listen(self, event: Event[M], handler: Callable[[M], Awaitable[None]]) -> None:
-        """Calls the handler for each event or signal from now on, in a task each."""
+    async def listen(self, event: Event[M], handler: Callable[[M], Awaitable[None]]) -> Subscription:
+        """Calls the handler for each event or signal from now on, in a task each, until what it returns is drained."""
 
         def receive(delivery: Delivery) -> None:
             self._tasks.start(self._handle(event, handler, delivery), f"event {event.name}")
 
         subject = f"{event.subject}.>" if event.kept else event.subject
-        await self.transport.subscribe(subject, receive)
+        return await self.transport.subscribe(subject, receive)
 
     @staticmethod
     async def _handle(event: Event[M], handler: Callable[[M], Awaitable[None]], delivery: Delivery) -> None:

@@ -183,6 +183,12 @@ class ExecReply(Message, frozen=True):
     offer: StreamOffer | None = None
 
 
+class ForgetRequest(Message, frozen=True):
+    """Execs whose end is known to who asks."""
+
+    ids: tuple[str, ...] = ()
+
+
 class ExecExit(Message, frozen=True):
     exec_id: str
     container_id: str
@@ -303,7 +309,7 @@ DELETE = Endpoint("platform.delete", DeleteRequest, Empty, (_C,), idempotent=Tru
 CHECKPOINT = Endpoint("platform.checkpoint", CheckpointRequest, Empty, (_NF, _C, InvalidArgument), timeout=600)
 LIST = Endpoint("platform.list", Empty, ListReply, idempotent=True)
 EXEC = Endpoint("platform.exec", ExecRequest, ExecReply, (_NF, _C, InvalidArgument, PermissionDenied))
-EXEC_FORGET = Endpoint("platform.exec_forget", Ref, Empty, idempotent=True)
+EXEC_FORGET = Endpoint("platform.exec_forget", ForgetRequest, Empty, idempotent=True)
 RESIZE = Endpoint("platform.resize", ResizeRequest, Empty, (_NF, _C))
 ATTACH = Endpoint("platform.attach", AttachRequest, StreamOffer, (_NF, _C))
 LOGS = Endpoint("platform.logs", LogsRequest, StreamOffer, (_NF,))

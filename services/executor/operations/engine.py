@@ -48,6 +48,8 @@ class Engine:
     execs: ExecTable = field(default_factory=ExecTable)
     releasing: set[asyncio.Task[None]] = field(default_factory=set)
     """Network stacks that are just being given back: who publishes a port waits for them."""
+    forgettable: list[str] = field(default_factory=list)
+    """Execs that ended, of which the platform will be told that it may forget them."""
     _host: platform.HostInfo | None = None
 
     async def host(self) -> platform.HostInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from shared.contracts import platform
 from shared.contracts.executor import (
     ExecCreateRequest,
@@ -52,6 +54,10 @@ def _active(engine: Engine, execution: Exec) -> Container:
     return container
 
 
+SHOW_SECONDS = 0.1
+"""An attached exec that takes longer is in its container's status."""
+
+
 async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
     """Starts it once. Attached, it waits until the offered stream is taken, so that no byte is lost."""
     execution = _found(engine, request.exec_id)
@@ -62,7 +68,10 @@ async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
         raise Conflict(f"exec command {execution.id} is already running")
     engine.execs.begin(execution)
     engine.tell(container, exec_action("exec_start", execution.request.cmd), execID=execution.id)
-    _show(engine, container)
+    if request.detach:
+        _show(engine, container)
+    else:  # most have ended by then, and nothing is written for them
+        asyncio.get_running_loop().call_later(SHOW_SECONDS, _show, engine, container)
     try:
         reply = await engine.bus.call(platform.EXEC, _platform_request(engine, container, execution, request))
     except ShoalError as error:
@@ -77,7 +86,7 @@ async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
 
 def _show(engine: Engine, container: Container) -> None:
     """The status tells which execs are live; nobody waits for that."""
-    if not container.showing:
+    if not container.showing and engine.execs.live(container.id) != container.status.exec_ids:
         container.showing = True
         engine.tasks.start(_write(engine, container), "exec ids")
 
@@ -116,7 +125,7 @@ async def ended(engine: Engine, exec_id: str, container_id: str, exit_code: int)
         engine.tell(container, "exec_die", execID=exec_id, exitCode=str(exit_code))
         if container.probe != exec_id:  # else it is written with what the health check found
             _show(engine, container)
-    await release.exec_record(engine, exec_id)
+    release.exec_record(engine, exec_id)
 
 
 async def resize(engine: Engine, request: ResizeRequest) -> None:

@@ -101,7 +101,7 @@ async def _waiting(call: Callable[[], Awaitable[T]]) -> T:
 async def _execs(engine: Engine, ended: tuple[platform.ExecExit, ...]) -> None:
     for each in ended:
         adopt_exec(engine, each.exec_id, each.container_id, each.exit_code)
-        engine.tasks.start(release.exec_record(engine, each.exec_id), "exec")
+        release.exec_record(engine, each.exec_id)
 
 
 async def _follow(engine: Engine, recorded: recovery.Recorded, observed: recovery.Observed) -> None:

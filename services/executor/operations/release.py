@@ -13,6 +13,7 @@ from ..domain.mounts.resolve import volume_names
 from ..domain.sandbox import sandbox_request
 from .engine import Engine, patiently
 
+FORGET_SECONDS = 0.25
 PORT_PATIENCE = 2.0
 """Seconds a start waits for ports that ended containers are giving back."""
 
@@ -89,6 +90,14 @@ async def everything(engine: Engine, container_id: str, held: Holdings) -> None:
     await snapshot(engine, container_id)
 
 
-async def exec_record(engine: Engine, exec_id: str) -> None:
-    """How an exec ended is known here; the platform may forget it."""
-    await patiently("exec", lambda: engine.bus.call(platform.EXEC_FORGET, Ref(id=exec_id)))
+def exec_record(engine: Engine, exec_id: str) -> None:
+    """How an exec ended is known here; the platform may forget it, soon, with others."""
+    if not engine.forgettable:
+        asyncio.get_running_loop().call_later(FORGET_SECONDS, _forget, engine)
+    engine.forgettable.append(exec_id)
+
+
+def _forget(engine: Engine) -> None:
+    request = platform.ForgetRequest(ids=tuple(engine.forgettable))
+    engine.forgettable.clear()
+    engine.tasks.start(patiently("execs", lambda: engine.bus.call(platform.EXEC_FORGET, request)), "forget execs")

@@ -15,7 +15,7 @@ async def test_the_gateway_hears_the_events_of_every_noun(tmp_path: Path) -> Non
     broker = MemoryBroker()
     async with kernel("gateway", tmp_path, broker) as own, kernel("network", tmp_path, broker) as other:
         gateway = await assemble(own, MemoryHistory())
-        with gateway.feed.listen() as listener:
+        async with gateway.feed.listen() as listener:
             event = DockerEvent(type="network", action="create", actor="n", time_ns=now_ns())
             other.bus.emit(network.NETWORK_EVENT, event, suffix="create")
             assert await listener.next() == event

@@ -9,6 +9,7 @@ import pytest
 from gateway.events import Feed, content_type
 from shared.clock import now_ns
 from shared.contracts.common import DockerEvent
+from shared.contracts.executor import CONTAINER_EVENT
 from tests.support.gateways import World
 from tests.support.http import Answer, connected
 
@@ -57,14 +58,25 @@ async def test_wrong_requests_are_refused(api: Api, query: str, text: str) -> No
     assert text in answer.message
 
 
-async def test_every_listener_hears_every_event() -> None:
-    feed = Feed()
+async def test_every_listener_hears_every_event(world: World) -> None:
+    bus = world.kernel.bus
+    feed = Feed(bus, (CONTAINER_EVENT,))
     event = DockerEvent(type="container", action="start", actor="c", time_ns=1)
-    with feed.listen() as first, feed.listen() as second:
-        await feed.receive(event)
+    async with feed.listen() as first, feed.listen() as second:
+        await bus.tell(CONTAINER_EVENT, event, suffix="start")
         assert (await first.next(), await second.next()) == (event, event)
-    await feed.receive(event)
-    assert not feed._listeners
+    async with feed.listen() as third:  # comes while the others' subscription is being ended
+        await bus.tell(CONTAINER_EVENT, event, suffix="start")
+        assert await third.next() == event
+
+
+async def test_nothing_is_heard_for_nobody(world: World) -> None:
+    bus = world.kernel.bus
+    feed = Feed(bus, (CONTAINER_EVENT,))
+    async with feed.listen():
+        assert feed._heard
+    await feed._tasks.drain(10)
+    assert not feed._heard
 
 
 @pytest.mark.parametrize(

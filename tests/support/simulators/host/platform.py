@@ -243,9 +243,10 @@ class PlatformSimulator(Behaviour):
             self.end(request.id, 137)
         return Empty()
 
-    async def exec_forget(self, request: Ref) -> Empty:
+    async def exec_forget(self, request: contract.ForgetRequest) -> Empty:
         await self.enter("exec_forget", request)
-        self.execs.pop(request.id, None)
+        for exec_id in request.ids:
+            self.execs.pop(exec_id, None)
         return Empty()
 
     async def resize(self, request: ResizeRequest) -> Empty:

@@ -12,7 +12,15 @@ from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.container import Resources
 from shared.contracts.executor import ResizeRequest, TopRequest
-from shared.contracts.platform import ExecRequest, Isolation, Process, SignalRequest, StatsRequest, UpdateRequest
+from shared.contracts.platform import (
+    ExecRequest,
+    ForgetRequest,
+    Isolation,
+    Process,
+    SignalRequest,
+    StatsRequest,
+    UpdateRequest,
+)
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
 from tests.support.platform_host import Host, everything, until
 
@@ -76,7 +84,7 @@ async def test_an_exec_has_its_own_streams_and_code(host: Host) -> None:
     listed = (await host.service.list(Empty())).execs  # who sees the end of the stream may ask for the code
     assert [(e.exec_id, e.container_id, e.exit_code) for e in listed] == [(exec_id, name, 9)]
     assert await host.code(exec_id) == 9
-    await host.service.exec_forget(Ref(id=exec_id))
+    await host.service.exec_forget(ForgetRequest(ids=(exec_id,)))
     assert (await host.service.list(Empty())).execs == ()
 
 
