@@ -63,6 +63,8 @@ class PlatformSimulator(Behaviour):
         self._kernel = kernel
         self.machines: dict[str, Machine] = {}
         self.execs: dict[str, contract.ExecExit] = {}
+        self.told: list[str] = []
+        """Execs whose end was told."""
         self.says: bytes | None = None
         self.report = "now"
         self.untold: list[contract.Exited] = []
@@ -82,6 +84,7 @@ class PlatformSimulator(Behaviour):
         )
 
     def end_exec(self, exec_id: str, container_id: str, code: int) -> None:
+        self.told.append(exec_id)
         self.execs[exec_id] = contract.ExecExit(exec_id=exec_id, container_id=container_id, exit_code=code)
         self._tell(
             contract.Exited(

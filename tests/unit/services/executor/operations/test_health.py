@@ -31,7 +31,7 @@ def health(node: Node, container_id: str) -> Health:
 
 async def answer(node: Node, container_id: str, code: int, number: int = 0) -> str:
     """Ends the probe that was begun as the `number`-th (0: the latest)."""
-    before = node.platform.count("exec_forget")
+    before = len(node.platform.told)
     probes = node.platform.requests("exec")
     if number == 0:
         await node.until(lambda: node.platform.count("exec") > before)
