@@ -43,12 +43,20 @@ async def transfer(
 
 
 async def download(
-    gateway: Gateway, request: Request, offer: StreamOffer, headers: Headers = JSON, archive: bool = False
+    gateway: Gateway,
+    request: Request,
+    offer: StreamOffer,
+    headers: Headers = JSON,
+    archive: bool = False,
+    ends: tuple[bytes, ...] = (),
 ) -> Response | None:
-    """Only the answer comes. An `archive` that lacks its end must not look complete: the connection is broken off."""
+    """Only the answer comes. What lacks its end must not look complete: the connection is broken off.
+
+    An `archive` ends in zeros, lines of progress in one that has one of the words `ends`, or in an error.
+    """
     channel = await gateway.kernel.streams.take(offer)
     try:
-        return await _answer(request, channel, headers, archive=archive)
+        return await _answer(request, channel, headers, archive=archive, ends=ends)
     finally:
         channel.close()
 
@@ -104,7 +112,12 @@ def _cut_short(request: Request) -> Response | None:
 
 
 async def _answer(
-    request: Request, channel: Channel, headers: Headers, errors_as_lines: bool = False, archive: bool = False
+    request: Request,
+    channel: Channel,
+    headers: Headers,
+    errors_as_lines: bool = False,
+    archive: bool = False,
+    ends: tuple[bytes, ...] = (),
 ) -> Response | None:
     """Streams the answer. An error at its start is an HTTP error, unless it is to be a line as later ones are."""
     try:
@@ -115,19 +128,25 @@ async def _answer(
     if failure is not None:
         return failure
     stream = request.stream(headers)
-    tail = b""
+    tail, kept = b"", FIRST_LINE if ends else _LAST
     try:
         while data:
-            tail = (tail + data)[-_LAST:] if len(data) < _LAST else data[-_LAST:]
+            tail = (tail + data)[-kept:] if len(data) < kept else data[-kept:]
             await stream.write(data)
             data = await channel.read()
-        if archive and tail != bytes(_LAST):
+        if (archive and tail != bytes(_LAST)) or (ends and not has_ended(tail, ends)):
             request.connection.abort()
     except ClientGone:
         raise
     except ConnectionError:
         request.connection.abort()  # an archive cut short must not look complete
     return None
+
+
+def has_ended(lines: bytes, ends: tuple[bytes, ...]) -> bool:
+    """Whether the last line is one that only comes at the end: it has one of these words, or tells an error."""
+    last = lines.rstrip().rpartition(b"\n")[2]
+    return any(word in last for word in (*ends, b'"errorDetail"'))
 
 
 def error_line(data: bytes) -> Response | None:

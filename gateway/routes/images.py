@@ -20,6 +20,8 @@ from ..translate import image as shown
 from ..translate.create import parse_platform
 from ..translate.status import is_running
 
+_PULLED, _PUSHED = (b'"Status: ', b'"WARNING: '), (b'"aux":',)
+"""What the last line of a pull and of a push has."""
 _TAR = (("Content-Type", "application/x-tar"),)
 
 
@@ -142,7 +144,7 @@ async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -
         auth=registry.credentials(request),
         all_tags=not shown.names_one(reference),
     )
-    return await download(gateway, request, await gateway.call(image_store.PULL, asked))
+    return await download(gateway, request, await gateway.call(image_store.PULL, asked), ends=_PULLED)
 
 
 async def push(gateway: Gateway, request: Request) -> Response | None:
@@ -155,7 +157,7 @@ async def push(gateway: Gateway, request: Request) -> Response | None:
         auth=registry.credentials(request),
         all_tags=not shown.names_one(reference),
     )
-    return await download(gateway, request, await gateway.call(image_store.PUSH, asked))
+    return await download(gateway, request, await gateway.call(image_store.PUSH, asked), ends=_PUSHED)
 
 
 async def save(gateway: Gateway, request: Request) -> Response | None:

@@ -116,9 +116,12 @@ class ReferrersReply(Message, frozen=True):
 
 
 PULL = Endpoint("image_store.pull", PullRequest, StreamOffer, (InvalidArgument, PermissionDenied))
-"""Progress lines as Docker shows them come out; closing the stream cancels, unless somebody else pulls the same."""
+"""Progress lines as Docker shows them come out; closing the stream cancels, unless somebody else pulls the same.
+
+The last line is the one with `Status: `, a `WARNING: ` behind it, or an error: without, the pull was broken off.
+"""
 PUSH = Endpoint("image_store.push", PushRequest, StreamOffer, (InvalidArgument,))
-"""As `pull`; an `aux` line tells tag, digest and size of each manifest."""
+"""As `pull`; an `aux` line tells tag, digest and size of each manifest, and the last one ends it."""
 _REMOTE = (NotFound, InvalidArgument, Unauthenticated, Unknown)
 SEARCH = Endpoint("image_store.search", SearchRequest, SearchReply, _REMOTE, idempotent=True, timeout=120)
 LOGIN = Endpoint("image_store.login", LoginRequest, LoginReply, _REMOTE, idempotent=True, timeout=120)

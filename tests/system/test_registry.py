@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine import IMAGE, Engine, unique
+from tests.support.process import Process
 from tests.support.registry import Registry
+from tests.support.shoal import CHECKOUT, Shoal
+from tests.support.waiting import until
 from tools import images
 from tools.bench.reference import Dockerd
 
@@ -147,3 +155,29 @@ def test_what_is_not_there(engine: Engine, name: str) -> None:
     nobody = engine.call("POST", "/images/create?fromImage=localhost:1/a&tag=1")
     assert nobody.status == 500
     assert nobody.message.endswith("dial tcp 127.0.0.1:1: connect: connection refused")
+
+
+@pytest.mark.shoal_only
+def test_a_pull_goes_on_after_the_store_was_killed(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a layer: the next pull asks for the rest alone."""
+    with Shoal() as shoal:
+        engine = Engine(shoal.host, shoal.netns)
+        inside = ["nsenter", f"--net={shoal.netns}", sys.executable, "-P", "-m", "tests.support.halting_registry"]
+        registry = Process(inside, r"port (\d+)", {**os.environ, "PYTHONPATH": str(CHECKOUT)})
+        try:
+            image = f"localhost:{registry.wait()[1]}/a:1"
+            client = subprocess.Popen(
+                [engine.cli, "pull", image], env=engine.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+            partial = Path(f"{shoal.root}/state/image_store/partial")
+            asyncio.run(until(lambda: any(each.stat().st_size > 1 << 20 for each in partial.glob("*")), 30))
+            (store,) = [each for each in shoal.processes() if each.name == "image_store"]
+            os.kill(store.pid, signal.SIGKILL)
+            assert client.wait(30) != 0
+            client.communicate()
+            engine.ok("pull", image)
+            assert registry.lines[-1].startswith("asked bytes=")
+            assert engine.call("GET", f"/images/{image}/json").json["RepoTags"] == [image]
+            assert list(partial.iterdir()) == []
+        finally:
+            registry.kill()

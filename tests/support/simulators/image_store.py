@@ -116,6 +116,8 @@ class ImageStoreSimulator:
 
         async def serve(channel: Channel) -> None:
             await channel.write(b'{"status":"The push refers to repository [x]"}\r\n')
+            if "broken" not in request.reference:
+                await channel.write(b'{"progressDetail":{},"aux":{"Tag":"1"}}\r\n')
 
         return self._kernel.streams.offer(serve, framed=False)
 

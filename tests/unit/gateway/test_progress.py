@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.progress import error_line
+from gateway.progress import error_line, has_ended
 
 
 def test_an_error_line_becomes_an_http_error() -> None:
@@ -22,3 +22,11 @@ def test_without_a_status_it_is_a_bad_request(code: object) -> None:
 @pytest.mark.parametrize("data", [b"", b'{"stream":"x"}\n', b'{"error', b"tar bytes", b'{"error' + b"x" * 100_000])
 def test_anything_else_is_no_error(data: bytes) -> None:
     assert error_line(data) is None
+
+
+def test_lines_of_progress_end_in_one_that_says_so() -> None:
+    ends = (b'"Status: ',)
+    assert has_ended(b'{"status":"Pull complete"}\r\n{"status":"Status: Downloaded newer image for a:1"}\r\n', ends)
+    assert has_ended(b'{"errorDetail":{"message":"x"},"error":"x"}\n', ends)
+    assert not has_ended(b'{"status":"Status: Image is up to date"}\r\n{"status":"Pulling fs layer"}\r\n', ends)
+    assert not has_ended(b"", ends)

@@ -122,6 +122,11 @@ async def test_pushing_one_tag_or_all(api: Api, world: World) -> None:
     assert world.images.last() == image_store.PushRequest(reference="r:5/a", all_tags=True)
 
 
+async def test_a_push_that_was_broken_off_does_not_look_complete(api: Api) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):  # where the next chunk should be is nothing
+        await api("POST", "/images/r:5/broken/push?tag=1")
+
+
 async def test_pulling_all_tags(api: Api, world: World) -> None:
     for name in ("r:5/a", "r:5/a:"):
         await api("POST", f"/images/create?fromImage={name}")
