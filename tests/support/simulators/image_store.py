@@ -102,8 +102,9 @@ class ImageStoreSimulator:
             self._find(reference)
 
         async def serve(channel: Channel) -> None:
-            for _ in range(64):
+            for _ in range(63):
                 await channel.write(b"t" * (64 << 10))
+            await channel.write((b"t" * (63 << 10)).ljust(64 << 10, b"\0"))  # an archive ends in zeros
 
         return self._kernel.streams.offer(serve, framed=False)
 
