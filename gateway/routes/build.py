@@ -57,16 +57,17 @@ async def _answer(request: Request, channel: Channel) -> Response | None:
     if failure is not None:
         return failure
     stream = request.stream(JSON)
-    last = b""
+    whole = False
     try:
         while data:
-            await stream.write(data)
-            last, data = data, await channel.read()
+            whole = data == builder.END or data.endswith(b"\r\n" + builder.END)
+            await stream.write(data[: -len(builder.END)] if whole else data)
+            data = await channel.read()
     except ClientGone:
         raise
     except ConnectionError:
-        last = b""
-    if not last.endswith(b"\n"):
+        whole = False
+    if not whole:
         await stream.write(msgspec.json.encode({"errorDetail": {"message": _LOST}, "error": _LOST}) + b"\r\n")
     return None
 

@@ -77,7 +77,9 @@ class UsageReply(Message, frozen=True):
 
 
 BUILD = Endpoint("builder.build", BuildRequest, StreamOffer, (InvalidArgument, NotFound, NotImplementedYet))
-"""Docker's JSON lines come out; the last one may be an error line."""
+"""Docker's JSON lines come out; the last may be an error line. `END` stands behind it, unless the build was cut off."""
+END = b"\n"
+"""An empty line; all others end with a carriage return before it."""
 CANCEL = Endpoint("builder.cancel", CancelRequest, Empty, (InvalidArgument,))
 PRUNE = Endpoint("builder.prune", PruneRequest, PruneReport, (InvalidArgument,), timeout=300)
 USAGE = Endpoint("builder.usage", Empty, UsageReply, idempotent=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from shared.contracts.builder import END
 from shared.streams import Channel
 from shared.tasks import TaskGroup
 
@@ -51,6 +52,7 @@ class Screen:
                 self._put(line)
         if last:
             self._put(last)
+        self._put(END)
         self._lines.put_nowait(None)
         await self._sending
 

@@ -35,11 +35,13 @@ class BuilderSimulator:
             if request.dockerfile == "gone":
                 return
             if request.dockerfile == "wrong":
-                await channel.write(b'{"errorDetail":{"code":400,"message":"wrong"},"error":"wrong"}\r\n')
+                await channel.write(
+                    b'{"errorDetail":{"code":400,"message":"wrong"},"error":"wrong"}\r\n' + contract.END
+                )
                 return
             await channel.write(json.dumps({"stream": str(size)}).encode() + b"\r\n")
-            if request.dockerfile == "broken":
-                await channel.write(b'{"stream":"half')
+            if request.dockerfile != "broken":
+                await channel.write(contract.END)
 
         return self._kernel.streams.offer(serve, framed=False)
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 from services.builder.operations.console import Screen
+from shared.contracts.builder import END
 from shared.streams.channel import LocalChannel
 
 
@@ -24,7 +25,7 @@ async def test_lines_in_order() -> None:
     screen.show(b"a\n")
     screen.show(b"b\n")
     await screen.end(b"c\n")
-    assert (await read(client), screen.used) == (b"a\nb\nc\n", True)
+    assert (await read(client), screen.used) == (b"a\nb\nc\n" + END, True)
     await screen.close()
     client.close()
 
@@ -34,7 +35,7 @@ async def test_a_quiet_build_that_fails_says_it_all() -> None:
     screen = Screen(channel, quiet=True)
     screen.show(b"a\n")
     await screen.end(b"why\n", failed=True)
-    assert await read(client) == b"a\nwhy\n"
+    assert await read(client) == b"a\nwhy\n" + END
     await screen.close()
     client.close()
 
