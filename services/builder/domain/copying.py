@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.archive import tar
@@ -35,6 +35,10 @@ class Item:
     node: Node
     name: str
     unpacked: Tree | None = None
+
+    def implied(self) -> list[str]:
+        """Directories of the archive that no entry of it describes: there the image's own count, links to them too."""
+        return [path for path, node in self.unpacked.walk() if node.implied] if self.unpacked else []
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,15 @@ def destination(working_dir: str, wanted: str) -> str:
     return f"{path}/" if wanted.endswith("/") and path != "/" else path
 
 
-def layer(items: Sequence[Item], wanted: str, place: Place, how: How) -> Tree:
-    """The tree of a layer that adds the items at `wanted`; raises `InvalidArgument`."""
+def layer(items: Sequence[Item], wanted: str, place: Place, how: How, below: Mapping[str, Place] | None = None) -> Tree:
+    """The tree of a layer that adds the items at `wanted`; raises `InvalidArgument`.
+
+    `below`: what the image has at the implied directories of archives, by their paths in these.
+    """
     made = Tree()
     for path, node in place.above:
         made.put(path, replace(node, children={}))
-    copying = _Copying(made, place, how)
+    copying = _Copying(made, place, how, below or {})
     for item in items:
         copying.add(item, into=wanted.endswith("/"))
     return made
@@ -86,20 +93,20 @@ def folder(place: Place, how: How) -> Tree:
     made = Tree()
     for path, node in place.above:
         made.put(path, replace(node, children={}))
-    _Copying(made, place, how).folder(place.path, Owner())
+    _Copying(made, place, how, {}).folder(place.path, Owner())
     return made
 
 
 class _Copying:
-    def __init__(self, made: Tree, place: Place, how: How) -> None:
-        self._made, self._place, self._how = made, place, how
+    def __init__(self, made: Tree, place: Place, how: How, below: Mapping[str, Place]) -> None:
+        self._made, self._place, self._how, self._below = made, place, how, below
         self._there = place.kind == DIRECTORY
 
     def add(self, item: Item, into: bool) -> None:
         path = self._place.path
         if item.unpacked is not None:
             self.folder(path, Owner())
-            self._contents(item.unpacked.root, path, replace(self._how, owner=None))
+            self._unpacked(item.unpacked, path)
         elif item.node.is_directory:
             self._directory(item.node, path)
         else:
@@ -128,6 +135,25 @@ class _Copying:
             if copy is None:
                 copy = copies[id(child)] = self._copy(child, how)
             self._made.put(posixpath.join(path, name), copy)
+
+    def _unpacked(self, archive: Tree, path: str) -> None:
+        """Owners stay. What goes into a directory that the image reaches by a link goes where the link leads."""
+        places, copies, how = {"": path}, dict[int, Node](), replace(self._how, owner=None)
+        self._there = True
+        for name, node in archive.walk():
+            parent, _, last = name.rpartition("/")
+            target = posixpath.join(places[parent], last)
+            known = self._below.get(name) if node.implied else None
+            if known is not None and known.kind == DIRECTORY:
+                places[name] = known.path
+                for each, folder in known.above:
+                    self._made.put(each, replace(folder, children={}))
+                continue
+            places[name] = target
+            copy = copies.get(id(node)) if node.kind == FILE else None
+            if copy is None:
+                copy = copies[id(node)] = self._copy(node, how)
+            self._made.put(target, copy)
 
     def folder(self, path: str, owner: Owner) -> None:
         """The directory, made with all above it that is missing."""

@@ -30,7 +30,10 @@ class Source:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One file. `children`: of a directory. `mtime` in nanoseconds. The same node in two places is a hard link."""
+    """One file. `children`: of a directory. `mtime` in nanoseconds. The same node in two places is a hard link.
+
+    `implied`: a directory that no entry describes, there because something is in it.
+    """
 
     kind: str
     mode: int = 0o755
@@ -43,6 +46,7 @@ class Node:
     source: Source | None = None
     xattrs: dict[str, bytes] = field(default_factory=dict)
     children: dict[str, Node] | None = None
+    implied: bool = False
 
     @property
     def is_directory(self) -> bool:
@@ -106,6 +110,7 @@ class Tree:
                 walked.append(part)
             if child is None:
                 child = at.children[part] = directory()
+                child.implied = True
             if not child.is_directory:
                 raise InvalidArgument(f"{'/'.join(parts)[:200]!r}: not a directory")
             at = child
@@ -162,7 +167,7 @@ class Tree:
 
 def _describe(present: Node, like: Node) -> None:
     present.mode, present.uid, present.gid, present.mtime = like.mode, like.uid, like.gid, like.mtime
-    present.xattrs = like.xattrs
+    present.xattrs, present.implied = like.xattrs, like.implied
 
 
 def _matching(node: Node, prefix: str, parts: list[tuple[glob.Token, ...]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from ..domain.steps import State, Transfer
 from ..domain.tree import FILE, Node, Source, Tree
 from .engine import Build
 
+MOST_IMPLIED = 1000
 _WILD = frozenset("*?[")
 
 
@@ -78,8 +79,18 @@ async def _make(build: Build, state: State, asked: Copy, found: Found, mode: int
     elif asked.from_:
         owner = None
     how = How(owner, mode, build.epoch(), now(build))
-    made = await asyncio.to_thread(copying.layer, found.items, wanted, place, how)
+    below = {} if asked.link else await _below(build, state.image_id, place, found)
+    made = await asyncio.to_thread(copying.layer, found.items, wanted, place, how, below)
     return await build.add_layer(state, history, made)
+
+
+async def _below(build: Build, image_id: str, place: Place, found: Found) -> dict[str, Place]:
+    """What the image has where archives imply a directory."""
+    names = [name for item in found.items for name in item.implied()][:MOST_IMPLIED]
+    if not names:
+        return {}
+    places = await build.store.places(image_id, [posixpath.join(place.path, name) for name in names])
+    return dict(zip(names, places, strict=True))
 
 
 def _numeric(chown: str) -> bool:

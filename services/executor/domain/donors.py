@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from shared.contracts.container import ContainerSpec, ContainerStatus
-from shared.errors import Conflict, Internal, InvalidArgument, ShoalError
+from shared.errors import Conflict, InvalidArgument, ShoalError
 
 from . import lifecycle
 from .workload import Donor
 
 
 def missing(kind: str, reference: str) -> ShoalError:
-    """The container that was to be joined does not exist."""
+    """The container that was to be joined does not exist. (dockerd answers 500: it blames itself.)"""
     if kind == "network":
-        return Internal(f"joining network namespace of container: No such container: {reference}")
+        return Conflict(f"joining network namespace of container: No such container: {reference}")
     return InvalidArgument(f"No such container: {reference}")
 
 
@@ -31,7 +31,7 @@ def checked(kind: str, joiner: str, reference: str, spec: ContainerSpec, status:
 
 def _check_network(joiner: str, reference: str, spec: ContainerSpec, status: ContainerStatus) -> None:
     if spec.id == joiner:
-        raise Internal("cannot join own network namespace")
+        raise Conflict("cannot join own network namespace")
     if status.state not in lifecycle.RUNNING:
         raise Conflict(
             f"cannot join network namespace of a non running container: container {spec.name} is {status.state}"

@@ -4,7 +4,7 @@ import pytest
 
 from services.executor.domain import donors
 from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig, State
-from shared.errors import Conflict, Internal, InvalidArgument, ShoalError
+from shared.errors import Conflict, InvalidArgument, ShoalError
 
 
 def spec(ipc_mode: str = "private") -> ContainerSpec:
@@ -44,12 +44,12 @@ def test_refusals(kind: str, state: State, kinds: type[ShoalError], text: str) -
 
 
 def test_no_container_joins_itself() -> None:
-    with pytest.raises(Internal, match="cannot join own network namespace"):
+    with pytest.raises(Conflict, match="cannot join own network namespace"):
         donors.checked("network", "d" * 64, "db", spec(), ContainerStatus(state="running"))
 
 
 def test_a_missing_container() -> None:
     missing = donors.missing("network", "x")
-    assert isinstance(missing, Internal)
+    assert isinstance(missing, Conflict)
     assert missing.message == "joining network namespace of container: No such container: x"
     assert isinstance(donors.missing("pid", "x"), InvalidArgument)

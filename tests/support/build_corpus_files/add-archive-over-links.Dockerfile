@@ -1,0 +1,3 @@
+FROM busybox
+RUN mkdir /r && ln -s r /in
+ADD a.tar /

@@ -1,0 +1,6 @@
+ARG TAG=latest
+ARG NAME=busybox
+FROM $NAME:$TAG
+RUN echo "[$TAG]" > /none
+ARG TAG
+RUN echo "[$TAG]" > /some

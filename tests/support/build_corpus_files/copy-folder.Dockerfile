@@ -1,0 +1,4 @@
+FROM busybox
+COPY d /new
+COPY d/ /etc/
+COPY d /var/data

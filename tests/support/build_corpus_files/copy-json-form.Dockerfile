@@ -1,0 +1,2 @@
+FROM busybox
+COPY ["name with blank", "/a b/"]

@@ -1,0 +1,2 @@
+FROM busybox
+ENTRYPOINT ["/bin/x", "-a"]

@@ -1,0 +1,4 @@
+FROM busybox
+ENV P='80 81/udp'
+EXPOSE 8080 7000-7002/tcp $P
+EXPOSE 53/UDP

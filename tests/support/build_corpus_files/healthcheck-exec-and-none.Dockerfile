@@ -1,0 +1,3 @@
+FROM busybox
+HEALTHCHECK CMD ["a", "b"]
+HEALTHCHECK NONE

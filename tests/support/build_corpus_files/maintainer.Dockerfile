@@ -1,0 +1,3 @@
+FROM busybox
+MAINTAINER Some One <a@b>
+ENV A=1

@@ -1,0 +1,2 @@
+FROM corpus-onbuild
+ENV B=$A

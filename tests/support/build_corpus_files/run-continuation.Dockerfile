@@ -1,0 +1,7 @@
+# comment
+FROM busybox
+RUN echo a \
+  # inside
+  && echo b > /b \
+
+  && echo c > /c

@@ -1,0 +1,5 @@
+FROM busybox
+SHELL ["/bin/sh", "-xc"]
+RUN echo shell > /s
+CMD x
+ENTRYPOINT y

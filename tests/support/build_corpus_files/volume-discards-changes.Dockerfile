@@ -1,0 +1,4 @@
+FROM busybox
+RUN mkdir /v && echo 1 > /v/before
+VOLUME /v
+RUN echo 2 > /v/after

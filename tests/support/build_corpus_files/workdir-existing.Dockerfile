@@ -1,0 +1,3 @@
+FROM busybox
+WORKDIR /var/data
+RUN echo x > here
