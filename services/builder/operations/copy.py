@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import posixpath
+import re
 from dataclasses import dataclass, replace
 
 from shared import clock
@@ -15,6 +16,8 @@ from shared.dockerfile.parser import Heredoc
 from shared.errors import InvalidArgument, NotFound, ShoalError
 
 from ..adapters import archive_index
+from ..adapters.fetch import fetch
+from ..adapters.spool import CHUNK
 from ..domain import copying, users
 from ..domain.copying import How, Item, Owner, Place
 from ..domain.graph import by_reference
@@ -23,6 +26,7 @@ from ..domain.tree import FILE, Node, Source, Tree
 from .engine import Build
 
 MOST_IMPLIED = 1000
+_URL = re.compile(r"https?://", re.IGNORECASE)
 _WILD = frozenset("*?[")
 
 
@@ -123,11 +127,41 @@ def _written(build: Build, heredoc: Heredoc) -> Item:
 
 
 async def _source(build: Build, position: int, asked: Copy, source: str) -> Found:
+    if _URL.match(source):
+        return await _of_url(build, asked, source)
     if asked.from_:
         return await _of_image(build, position, asked, source)
     if build.context is None:
         raise InvalidArgument(f"{asked.command} failed: missing build context")
     return await _of_context(build, build.context, asked, source)
+
+
+async def _of_url(build: Build, asked: Copy, url: str) -> Found:
+    """A file that is fetched; it is not taken apart."""
+    if asked.command != "ADD":
+        raise InvalidArgument("COPY failed: source can't be a URL for COPY")
+    try:
+        fetched = await fetch(url, build.spools, build.limits[0])
+    except InvalidArgument as error:
+        raise InvalidArgument(f"ADD failed: {error.message}") from None
+    if not fetched.name and asked.destination.endswith("/"):
+        raise InvalidArgument(f"ADD failed: cannot determine filename for source {url}")
+    size = build.spools.size(fetched.spool)
+    digest = await asyncio.to_thread(_digest, build, fetched.spool, size)
+    if asked.checksum and asked.checksum != f"sha256:{digest.hex()}":
+        raise InvalidArgument(f"ADD failed: digest mismatch sha256:{digest.hex()}: {asked.checksum}")
+    source = Source(fetched.spool, 0, size, digest)
+    node = Node(FILE, 0o600, mtime=fetched.modified * copying.SECOND, source=source)
+    return Found((Item(node, fetched.name),), (copying.digest(node, owned=False),))
+
+
+def _digest(build: Build, spool: int, size: int) -> bytes:
+    total, at = hashlib.sha256(), 0
+    while at < size:
+        data = build.spools.read(spool, at, CHUNK)
+        total.update(data)
+        at += len(data)
+    return total.digest()
 
 
 def _clean(source: str) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
+from shared.dockerfile.parser import LONGEST_FILE
 from shared.errors import InvalidArgument, NotImplementedYet
 
-from .context import Context
+from ..adapters import archive_index
+from ..adapters.fetch import fetch
+from ..domain.tree import Source
+from .context import Context, parsed_of, with_dockerfile
 from .engine import Build
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
@@ -19,5 +24,18 @@ async def source(build: Build) -> Context:
     if _GIT.match(remote):
         raise NotImplementedYet("building from a git repository is not implemented yet")
     if _URL.match(remote):
-        raise NotImplementedYet("building from a URL is not implemented yet")
+        return await _fetched(build, remote)
     raise InvalidArgument(f"remoteURL ({remote}) could not be recognized as URL")
+
+
+async def _fetched(build: Build, url: str) -> Context:
+    """An archive, or else a Dockerfile without a context."""
+    fetched = await fetch(url, build.spools, build.limits[0])
+    size = build.spools.size(fetched.spool)
+    whole = Source(fetched.spool, 0, size, b"")
+    if await asyncio.to_thread(archive_index.is_archive, build.spools, whole):
+        tree = await asyncio.to_thread(archive_index.index, build.spools, fetched.spool, build.limits)
+        return with_dockerfile(build.spools, tree, build.request.dockerfile)
+    if size > LONGEST_FILE:
+        raise InvalidArgument(f"{url} is neither an archive nor a Dockerfile")
+    return Context(parsed_of(build.spools.read(fetched.spool, 0, size), url), None)
