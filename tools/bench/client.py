@@ -49,7 +49,10 @@ class Api:
         self._connection = UnixConnection(path)
 
     def call(self, method: str, path: str, body: object = None) -> bytes:
-        """The body of the answer; raises `ApiError`. 304 (nothing to do) counts as success."""
+        """The body of the answer; raises `ApiError`. 304 (nothing to do) counts as success.
+
+        `body` is sent as JSON, or as an archive when it is bytes.
+        """
         try:
             answer, content = self._exchange(method, path, body)
         except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected):
@@ -59,8 +62,9 @@ class Api:
         return content
 
     def _exchange(self, method: str, path: str, body: object) -> tuple[http.client.HTTPResponse, bytes]:
-        data = b"" if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        raw = isinstance(body, bytes)
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/x-tar" if raw else "application/json"}
         try:
             self._connection.request(method, PREFIX + path, data, headers)
             answer = self._connection.getresponse()

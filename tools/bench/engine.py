@@ -31,6 +31,7 @@ class Engine:
         self.processes = processes or ProcessSet(roots=(peer(self.path),))
         self.disposable = disposable
         self.population: list[str] = []
+        self.pile: list[str] = []
 
     def prepare(self) -> None:
         """Loads the image where it lacks; removes what an earlier run left."""
@@ -77,12 +78,18 @@ class Engine:
             self.population.append(identity)
             self.start(identity)
 
+    def heap(self, size: int) -> None:
+        """Creates containers that are never started, until there are `size` of them."""
+        while len(self.pile) < size:
+            self.pile.append(self.create(["true"]))
+
     def sweep(self) -> None:
         """Removes every container that a bench made here."""
         query = quote(f'{{"label":["{LABEL}"]}}')
         for found in self.api.json("GET", f"/containers/json?all=1&filters={query}"):
             self.remove(found["Id"], force=True)
         self.population.clear()
+        self.pile.clear()
 
     def close(self) -> None:
         """Leaves nothing behind, except in an engine that ends with the bench anyway."""

@@ -10,8 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from tools.bench.archive import copy_in, copy_out
 from tools.bench.client import UPGRADE, dial, receive_all, receive_head, request
 from tools.bench.engine import FOREVER, IMAGE, Engine
+from tools.bench.networking import between, names, network, published
+from tools.bench.reads import events, inspected, reads
 from tools.bench.throughput import attach, logs_follow
 
 Sampler = Callable[[], float]
@@ -26,7 +29,8 @@ IDLE_SECONDS = 10.0
 class Measure:
     """`prepare` makes an engine ready and gives the function that takes a sample, in `unit`.
 
-    `population` containers run beside it. `floor` names what of `tools.bench.floor` does the same work bare.
+    `population` containers run beside it, or `created` ones are there that do not. `floor` names what of
+    `tools.bench.floor` does the same work bare.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Measure:
     better: Better = "less"
     rounds: int = 15
     population: int = 0
+    created: int = 0
     floor: str = ""
 
 
@@ -172,6 +177,14 @@ MEASURES: tuple[Measure, ...] = (
     Measure("exec", "exec, attached", "ms", exec_, floor="exec"),
     Measure("logs", "logs -f of 50 MB while they are written", "MB/s", logs_follow, "more", rounds=3),
     Measure("attach", "attach, output", "MB/s", attach, "more", rounds=3),
+    Measure("reads", "API reads, mean of 8 kinds", "ms", reads, rounds=10),
+    Measure("events", "exec create, until its event comes", "ms", events),
+    Measure("network", "network create+remove", "ms", network, rounds=10),
+    Measure("tcp", "TCP between two containers", "MB/s", between, "more", rounds=3),
+    Measure("published", "TCP through a published port", "MB/s", published, "more", rounds=3),
+    Measure("names", "names resolved in a container", "1/s", names, "more", rounds=5),
+    Measure("copy-in", "cp of 100 MB into a container", "MB/s", copy_in, "more", rounds=3),
+    Measure("copy-out", "cp of 100 MB out of a container", "MB/s", copy_out, "more", rounds=3),
     Measure("start-beside-1", "bridge cycle beside 1 running", "ms", cycle("bridge"), population=1),
     Measure("start-beside-50", "bridge cycle beside 50 running", "ms", cycle("bridge"), population=50),
     Measure("start-beside-100", "bridge cycle beside 100 running", "ms", cycle("bridge"), population=100),
@@ -179,4 +192,6 @@ MEASURES: tuple[Measure, ...] = (
     Measure("start-beside-200", "bridge cycle beside 200 running", "ms", cycle("bridge"), population=200),
     Measure("list-200", "list of 200", "ms", listing, population=200),
     Measure("inspect", "inspect, beside 200", "ms", inspect, population=200),
+    Measure("list-1000", "list of 1000", "ms", listing, rounds=10, created=1000),
+    Measure("inspect-1000", "inspect, one of 1000", "ms", inspected, created=1000),
 )

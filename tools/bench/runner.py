@@ -25,9 +25,9 @@ def run(
 
     Those beside running containers come last and engine by engine, so that no engine bears the others' containers.
     """
-    ordered = sorted(measures, key=lambda each: each.population)
-    plain = [measure for measure in ordered if not measure.population]
-    crowded = [measure for measure in ordered if measure.population]
+    ordered = sorted(measures, key=lambda each: (each.created, each.population))
+    plain = [measure for measure in ordered if not (measure.population or measure.created)]
+    crowded = [measure for measure in ordered if measure.population or measure.created]
     series = []
     for measure in plain:
         report(measure.title)
@@ -41,9 +41,13 @@ def _crowded(measures: Sequence[Measure], engine: Engine, rounds: int, report: R
     series = []
     for measure in measures:
         report(f"{engine.name}: {measure.title}")
+        if measure.created and not engine.pile:
+            engine.sweep()
         engine.grow(measure.population)
+        engine.heap(measure.created)
         series.append(take(measure, [engine], None, min(rounds or measure.rounds, measure.rounds)))
-    engine.sweep()
+    if not engine.disposable:
+        engine.sweep()
     return series
 
 

@@ -22,6 +22,13 @@ class Recorded:
         self.log.append(f"{self.name} is empty")
         self.population.clear()
 
+    disposable = False
+    pile: tuple[str, ...] = ()
+
+    def heap(self, size: int) -> None:
+        if size:
+            self.log.append(f"{self.name} heaps {size}")
+
     def grow(self, size: int) -> None:
         self.log.append(f"{self.name} grows to {size}")
         self.population += ["x"] * (size - len(self.population))
@@ -107,3 +114,14 @@ def test_describe_is_one_line() -> None:
     failed = subprocess.CalledProcessError(1, "docker", stderr=b"\nfirst\nsecond\n")
     assert describe(failed) == "first"
     assert describe(RuntimeError()) == "RuntimeError"
+
+
+def test_heaps_of_what_does_not_run_come_after_what_runs() -> None:
+    log: list[str] = []
+    measures = [
+        Measure("h", "h", "ms", sampled, rounds=1, created=9),
+        Measure("p", "p", "ms", sampled, rounds=1, population=2),
+    ]
+    run(measures, engines(log, "a"), None, 0, lambda text: None)
+    order = [line for line in log if line in ("a grows to 2", "a is empty", "a heaps 9")]
+    assert order == ["a grows to 2", "a is empty", "a heaps 9", "a is empty"]
