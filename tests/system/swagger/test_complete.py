@@ -20,13 +20,15 @@ ELSEWHERE = {
     "SystemAuth": "registry",
 }
 """Operations whose answers need a registry or a builder: their own tests judge them."""
-NOT_YET = (
-    *("ContainerChanges", "ContainerExport"),
-    *("ContainerArchiveInfo", "ContainerArchive", "PutContainerArchive", "ImageCommit", "ImageAttestations"),
-)
-"""Operations that this engine answers with 501 so far."""
+NOT_YET: tuple[str, ...] = ()
+"""Operations that this engine answers with 501 so far, where their swagger does not document that."""
 UNREACHABLE = {
     ("ContainerAttachWebsocket", 200): "a WebSocket is accepted with 101, or not at all",
+    ("ImageAttestations", 501): "only 1.55 has it: provoked in test_archives.py without a mark",
+    ("ImageAttestations", 200): "this store keeps no attestations: 501, as the swagger has it for such stores",
+    ("ImageAttestations", 400): "answered with 501 before anything is looked at",
+    ("ImageAttestations", 404): "answered with 501 before anything is looked at",
+    ("PutContainerArchive", 403): "what is read-only is answered with 400, as dockerd does",
     ("ImageTag", 409): "a tag moves to another image without a word since Docker 1.12",
     ("ImageCreate", 404): "of a pull: needs a registry",
     ("VolumeUpdate", 200): "for cluster volumes, which only a Swarm manager has",

@@ -45,6 +45,8 @@ def _code(code: CodeType, names: dict[str, Any], seen: set[FunctionType]) -> Ite
     for constant in code.co_consts:
         if isinstance(constant, str):
             yield constant
+        elif isinstance(constant, tuple | frozenset):
+            yield from (each for each in constant if isinstance(each, str))
         elif isinstance(constant, CodeType):
             yield from _code(constant, names, seen)
     for name in code.co_names:
