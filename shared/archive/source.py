@@ -6,16 +6,12 @@ per step, whatever the input claims, and in total by `Limits`.
 
 from __future__ import annotations
 
-import bz2
 import hashlib
-import lzma
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
-
-import zstandard
-from isal import isal_zlib
 
 from .compression import HEAD, recognise
 from .tar import TarError
@@ -191,14 +187,20 @@ def _members(chunks: Iterator[bytes], make: Any, what: str, errors: Any) -> Iter
 
 
 def _gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    from isal import isal_zlib
+
     return _members(chunks, lambda: isal_zlib.decompressobj(wbits=31), "gzip", (isal_zlib.error,))
 
 
 def _bzip2(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    import bz2
+
     return _members(chunks, bz2.BZ2Decompressor, "bzip2", (OSError, EOFError))
 
 
 def _xz(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    import lzma
+
     return _members(chunks, lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY), "xz", (lzma.LZMAError, EOFError))
 
 
@@ -216,6 +218,8 @@ class _Reader:
 
 
 def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    import zstandard
+
     reader = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(
         _Reader(chunks),  # type: ignore[arg-type]  # it needs only `read`
         read_across_frames=True,
@@ -228,3 +232,11 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 _OPENERS = {"none": _plain, "gzip": _gzip, "bzip2": _bzip2, "xz": _xz, "zstd": _zstd}
+_MODULES = {"gzip": "isal.isal_zlib", "bzip2": "bz2", "xz": "lzma", "zstd": "zstandard"}
+
+
+def load(*compressions: str) -> None:
+    """Imports what undoing these takes: who gives up its root does it before. Without any: for all there are."""
+    for compression in compressions or _MODULES:
+        if compression in _MODULES:
+            import_module(_MODULES[compression])

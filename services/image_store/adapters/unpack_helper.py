@@ -19,7 +19,7 @@ from typing import Any
 from shared.archive import confine, tar
 from shared.archive.entries import EntryError
 from shared.archive.reader import TarReader
-from shared.archive.source import CHUNK, LimitError, Limits, Source, read_chunks, read_exactly, read_frames
+from shared.archive.source import CHUNK, LimitError, Limits, Source, load, read_chunks, read_exactly, read_frames
 from shared.archive.tar import TarError
 
 from .layer_tree import LayerTree
@@ -44,6 +44,7 @@ def say(**line: Any) -> None:
 def main() -> None:
     """Serves until standard input ends."""
     os.closerange(3, MOST_DESCRIPTORS)  # whoever started it may have left some open: none may lead outside
+    load()
     confine.die_with_parent()
     confine.leave_network()
     confine.limit_memory(MEMORY)

@@ -11,12 +11,14 @@ import json
 import os
 import select
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from shared.archive import confine
+from shared.archive.compression import HEAD, recognise
 from shared.archive.entries import EntryError
 from shared.archive.reader import TarReader
-from shared.archive.source import CHUNK, LimitError, Limits, Source
+from shared.archive.source import CHUNK, LimitError, Limits, Source, load
 from shared.archive.tar import TarError
 
 from .copy_tree import CopyTree
@@ -30,6 +32,11 @@ def main(options: str) -> None:
     """`options` is JSON: descriptors `root` and `top`, `destination`, `keeps_kinds`, `owner`, `limits`."""
     wanted = json.loads(options)
     _close_others({STDIN, STDOUT, STDERR, wanted["root"], wanted["top"]})
+    chunks = _chunks(STDIN)
+    head = b""
+    while len(head) < HEAD and (chunk := next(chunks, b"")):
+        head += chunk
+    load(recognise(head))
     confine.die_with_parent()
     confine.leave_network()
     confine.limit_memory(MEMORY)
@@ -38,7 +45,7 @@ def main(options: str) -> None:
     confine.enter_root(".")
     confine.keep_capabilities(confine.WRITING)
     os.umask(0)
-    os.write(STDOUT, json.dumps(_done(wanted)).encode() + b"\n")
+    os.write(STDOUT, json.dumps(_done(wanted, chain((head,), chunks))).encode() + b"\n")
 
 
 def _close_others(kept: set[int]) -> None:
@@ -51,9 +58,9 @@ def _close_others(kept: set[int]) -> None:
     os.closerange(start, MOST_DESCRIPTORS)
 
 
-def _done(wanted: dict[str, Any]) -> dict[str, str]:
+def _done(wanted: dict[str, Any], chunks: Iterator[bytes]) -> dict[str, str]:
     try:
-        extract(wanted)
+        extract(wanted, chunks)
         return {}
     except (TarError, EntryError, LimitError, MemoryError) as error:
         return {"error": str(error) or "the archive takes too much memory", "kind": "invalid_argument"}
@@ -62,13 +69,13 @@ def _done(wanted: dict[str, Any]) -> dict[str, str]:
         return {"error": f"cannot write: {error.strerror or error}", "kind": kind}
 
 
-def extract(wanted: dict[str, Any]) -> None:
-    """Unpacks standard input into the directory `top`. An archive without its own end counts, as in Docker."""
+def extract(wanted: dict[str, Any], chunks: Iterator[bytes]) -> None:
+    """Unpacks the stream into the directory `top`. An archive without its own end counts, as in Docker."""
     limits, owner = Limits(*wanted["limits"]), wanted["owner"]
     writer = CopyTree(
         limits.bytes, wanted["top"], wanted["destination"], wanted["keeps_kinds"], tuple(owner) if owner else None
     )
-    reader = TarReader(Source(_chunks(STDIN), limits, hashed=False), limits)
+    reader = TarReader(Source(chunks, limits, hashed=False), limits)
     for header in reader:
         writer.apply(header, reader.data())
     writer.finish()

@@ -6,6 +6,7 @@ import hashlib
 import io
 import lzma
 import os
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,7 @@ from shared.archive.source import (
     LimitError,
     Limits,
     Source,
+    load,
     read_chunks,
     read_exactly,
     read_frames,
@@ -162,3 +164,9 @@ def test_chunks_of_a_file() -> None:
     os.close(writing)
     assert list(read_chunks(reading)) == [b"abc"]
     os.close(reading)
+
+
+def test_who_gives_up_its_root_can_load_before() -> None:
+    load()
+    load("none", "gzip")
+    assert "zstandard" in sys.modules

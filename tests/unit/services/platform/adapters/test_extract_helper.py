@@ -78,7 +78,7 @@ def test_what_it_has_given_up(root: Path) -> None:
     code = _BOOT.replace("main(sys.argv[1])", "") + (
         "import os; from services.platform.adapters import extract_helper as helper; "
         "seen = lambda: [os.path.exists('/proc/self'), os.listdir('/'), os.getcwd()]; "
-        "helper.extract = lambda wanted: os.write(2, str(seen()).encode()); main(sys.argv[1])"
+        "helper.extract = lambda wanted, chunks: os.write(2, str(seen()).encode()); main(sys.argv[1])"
     )
     answer, said = run(root, b"", code)
     assert (answer, said) == ({}, "[False, ['d'], '/']")
@@ -87,7 +87,7 @@ def test_what_it_has_given_up(root: Path) -> None:
 def test_a_full_or_read_only_disk_is_no_fault_of_the_archive(root: Path) -> None:
     code = _BOOT.replace("main(sys.argv[1])", "") + (
         "import errno, os; from services.platform.adapters import extract_helper as helper\n"
-        "def fail(wanted): raise OSError(errno.{}, os.strerror(errno.{}))\n"
+        "def fail(wanted, chunks): raise OSError(errno.{}, os.strerror(errno.{}))\n"
         "helper.extract = fail; main(sys.argv[1])"
     )
     for name, kind in (("ENOSPC", "resource_exhausted"), ("EROFS", "invalid_argument")):
