@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts import executor, image_store, network, platform, volume
+from shared.contracts import builder, executor, image_store, network, platform, volume
 from shared.service import Kernel
 from shared.state.history import History
 
@@ -11,7 +11,13 @@ from .events import Feed
 from .stats import Sampler
 from .views import Containers
 
-_TOLD = (executor.CONTAINER_EVENT, image_store.IMAGE_EVENT, network.NETWORK_EVENT, volume.VOLUME_EVENT)
+_TOLD = (
+    builder.BUILDER_EVENT,
+    executor.CONTAINER_EVENT,
+    image_store.IMAGE_EVENT,
+    network.NETWORK_EVENT,
+    volume.VOLUME_EVENT,
+)
 
 
 async def assemble(kernel: Kernel, history: History) -> Gateway:

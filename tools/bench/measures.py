@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tools.bench.archive import copy_in, copy_out
+from tools.bench.building import build
 from tools.bench.client import UPGRADE, dial, receive_all, receive_head, request
 from tools.bench.engine import FOREVER, IMAGE, Engine
 from tools.bench.networking import between, names, network, published
@@ -175,6 +176,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("cli-run", "docker run --rm (CLI)", "ms", cli_run, floor="cli-run"),
     Measure("burst", f"{BURST} starts at once, bridge", "ms", burst, rounds=3, floor="burst"),
     Measure("exec", "exec, attached", "ms", exec_, floor="exec"),
+    Measure("build-cold", "build of 8 steps (2 RUN), nothing cached", "ms", build(cached=False), rounds=5),
+    Measure("build-cached", "the same build, all cached", "ms", build(cached=True)),
     Measure("logs", "logs -f of 50 MB while they are written", "MB/s", logs_follow, "more", rounds=3),
     Measure("attach", "attach, output", "MB/s", attach, "more", rounds=3),
     Measure("reads", "API reads, mean of 8 kinds", "ms", reads, rounds=10),

@@ -54,6 +54,8 @@ GOALS: Mapping[str, Goal] = {
     "cycle-bridge": Goal(0.20),
     "burst": Goal(0.25),
     "exec": Goal(0.3),
+    "build-cold": Goal(0.7),
+    "build-cached": Goal(0.3),
     "list-200": Goal(1.0),
     "inspect": Goal(1.0),
     "logs": Goal(3.0),
