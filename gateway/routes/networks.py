@@ -10,6 +10,7 @@ from ..http.router import Route
 from ..translate import filters
 from ..translate import network as shown
 from ..translate.create import member
+from ..translate.network_status import status
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -22,7 +23,9 @@ async def list_(gateway: Gateway, request: Request) -> Response:
 async def inspect(gateway: Gateway, request: Request) -> Response:
     request.query.strict_flag("verbose")  # what it adds are tasks of Swarm services
     asked = network.InspectRequest(reference=request.params["id"], scope=request.query.get("scope"))
-    return reply(shown.show(await gateway.call(network.INSPECT, asked), request.version))
+    found = await gateway.call(network.INSPECT, asked)
+    more = {"Status": status(found)} if request.version >= (1, 52) else {}
+    return reply(shown.show(found, request.version) | more)
 
 
 async def create(gateway: Gateway, request: Request) -> Response:

@@ -48,6 +48,7 @@ FIELDS: tuple[tuple[str, str, int, int], ...] = (
     (IMAGES, "0.VirtualSize", OLDEST, 43),
     (BRIDGE, "EnableIPv4", 48, NEWEST),
     (BRIDGE, "Created", OLDEST, NEWEST),
+    (BRIDGE, "Status.IPAM.Subnets", 52, NEWEST),
     ("/info", "KernelMemory", OLDEST, 41),
     ("/info", "BridgeNfIptables", OLDEST, 49),
     ("/info", "RuncCommit.Expected", OLDEST, 48),
