@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+import msgspec
+
 from shared import telemetry
 
 from ..domain import registry_answers
@@ -60,8 +62,8 @@ class Helper:
                     queue.put_nowait(said)
         except BlockingIOError:
             return
-        except OSError:
-            pass
+        except (OSError, msgspec.DecodeError):
+            pass  # a helper that cannot be understood is of no use
         self._gone()
 
     def _gone(self) -> None:

@@ -19,7 +19,7 @@ from shared.errors import ShoalError
 from shared.tasks import TaskGroup
 
 from ..domain.registry_answers import RegistryError
-from .registry_wire import Command, Said, receive_command
+from .registry_wire import LONGEST_TEXT, Command, Said, receive_command
 
 Tell = Callable[[Said], None]
 MEMORY = 4 << 30
@@ -97,11 +97,9 @@ class Server:
             return said
         except RegistryError as error:
             trouble = "" if error.again else "final"
-            return Said(
-                id=command.id, kind="failure", text=error.message.encode(), trouble=trouble, status=error.status
-            )
+            return Said(id=command.id, kind="failure", text=_text(error.message), trouble=trouble, status=error.status)
         except ShoalError as error:
-            return Said(id=command.id, kind="failure", text=error.message.encode(), trouble="final")
+            return Said(id=command.id, kind="failure", text=_text(error.message), trouble="final")
         except asyncio.CancelledError:
             return Said(id=command.id, kind="failure", text=b"cancelled", trouble="final")
         except Exception as error:  # noqa: BLE001  # whatever the library raises is an answer to who waits for one
@@ -109,7 +107,7 @@ class Server:
             if isinstance(error, OSError) and error.errno in (28, 122):
                 kind = "full"
             named = f'{command.method.capitalize()} "{command.url}": {text}'
-            return Said(id=command.id, kind="failure", text=named.encode(errors="replace"), trouble=kind)
+            return Said(id=command.id, kind="failure", text=_text(named), trouble=kind)
 
     def _say(self, said: Said) -> None:
         """Never waits: progress that finds no room is left out, all else is sent when there is some."""
@@ -138,3 +136,8 @@ class Server:
                 break
             self._full.pop(0)
         asyncio.get_running_loop().remove_writer(self._channel.fileno())
+
+
+def _text(message: str) -> bytes:
+    """Short enough for a packet, whatever a registry made it say."""
+    return message.encode(errors="replace")[:LONGEST_TEXT]

@@ -31,9 +31,11 @@ SLOWEST = 64
 THREADS = 8
 PROGRESS_BYTES = 1 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
-_TOLD = ("Content-Type", "Docker-Content-Digest", "Content-Length", "Location", "Link", "Retry-After", "Range",
-         "WWW-Authenticate", "OCI-Subject", "OCI-Filters-Applied", "Docker-Upload-UUID",
-         "X-Docker-Registry-Standalone")  # fmt: skip
+_TOLD = {
+    "Content-Type": 200, "Docker-Content-Digest": 200, "Content-Length": 40, "Location": 8000, "Link": 4000,
+    "Retry-After": 40, "Range": 100, "WWW-Authenticate": 4000, "OCI-Subject": 200, "OCI-Filters-Applied": 200,
+}  # fmt: skip
+"""Headers that the service is told of, and how many characters of each."""
 Tell = Callable[[Said], None]
 
 
@@ -226,12 +228,20 @@ class Agent:
         text = b""
         if response.status >= 400 and command.method != "HEAD":
             text = await _beginning(response)
-        headers = {name.lower(): ", ".join(response.headers.getall(name))[:8000]
-                   for name in _TOLD if name in response.headers}  # fmt: skip
+        headers = {
+            name.lower(): _plain(", ".join(response.headers.getall(name)), most)
+            for name, most in _TOLD.items()
+            if name in response.headers
+        }
         return Said(
-            id=command.id, kind="answer", status=response.status, reason=(response.reason or "")[:100],
+            id=command.id, kind="answer", status=response.status, reason=_plain(response.reason or "", 100),
             headers=headers, text=text, identity_token=self._logins.identity_token(command),
         )  # fmt: skip
+
+
+def _plain(text: str, most: int) -> str:
+    """What a stranger sent, as text that JSON can hold and a packet has room for."""
+    return text[:most].encode("ascii", "replace").decode()
 
 
 def _named(command: Command, error: Unknown) -> Unknown:

@@ -14,7 +14,7 @@ import msgspec
 
 from shared.contracts.distribution import Credentials
 
-LONGEST_SAID = 64 << 10
+LONGEST_SAID = 128 << 10
 LONGEST_TEXT = 16 << 10
 """Bytes of the body of an answer with a status of failure that are kept."""
 LONGEST_DOCUMENT = 8 << 20

@@ -12,8 +12,9 @@ from aiohttp import web
 
 from services.image_store.adapters.registry_http import Agent
 from services.image_store.adapters.registry_trouble import Trouble
-from services.image_store.adapters.registry_wire import LONGEST_TEXT, Command, Said, Trust
+from services.image_store.adapters.registry_wire import LONGEST_SAID, LONGEST_TEXT, Command, Said, Trust
 from services.image_store.domain.digest import digest_of
+from services.image_store.domain.proxies import Proxies
 from services.image_store.domain.registry_answers import RegistryError
 from shared.contracts.image_store import Credentials
 from shared.errors import Unknown
@@ -257,6 +258,27 @@ async def test_certificates(agent: Agent, file: int, tmp_path: Path) -> None:
     async with FakeRegistry().served(authority.server()) as registry:
         trusting = command(registry, "/v2/", trust=Trust(verified=False))
         assert (await agent.exchange(trusting, file, Told())).status == 200
+
+
+async def test_headers_of_any_size_and_alphabet(agent: Agent, registry: FakeRegistry, file: int) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        head = b"HTTP/1.1 401 \xff\xfe\r\nContent-Length: 2\r\nWWW-Authenticate: Basic \xff" + b'"' * 20_000 + b"\r\n"
+        request.transport.write(head + b"Location: " + b"\\" * 20_000 + b"\r\n\r\n{}")
+        request.transport.close()
+        return web.Response()
+
+    registry.override["GET", "/v2/"] = handler
+    said = await agent.exchange(command(registry, "/v2/", login=USER), file, Told())
+    assert said.status == 401
+    assert len(msgspec.json.encode(said)) < LONGEST_SAID
+
+
+async def test_through_a_proxy(agent: Agent, registry: FakeRegistry, file: int) -> None:
+    agent._proxies = Proxies(http=f"http://127.0.0.1:{registry.port}")
+    asked = msgspec.structs.replace(command(registry, ""), url="http://registry.invalid/v2/")
+    assert (await agent.exchange(asked, file, Told())).status == 200
+    assert registry.asked[0].headers["Host"] == "registry.invalid"
 
 
 async def test_silence(agent: Agent, registry: FakeRegistry, file: int) -> None:
