@@ -53,4 +53,4 @@ def stop_signal(configured: str) -> int:
         number = parse(configured) if configured else SIGTERM
     except InvalidArgument:
         return SIGTERM
-    return number if number > 0 else SIGTERM
+    return number if number in _NUMBERS else SIGTERM

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.config import Settings
+from tools.bench.client import Api
 
 from . import campaign, swagger
 from .campaign import Report
 from .census import MEMORY, leaks, settled
-from .cycle import restless, slack
+from .cycle import cycle, restless, slack
 from .hints import World
 
 MEMORY_GROWTH = 16 << 10
@@ -42,6 +43,16 @@ class Outcome:
         yield f"{self.requests} requests in {self.seconds:.1f} s; {answered}"
 
 
+def _warm(path: str) -> None:
+    """What an engine makes when it is first used, and keeps: helper processes, parent control groups, caches."""
+    api = Api(path)
+    try:
+        for number in range(2):
+            cycle(api, World("").image, number)
+    finally:
+        api.close()
+
+
 def run(settings: Settings, seed: int, numbers: range, census: bool) -> Outcome:
     """The requests of these numbers for both versions in turn."""
     path = str(settings.socket_path)
@@ -49,6 +60,7 @@ def run(settings: Settings, seed: int, numbers: range, census: bool) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="shoal-generated-") as scratch:
         world = World(scratch=scratch)
         campaign.sweep(path, world)
+        _warm(path)
         before = settled(settings, restless(settings)) if census else {}
         begun = time.monotonic()
         report = campaign.run(path, apis, seed, numbers, world)

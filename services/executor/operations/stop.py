@@ -28,7 +28,11 @@ async def stop(engine: Engine, request: StopRequest) -> int:
     """The revision of the status that says it stopped."""
     container = engine.registry.get(request.id)
     lifecycle.check_stop(container.status.state)
-    signal = signals.parse(request.signal) if request.signal else signals.stop_signal(container.spec.config.stop_signal)
+    signal = (
+        signals.deliverable(request.signal)
+        if request.signal
+        else signals.stop_signal(container.spec.config.stop_signal)
+    )
     await bring_down(engine, container, signal, _patience(engine, container, request))
     return container.status_revision
 
@@ -142,10 +146,20 @@ async def _gone(engine: Engine, container: Container) -> None:
         await exit.check(engine, container)
 
 
+def _signal(container: Container, request: StopRequest) -> int:
+    if request.signal:
+        return signals.deliverable(request.signal)
+    return signals.stop_signal(container.spec.config.stop_signal)
+
+
 async def restart_container(engine: Engine, request: StopRequest) -> int:
     """Stops where it runs, starts; `--rm` does not remove it in between."""
     container = engine.registry.get(request.id)
-    signal = signals.parse(request.signal) if request.signal else signals.stop_signal(container.spec.config.stop_signal)
+    signal = (
+        signals.deliverable(request.signal)
+        if request.signal
+        else signals.stop_signal(container.spec.config.stop_signal)
+    )
     container.kept = True
     try:
         if container.running:

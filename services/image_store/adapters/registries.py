@@ -50,6 +50,6 @@ async def _addresses(host: str) -> tuple[str, ...]:
     """None for a host without any: then it matches no network."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # no name of the domain name system, either
         return ()
     return tuple(str(address[0]) for *_, address in found)

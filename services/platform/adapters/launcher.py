@@ -64,7 +64,10 @@ class Launcher:
             syscalls.setns(self._host, syscalls.CLONE_NEWNS)
 
     def _in_that_of(self, monitor: int, work: Callable[[], T]) -> T:
-        namespace = os.open(f"/proc/{monitor}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            namespace = os.open(f"/proc/{monitor}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise ProcessLookupError(monitor) from None
         try:
             syscalls.setns(namespace, syscalls.CLONE_NEWNS)
         finally:

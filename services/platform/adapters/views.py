@@ -57,7 +57,10 @@ class Views:
         if found is None or found.ended.done():
             return await self._launcher.fresh(partial(self._of_snapshot, request, work))
         if found.monitored:
-            return await self._launcher.beside(found.record.monitor, partial(self._beside, request, work))
+            try:
+                return await self._launcher.beside(found.record.monitor, partial(self._beside, request, work))
+            except ProcessLookupError:  # it has ended this moment, and its mounts with it
+                return await self._launcher.fresh(partial(self._of_snapshot, request, work))
         return await self._launcher.plain(partial(_inside, found.record.pid, work))
 
     def _of_snapshot(self, request: FilesRequest, work: Callable[[View], T]) -> T:

@@ -39,6 +39,7 @@ def test_stop_signal_falls_back_to_term() -> None:
     assert signals.stop_signal("SIGINT") == 2
     assert signals.stop_signal("") == 15
     assert signals.stop_signal("-3") == 15
+    assert signals.stop_signal("2147483648") == 15
 
 
 @given(st.text())

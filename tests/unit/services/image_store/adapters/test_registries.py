@@ -63,6 +63,7 @@ async def test_hosts_without_addresses_are_secure(registry: HttpRegistry) -> Non
     assert [each.url for each in await registry.repositories("nowhere.invalid", "a", USER)] == [
         "https://nowhere.invalid"
     ]
+    assert [each.url for each in await registry.repositories("..", "a", USER)] == ["https://.."]
 
 
 def test_settings_that_make_no_sense(settings: Settings) -> None:

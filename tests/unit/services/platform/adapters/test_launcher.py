@@ -77,7 +77,7 @@ async def test_work_beside_a_process_sees_what_it_sees(threads: Launcher, direct
     child.kill()
     child.wait()
     child.stdout.close()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ProcessLookupError):
         await threads.beside(child.pid, namespace)
 
 
