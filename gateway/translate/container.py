@@ -159,7 +159,7 @@ def inspect(
         "AppArmorProfile": "",
         "ExecIDs": status.exec_ids or None,
         "HostConfig": _host_config(spec, version) | {"Links": links or None},
-        "GraphDriver": {"Data": None, "Name": DRIVER},
+        "GraphDriver": {"Data": spec.graph_driver or None, "Name": DRIVER},
         "Mounts": mounts(spec.mounts),
         "Config": _config(spec, version),
         "NetworkSettings": network_settings(spec, status, version),

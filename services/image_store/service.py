@@ -30,7 +30,7 @@ from .adapters.unpack_client import LocalUnpacker
 from .domain import filters
 from .domain import platform as platforms
 from .domain.catalog import Catalog
-from .domain.graph_driver import graph_driver
+from .domain.graph_driver import graph_driver, of_snapshot
 from .domain.reference import with_tag
 from .operations import changes, commit, look, recover, remove, save, usage
 from .operations.answering import answer, while_wanted
@@ -170,8 +170,13 @@ class ImageStoreService:
         return self._snapshot(request.id, image, self._snapshots.mounts(request.id, self._layers.lineage(chain_id)))
 
     def _snapshot(self, key: str, image: contract.Image, mounts: tuple[Mount, ...]) -> contract.Snapshot:
-        upper = str(self._snapshots.upper(key))
-        return contract.Snapshot(key=key, image=msgspec.structs.replace(image, history=()), mounts=mounts, upper=upper)
+        return contract.Snapshot(
+            key=key,
+            image=msgspec.structs.replace(image, history=()),
+            mounts=mounts,
+            upper=str(self._snapshots.upper(key)),
+            graph_driver=of_snapshot(mounts),
+        )
 
     async def release(self, request: Ref) -> Empty:
         stands = self._snapshots.find(request.id)

@@ -255,7 +255,8 @@ class ContainerSpec(Message, frozen=True):
     """Record `containers.<id>.spec`: what should exist. Written by the executor on the clients' behalf.
 
     `config` is the user's configuration already merged with the image's (as dockerd stores it); `path` and
-    `args` are the process to run; `image_id` the image it was made from.
+    `args` are the process to run; `image_id` the image it was made from;
+    `graph_driver` where its layers are on its host, in the words of Docker's overlay2 driver.
     """
 
     id: str
@@ -269,6 +270,7 @@ class ContainerSpec(Message, frozen=True):
     path: str = ""
     args: tuple[str, ...] = ()
     mounts: tuple[MountPoint, ...] = ()
+    graph_driver: dict[str, str] = {}
 
 
 class ContainerPlacement(Message, frozen=True):

@@ -142,6 +142,8 @@ class Snapshot(Message, frozen=True):
     image: Image
     mounts: tuple[Mount, ...]
     upper: str = ""
+    graph_driver: dict[str, str] = {}
+    """Its folders on this host, as Docker's overlay2 driver names them."""
 
 
 class UsageRequest(Message, frozen=True):

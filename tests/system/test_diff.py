@@ -45,3 +45,10 @@ def test_of_one_that_runs(engine: Engine) -> None:
 
 def test_of_none(engine: Engine) -> None:
     assert "No such container: nope" in engine.docker("diff", "nope").err
+
+
+def test_where_the_layers_are(engine: Engine) -> None:
+    found = engine.inspect(engine.ok("create", IMAGE, "true"))["GraphDriver"]
+    assert found["Name"] == "overlay2"
+    assert {"LowerDir", "MergedDir", "UpperDir", "WorkDir"} <= set(found["Data"])
+    assert "/" in found["Data"]["LowerDir"]

@@ -51,6 +51,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             host_config=asked,
             networks=wanted_networks(asked, request.networks),
             image_id=snapshot.image.id,
+            graph_driver=snapshot.graph_driver,
             platform=snapshot.image.platform,
             path=path,
             args=args,

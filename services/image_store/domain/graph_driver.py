@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from shared.contracts.common import Mount
+
 
 def graph_driver(directories: tuple[str, ...]) -> dict[str, str]:
     """From the folders of an image's layers, top first; empty for an image without layers."""
@@ -12,3 +16,15 @@ def graph_driver(directories: tuple[str, ...]) -> dict[str, str]:
     if below:
         data["LowerDir"] = ":".join(f"{each}/diff" for each in below)
     return data
+
+
+def of_snapshot(mounts: Iterable[Mount]) -> dict[str, str]:
+    """From a snapshot's overlay mount: where its parts are, and where it would be merged."""
+    options = dict(option.partition("=")[::2] for mount in mounts for option in mount.options)
+    upper = options.get("upperdir", "")
+    return {
+        "LowerDir": options.get("lowerdir", ""),
+        "MergedDir": f"{upper.rpartition('/')[0]}/merged",
+        "UpperDir": upper,
+        "WorkDir": options.get("workdir", ""),
+    }

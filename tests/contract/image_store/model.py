@@ -244,11 +244,13 @@ class ImageStoreModel:
         return self._kernel.streams.offer(lambda channel: channel.write(b""), framed=False)
 
     async def commit(self, request: contract.CommitRequest) -> contract.CommitReply:
-        if bool(request.key) == bool(request.parent):
-            raise InvalidArgument("key, parent: exactly one of them")
+        if request.key and request.parent:
+            raise InvalidArgument("key, parent: only one of them")
         if request.key and request.key not in self._snapshots:
             raise NotFound(f"no snapshot {request.key}")
-        parent = self._snapshots[request.key].image if request.key else self._find(request.parent)
+        parent = Image(id="")
+        if request.key or request.parent:
+            parent = self._snapshots[request.key].image if request.key else self._find(request.parent)
         if request.release:
             del self._snapshots[request.key]
         return await self._child(parent, request, parent.diff_ids)

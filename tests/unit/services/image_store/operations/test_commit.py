@@ -76,7 +76,6 @@ async def test_a_configuration_alone(store: Store) -> None:
 async def test_what_is_refused(store: Store) -> None:
     await prepared(store)
     for wrong, error in (
-        (CommitRequest(), InvalidArgument),
         (CommitRequest(key="c1", parent="base:1"), InvalidArgument),
         (CommitRequest(key="nope"), NotFound),
         (CommitRequest(parent="nope"), NotFound),
