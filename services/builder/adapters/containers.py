@@ -10,7 +10,6 @@ from typing import Any
 
 from shared.contracts import executor
 from shared.contracts.base import Keys
-from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig, ContainerStatus, HostConfig
 from shared.errors import NotFound, ShoalError, Unavailable
 from shared.service import Kernel
@@ -34,8 +33,8 @@ class Containers:
         self._opening = asyncio.Lock()
         self.open: dict[str, None] = {}
 
-    async def create(self, config: ContainerConfig, host: HostConfig, platform: Platform) -> executor.CreateReply:
-        request = executor.CreateRequest(config=config, host_config=host, platform=platform)
+    async def create(self, config: ContainerConfig, host: HostConfig) -> executor.CreateReply:
+        request = executor.CreateRequest(config=config, host_config=host)
         made = await self._bus.call(executor.CREATE, request)
         self.open[made.id] = None
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.archive import tar
@@ -223,6 +223,19 @@ def entries(made: Tree) -> Iterator[tuple[Header, Source | None]]:
             seen[id(node)] = path
             header.size = node.source.size if node.source else 0
             yield header, node.source
+
+
+def without(item: Item, left_out: Callable[[str], bool]) -> Item | None:
+    """The item without what is left out; None when that is all of it."""
+    if not item.node.is_directory:
+        return None if left_out(item.name) else item
+    whole, kept = Tree(), Tree()
+    whole.root = item.node
+    kept.root = replace(item.node, children={})
+    for path, node in whole.walk():
+        if not left_out(path):
+            kept.put(path, replace(node, children={}) if node.is_directory else node)
+    return replace(item, node=kept.root)
 
 
 def digest(node: Node, owned: bool) -> str:

@@ -184,9 +184,7 @@ async def _cache_from(build: Build) -> tuple[str, ...]:
 async def _stages(build: Build, before: Sequence[Arg], escape: str) -> State:
     """Builds all stages, each as soon as those are done that it needs; the last one's state."""
     total = len(before) + sum(1 + len(stage.instructions) for stage in build.stages)
-    arguments = Arguments.of(
-        build.request.build_args, platform_arguments(build.request.platform or build.platform, build.platform)
-    )
+    arguments = Arguments.of(build.request.build_args, platform_arguments(build.platform, build.host))
     for number, step in enumerate(before, start=1):
         build.show(0, f"Step {number}/{total} : {step.source}\n")
         known = {**arguments.visible_before(), **arguments.visible()}

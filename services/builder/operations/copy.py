@@ -13,7 +13,7 @@ from shared.contracts.image_store import Image
 from shared.dockerfile.instructions import Copy
 from shared.dockerfile.metadata import created_by
 from shared.dockerfile.parser import Heredoc
-from shared.errors import InvalidArgument, NotFound, ShoalError
+from shared.errors import InvalidArgument, NotFound, NotImplementedYet, ShoalError
 
 from ..adapters import archive_index
 from ..adapters.fetch import fetch
@@ -21,6 +21,7 @@ from ..adapters.spool import CHUNK
 from ..domain import copying, users
 from ..domain.copying import How, Item, Owner, Place
 from ..domain.graph import by_reference
+from ..domain.ignore import Ignore
 from ..domain.steps import State, Transfer
 from ..domain.tree import FILE, Node, Source, Tree
 from .engine import Build
@@ -47,6 +48,8 @@ def now(build: Build) -> int:
 async def copy(build: Build, position: int, state: State, step: Transfer) -> State:
     """The state after it; raises `InvalidArgument` with Docker's text."""
     asked = step.copy
+    if asked.parents:
+        raise NotImplementedYet(f"{asked.command} --parents is not supported by this engine")
     mode = copying.file_mode(asked.chmod)
     found = await _sources(build, position, asked)
     if len(found.items) > 1 and not asked.destination.endswith("/"):
@@ -112,9 +115,20 @@ async def _sources(build: Build, position: int, asked: Copy) -> Found:
         item = _written(build, heredoc)
         items.append(item)
         digests.append(copying.digest(item.node, owned=False))
-    if not items:
+    found = _without(asked, Found(tuple(items), tuple(digests)))
+    if not found.items:
         raise InvalidArgument(f"{asked.command} failed: no source files were specified")
-    return Found(tuple(items), tuple(digests))
+    return found
+
+
+def _without(asked: Copy, found: Found) -> Found:
+    """What `--exclude` leaves: patterns as in an ignore file, paths from each source on."""
+    if not asked.excludes:
+        return found
+    ignore = Ignore(asked.excludes)
+    kept = [(copying.without(item, ignore.matches), item) for item in found.items]
+    items = tuple(left for left, _ in kept if left is not None)
+    return Found(items, tuple(copying.digest(item.node, owned=not asked.chown) for item in items))
 
 
 def _written(build: Build, heredoc: Heredoc) -> Item:
@@ -152,7 +166,8 @@ async def _of_url(build: Build, asked: Copy, url: str) -> Found:
         raise InvalidArgument(f"ADD failed: digest mismatch sha256:{digest.hex()}: {asked.checksum}")
     source = Source(fetched.spool, 0, size, digest)
     node = Node(FILE, 0o600, mtime=fetched.modified * copying.SECOND, source=source)
-    return Found((Item(node, fetched.name),), (copying.digest(node, owned=False),))
+    item = await _item(build, asked, node, fetched.name) if asked.unpack else Item(node, fetched.name)
+    return Found((item,), (copying.digest(node, owned=False),))
 
 
 def _digest(build: Build, spool: int, size: int) -> bytes:

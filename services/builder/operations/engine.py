@@ -12,7 +12,7 @@ from shared.contracts.builder import BUILDS, BuildRecord, BuildRequest
 from shared.contracts.common import Platform
 from shared.contracts.image_store import ApplyRequest, CommitRequest, Image
 from shared.dockerfile.instructions import Stage
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, ShoalError
 from shared.service import Kernel
 
 from ..adapters.containers import Containers
@@ -22,6 +22,7 @@ from ..adapters.store import Store
 from ..domain import output
 from ..domain.auth import credentials
 from ..domain.output import Console
+from ..domain.platforms import host_platform
 from ..domain.steps import State
 from ..domain.tree import Tree
 from .console import Screen
@@ -51,9 +52,14 @@ class Build:
     results: list[asyncio.Future[State]] = field(default_factory=list)
     console: Console = field(init=False)
     cache_from: tuple[str, ...] = ()
-    platform: Platform = field(default_factory=Platform)
+    host: Platform = field(default_factory=host_platform)
     _recorded: bool = False
-    _bases: dict[tuple[str, Platform | None], asyncio.Future[Image]] = field(default_factory=dict)
+    _bases: dict[tuple[str, Platform | None], asyncio.Future[Image | ShoalError]] = field(default_factory=dict)
+
+    @property
+    def platform(self) -> Platform:
+        """What images are made for that stand on nothing."""
+        return self.request.platform or self.host
 
     @property
     def limits(self) -> tuple[int, int, int]:
@@ -93,8 +99,18 @@ class Build:
         """An image to stand on or to copy from; fetched when it is not there, or when that is asked for."""
         key = reference, platform
         if key not in self._bases:
-            self._bases[key] = self.kernel.tasks.start(self._fetch(reference, platform, stage), "base")
-        return await asyncio.shield(self._bases[key])
+            self._bases[key] = self.kernel.tasks.start(self._tried(reference, platform, stage), "base")
+        found = await asyncio.shield(self._bases[key])
+        if isinstance(found, ShoalError):
+            raise found
+        return found
+
+    async def _tried(self, reference: str, platform: Platform | None, stage: int) -> Image | ShoalError:
+        """What it is, or why not, for all stages that ask."""
+        try:
+            return await self._fetch(reference, platform, stage)
+        except ShoalError as error:
+            return error
 
     async def _fetch(self, reference: str, platform: Platform | None, stage: int) -> Image:
         wanted = platform or self.request.platform

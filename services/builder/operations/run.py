@@ -38,9 +38,7 @@ async def run(build: Build, position: int, state: State, step: Execute) -> State
 
 
 async def _run(build: Build, position: int, state: State, step: Execute, mounts: tuple[MountRequest, ...]) -> State:
-    made = await build.containers.create(
-        steps.container_config(step), _host_config(build, step, mounts), build.platform
-    )
+    made = await build.containers.create(steps.container_config(step), _host_config(build, step, mounts))
     for warning in made.warnings:
         build.show(position, f" ---> [Warning] {warning}\n")
     build.show(position, f" ---> Running in {output.short(made.id)}\n")

@@ -4,7 +4,6 @@ import pytest
 
 from services.builder.adapters.containers import Containers
 from shared.contracts import executor
-from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig, HostConfig
 from shared.errors import Conflict, NotFound, Unavailable
 from tests.support.builder_world import World
@@ -13,7 +12,7 @@ from tests.support.builder_world import World
 async def made(world: World, *words: str) -> tuple[Containers, str]:
     containers = Containers(world.kernel)
     config = ContainerConfig(image="busybox", cmd=(" ".join(words),))
-    return containers, (await containers.create(config, HostConfig(), Platform())).id
+    return containers, (await containers.create(config, HostConfig())).id
 
 
 async def test_output_and_exit_code(world: World) -> None:
@@ -25,7 +24,7 @@ async def test_output_and_exit_code(world: World) -> None:
     containers, container = await made(world, "echo", "hi")
     assert await containers.run(container, show) == 0
     assert shown == [(1, "hi\n")]
-    failing = (await containers.create(ContainerConfig(image="busybox", cmd=("exit 3",)), HostConfig(), Platform())).id
+    failing = (await containers.create(ContainerConfig(image="busybox", cmd=("exit 3",)), HostConfig())).id
     assert await containers.run(failing, show) == 3
     containers.close()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.builder.domain.platforms import parse_platform
+from services.builder.domain.platforms import host_platform, parse_platform
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument
 
@@ -20,3 +20,8 @@ def test_platforms(text: str, platform: Platform) -> None:
 def test_no_platforms(text: str) -> None:
     with pytest.raises(InvalidArgument, match="failed to parse platform"):
         parse_platform(text)
+
+
+def test_this_machine() -> None:
+    assert host_platform().os == "linux"
+    assert host_platform().architecture not in ("x86_64", "aarch64")

@@ -75,3 +75,12 @@ async def test_what_tells_copies_apart(world: World) -> None:
     assert "Using cache" in world.text
     await world.built(text, {"b": b"a"})
     assert "Using cache" not in world.text
+
+
+async def test_what_is_left_out(world: World) -> None:
+    text = "FROM busybox\nCOPY --exclude=*.md --exclude=sub d /d\nCOPY --exclude=*.md a.md b /e/\n"
+    files = {"d/x": b"", "d/y.md": b"", "d/sub/z": b"", "a.md": b"", "b": b""}
+    found = await world.files(await world.built(text, files))
+    assert {name for name in found if name.startswith(("d/", "e/"))} == {"d/x", "e/b"}
+    await world.build("FROM busybox\nCOPY --parents d/x /\n", files)
+    assert world.error == "COPY --parents is not supported by this engine"

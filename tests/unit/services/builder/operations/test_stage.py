@@ -51,5 +51,5 @@ async def test_of_nothing(world: World) -> None:
 
 
 async def test_an_image_that_is_not_there(world: World) -> None:
-    await world.build("FROM none:1\n")
-    assert "none:1" in world.error
+    await world.build("FROM 127.0.0.1:1/none:1\n")
+    assert "127.0.0.1:1" in world.error
