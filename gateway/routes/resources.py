@@ -11,6 +11,8 @@ from ..context import Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
 from ..translate import stats as shown
+from ..translate.ports import ports_request
+from ..translate.ports import show as show_ports
 from ..translate.update import update_request
 from ..views import Container
 
@@ -69,7 +71,17 @@ async def update(gateway: Gateway, request: Request) -> Response:
     return reply({"Warnings": [*warnings, *done.warnings] or None})
 
 
+async def ports(gateway: Gateway, request: Request) -> Response:
+    """Ours alone: published ports of a container change while it runs."""
+    container = await gateway.container(request)
+    wanted = ports_request(container.id, await gateway.json(request))
+    done = await gateway.call(executor.PORTS, wanted, container.node)
+    await gateway.containers.reached(done.revision)
+    return reply({"Ports": show_ports(done.ports)})
+
+
 ROUTES = (
     Route("GET", "/containers/{id}/stats", stats, "ContainerStats"),
     Route("POST", "/containers/{id}/update", update, "ContainerUpdate"),
+    Route("POST", "/containers/{id}/ports", ports, "ContainerPorts"),
 )

@@ -10,7 +10,8 @@ from shared.contracts.executor import UsageEntry
 from shared.ids import SHORT
 
 from ..http.version import Version
-from .container_shapes import CONFIG, ENDPOINT, HOST_CONFIG, MOUNT_POINT, PORT_BINDING
+from .container_shapes import CONFIG, ENDPOINT, HOST_CONFIG, MOUNT_POINT
+from .ports import show as show_ports
 from .status import is_running
 
 DRIVER = "overlay2"
@@ -93,11 +94,11 @@ _BRIDGE_FIELDS = (
 def network_settings(spec: ContainerSpec, status: ContainerStatus, version: Version) -> dict[str, Any]:
     """`NetworkSettings` of inspect. Until 1.52 it repeats the default bridge's endpoint."""
     networks = _networks(spec, status, version, own_aliases=version < (1, 45))
-    ports = {
-        port: None if bindings is None else [PORT_BINDING.dump(binding) for binding in bindings]
-        for port, bindings in status.ports.items()
+    result: dict[str, Any] = {
+        "SandboxID": status.sandbox_id,
+        "SandboxKey": status.sandbox_key,
+        "Ports": show_ports(status.ports),
     }
-    result: dict[str, Any] = {"SandboxID": status.sandbox_id, "SandboxKey": status.sandbox_key, "Ports": ports}
     if version < (1, 52):
         bridge = networks.get("bridge") or ENDPOINT.dump(EndpointSettings())
         result |= {field: bridge[field] for field in _BRIDGE_FIELDS}

@@ -33,6 +33,8 @@ from shared.contracts.executor import (
     LogsRequest,
     PathRequest,
     PathStat,
+    PortsReply,
+    PortsRequest,
     PruneRequest,
     ReadReply,
     RemoveRequest,
@@ -61,6 +63,7 @@ from .operations import (
     files,
     freeze,
     networks,
+    ports,
     recover,
     remove,
     rename,
@@ -117,6 +120,9 @@ class Executor:
 
     async def update(self, request: UpdateRequest) -> UpdateReply:
         return await self._finish(update.update(self._engine, request))
+
+    async def ports(self, request: PortsRequest) -> PortsReply:
+        return await self._finish(ports.change(self._engine, request))
 
     async def connect(self, request: ConnectRequest) -> Revision:
         return Revision(revision=await self._finish(networks.connect(self._engine, request)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,12 @@ class Membership:
         return after
 
     def _ports(
-        self, before: SandboxRecord, after: SandboxRecord, specs: Specs, undo: contextlib.ExitStack
+        self,
+        before: SandboxRecord,
+        after: SandboxRecord,
+        specs: Specs,
+        undo: contextlib.ExitStack,
+        unwanted: Sequence[Forward] = (),
     ) -> SandboxRecord:
         """The sandbox with the ports that it is to publish now taken, which `undo` turns round.
 
@@ -67,8 +73,8 @@ class Membership:
         """
         held = sandboxes.held(before)
         wanted = sandboxes.port_wishes(after, specs, dual=has_ipv6())
-        change = publishing.change(held, wanted)
-        dropped = list(change.dropped)
+        change = publishing.change([each for each in held if each not in unwanted], wanted)
+        dropped = [*change.dropped, *(each for each in held if each in unwanted)]
         if dropped:
             self.host.ports.release(dropped)
             undo.callback(self._take_back, before, dropped)
@@ -151,11 +157,14 @@ class Membership:
     async def publish(self, record: SandboxRecord, request: PublishRequest) -> SandboxRecord:
         """The sandbox with exactly these ports published; those that it had stay as they are, with their clients."""
         specs = self.sandboxes.specs(record)
+        sandbox = msgspec.structs.replace(record.sandbox, publish=request.publish)
         after = msgspec.structs.replace(
-            record, publish=request.publish, exposed=request.exposed, publish_all=request.publish_all
+            record, sandbox=sandbox, exposed=request.exposed, publish_all=request.publish_all
         )
+        if after == record and not request.released:
+            return record
         with contextlib.ExitStack() as undo:
-            after = self._ports(record, after, specs, undo)
+            after = self._ports(record, after, specs, undo, sandboxes.ends(request.released))
             await asyncio.to_thread(self._republish, record, after, specs)
             undo.pop_all()
         self._changed(after)

@@ -159,6 +159,7 @@ class Sandboxes:
                 entry.network_name: self._shown(request, specs[entry.network_id], entry, wishes) for entry in entries
             },
             files=self._host.files.paths(request.container_id),
+            publish=request.publish if mode == "bridge" else {},
         )
         record = SandboxRecord(
             sandbox=sandbox,
@@ -168,7 +169,6 @@ class Sandboxes:
             own_names=files.own_names(sandboxes.own_name(request), request.domainname),
             nameservers=request.dns,
             dns=resolution.needs_dns(spec.name for spec in specs.values()) and mode == "bridge",
-            publish=request.publish if mode == "bridge" else {},
             exposed=request.exposed if mode == "bridge" else (),
             publish_all=request.publish_all and mode == "bridge",
             links=request.links,

@@ -178,18 +178,19 @@ class NetworkService:
                 return contract.ConnectReply(network_name=spec.name, settings=settings)
             after = await self._membership.connect(record, spec, request.settings)
         self._emit("connect", spec, container=request.container_id)
-        return contract.ConnectReply(network_name=spec.name, settings=after.sandbox.endpoints[spec.name])
+        shown, ports = after.sandbox.endpoints[spec.name], after.sandbox.ports
+        return contract.ConnectReply(network_name=spec.name, settings=shown, ports=ports)
 
-    async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+    async def disconnect(self, request: contract.DisconnectRequest) -> contract.DisconnectReply:
         self._check_id(request.container_id)
         spec = self._catalog.find(request.network)
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)
             if record is None:
-                return Empty()
-            await self._membership.disconnect(record, spec)
+                return contract.DisconnectReply()
+            after = await self._membership.disconnect(record, spec)
         self._emit("disconnect", spec, container=request.container_id)
-        return Empty()
+        return contract.DisconnectReply(ports=after.sandbox.ports)
 
     async def publish(self, request: contract.PublishRequest) -> Sandbox:
         self._check_id(request.container_id)

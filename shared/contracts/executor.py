@@ -11,6 +11,7 @@ from shared.contracts.container import (
     ContainerStatus,
     EndpointSettings,
     HostConfig,
+    PortBinding,
     Resources,
     RestartPolicy,
 )
@@ -22,6 +23,7 @@ from shared.errors import (
     NotImplementedYet,
     NotModified,
     PermissionDenied,
+    ResourceExhausted,
     Unavailable,
 )
 
@@ -115,6 +117,25 @@ class UpdateRequest(Message, frozen=True):
 
 class UpdateReply(Message, frozen=True):
     warnings: tuple[str, ...] = ()
+    revision: int = 0
+
+
+class PortsRequest(Message, frozen=True):
+    """Ports to publish and no longer to publish, running or not: container port (`80/tcp`) to host addresses and ports.
+
+    Without any host address: to `add` a free port, to `remove` all that the container port is published at. What is
+    published already and stays is untouched, with the connections through it.
+    """
+
+    id: str
+    add: dict[str, tuple[PortBinding, ...]] = {}
+    remove: dict[str, tuple[PortBinding, ...]] = {}
+
+
+class PortsReply(Message, frozen=True):
+    """`ports`: what is published now, as in `ContainerStatus`."""
+
+    ports: dict[str, tuple[PortBinding, ...] | None] = {}
     revision: int = 0
 
 
@@ -329,6 +350,7 @@ PAUSE = Endpoint("executor.pause", Ref, Revision, (_NF, _C))
 UNPAUSE = Endpoint("executor.unpause", Ref, Revision, (_NF, _C))
 REMOVE = Endpoint("executor.remove", RemoveRequest, Revision, (_NF, _C), timeout=120)
 RENAME = Endpoint("executor.rename", RenameRequest, Revision, (_NF, AlreadyExists, InvalidArgument))
+PORTS = Endpoint("executor.ports", PortsRequest, PortsReply, (_NF, _C, InvalidArgument, ResourceExhausted))
 UPDATE = Endpoint("executor.update", UpdateRequest, UpdateReply, (_NF, _C, InvalidArgument))
 CONNECT = Endpoint("executor.connect", ConnectRequest, Revision, (_NF, _C, PermissionDenied, InvalidArgument))
 DISCONNECT = Endpoint("executor.disconnect", DisconnectRequest, Revision, (_NF, _C))
@@ -367,8 +389,8 @@ CONTRACT = Contract(
     version="v1",
     summary="Containers of one node: life cycle, exec, logs, restart. Owns no mechanism.",
     endpoints=(
-        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, CONNECT, DISCONNECT, RESIZE,
-        ATTACH, DETACHED, LOGS,
+        CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, PORTS, CONNECT, DISCONNECT,
+        RESIZE, ATTACH, DETACHED, LOGS,
         EXEC_CREATE, EXEC_START, EXEC_INSPECT, CHECKPOINT_CREATE, CHECKPOINT_LIST, CHECKPOINT_DELETE,
         TOP, USAGE, PRUNE, CHANGES, COMMIT, STAT_PATH, READ_ARCHIVE,
         WRITE_ARCHIVE, EXPORT,

@@ -158,7 +158,8 @@ class SandboxRequest(Message, frozen=True):
 class Sandbox(Message, frozen=True):
     """`path` is a file to join the network namespace by (empty for `host`); `files` go into the container.
 
-    `files` maps /etc/hosts, /etc/resolv.conf and /etc/hostname to host files.
+    `files` maps /etc/hosts, /etc/resolv.conf and /etc/hostname to host files. `publish` is what was asked to be
+    published, `ports` what is.
     """
 
     container_id: str
@@ -167,6 +168,7 @@ class Sandbox(Message, frozen=True):
     endpoints: dict[str, EndpointSettings] = {}
     ports: dict[str, tuple[PortBinding, ...] | None] = {}
     files: dict[str, str] = {}
+    publish: dict[str, tuple[PortBinding, ...]] = {}
 
 
 class SandboxListReply(Message, frozen=True):
@@ -191,8 +193,11 @@ class ConnectRequest(Message, frozen=True):
 
 
 class ConnectReply(Message, frozen=True):
+    """`ports`: what is published now; None: nothing of it changed."""
+
     network_name: str
     settings: EndpointSettings
+    ports: dict[str, tuple[PortBinding, ...] | None] | None = None
 
 
 class DisconnectRequest(Message, frozen=True):
@@ -201,15 +206,25 @@ class DisconnectRequest(Message, frozen=True):
     force: bool = False
 
 
+class DisconnectReply(Message, frozen=True):
+    """`ports`: what is published now; None: nothing of it changed."""
+
+    ports: dict[str, tuple[PortBinding, ...] | None] | None = None
+
+
 class PublishRequest(Message, frozen=True):
-    """The ports that a running container publishes from now on, as in `SandboxRequest`. Those that it publishes
-    already, at the same host port and address, stay untouched, with the connections through them.
+    """The ports that a running container publishes from now on, as in `SandboxRequest`.
+
+    Those that it publishes already, at the same host port and address, stay untouched, with the connections through
+    them; but not those in `released`, of the container's `Sandbox.ports`, although a binding that names no host port
+    would be content with one of them.
     """
 
     container_id: str
     publish: dict[str, tuple[PortBinding, ...]] = {}
     exposed: tuple[str, ...] = ()
     publish_all: bool = False
+    released: dict[str, tuple[PortBinding, ...]] = {}
 
 
 class LinkRequest(Message, frozen=True):
@@ -252,7 +267,7 @@ CONNECT = Endpoint(
     ConnectReply,
     (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition),
 )
-DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, Empty, (_NF, Conflict, PermissionDenied))
+DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, DisconnectReply, (_NF, Conflict, PermissionDenied))
 PUBLISH = Endpoint(
     "network.publish",
     PublishRequest,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from shared.contracts.container import ContainerSpec, EndpointSettings, HostConfig, PortBinding
+from shared.contracts.container import ContainerSpec, EndpointSettings, HostConfig
 from shared.contracts.network import SandboxRequest
 
 from .validation.modes import joined
+
+SHORT = 12
 
 
 def wanted_networks(asked: HostConfig, given: dict[str, EndpointSettings]) -> dict[str, EndpointSettings]:
@@ -14,6 +16,11 @@ def wanted_networks(asked: HostConfig, given: dict[str, EndpointSettings]) -> di
         return {}
     renamed = {("bridge" if name == "default" else name): settings for name, settings in given.items()}
     return renamed or {asked.network_mode: EndpointSettings()}
+
+
+def may_be_id(reference: str) -> bool:
+    """Whether what names a network looks like its id, or the begin of it."""
+    return len(reference) >= SHORT and set(reference) <= set("0123456789abcdef")
 
 
 def sandbox_request(spec: ContainerSpec) -> SandboxRequest | None:
@@ -30,8 +37,8 @@ def sandbox_request(spec: ContainerSpec) -> SandboxRequest | None:
         hostname=config.hostname,
         domainname=config.domainname,
         endpoints=spec.networks if own else {},
-        publish=_published(asked) if own else {},
-        exposed=tuple(_with_protocol(port) for port in config.exposed_ports or ()) if own else (),
+        publish={with_protocol(port): bindings for port, bindings in asked.port_bindings.items()} if own else {},
+        exposed=tuple(with_protocol(port) for port in config.exposed_ports or ()) if own else (),
         publish_all=asked.publish_all_ports and own,
         dns=asked.dns,
         dns_options=asked.dns_options,
@@ -41,9 +48,6 @@ def sandbox_request(spec: ContainerSpec) -> SandboxRequest | None:
     )
 
 
-def _published(asked: HostConfig) -> dict[str, tuple[PortBinding, ...]]:
-    return {_with_protocol(port): bindings for port, bindings in asked.port_bindings.items()}
-
-
-def _with_protocol(port: str) -> str:
+def with_protocol(port: str) -> str:
+    """`80` is `80/tcp`."""
     return port if "/" in port else f"{port}/tcp"

@@ -10,10 +10,10 @@ import msgspec
 
 from shared import merge
 from shared.clock import now_ns
-from shared.contracts import image_store, volume
-from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig, MountPoint
+from shared.contracts import image_store, network, volume
+from shared.contracts.container import ContainerConfig, ContainerSpec, EndpointSettings, HostConfig, MountPoint
 from shared.contracts.executor import CreateReply, CreateRequest
-from shared.errors import AlreadyExists, InvalidArgument, ShoalError
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError
 from shared.ids import new_id
 
 from ..container import Container
@@ -28,7 +28,7 @@ from ..domain.mounts.resolve import (
     with_volume,
     without_recursion,
 )
-from ..domain.sandbox import wanted_networks
+from ..domain.sandbox import may_be_id, wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
 from ..domain.validation.networks import check_exposed
 from . import links, release
@@ -49,7 +49,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             created=now_ns(),
             config=_with_hostname(config, asked, container_id),
             host_config=asked,
-            networks=wanted_networks(asked, request.networks),
+            networks=await _named(engine, wanted_networks(asked, request.networks)),
             image_id=snapshot.image.id,
             graph_driver=snapshot.graph_driver,
             platform=snapshot.image.platform,
@@ -78,6 +78,20 @@ async def _checked(engine: Engine, request: CreateRequest) -> tuple[ContainerCon
         raise InvalidArgument("no image specified: config.Image is empty")
     asked = links.resolved(engine, with_defaults(asked, info, lambda name: _id_of(engine, name)))
     return config, asked, warnings
+
+
+async def _named(engine: Engine, networks: dict[str, EndpointSettings]) -> dict[str, EndpointSettings]:
+    """Networks by name, also those that were named by id. One that is not there (yet) is missed at the start."""
+    return {await _network_name(engine, reference): settings for reference, settings in networks.items()}
+
+
+async def _network_name(engine: Engine, reference: str) -> str:
+    if not may_be_id(reference):
+        return reference
+    try:
+        return (await engine.bus.call(network.INSPECT, network.InspectRequest(reference=reference))).spec.name
+    except NotFound:
+        return reference
 
 
 def _id_of(engine: Engine, reference: str) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from shared.contracts import network
-from shared.contracts.container import EndpointSettings
+from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.executor import ConnectRequest, DisconnectRequest
 from shared.errors import NotFound, PermissionDenied
 
 from ..container import Container
+from ..domain.sandbox import sandbox_request
+from . import ports
 from .engine import Engine
 
 
@@ -32,7 +34,7 @@ async def connect(engine: Engine, request: ConnectRequest) -> int:
         revision = await _record(engine, container, container.spec.networks | {spec.name: request.settings})
         if container.running:
             shown = container.status.networks | {spec.name: reply.settings}
-            revision = await engine.save(container, msgspec.structs.replace(container.status, networks=shown))
+            revision = await _show(engine, container, shown, reply.ports)
     return revision
 
 
@@ -44,12 +46,57 @@ async def disconnect(engine: Engine, request: DisconnectRequest) -> int:
         if name not in container.spec.networks:
             raise NotFound(f"container {container.id} is not connected to network {name}")
         asked = network.DisconnectRequest(network=name, container_id=container.id, force=request.force)
-        await engine.bus.call(network.DISCONNECT, asked)
+        reply = await engine.bus.call(network.DISCONNECT, asked)
         revision = await _record(engine, container, _without(container.spec.networks, name))
         if name in container.status.networks:
             rest = _without(container.status.networks, name)
-            revision = await engine.save(container, msgspec.structs.replace(container.status, networks=rest))
+            revision = await _show(engine, container, rest, reply.ports)
     return revision
+
+
+async def _show(
+    engine: Engine,
+    container: Container,
+    shown: dict[str, EndpointSettings],
+    ports: dict[str, tuple[PortBinding, ...] | None] | None,
+) -> int:
+    """With a network its published ports may have moved."""
+    last = container.status
+    now = msgspec.structs.replace(last, networks=shown, ports=last.ports if ports is None else ports)
+    return await engine.save(container, now)
+
+
+async def reconcile(engine: Engine, sandbox: network.Sandbox) -> None:
+    """After a crash of this process in the middle of a change: records and the running container's stack agree again.
+
+    Networks are as the stack has them, since their records are written last; published ports as the record has them.
+    """
+    container = engine.registry.find(sandbox.container_id)
+    if container is None:
+        return
+    async with container.lock:
+        request = sandbox_request(container.spec)
+        if not container.running or container.removing or request is None:
+            return
+        wanted = container.spec.networks
+        if request.endpoints and set(sandbox.endpoints) != set(wanted):
+            kept = {name: wanted.get(name) or _wish(shown) for name, shown in sandbox.endpoints.items()}
+            await _record(engine, container, kept)
+        if sandbox.publish != request.publish:
+            sandbox = await ports.publish(engine, container.spec, {})
+        if (container.status.networks, container.status.ports) != (sandbox.endpoints, sandbox.ports):
+            await _show(engine, container, sandbox.endpoints, sandbox.ports)
+
+
+def _wish(shown: EndpointSettings) -> EndpointSettings:
+    """What was asked of an endpoint, out of what inspect shows of it."""
+    return EndpointSettings(
+        ipam_config=shown.ipam_config,
+        links=shown.links,
+        aliases=shown.aliases,
+        driver_opts=shown.driver_opts,
+        gw_priority=shown.gw_priority,
+    )
 
 
 async def _name(engine: Engine, request: DisconnectRequest) -> str:

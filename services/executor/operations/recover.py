@@ -20,7 +20,7 @@ from ..domain import lifecycle, recovery, restart, status
 from ..domain.health import check_of
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import donor_ids
-from . import exit, freeze, health, release, remove, start
+from . import exit, freeze, health, networks, release, remove, start
 from .engine import Engine
 from .execs import adopt as adopt_exec
 
@@ -66,7 +66,15 @@ async def at_start(engine: Engine, recorded: recovery.Recorded) -> None:
     )
     await _follow(engine, recorded, observed)
     await _execs(engine, listed.execs)
+    await asyncio.gather(*(_reconcile(engine, sandbox) for sandbox in sandboxes.sandboxes))
     health.take_over(engine)
+
+
+async def _reconcile(engine: Engine, sandbox: network.Sandbox) -> None:
+    try:
+        await networks.reconcile(engine, sandbox)
+    except ShoalError as error:
+        log.error("container %s: its networks are not as recorded: %s", sandbox.container_id, error)
 
 
 async def again(engine: Engine) -> None:

@@ -26,7 +26,7 @@ class SandboxRecord(Message, frozen=True):
     """What is kept of a sandbox while it exists.
 
     `gateway` and `gateway6` are the endpoints with the default routes of IPv4 and IPv6, which published ports lead
-    to; `publish`, `exposed` and `publish_all` what is to be published, as the container asked for it.
+    to; `exposed` and `publish_all` are as the container asked for them.
     """
 
     sandbox: Sandbox
@@ -43,7 +43,6 @@ class SandboxRecord(Message, frozen=True):
     """Whether the stack has the embedded DNS."""
     dots: bool = False
     """Whether somebody set `ndots`: then the embedded DNS asks nobody else for names without a dot."""
-    publish: dict[str, tuple[PortBinding, ...]] = {}
     exposed: tuple[str, ...] = ()
     publish_all: bool = False
     links: tuple[str, ...] = ()
@@ -207,12 +206,12 @@ def _publishing(record: SandboxRecord, specs: Mapping[str, NetworkSpec], endpoin
 
 def port_wishes(record: SandboxRecord, specs: Mapping[str, NetworkSpec], *, dual: bool) -> list[Wish]:
     """What the sandbox is to publish, given the networks that it is on now."""
-    if not (record.publish or record.publish_all):
+    if not (record.sandbox.publish or record.publish_all):
         return []
     entry = next((each for each in record.wired if each.endpoint_id == (record.gateway or record.gateway6)), None)
     default = options.address(specs[entry.network_id].options, options.HOST_BINDING) if entry else None
     return wishes(
-        record.publish,
+        record.sandbox.publish,
         record.exposed,
         record.publish_all,
         targets(record, specs),
@@ -223,8 +222,13 @@ def port_wishes(record: SandboxRecord, specs: Mapping[str, NetworkSpec], *, dual
 
 def held(record: SandboxRecord) -> list[Forward]:
     """The host's ports that a sandbox has, whether or not they lead anywhere now."""
+    return ends(record.sandbox.ports)
+
+
+def ends(ports: Mapping[str, tuple[PortBinding, ...] | None]) -> list[Forward]:
+    """Published ports as inspect shows them; where they lead is not said there."""
     found = []
-    for name, bindings in record.sandbox.ports.items():
+    for name, bindings in ports.items():
         port, protocol = parse_port(name)
         for binding in bindings or ():
             host = ipaddress.ip_address(binding.host_ip)

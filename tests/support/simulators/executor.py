@@ -127,6 +127,11 @@ class ExecutorSimulator:
         self._machine(request.id)
         return contract.UpdateReply(warnings=("discarded",) if request.resources.blkio_weight else ())
 
+    async def ports(self, request: contract.PortsRequest) -> contract.PortsReply:
+        self._note("ports", request)
+        self._machine(request.id)
+        return contract.PortsReply(ports=dict(request.add))
+
     async def start(self, request: contract.StartRequest) -> Revision:
         self._note("start", request)
         machine = self._machine(request.id)

@@ -72,7 +72,7 @@ class NetworkSimulator:
         self.calls.append(request)
         return contract.Sandbox(container_id=request.container_id, sandbox_id="s")
 
-    async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+    async def disconnect(self, request: contract.DisconnectRequest) -> contract.DisconnectReply:
         self.calls.append(request)
         self._find(request.network)
-        return Empty()
+        return contract.DisconnectReply()

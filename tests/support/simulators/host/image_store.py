@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
 
 from shared.contracts import image_store as contract
-from shared.contracts.base import Empty, Message
+from shared.contracts.base import Empty, Endpoint, Message
 from shared.contracts.common import Mount, PruneReport, Ref, StreamOffer
 from shared.contracts.container import ContainerConfig
 from shared.errors import NotFound, NotImplementedYet
@@ -118,3 +119,16 @@ class ImageStoreSimulator(Behaviour):
 
     async def push(self, request: contract.PushRequest) -> StreamOffer:
         await self._refuse(request)
+
+
+def _refusing(endpoint: Endpoint[Any, Any]) -> Callable[..., Awaitable[Any]]:
+    async def refuse(self: ImageStoreSimulator, request: Message) -> Any:
+        await self._refuse(request)
+
+    refuse.__annotations__ = {"request": endpoint.request, "return": endpoint.reply}
+    return refuse
+
+
+for _endpoint in contract.CONTRACT.endpoints:  # what containers do not need
+    if not hasattr(ImageStoreSimulator, _endpoint.operation):
+        setattr(ImageStoreSimulator, _endpoint.operation, _refusing(_endpoint))

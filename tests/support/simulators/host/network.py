@@ -24,6 +24,8 @@ class NetworkSimulator(Behaviour):
         self.files: set[str] = set()
         self.ports: dict[str, str] = {}
         self.names: dict[str, str] = {}
+        self.moved: dict[str, tuple[PortBinding, ...] | None] | None = None
+        """What is published after a container comes to a network or leaves it."""
 
     async def sandbox(self, request: contract.SandboxRequest) -> contract.Sandbox:
         await self.enter("sandbox", request)
@@ -43,6 +45,7 @@ class NetworkSimulator(Behaviour):
             path="" if request.mode == "host" else f"/run/netns/{request.container_id[:12]}",
             endpoints={name: _address(settings, number) for name, settings in request.endpoints.items()},
             ports=dict(ports),
+            publish=request.publish,
             files={
                 f"/etc/{name}": f"/files/{request.container_id}/{name}" for name in ("hosts", "resolv.conf", "hostname")
             },
@@ -103,7 +106,7 @@ class NetworkSimulator(Behaviour):
     async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
         await self.enter("connect", request)
         settings = _address(request.settings, 99) if request.running else request.settings
-        return contract.ConnectReply(network_name=request.network, settings=settings)
+        return contract.ConnectReply(network_name=request.network, settings=settings, ports=self.moved)
 
     async def publish(self, request: contract.PublishRequest) -> contract.Sandbox:
         await self.enter("publish", request)
@@ -114,13 +117,13 @@ class NetworkSimulator(Behaviour):
         ports = {
             port: tuple(self._bind(binding, request) for binding in wanted) for port, wanted in request.publish.items()
         }
-        self.stacks[request.container_id] = msgspec.structs.replace(stack, ports=dict(ports))
+        self.stacks[request.container_id] = msgspec.structs.replace(stack, ports=dict(ports), publish=request.publish)
         self.leave("publish")
         return self.stacks[request.container_id]
 
-    async def disconnect(self, request: contract.DisconnectRequest) -> Empty:
+    async def disconnect(self, request: contract.DisconnectRequest) -> contract.DisconnectReply:
         await self.enter("disconnect", request)
-        return Empty()
+        return contract.DisconnectReply(ports=self.moved)
 
 
 def _address(settings: EndpointSettings, number: int) -> EndpointSettings:

@@ -81,3 +81,12 @@ async def test_update(api: Api, create: Create, world: World) -> None:
     assert (await api("POST", "/containers/c1/update", {"BlkioWeight": 5})).json() == {"Warnings": ["discarded"]}
     assert (await api("POST", "/containers/c1/update")).status == 400
     assert (await api("POST", "/containers/nope/update", {})).status == 404
+
+
+async def test_ports(api: Api, create: Create, world: World) -> None:
+    await create("sleep", "1", start=True)
+    body = {"Add": {"80/tcp": [{"HostPort": "8080"}]}}
+    answer = await api("POST", "/containers/c1/ports", body)
+    assert (answer.status, answer.json()) == (200, {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}})
+    assert (await api("POST", "/containers/c1/ports", {})).status == 400
+    assert (await api("POST", "/containers/nope/ports", body)).status == 404

@@ -123,7 +123,8 @@ def test_ports_lead_to_the_addresses_of_the_networks_with_the_default_routes() -
 
 
 def test_what_is_published_depends_on_the_networks_of_now() -> None:
-    asked = msgspec.structs.replace(DUAL, publish={"80/tcp": (PortBinding(host_port="8080"),)})
+    wanted = {"80/tcp": (PortBinding(host_port="8080"),)}
+    asked = msgspec.structs.replace(DUAL, sandbox=msgspec.structs.replace(DUAL.sandbox, publish=wanted))
     [wish] = sandboxes.port_wishes(asked, SPECS, dual=True)
     assert [str(place.target) for place in wish.places] == ["10.5.0.2", "fd00::2"]
     bound = {WEB.id: network("web", options={options.HOST_BINDING: "127.0.0.1"})}
