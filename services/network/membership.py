@@ -54,7 +54,7 @@ class Membership:
                     f"container cannot be connected to network {spec.name}: {error.strerror or error}"
                 ) from error
             undo.pop_all()
-        self._changed(after)
+        await self._changed(after)
         if sockets is not None:
             self.sandboxes.resolver.serve(after, sockets)
         return after
@@ -143,7 +143,7 @@ class Membership:
             await asyncio.to_thread(self._leave, record, after, entry, specs)
             undo.pop_all()
         self.sandboxes.free(entry)
-        self._changed(after)
+        await self._changed(after)
         return after
 
     def _leave(self, before: SandboxRecord, after: SandboxRecord, entry: Attachment, specs: Specs) -> None:
@@ -167,7 +167,7 @@ class Membership:
             after = self._ports(record, after, specs, undo, sandboxes.ends(request.released))
             await asyncio.to_thread(self._republish, record, after, specs)
             undo.pop_all()
-        self._changed(after)
+        await self._changed(after)
         return after
 
     def _republish(self, before: SandboxRecord, after: SandboxRecord, specs: Specs) -> None:
@@ -180,6 +180,7 @@ class Membership:
             self.host.firewall.republish(new, old)
             raise
 
-    def _changed(self, after: SandboxRecord) -> None:
+    async def _changed(self, after: SandboxRecord) -> None:
         self.sandboxes.put(after)
         self.host.ports.serve(self.sandboxes.forwards(after))
+        await self.host.proxy.settled()

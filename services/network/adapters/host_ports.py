@@ -96,7 +96,7 @@ class HostPorts:
                 continue
             try:
                 kept = self._proxy.found(_name(key))
-                self._sockets[key] = kept[0] if kept else _bound(*key)
+                self._sockets[key] = kept[0] if kept else self._bound(*key)
             except OSError as error:
                 log.warning("port %s %s cannot be held any more: %s", forward.protocol, forward.host_port, error)
                 self._sockets[key] = None

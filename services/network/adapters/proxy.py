@@ -40,7 +40,7 @@ class Proxy:
         self._pid = 0
         self._entries: dict[str, Entry] = {}
         self._found: dict[str, Entry] = {}
-        self._dropping = 0
+        self._pending = 0
         self._settled: asyncio.Future[None] | None = None
 
     def open(self) -> None:
@@ -83,31 +83,33 @@ class Proxy:
         Under a key that is known, what was relayed elsewhere ends; what is kept so already goes on.
         """
         entry = (list(sockets), target)
-        if self._entries.get(key) == entry:
+        before = self._entries.get(key)
+        if before == entry:
             return
         self._entries[key] = entry
         if self._connection is None:
             self._start()
         else:
             self._say(Message(messages.HOLD, key, target), sockets)
+            self._pending += before is not None
 
     def drop(self, key: str) -> None:
         """Lets go of an entry, if there is one: a moment later its sockets are closed, what they relayed at its end."""
         if self._entries.pop(key, None) is not None:
             self._say(Message(messages.DROP, key))
-            self._dropping += 1
+            self._pending += 1
 
     def settle(self) -> bool:
-        """Returns when nothing that was dropped is open any more; whether there was anything to wait for."""
+        """Returns when what was dropped or leads elsewhere has ended; whether there was anything to wait for."""
         waited = False
-        while self._dropping and self._connection is not None:
+        while self._pending and self._connection is not None:
             waited = True
             self._on_word()
         return waited
 
     async def settled(self) -> None:
         """As `settle`, without keeping others waiting."""
-        if self._dropping and self._connection is not None:
+        if self._pending and self._connection is not None:
             if self._settled is None:
                 self._settled = asyncio.get_running_loop().create_future()
             with contextlib.suppress(TimeoutError):
@@ -172,13 +174,13 @@ class Proxy:
     def _on_word(self) -> None:
         try:
             if self._hear()[0].verb == messages.DONE:
-                self._done(self._dropping - 1)
+                self._done(self._pending - 1)
         except OSError as error:
             self._replace(error)
 
-    def _done(self, dropping: int) -> None:
-        self._dropping = dropping
-        if dropping <= 0 and self._settled is not None:
+    def _done(self, pending: int) -> None:
+        self._pending = pending
+        if pending <= 0 and self._settled is not None:
             self._settled.set_result(None)
             self._settled = None
 

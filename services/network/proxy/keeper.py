@@ -91,13 +91,13 @@ class Keeper:
 
     def _obey(self, message: Message, sockets: list[socket.socket]) -> None:
         old = self._entries.pop(message.key, None)
+        if old is not None:
+            old.close()
         if message.verb == messages.DROP:
-            if old is not None:
-                old.close()
             self._say(Message(messages.DONE, message.key))
             return
         if old is not None:
-            old.close()
+            self._say(Message(messages.DONE, message.key))
         for each in sockets:
             os.set_blocking(each.fileno(), False)
         self._entries[message.key] = Entry(self._poller, sockets, message.target)

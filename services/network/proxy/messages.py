@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 HOLD, DROP, HELD, ALL, DONE = "hold", "drop", "held", "all", "done"
 """To the proxy: hold, drop. From it: held (an entry of before), all (those were all; its key is
-the proxy's process number), done (with a drop)."""
+the proxy's process number), done (with a drop, and with what an entry was before)."""
 LONGEST = 4096
 DESCRIPTORS = 8
 

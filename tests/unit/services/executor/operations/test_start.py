@@ -130,7 +130,7 @@ async def test_joining_a_containers_namespaces(node: Node) -> None:
 
 async def test_joining_nobody(node: Node) -> None:
     container_id = await node.create("sleep", network_mode="container:fish")
-    with pytest.raises(Internal, match="joining network namespace of container: No such container: fish"):
+    with pytest.raises(Conflict, match="joining network namespace of container: No such container: fish"):
         await node.begin(container_id)
 
 

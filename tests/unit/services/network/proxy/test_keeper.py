@@ -88,6 +88,7 @@ def test_what_is_relayed_can_be_led_elsewhere(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as entry, socket.create_server(("127.0.0.1", 0)) as target:
         world.first.say(Message(messages.HOLD, "a", ("tcp", "127.0.0.1", 1)), entry)
         world.first.say(Message(messages.HOLD, "a", ("tcp", *target.getsockname())), entry)
+        assert world.first.hear()[0] == Message(messages.DONE, "a")
         with socket.create_connection(entry.getsockname()) as client, target.accept()[0] as server:
             client.sendall(b"hello")
             assert server.recv(5) == b"hello"
