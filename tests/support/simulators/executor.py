@@ -24,16 +24,12 @@ class Machine:
     """One simulated container."""
 
     def __init__(self, spec: ContainerSpec) -> None:
-        self.spec = spec
-        self.status = ContainerStatus()
-        self.revision = 0
+        self.spec, self.status = spec, ContainerStatus()
+        self.revision, self.log = 0, b""
         self.lock = asyncio.Lock()
-        self.log = b""
-        self.ended = asyncio.Event()
-        self.written = asyncio.Event()
+        self.ended, self.written = asyncio.Event(), asyncio.Event()
         self.attached: list[Channel] = []
-        self.joined = asyncio.Event()
-        self.started = asyncio.Event()
+        self.joined, self.started = asyncio.Event(), asyncio.Event()
         self.stdin: asyncio.Queue[bytes] = asyncio.Queue()
 
     def frame(self, stream: int, data: bytes) -> bytes:
