@@ -60,6 +60,9 @@ class Reading:
             self._held = -1
         self._view.close()
 
+    def __del__(self) -> None:
+        self.close()
+
 
 class Writing:
     """A directory of a container that an archive is to be unpacked into; `top` is a descriptor of it."""
@@ -78,6 +81,9 @@ class Writing:
             self.top = -1
         self.view.close()
         self.closed.set()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Copies:

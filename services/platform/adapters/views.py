@@ -42,6 +42,10 @@ class View:
         for descriptor in kept:
             os.close(descriptor)
 
+    def __del__(self) -> None:
+        """Whoever asked for it may have gone while it was opened: a thread cannot be broken off."""
+        self.close()
+
 
 class Views:
     """Opens views: of a workload that runs beside its monitor, of one that does not from its snapshot."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 from pathlib import Path
 
@@ -120,3 +122,15 @@ async def test_of_one_whose_monitor_was_killed(host: Host, views: Views) -> None
     view = await views.use(FilesRequest(id=name, rootfs=()), lambda view: view)
     assert read(view, "/data/file") == "from the image"
     view.close()
+
+
+async def test_one_that_nobody_took_goes_by_itself(host: Host, views: Views) -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
+    asking = asyncio.get_running_loop().create_task(views.use(files(host.request("true")), lambda view: view))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await views.use(files(host.request("true")), View.close)  # another work in the same threads
+    gc.collect()
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors)
