@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from services.platform.shim import calls
 GET_DUMPABLE = 3
 
 
-def in_child(work: Callable[[], object]) -> str:
+def in_child(work: Callable[[], object], group: int = -1) -> str:
     """What `work` returns in a forked child."""
     reader, writer = os.pipe()
-    pid, pidfd = calls.clone()
+    pid, pidfd = calls.clone(group)
     if pid == 0:
         os.write(writer, str(work()).encode())
         os._exit(0)
@@ -135,3 +136,16 @@ def test_the_session_keyring_is_another_one() -> None:
         return bool(before != libc.syscall(keyctl, get_id, session, 0) > 0)
 
     assert in_child(work) == "True"
+
+
+def test_a_child_is_made_inside_a_group() -> None:
+    """In the cgroup v2 tree that even a hybrid host has."""
+    mount = Path("/sys/fs/cgroup/unified") if Path("/sys/fs/cgroup/unified").is_dir() else Path("/sys/fs/cgroup")
+    group = mount / f"shoal-test-{uuid.uuid4().hex[:12]}"
+    group.mkdir()
+    folder = os.open(group, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert group.name in in_child(lambda: Path("/proc/self/cgroup").read_text(), folder)
+    finally:
+        os.close(folder)
+        group.rmdir()
