@@ -55,6 +55,11 @@ class Feed:
         self._changing = asyncio.Lock()
         self._tasks = TaskGroup("events")
 
+    @property
+    def listeners(self) -> int:
+        """How many clients listen."""
+        return len(self._listeners)
+
     async def _receive(self, event: DockerEvent) -> None:
         for listener in self._listeners:
             listener.put(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from shared.contracts import image_store, platform, volume
@@ -17,6 +18,7 @@ from ..translate import system, usage
 from .containers import usage_by_id
 
 _PING = (
+    ("Builder-Version", "1"),  # the classic builder
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Pragma", "no-cache"),
@@ -46,7 +48,8 @@ async def info(gateway: Gateway, request: Request) -> Response:
     )
     states = [container.status.state for container in gateway.containers.all()]
     kernel = gateway.kernel
-    return reply(system.info(kernel.settings, kernel.node, host, states, len(images.images), request.version))
+    activity = system.Activity(len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()), gateway.feed.listeners)
+    return reply(system.info(kernel.settings, kernel.node, host, states, len(images.images), request.version, activity))
 
 
 async def events(gateway: Gateway, request: Request) -> None:

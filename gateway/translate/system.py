@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.clock import now_ns, rfc3339
 from shared.config import Settings
@@ -135,8 +135,25 @@ def _by_version(host: HostInfo, version: Version) -> dict[str, Any]:
     return result
 
 
+class Activity(NamedTuple):
+    """What the process that answers is busy with: open descriptors, tasks, clients that listen to events."""
+
+    descriptors: int = 0
+    tasks: int = 0
+    listeners: int = 0
+
+
+_IDLE = Activity()
+
+
 def info(
-    settings: Settings, node: str, host: HostInfo, states: Sequence[State], images: int, version: Version
+    settings: Settings,
+    node: str,
+    host: HostInfo,
+    states: Sequence[State],
+    images: int,
+    version: Version,
+    activity: Activity = _IDLE,
 ) -> dict[str, Any]:
     """The answer of `GET /info`."""
     return {
@@ -147,7 +164,7 @@ def info(
         "DriverStatus": [["Supports d_type", "true"], ["Using metacopy", "false"], ["userxattr", "false"]],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": ["bridge", "host", "ipvlan", "macvlan", "null"],
             "Authorization": None,
             "Log": sorted(host.log_drivers),
         },
@@ -155,11 +172,11 @@ def info(
         "Warnings": [*host.warnings, *open_addresses(settings)] or None,
         **_by_version(host, version),
         "Debug": settings.log_level == "debug",
-        "NFd": 0,
-        "NGoroutines": 0,
+        "NFd": activity.descriptors,
+        "NGoroutines": activity.tasks,
         "SystemTime": rfc3339(now_ns()),
         "LoggingDriver": "json-file",
-        "NEventsListener": 0,
+        "NEventsListener": activity.listeners,
         "IndexServerAddress": "https://index.docker.io/v1/",
         "RegistryConfig": _registry(settings, version),
         "GenericResources": None,

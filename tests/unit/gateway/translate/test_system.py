@@ -44,6 +44,21 @@ def test_info_counts_containers_by_state() -> None:
     assert (data["Architecture"], data["NCPU"], data["ID"]) == ("x86_64", 2, "node")
 
 
+def test_info_tells_what_the_process_does() -> None:
+    busy = system.Activity(descriptors=9, tasks=4, listeners=2)
+    data = system.info(Settings(), "node", HOST, [], 0, Version(1, 51), busy)
+    assert (data["NFd"], data["NGoroutines"], data["NEventsListener"]) == (9, 4, 2)
+
+
+def test_tcp_addresses_that_anybody_may_use_are_warned_of() -> None:
+    hosts = ("tcp://0.0.0.0:2375", "unix:///x")
+    [open_to_all] = system.open_addresses(Settings(hosts=hosts))
+    assert open_to_all.startswith("[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption.")
+    [unverified] = system.open_addresses(Settings(hosts=hosts, tls_cert="c"))
+    assert "https://0.0.0.0:2375 without TLS client verification." in unverified
+    assert system.open_addresses(Settings(hosts=hosts, tls_cert="c", tls_ca="a")) == []
+
+
 def test_info_by_version() -> None:
     old, new = info(41), info(51)
     assert old["RuncCommit"] == {"ID": "1.21", "Expected": "1.21"}
