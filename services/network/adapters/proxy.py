@@ -19,8 +19,8 @@ from ..proxy.messages import Message
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 2.0
-"""Seconds the proxy may take for what it does in microseconds."""
+PATIENCE = 10.0
+"""Seconds the proxy may take for what it does in microseconds; it may have to be started on a busy host first."""
 Target = tuple[str, str, int]
 """Protocol (`tcp` or `udp`), address and port that something is relayed to."""
 Entry = tuple[list[socket.socket], Target | None]
