@@ -22,12 +22,13 @@ Its tests take `bus` (and, where they need them, `streams` to take offers, `stat
 Each test runs with
 - `simulator`: the model, on the in-memory twins; a new one for each test;
 - `real`: `python -m services.<name>`, one process for the suite, on a broker that enforces the service's permissions;
+- `replacement`: the same with tests/foreign/<service>/serve, where there is another implementation;
 - `foreign`, and nothing else, when SHOAL_CONFORMANCE_NATS (the broker's URL), SHOAL_CONFORMANCE_NODE and, where the
   broker wants one, SHOAL_CONFORMANCE_SEED (the file of an nkey) are set: this is `shoal conformance <service>`.
 
 So a test never assumes that the service is empty: it makes things with unique names, and removes them at its end
 (or leaves what harms nobody). What only holds for one implementation does not belong here; what the model cannot do
-is marked `@pytest.mark.parties("real")` (it runs against foreign ones too).
+is marked `@pytest.mark.parties("real")` (it runs against replacements and foreign ones too).
 """
 
 from __future__ import annotations
@@ -59,22 +60,23 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "_party_kind" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("parties")
-        metafunc.parametrize("_party_kind", parties.kinds(marker.args if marker else ()))
+        service = metafunc.definition.path.parent.name
+        metafunc.parametrize("_party_kind", parties.kinds(service, marker.args if marker else ()))
 
 
 @pytest.fixture(scope="session")
-def _real_services() -> Iterator[Callable[[Suite], RealService]]:
-    """One process per suite, begun by the first test that needs it."""
+def _real_services() -> Iterator[Callable[[Suite, str], RealService]]:
+    """One process per suite and kind, begun by the first test that needs it."""
     with ExitStack() as stack:
-        made: dict[str, RealService] = {}
+        made: dict[tuple[str, str], RealService] = {}
 
-        def service(suite: Suite) -> RealService:
-            name = suite.contract.name
-            if name not in made:
+        def service(suite: Suite, kind: str) -> RealService:
+            key = suite.contract.name, kind
+            if key not in made:
                 home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shoal-")))
-                made[name] = RealService(suite, home)
-                stack.callback(made[name].close)
-            return made[name]
+                made[key] = RealService(suite, home, kind)
+                stack.callback(made[key].close)
+            return made[key]
 
         yield service
 
@@ -87,8 +89,8 @@ async def party(
     if _party_kind == parties.SIMULATOR:
         async with parties.simulated(suite, directory) as made:
             yield made
-    elif _party_kind == parties.REAL:
-        service = request.getfixturevalue("_real_services")(suite)
+    elif _party_kind in (parties.REAL, parties.REPLACEMENT):
+        service = request.getfixturevalue("_real_services")(suite, _party_kind)
         async with parties.real(service) as made:
             yield made
     else:

@@ -1,4 +1,4 @@
-"""Who serves a contract while its suite runs: a simulator, the real service, or a foreign process.
+"""Who serves a contract while its suite runs: a simulator, the real service, a replacement of it, or a foreign process.
 
 See the head of tests/contract/conftest.py for how a suite is written.
 """
@@ -28,7 +28,7 @@ from tests.support.process import Process
 from tests.support.worlds import memory_world, nats_world
 
 ROOT = Path(__file__).resolve().parents[2]
-SIMULATOR, REAL, FOREIGN = "simulator", "real", "foreign"
+SIMULATOR, REAL, REPLACEMENT, FOREIGN = "simulator", "real", "replacement", "foreign"
 
 Build = Callable[[Kernel], object]
 
@@ -60,11 +60,20 @@ class Party:
     directory: Path
 
 
-def kinds(only: Sequence[str] = ()) -> list[str]:
-    """Against whom a test runs: a foreign process alone when one is named, else what it allows of the others."""
+def kinds(service: str, only: Sequence[str] = ()) -> list[str]:
+    """Against whom a test runs: a foreign process alone when one is named, else what it allows of the others.
+
+    A replacement, where there is one, has to pass whatever the real service has to.
+    """
     if foreign_url():
         return [FOREIGN]
-    return [kind for kind in (SIMULATOR, REAL) if not only or kind in only]
+    chosen = [kind for kind in (SIMULATOR, REAL) if not only or kind in only]
+    return [*chosen, REPLACEMENT] if REAL in chosen and replacement(service).exists() else chosen
+
+
+def replacement(service: str) -> Path:
+    """The program of another implementation of a service's contract. It takes the settings of ours."""
+    return ROOT / "tests" / "foreign" / service / "serve"
 
 
 def foreign_url() -> str:
@@ -94,10 +103,13 @@ async def simulated(suite: Suite, directory: Path) -> AsyncIterator[Party]:
 
 
 class RealService:
-    """The service as a process of its own, beside a broker of its own that grants what its contract declares."""
+    """The service as a process of its own, beside a broker of its own that grants what its contract declares.
 
-    def __init__(self, suite: Suite, directory: Path) -> None:
-        self.suite, self.directory = suite, directory
+    `kind` REPLACEMENT: the other implementation instead of ours.
+    """
+
+    def __init__(self, suite: Suite, directory: Path, kind: str = REAL) -> None:
+        self.suite, self.directory, self.kind = suite, directory, kind
         self.broker = Broker(directory).start()
         self._environment = self._settings()
         self.settings = config.load(environment=self._environment)
@@ -120,9 +132,12 @@ class RealService:
     async def start(self) -> None:
         """Returns when it serves. Its neighbours, on this loop, can be called by it meanwhile."""
         if self._process is None:
-            command = [sys.executable, "-m", f"services.{self.suite.contract.name}"]
-            self._process = Process(command, "serves on node", self._environment)
+            self._process = Process(self._command(), "serves on node", self._environment)
         await asyncio.to_thread(self._process.wait)
+
+    def _command(self) -> list[str]:
+        name = self.suite.contract.name
+        return [str(replacement(name))] if self.kind == REPLACEMENT else [sys.executable, "-m", f"services.{name}"]
 
     def close(self) -> None:
         """Ends it and removes what it leaves for its next start, as far as the suite says how."""
@@ -141,7 +156,7 @@ async def real(service: RealService) -> AsyncIterator[Party]:
         for contract, build in service.suite.neighbours.items():
             await serve(stack, kernel, contract, build)
         await service.start()
-        yield Party(REAL, kernel.bus, kernel.state, kernel.streams, service.directory)
+        yield Party(service.kind, kernel.bus, kernel.state, kernel.streams, service.directory)
 
 
 @asynccontextmanager
