@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import tarfile
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -186,3 +187,17 @@ def test_what_the_classic_builder_cannot(image_engine: Engine, tmp_path: Path) -
     )
     built = build(image_engine, tmp_path, files={"Dockerfile": dockerfile, "a": ""})
     assert "4711 /d/one\n4711 /d/two\n$HOME\n" in built.out, built
+
+
+def test_a_client_that_leaves_takes_its_build_with_it(image_engine: Engine) -> None:
+    context = tar([entry("Dockerfile", b"FROM busybox\nRUN echo begun; sleep 100\n")])
+    head = f"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: {len(context)}\r\n\r\n".encode()
+    with image_engine.raw() as client:
+        client.sendall(head + context)
+        shown = b""
+        while b'"begun' not in shown:
+            shown += client.recv(1 << 16)
+    deadline = time.monotonic() + 20
+    while image_engine.call("GET", "/containers/json?all=1").json and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert image_engine.call("GET", "/containers/json?all=1").json == []

@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from shared.contracts import executor
@@ -35,6 +36,15 @@ class Containers:
 
     async def create(self, config: ContainerConfig, host: HostConfig) -> executor.CreateReply:
         request = executor.CreateRequest(config=config, host_config=host)
+        making = self._kernel.tasks.start(self._create(request), "create")
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            with suppress(ShoalError):
+                await making  # it may be there already: only who knows its id can remove it
+            raise
+
+    async def _create(self, request: executor.CreateRequest) -> executor.CreateReply:
         made = await self._bus.call(executor.CREATE, request)
         self.open[made.id] = None
         return made

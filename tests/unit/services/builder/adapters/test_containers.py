@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from services.builder.adapters.containers import Containers
@@ -7,6 +10,7 @@ from shared.contracts import executor
 from shared.contracts.container import ContainerConfig, HostConfig
 from shared.errors import Conflict, NotFound, Unavailable
 from tests.support.builder_world import World
+from tests.support.waiting import until
 
 
 async def made(world: World, *words: str) -> tuple[Containers, str]:
@@ -52,3 +56,21 @@ async def test_what_cannot_run(world: World) -> None:
     with pytest.raises((NotFound, Unavailable)):
         await containers.run(container, show)
     containers.close()
+
+
+async def test_one_made_while_its_build_ends_is_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    containers, gate, call = Containers(world.kernel), asyncio.Event(), world.kernel.bus.call
+
+    async def slow(*arguments: Any) -> Any:
+        answer = await call(*arguments)
+        await gate.wait()
+        return answer
+
+    monkeypatch.setattr(world.kernel.bus, "call", slow)
+    making = asyncio.ensure_future(containers.create(ContainerConfig(image="busybox"), HostConfig()))
+    await until(lambda: bool(world.containers.machines))
+    making.cancel()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert list(containers.open) == list(world.containers.machines)
