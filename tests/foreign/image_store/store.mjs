@@ -312,7 +312,7 @@ export class Store {
   }
 
   async changes({ id }) {
-    const found = await this.alone(() => this.snapshots.changes(id));
+    const changes = await this.alone(() => this.snapshots.changes(id)), found = changes.map((each) => ({ ...each, path: `/${each.path}` }));
     return this.streams.offer(({ write }) => write(Buffer.from(found.map((each) => `${JSON.stringify(each)}\n`).join(""))));
   }
 }

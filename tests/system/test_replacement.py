@@ -1,0 +1,58 @@
+"""An engine whose image store is another implementation of the contract (tests/foreign/image_store)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import parties
+from tests.support.engine import Engine
+from tests.support.process import Process
+from tests.support.shoal import Shoal
+from tools import images
+from tools.images import docker_archive, entry, tar
+
+pytestmark = pytest.mark.shoal_only
+SUPERVISION = ("guardian", "supervisor")  # they would start ours again
+
+
+@pytest.fixture
+def replaced() -> Iterator[tuple[Engine, Process]]:
+    """An engine with a container from before; ours is gone, the other one serves."""
+    with Shoal() as shoal:
+        engine = Engine(shoal.host, shoal.netns)
+        engine.load_busybox()
+        assert engine.docker("run", "-d", "--name", "before", "busybox", "sleep", "inf").code == 0
+        pids = {each.name: each.pid for each in shoal.processes()}
+        for name in SUPERVISION:
+            os.kill(pids[name], signal.SIGKILL)
+        os.kill(pids["image_store"], signal.SIGTERM)
+        command = ["nsenter", f"--net={shoal.netns}", str(parties.replacement("image_store"))]
+        process = Process(command, "serves on node", {**os.environ, **shoal.settings})
+        try:
+            process.wait()
+            yield engine, process
+        finally:
+            process.close()
+
+
+def test_images_and_containers_of_another_image_store(replaced: tuple[Engine, Process]) -> None:
+    engine, process = replaced
+    layer = tar([entry("note", b"of the second layer\n"), entry("etc/.wh.group")])
+    image = images.Image((images.busybox_layer(), layer), {"Cmd": ["cat", "/note"]}, ("two:1",))
+    loaded = engine.docker("load", input=docker_archive(image, "gzip"))
+    assert loaded.out == "Loaded image: two:1\n", loaded.err + process.log
+    run = engine.docker("run", "--rm", "two:1")
+    assert (run.code, run.out) == (0, "of the second layer\n"), run.err + process.log
+    script = "ls /etc/group; rm /note; mkdir /new; echo x >/new/x"
+    made = engine.docker("run", "--name", "made", "two:1", "sh", "-c", script)
+    assert "No such file" in made.err
+    assert set(engine.docker("diff", "made").out.splitlines()) >= {"D /note", "A /new", "A /new/x"}
+    assert engine.docker("commit", "made", "three").code == 0
+    assert engine.docker("run", "--rm", "three", "sh", "-c", "cat /new/x; ls /note").out == "x\n"
+    assert engine.docker("exec", "before", "echo", "still there").out == "still there\n"
+    assert engine.docker("rm", "made").code == 0
+    assert "Deleted" in engine.docker("rmi", "three").out
