@@ -17,7 +17,8 @@ from .container_shapes import CONFIG
 
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 _CONTAINER_ONLY = (
-    "AttachStderr", "AttachStdin", "AttachStdout", "Domainname", "Hostname", "Image", "OpenStdin", "StdinOnce", "Tty"
+    "AttachStderr", "AttachStdin", "AttachStdout", "Domainname", "Hostname", "Image", "OpenStdin", "StdinOnce", "Tty",
+    "NetworkDisabled", "MacAddress", "StopTimeout",
 )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def config(value: ContainerConfig, version: Version) -> dict[str, Any]:
         shown["Labels"] = None
     if version >= (1, 50):
         for name in _CONTAINER_ONLY:
-            del shown[name]
+            shown.pop(name, None)
     if version >= (1, 52):
         return {name: item for name, item in shown.items() if item}
     return shown

@@ -13,7 +13,7 @@ from shared import clock, ids
 from shared.config import Settings
 from shared.contracts.common import NameRecord
 from shared.contracts.network import IPAM, NAMES, SPECS, CreateRequest, IPAMConfig, NetworkSpec
-from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
 from shared.state import State
 
 from .adapters import sysctl
@@ -193,17 +193,22 @@ class Catalog:
     async def _make(self, spec: NetworkSpec) -> tuple[NetworkSpec, int]:
         """The host's part first, the record last: an interface without a record is swept at the next start."""
         driver = drivers.of(spec)
+        space = subnets.address_space(spec)
         try:
             await asyncio.to_thread(self._ensure_link, spec)
-            rules = driver.rules(spec, self.prefix)
-            if rules is not None:
-                await asyncio.to_thread(self._firewall.add_bridge, rules)
-            revision = await self._store(spec)
         except OSError as error:
             await asyncio.to_thread(self._drop_link, spec)
             name = driver.interface(spec, self.prefix)
             raise FailedPrecondition(f"interface {name} cannot be made: {error.strerror}") from error
-        self._spaces[spec.id] = subnets.address_space(spec)
+        rules = driver.rules(spec, self.prefix)
+        if rules is not None:
+            await asyncio.to_thread(self._firewall.add_bridge, rules)
+        try:
+            revision = await self._store(spec)
+        except ShoalError:  # a name that no record can have, for one
+            await asyncio.to_thread(self._remove_from_host, spec)
+            raise
+        self._spaces[spec.id] = space
         return spec, revision
 
     def _ensure_link(self, spec: NetworkSpec) -> None:

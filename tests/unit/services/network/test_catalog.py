@@ -66,6 +66,23 @@ async def test_a_name_and_a_subnet_are_taken_once(world: NetworkWorld) -> None:
 
 
 @pytest.mark.usefixtures("service")
+async def test_a_network_that_cannot_be_recorded_leaves_nothing(
+    world: NetworkWorld, service: NetworkService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.links()
+
+    async def refuse(*_: object) -> int:
+        raise InvalidArgument("a name of 5050 bytes is too long")
+
+    monkeypatch.setattr(service._catalog, "_store", refuse)
+    with pytest.raises(InvalidArgument, match="too long"):
+        await create(world, "web", "172.18.0.0/16")
+    assert world.links() == before
+    monkeypatch.undo()
+    await create(world, "web", "172.18.0.0/16")
+
+
+@pytest.mark.usefixtures("service")
 async def test_a_bridge_can_be_named_but_no_interface_of_the_host_is_taken(world: NetworkWorld) -> None:
     with pytest.raises(InvalidArgument, match="existing interface lo is not a bridge"):
         await create(world, "bad", com_docker_network_bridge_name="lo")
