@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,13 +16,14 @@ from tests.support.shoal import Shoal
 from tools import images
 from tools.images import docker_archive, entry, tar
 
+Start = Callable[[], Process]
 pytestmark = pytest.mark.shoal_only
 SUPERVISION = ("guardian", "supervisor")  # they would start ours again
 
 
 @pytest.fixture
-def replaced() -> Iterator[tuple[Engine, Process]]:
-    """An engine with a container from before; ours is gone, the other one serves."""
+def replaced() -> Iterator[tuple[Engine, Start]]:
+    """An engine with a container from before; ours is gone, the other one can be started."""
     with Shoal() as shoal:
         engine = Engine(shoal.host, shoal.netns)
         engine.load_busybox()
@@ -31,16 +33,20 @@ def replaced() -> Iterator[tuple[Engine, Process]]:
             os.kill(pids[name], signal.SIGKILL)
         os.kill(pids["image_store"], signal.SIGTERM)
         command = ["nsenter", f"--net={shoal.netns}", str(parties.replacement("image_store"))]
-        process = Process(command, "serves on node", {**os.environ, **shoal.settings})
-        try:
-            process.wait()
-            yield engine, process
-        finally:
-            process.close()
+        with ExitStack() as stack:
+
+            def start() -> Process:
+                process = Process(command, "serves on node", {**os.environ, **shoal.settings})
+                stack.callback(process.close)
+                process.wait()
+                return process
+
+            yield engine, start
 
 
-def test_images_and_containers_of_another_image_store(replaced: tuple[Engine, Process]) -> None:
-    engine, process = replaced
+def test_images_and_containers_of_another_image_store(replaced: tuple[Engine, Start]) -> None:
+    engine, start = replaced
+    process = start()
     layer = tar([entry("note", b"of the second layer\n"), entry("etc/.wh.group")])
     image = images.Image((images.busybox_layer(), layer), {"Cmd": ["cat", "/note"]}, ("two:1",))
     loaded = engine.docker("load", input=docker_archive(image, "gzip"))
@@ -54,5 +60,8 @@ def test_images_and_containers_of_another_image_store(replaced: tuple[Engine, Pr
     assert engine.docker("commit", "made", "three").code == 0
     assert engine.docker("run", "--rm", "three", "sh", "-c", "cat /new/x; ls /note").out == "x\n"
     assert engine.docker("exec", "before", "echo", "still there").out == "still there\n"
+    process.kill()
+    start()
+    assert engine.docker("run", "--rm", "two:1").out == "of the second layer\n"
     assert engine.docker("rm", "made").code == 0
     assert "Deleted" in engine.docker("rmi", "three").out

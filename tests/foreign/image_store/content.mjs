@@ -70,7 +70,7 @@ export class Content {
     for (const each of fs.readdirSync(this.place("ingest"))) fs.rmSync(this.place("ingest", each), { recursive: true });
     for (const hex of fs.readdirSync(this.place("images"))) this.#know(fs.readFileSync(this.place("images", hex)));
     for (const hex of fs.readdirSync(this.place("parents"))) {
-      this.parents.set(`sha256:${hex}`, fs.readFileSync(this.place("parents", hex), "utf8"));
+      if (this.images.has(`sha256:${hex}`)) this.parents.set(`sha256:${hex}`, fs.readFileSync(this.place("parents", hex), "utf8"));
     }
     for (const each of INIT.folders) fs.mkdirSync(path.join(this.place("init"), each), { recursive: true, mode: 0o755 });
     for (const each of INIT.files) fs.closeSync(fs.openSync(path.join(this.place("init"), each), "a", 0o755));
@@ -170,8 +170,8 @@ export class Content {
   drop(id) {
     this.images.delete(id);
     this.parents.delete(id);
-    fs.rmSync(this.place("images", id));
     fs.rmSync(this.place("parents", id), { force: true });
+    fs.rmSync(this.place("images", id));
   }
 
   document(id) {
@@ -189,9 +189,16 @@ export class Content {
       fs.rmSync(this.place("layers", hex));
     }
     for (const hex of fs.readdirSync(this.place("trees"))) {
-      if (!trees.has(hex) && hex !== "nothing") fs.rmSync(this.place("trees", hex), { recursive: true });
+      if (!trees.has(hex) && hex !== "nothing") this.discard(this.place("trees", hex));
     }
     return freed;
+  }
+
+  // Removes a folder: whenever this process is killed, it is there whole or not at all.
+  discard(folder) {
+    const aside = this.place("ingest", token());
+    fs.renameSync(folder, aside);
+    fs.rmSync(aside, { recursive: true });
   }
 }
 

@@ -41,6 +41,7 @@ await streams.open();
 const store = new Store({ nats, contract, records, content, snapshots, streams, translate });
 const operations = contract.endpoints.map(({ name }) => name).filter((name) => typeof store[name] === "function");
 const server = new Server(nats, contract, node, Object.fromEntries(operations.map((name) => [name, store[name].bind(store)])));
+await store.alone(() => content.sweep(store.standing())); // what a predecessor that was killed left
 await server.open();
 console.log(`image_store serves on node ${node}`);
 

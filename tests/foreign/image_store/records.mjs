@@ -44,7 +44,8 @@ export class Records {
   }
 
   #take({ subject, headers, data, reply }) {
-    this.revisions.set(subject, Number(reply.split(".").at(reply.split(".").length >= 11 ? -5 : -4)));
+    const fields = reply.split("."); // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<revision>...
+    this.revisions.set(subject, Number(fields[fields.length >= 11 ? 7 : 5]));
     if (headers["KV-Operation"] || headers["Nats-Marker-Reason"]) return;
     const record = JSON.parse(data).object;
     this.names.set(record.reference, record);

@@ -47,7 +47,7 @@ export class Snapshots {
   }
 
   release(key) {
-    if (this.#has(key)) fs.rmSync(path.join(this.folder, key), { recursive: true });
+    if (this.#has(key)) this.content.discard(path.join(this.folder, key));
   }
 
   usage(key) {

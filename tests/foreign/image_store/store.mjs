@@ -107,11 +107,11 @@ export class Store {
       this.tell(untag ? "untag" : "delete", id);
       removed.push(untag ? { untagged: untag.familiar } : { deleted: id });
     }
-    const freed = this.content.sweep(this.#standing());
+    const freed = this.content.sweep(this.standing());
     return Object.assign(removed, { freed });
   }
 
-  #standing() {
+  standing() {
     return this.snapshots.keys().map((key) => this.snapshots.image(key).diff_ids);
   }
 
@@ -145,7 +145,7 @@ export class Store {
   release({ id }) {
     return this.alone(() => {
       this.snapshots.release(id);
-      this.content.sweep(this.#standing());
+      this.content.sweep(this.standing());
       return {};
     });
   }
@@ -169,7 +169,7 @@ export class Store {
         spooled = await this.content.spool(incoming);
         await this.alone(() => work(spooled, say));
       } catch (error) {
-        await this.alone(() => this.content.sweep(this.#standing()));
+        await this.alone(() => this.content.sweep(this.standing()));
         await say({ errorDetail: { message: error.message }, error: error.message });
       } finally {
         if (spooled) fs.rmSync(spooled.file, { force: true });

@@ -71,5 +71,6 @@ async function begin(socket) {
 async function write(socket, data) {
   if (socket.destroyed) throw new Error("its taker is gone");
   if (socket.write(data)) return;
-  await Promise.race([once(socket, "drain"), once(socket, "close")]);
+  const heard = new AbortController(), { signal } = heard;
+  await Promise.race([once(socket, "drain", { signal }), once(socket, "close", { signal })]).finally(() => heard.abort());
 }
