@@ -53,7 +53,7 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     filters.boolean(wanted, "all", False)
     asked = volume.PruneRequest(filters=wanted, in_use=tuple(users(gateway)))
     done = await gateway.call(volume.PRUNE, asked)
-    return reply({"VolumesDeleted": done.removed or None, "SpaceReclaimed": done.bytes_freed})
+    return reply({"VolumesDeleted": done.removed, "SpaceReclaimed": done.bytes_freed})
 
 
 async def update(gateway: Gateway, request: Request) -> Response:

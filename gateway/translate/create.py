@@ -26,6 +26,12 @@ _ARCHITECTURES = {
     "armel": "arm",
     "i386": "386",
 }
+_KNOWN = frozenset((
+    "386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "ppc64", "ppc64le", "loong64", "mips", "mipsle",
+    "mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
+    "wasm"
+))  # fmt: skip
+"""Architectures, as containerd knows them."""
 _SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd", "solaris", "illumos", "wasi"))
 
 
@@ -94,10 +100,19 @@ def parse_platform(text: str) -> Platform:
         raise InvalidArgument(f'"{text}": invalid platform specifier: must be "<os>[/<arch>[/<variant>]]"')
     parts = [part.lower() for part in parts]
     if len(parts) == 1:
-        return Platform(os=parts[0]) if parts[0] in _SYSTEMS else Platform(architecture=_architecture(parts[0]))
+        return _one_word(text, parts[0])
     if parts[0] not in _SYSTEMS:
         raise InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
     return Platform(os=parts[0], architecture=_architecture(parts[1]), variant=parts[2] if len(parts) == 3 else "")
+
+
+def _one_word(text: str, word: str) -> Platform:
+    """A system or an architecture."""
+    if word in _SYSTEMS:
+        return Platform(os=word)
+    if (architecture := _architecture(word)) in _KNOWN:
+        return Platform(architecture=architecture)
+    raise InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
 
 
 def _architecture(name: str) -> str:

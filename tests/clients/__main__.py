@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.clients import outcomes, workplace
 from tests.clients.suites import SUITES, Suite
+from tests.support.debian_images import load
 from tests.support.engine import Engine
 from tests.support.shoal import Shoal
 from tools.bench.reference import Dockerd
@@ -43,13 +45,17 @@ def run(suite: Suite, name: str, tests: Path, results: Path, arguments: Sequence
     with engine(name) as under_test:
         for image in suite.images:
             under_test.ok("load", input=docker_archive(image))
+        for recipe, names in suite.software:
+            load(under_test, recipe)
+            for each in names:
+                under_test.ok("tag", recipe.tags[0], each)
         enter = ["nsenter", f"--net={under_test.netns}"] if under_test.netns else []
         ignored = [f"--ignore={path}" for path in suite.ignores]
+        ignored += [f"--deselect={test}" for test in suite.deselects]
         paths = [] if any((tests / each.partition("::")[0]).exists() for each in arguments) else suite.paths
-        command = [
-            *(*enter, str(workplace.python(suite)), "-m", "pytest", "--tb=line", "-p", "no:cacheprovider"),
-            *(f"--timeout={SECONDS_EACH}", f"--junitxml={junit}", *ignored, *paths, *arguments),
-        ]
+        pytest = ("-m", "pytest", "--tb=line", "-o", "addopts=", "-p", "no:cacheprovider", f"--timeout={SECONDS_EACH}")
+        chosen = (f"--junitxml={junit}", *ignored, *paths, *arguments)
+        command = [*enter, str(workplace.python(suite)), *pytest, *chosen]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "DOCKER_"))}
         environment |= {"DOCKER_HOST": under_test.host, "PYTHONDONTWRITEBYTECODE": "1", **suite.environment}
         subprocess.run(command, cwd=tests, env=environment, stdin=subprocess.DEVNULL, check=False)
@@ -79,4 +85,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # engines are swept when it is ended from outside, too
     sys.exit(main())

@@ -5,6 +5,7 @@ ports and by container names, while the engine's processes are killed in turn. E
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tests.load.run import run
@@ -26,4 +27,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # engines are swept when it is ended from outside, too
     sys.exit(main())

@@ -91,4 +91,5 @@ PYTHON = Recipe(
     tags=("python:3", "python:latest"),
     packages=("python3", "python3-redis", "python3-psycopg2"),
     config={"Cmd": ["python3"]},
+    programs={"usr/local/bin/python": '#!/bin/sh\nexec python3 "$@"\n'},
 )

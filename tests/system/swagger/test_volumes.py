@@ -35,7 +35,7 @@ def test_life(caller: Caller, engine: Engine) -> None:
 @pytest.mark.provokes("VolumePrune", 200)
 def test_prune(caller: Caller, engine: Engine) -> None:
     engine.ok("volume", "create", "named")
-    assert caller.expect(200, "VolumePrune").json["VolumesDeleted"] is None
+    assert caller.expect(200, "VolumePrune").json["VolumesDeleted"] == []
     assert caller.expect(200, "VolumePrune", query={"filters": {"all": ["1"]}}).json["VolumesDeleted"] == ["named"]
 
 

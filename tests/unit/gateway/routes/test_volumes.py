@@ -36,7 +36,7 @@ async def test_wrong_requests(api: Api) -> None:
 
 
 async def test_old_clients_prune_named_volumes_too(api: Api, world: World) -> None:
-    assert (await api("POST", "/v1.41/volumes/prune")).json() == {"VolumesDeleted": None, "SpaceReclaimed": 0}
+    assert (await api("POST", "/v1.41/volumes/prune")).json() == {"VolumesDeleted": [], "SpaceReclaimed": 0}
     assert world.volumes.last() == volume.PruneRequest(filters={"all": ("true",)})
     await api("POST", "/v1.42/volumes/prune")
     assert world.volumes.last() == volume.PruneRequest()

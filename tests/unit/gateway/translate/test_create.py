@@ -134,3 +134,11 @@ def test_other_console_sizes_are_refused(value: Any) -> None:
 def test_members_in_any_case() -> None:
     assert member({"hostconfig": 1}, "HostConfig") == 1
     assert member({}, "HostConfig") is None
+
+
+def test_one_word_is_a_system_or_an_architecture() -> None:
+    assert parse_platform("linux") == Platform(os="linux")
+    assert parse_platform("aarch64") == Platform(architecture="arm64")
+    with pytest.raises(InvalidArgument) as caught:
+        parse_platform("foo")
+    assert caught.value.message == '"foo": unknown operating system or architecture: invalid argument'
