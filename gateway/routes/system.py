@@ -44,7 +44,7 @@ async def version(gateway: Gateway, request: Request) -> Response:
 
 async def info(gateway: Gateway, request: Request) -> Response:
     host, images = await asyncio.gather(
-        gateway.call(platform.HOST, Empty()), gateway.call(image_store.LIST, image_store.ListRequest())
+        gateway.call(platform.HOST, Empty()), gateway.call(image_store.LIST, image_store.ListRequest(all=True))
     )
     states = [container.status.state for container in gateway.containers.all()]
     kernel = gateway.kernel

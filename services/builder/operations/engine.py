@@ -128,8 +128,8 @@ class Build:
         return await self.store.resolve(reference, wanted)
 
     async def cached(self, state: State, history: str) -> Image | None:
-        """The image that this step made before."""
-        if self.request.no_cache:
+        """The image that this step made before; where images to take steps from are named, none but theirs."""
+        if self.request.no_cache or (self.request.cache_from and not self.cache_from):
             return None
         reply = await self.store.child(state.image_id, history, self.cache_from)
         return reply.image

@@ -18,3 +18,10 @@ async def test_a_record_lasts_as_long_as_its_build(world: World) -> None:
     await world.built("FROM busybox\nRUN true\n")
     view = await world.user.state.view(BUILDS)
     assert list(view.items(BUILDS)) == []
+
+
+async def test_of_images_to_take_steps_from_that_are_not_there_none_is_taken(world: World) -> None:
+    text = "FROM busybox\nRUN true\n"
+    first = await world.built(text)
+    assert (await world.built(text)).id == first.id
+    assert (await world.built(text, cache_from=("nosuch",))).id != first.id
