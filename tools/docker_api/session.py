@@ -16,8 +16,8 @@ from .census import MEMORY, leaks, settled
 from .cycle import cycle, restless, slack
 from .hints import World
 
-SECCOMP_FILTERS = 8
-"""Files that the runtime may keep more of: each set of capabilities has a compiled filter of its own."""
+FIRST_USES = 8
+"""What the runtime makes at a first use and keeps: an empty folder, a compiled filter for each set of capabilities."""
 MEMORY_GROWTH = 16 << 10
 """kB that a process may grow by what it sees for the first time: parsers, pattern caches, long lists."""
 
@@ -68,7 +68,7 @@ def run(settings: Settings, seed: int, numbers: range, census: bool) -> Outcome:
         report = campaign.run(path, apis, seed, numbers, world)
         outcome = Outcome(len(numbers), time.monotonic() - begun, report)
     if census:
-        allowed = {"files of the run folder": SECCOMP_FILTERS} | {
+        allowed = {"files of the run folder": FIRST_USES} | {
             name: more + MEMORY_GROWTH * name.startswith(MEMORY) for name, more in slack(before, len(numbers)).items()
         }
         after = settled(settings, lambda counts: leaks(before, counts, allowed))
