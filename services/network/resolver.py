@@ -37,7 +37,11 @@ class Resolver:
     def serve(self, record: SandboxRecord, sockets: DnsSockets) -> None:
         """Answers a sandbox that `add` made known."""
         container = record.sandbox.container_id
-        self._servers[container] = DnsServer(sockets, lambda message, tcp: self._answer(container, message, tcp))
+        self._servers[container] = DnsServer(
+            sockets,
+            lambda message, tcp: self._answer(container, message, tcp),
+            lambda message: self._at_once(container, message),
+        )
         self._proxy.hold(_name(container), (sockets.datagrams, sockets.connections))
 
     async def resume(self, record: SandboxRecord) -> None:
@@ -76,6 +80,15 @@ class Resolver:
         known = self._records.pop(container_id, None)
         if known is not None:
             self._directory.remove(known)
+
+    def _at_once(self, container_id: str, message: bytes) -> bytes | None:
+        """What needs nobody else: names of our networks."""
+        record = self._records.get(container_id)
+        try:
+            query = dns.parse(message)
+        except ValueError:
+            return None
+        return None if record is None else self._known(record, query, query.largest)
 
     async def _answer(self, container_id: str, message: bytes, tcp: bool) -> bytes:
         """Names of our networks are answered here, all else by the servers that the container would have asked."""

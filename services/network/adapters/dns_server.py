@@ -15,11 +15,15 @@ from .dns_sockets import DnsSockets
 
 Resolve = Callable[[bytes, bool], Awaitable[bytes]]
 """The answer to a message, given whether it came by TCP; empty: none."""
+Known = Callable[[bytes], bytes | None]
+"""The answer to a message that came by UDP when it can be told at once."""
 PATIENCE = 4.0
 """Seconds one server is waited for, as dockerd's resolver does."""
 IDLE = 10.0
 """Seconds a TCP client may say nothing."""
 LARGEST = 65535
+AT_ONCE = 16
+"""Questions that are heard in a row; others of the service wait meanwhile."""
 QUESTIONS = 256
 """Questions of one sandbox that are worked on at once; more are not heard."""
 CONNECTIONS = 64
@@ -29,10 +33,10 @@ _LENGTH = struct.Struct("!H")
 class DnsServer:
     """Answers one sandbox until `close`."""
 
-    def __init__(self, sockets: DnsSockets, resolve: Resolve) -> None:
+    def __init__(self, sockets: DnsSockets, resolve: Resolve, known: Known = lambda _: None) -> None:
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
-        self._resolve = resolve
+        self._resolve, self._known = resolve, known
         self._questions, self._clients = TaskGroup("dns"), TaskGroup("dns-tcp")
         self._loop.add_reader(sockets.datagrams.fileno(), self._hear)
         self._loop.add_reader(sockets.connections.fileno(), self._accept)
@@ -45,15 +49,21 @@ class DnsServer:
         self._sockets.close()
 
     def _hear(self) -> None:
-        try:
-            message, client = self._sockets.datagrams.recvfrom(LARGEST)
-        except OSError:
-            return
-        if len(self._questions) < QUESTIONS:
-            self._questions.start(self._answer(message, client), "question")
+        for _ in range(AT_ONCE):
+            try:
+                message, client = self._sockets.datagrams.recvfrom(LARGEST)
+            except OSError:
+                return
+            known = self._known(message)
+            if known is not None:
+                self._send(known, client)
+            elif len(self._questions) < QUESTIONS:
+                self._questions.start(self._answer(message, client), "question")
 
     async def _answer(self, message: bytes, client: tuple[str, int]) -> None:
-        reply = await self._resolve(message, False)
+        self._send(await self._resolve(message, False), client)
+
+    def _send(self, reply: bytes, client: tuple[str, int]) -> None:
         with contextlib.suppress(OSError):
             if reply:
                 self._sockets.datagrams.sendto(reply, client)

@@ -59,6 +59,20 @@ async def test_datagrams_and_streams_are_answered() -> None:
     server.close()
 
 
+async def test_what_is_known_is_told_at_once_and_the_rest_is_resolved() -> None:
+    served = sockets()
+    server = DnsServer(served, resolve, lambda message: b"known" if message == b"k" else None)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
+        client.connect(served.datagrams.getsockname())
+        for message in (b"k", b"idother", *[b"k"] * dns_server.AT_ONCE):
+            await loop.sock_sendall(client, message)
+        heard = [await asyncio.wait_for(loop.sock_recv(client, 100), 5) for _ in range(dns_server.AT_ONCE + 2)]
+    assert sorted(heard) == sorted([b"idOTHER/udp", *[b"known"] * (dns_server.AT_ONCE + 1)])
+    server.close()
+
+
 async def test_a_client_that_says_half_a_word_is_let_go() -> None:
     served = sockets()
     server = DnsServer(served, resolve)
