@@ -56,8 +56,7 @@ async def check_mounts(node: Node, one: image_store.Image) -> None:
     target.mkdir(exist_ok=True)
     mount(snapshot, target)
     try:
-        files = [path for path in target.rglob("*") if path.is_file()]
-        assert len(files) == 30
+        assert len([file for part in ("common", "a", "b") for file in (target / part).iterdir()]) == 30
         assert (target / "b/9").read_text() == f"{number} b 9" * 1000
     finally:
         unmount_below(target)
