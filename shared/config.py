@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """An external broker; empty: the embedded one on a loopback port."""
     nats_port: int = 0
     """Loopback port of the embedded broker; 0: a free one, kept in `<state_dir>/broker/port`."""
+    replaced: tuple[str, ...] = ()
+    """Engine services that somebody else runs in place of ours, such as ("image_store",): all others are started."""
     bridge_name: str = "shoal0"
     """Bridge of the default network `bridge`."""
     bridge_subnet: str = ""

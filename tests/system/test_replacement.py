@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -18,7 +17,6 @@ from tools.images import docker_archive, entry, tar
 
 Start = Callable[[], Process]
 pytestmark = pytest.mark.shoal_only
-SUPERVISION = ("guardian", "supervisor")  # they would start ours again
 
 
 @pytest.fixture
@@ -28,10 +26,10 @@ def replaced() -> Iterator[tuple[Engine, Start]]:
         engine = Engine(shoal.host, shoal.netns)
         engine.load_busybox()
         assert engine.docker("run", "-d", "--name", "before", "busybox", "sleep", "inf").code == 0
-        pids = {each.name: each.pid for each in shoal.processes()}
-        for name in SUPERVISION:
-            os.kill(pids[name], signal.SIGKILL)
-        os.kill(pids["image_store"], signal.SIGTERM)
+        shoal.down()
+        shoal.settings["SHOAL_REPLACED"] = '["image_store"]'
+        shoal.up()
+        assert "image_store" not in [each.name for each in shoal.processes()]
         command = ["nsenter", f"--net={shoal.netns}", str(parties.replacement("image_store"))]
         with ExitStack() as stack:
 

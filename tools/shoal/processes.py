@@ -28,7 +28,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 def names(settings: Settings) -> list[str]:
     """All processes an engine with these settings consists of."""
-    members = plan.members(not settings.nats_url, cluster.role(settings.state_path))
+    members = plan.members(not settings.nats_url, cluster.role(settings.state_path), settings.replaced)
     return [SUPERVISOR, guardian.NAME, *(member.name for member in members)]
 
 
@@ -44,7 +44,8 @@ def processes(settings: Settings) -> list[Process]:
 def services_ready(settings: Settings) -> bool:
     """Whether the gateway and all engine services run and have said that they serve."""
     where = records.folder(settings)
-    found = (records.read(where, name) for name in (*plan.SERVICES, plan.GATEWAY))
+    ours = [name for name in (*plan.SERVICES, plan.GATEWAY) if name not in settings.replaced]
+    found = (records.read(where, name) for name in ours)
     return all(record is not None and record.ready and records.alive(record) for record in found)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.contracts import CONTRACTS
+from shared.errors import InvalidArgument
 
 BROKER = "broker"
 HUB = "hub"
@@ -39,14 +41,17 @@ class Member:
         return self.short_lives >= LOOPING
 
 
-def members(embedded_broker: bool, role: str = "") -> tuple[Member, ...]:
+def members(embedded_broker: bool, role: str = "", replaced: Sequence[str] = ()) -> tuple[Member, ...]:
     """All processes of an engine in the order of starting; they are stopped in the reverse order.
 
-    `role`: `hub` or `leaf` in a cluster, empty in none.
+    `role`: `hub` or `leaf` in a cluster, empty in none. `replaced`: services that somebody else runs; raises
+    `InvalidArgument` for a name that no service has.
     """
+    if unknown := set(replaced) - {*SERVICES, SCHEDULER, GATEWAY}:
+        raise InvalidArgument(f"configuration: replaced: no engine service is called {min(unknown)}")
     brokers = ((HUB,) if role == "hub" else ()) + ((BROKER,) if embedded_broker else ())
     names = (*brokers, *SERVICES, *((SCHEDULER,) if role else ()), GATEWAY)
-    return tuple(Member(name) for name in names)
+    return tuple(Member(name) for name in names if name not in replaced)
 
 
 def begun(member: Member, now: float) -> Member:

@@ -60,7 +60,8 @@ class Supervisor:
     def run(self) -> None:
         """Starts what does not run, then waits; returns after SIGTERM or SIGINT, when all have ended."""
         self._adopt()
-        if self._members[plan.GATEWAY].started is None:
+        gateway = self._members.get(plan.GATEWAY)
+        if gateway is not None and gateway.started is None:
             self._listening()  # before anything is started: without it there is no engine
         _notify_systemd()
         while not self._stopping:
@@ -80,7 +81,8 @@ class Supervisor:
         self._replanning = True
 
     def _planned(self) -> tuple[plan.Member, ...]:
-        return plan.members(not self._settings.nats_url, cluster.role(self._settings.state_path))
+        settings = self._settings
+        return plan.members(not settings.nats_url, cluster.role(settings.state_path), settings.replaced)
 
     def _replan(self) -> None:
         """The host's place in its cluster has changed: brokers begin anew with what they are now to be."""

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import InvalidArgument
 from tools.supervisor.plan import (
     BROKER,
     GATEWAY,
@@ -32,6 +33,13 @@ def test_a_hub_starts_before_the_broker_that_is_linked_to_it():
     assert [member.name for member in members(embedded_broker=True, role="hub")][:2] == [HUB, BROKER]
     assert SCHEDULER in [member.name for member in members(embedded_broker=True, role="leaf")]
     assert not {HUB, SCHEDULER} & {member.name for member in members(embedded_broker=True)}
+
+
+def test_what_somebody_else_runs_is_not_started():
+    names = [member.name for member in members(embedded_broker=True, replaced=("image_store", GATEWAY))]
+    assert names == [BROKER, *(name for name in SERVICES if name != "image_store")]
+    with pytest.raises(InvalidArgument, match="no engine service is called imagestore"):
+        members(embedded_broker=True, replaced=("imagestore",))
 
 
 def test_stopping_begins_at_the_gateway_and_ends_at_the_broker():
