@@ -87,7 +87,7 @@ def _reachable(contract: Contract, contracts: Mapping[str, Contract]) -> set[str
         called = {call.partition(".")[0] for call in contracts[waiting.pop()].calls} - found
         found |= called
         waiting += called
-    return found
+    return found - {contract.name}  # its own kind on other hosts hands no streams on
 
 
 def _served_streams(name: str) -> dict[str, set[str]]:
