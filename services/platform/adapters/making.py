@@ -173,7 +173,9 @@ class Making:
         made = bundle.pid(folder)
         if any(made in self._cgroups.processes(workload.record.cgroup) for workload in self._workloads):
             process.end(made)
-        bundle.remove(folder)
+        gone = folder.with_name(f".{folder.name}")
+        folder.rename(gone)  # who watched the process may be writing its exit code here at this moment
+        bundle.remove(gone)
 
     async def close(self) -> None:
         """Ends what was begun."""
