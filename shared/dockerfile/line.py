@@ -89,8 +89,8 @@ def _blanks(text: str, escape: str) -> _Arguments:
     return (tuple(_BLANKS.split(text)) if text else ()), False
 
 
-def _json(text: str) -> tuple[str, ...] | None:
-    """None when it is no JSON list; raises `InvalidArgument` for a list of other things than strings."""
+def json_list(text: str) -> tuple[str, ...] | None:
+    """A JSON list of strings; None for anything else, but `InvalidArgument` for a list of other things than strings."""
     if not text.startswith("["):
         return None
     try:
@@ -103,12 +103,12 @@ def _json(text: str) -> tuple[str, ...] | None:
 
 
 def _maybe_json(text: str, escape: str) -> _Arguments:
-    exact = _json(text) if text else None
+    exact = json_list(text) if text else None
     return (exact, True) if exact is not None else _whole(text, escape)
 
 
 def _maybe_json_list(text: str, escape: str) -> _Arguments:
-    exact = _json(text)
+    exact = json_list(text)
     return (exact, True) if exact is not None else _blanks(text, escape)
 
 

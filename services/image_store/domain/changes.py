@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from shared.contracts.container import ContainerConfig, Healthcheck
+from shared.dockerfile.line import json_list
 from shared.durations import duration
 from shared.errors import InvalidArgument
 
@@ -63,21 +64,8 @@ def _variables(config: ContainerConfig) -> dict[str, str]:
     return dict(each.partition("=")[::2] for each in config.env)
 
 
-def _list(text: str) -> tuple[str, ...] | None:
-    """A JSON list of strings, or None for anything that is no JSON list."""
-    if not text.startswith("["):
-        return None
-    try:
-        values = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    if not all(isinstance(each, str) for each in values):
-        raise InvalidArgument("when using JSON array syntax, arrays must be comprised of strings only")
-    return tuple(values)
-
-
 def _command(config: ContainerConfig, text: str) -> tuple[str, ...]:
-    exact = _list(text) if text else ()
+    exact = json_list(text) if text else ()
     return exact if exact is not None else (*(config.shell or ("/bin/sh", "-c")), text)
 
 
@@ -152,7 +140,7 @@ def _user(config: ContainerConfig, text: str) -> ContainerConfig:
 
 
 def _volume(config: ContainerConfig, text: str) -> ContainerConfig:
-    paths = _list(text)
+    paths = json_list(text)
     if paths is None:
         paths = tuple(expand_words(text, _variables(config)))
     if not all(path.strip() for path in paths):
@@ -202,7 +190,7 @@ def _test(config: ContainerConfig, kind: str, command: str) -> tuple[str, ...]:
         raise InvalidArgument(f'Unknown type "{kind}" in HEALTHCHECK (try CMD)')
     if not command:
         raise InvalidArgument("Missing command after HEALTHCHECK CMD")
-    exact = _list(command)
+    exact = json_list(command)
     return ("CMD", *exact) if exact is not None else ("CMD-SHELL", command)
 
 
