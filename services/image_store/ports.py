@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -220,7 +221,33 @@ class BlobSource(Protocol):
         """
 
 
-class Repository(BlobSource, Protocol):
+class ContentSource(BlobSource, Protocol):
+    """Somebody who has all of an image."""
+
+    async def small(self, blob: Descriptor) -> bytes:
+        """A blob that fits into memory, verified."""
+
+
+class Peers(Protocol):
+    """The image stores of other hosts. What asks one of them raises `ShoalError` when it does not answer."""
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The hosts that are known to have one, in the order in which they were learned."""
+
+    def look(self) -> asyncio.Task[None]:
+        """Begins to ask who is there, or goes on; the task is done when nobody is waited for any more."""
+
+    def learn(self, nodes: Iterable[str]) -> None:
+        """These have one, somebody says."""
+
+    async def holds(self, node: str, digest: str) -> bool: ...
+
+    async def read(self, node: str, digest: str, offset: int, length: int) -> bytes:
+        """So many bytes of a blob, not verified."""
+
+
+class Repository(ContentSource, Protocol):
     """One repository at one endpoint of its registry."""
 
     @property
@@ -242,9 +269,6 @@ class Repository(BlobSource, Protocol):
 
     async def head(self, reference: str) -> str:
         """The digest of a manifest, or "" when the registry does not tell."""
-
-    async def small(self, blob: Descriptor) -> bytes:
-        """A blob that fits into memory, verified."""
 
     async def tags(self) -> tuple[str, ...]: ...
 
@@ -286,6 +310,24 @@ class Registry(Protocol):
 
     async def search(self, domain: str, term: str, limit: int, login: Credentials) -> bytes:
         """The answer of a registry's index to a search. Raises `RegistryError`."""
+
+
+class Kept(Message, frozen=True):
+    """A lease that outlives its process: blobs by digest, layers by chain id, until (nanoseconds)."""
+
+    blobs: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
+    until: int = 0
+
+
+class LeaseFiles(Protocol):
+    """Where such leases are kept, by name."""
+
+    def read(self) -> dict[str, Kept]: ...
+
+    def put(self, name: str, kept: Kept) -> None: ...
+
+    def drop(self, name: str) -> None: ...
 
 
 class Partials(Protocol):

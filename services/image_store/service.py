@@ -12,6 +12,7 @@ from shared import telemetry
 from shared.clock import now_ns
 from shared.contracts import distribution as registries
 from shared.contracts import image_store as contract
+from shared.contracts import peers
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
 from shared.errors import NotFound
@@ -22,7 +23,9 @@ from .adapters.content_local import LocalContent
 from .adapters.layer_writer import LayerWriter
 from .adapters.layers_local import LocalLayers
 from .adapters.layout import StoreLayout
+from .adapters.leases_local import LocalLeases
 from .adapters.partials import LocalPartials
+from .adapters.peers_bus import BusPeers
 from .adapters.references_kv import KvReferences
 from .adapters.registries import HttpRegistry
 from .adapters.snapshot_overlay import OverlaySnapshots
@@ -35,13 +38,17 @@ from .domain.reference import with_tag
 from .operations import changes, commit, look, recover, remove, save, usage
 from .operations.answering import answer, while_wanted
 from .operations.download import Downloads
+from .operations.fetch import Fetching
 from .operations.images import Images
 from .operations.import_ import Importing
+from .operations.leases import Leases
 from .operations.load import Loading, received
 from .operations.pull import Pulling, wanted_reference
+from .operations.pull_layers import lease_name
 from .operations.push import Pushing, pushed_reference
 from .operations.push_layers import Uploads
 from .operations.remote import Remotes
+from .operations.serving import Serving
 from .operations.transfers import Transfers
 
 
@@ -57,20 +64,26 @@ class ImageStoreService:
         self._packer = LayerWriter(self._layout, self._layers, kernel.settings)
         self._catalog = Catalog()
         self._references = KvReferences(kernel.state, kernel.node, self._catalog)
-        self._images = Images(self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit)
+        self._leases, self._peers = Leases(LocalLeases(self._layout)), BusPeers(kernel.bus)
+        self._images = Images(
+            self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit, self._leases
+        )
+        self._serving = Serving(self._images)
         self._untidy = self._tidying = False
         self._host = platforms.normalise(Platform(architecture=machine.machine()))
         self._registry, self._partials = HttpRegistry(kernel.settings), LocalPartials(self._layout)
         self._transfers, self._remotes = Transfers(), Remotes(self._registry)
-        self._pulling, self._pushing = self._make_pulling(), self._make_pushing()
+        self._downloads = self._make_downloads()
+        shared = (self._images, self._unpacker, self._registry, self._downloads, self._transfers)
+        self._pulling, self._fetching = Pulling(*shared, self._host, self._peers), Fetching(*shared, self._peers)
+        self._pushing = self._make_pushing()
 
-    def _make_pulling(self) -> Pulling:
+    def _make_downloads(self) -> Downloads:
         settings = self._kernel.settings
-        downloads = Downloads(
+        return Downloads(
             self._content, self._partials, self._transfers, settings.max_concurrent_downloads,
             settings.max_download_attempts, settings.registry_retry_delay,
         )  # fmt: skip
-        return Pulling(self._images, self._unpacker, self._registry, downloads, self._transfers, self._host)
 
     def _make_pushing(self) -> Pushing:
         settings = self._kernel.settings
@@ -90,15 +103,19 @@ class ImageStoreService:
         self._content.open()
         self._layers.open()
         self._snapshots.open()
+        self._leases.open()
         self._images.open()
         await recover.unpack_again(self._images, self._unpacker)
         await self._images.collect(self._content.digests(), [layer.chain_id for layer in self._layers.all()])
         await self._references.open()
         self._partials.sweep(set())
+        self._serving.open()
         self._tidy()
 
     async def close(self) -> None:
+        await self._serving.close()
         await self._transfers.close()
+        await self._peers.close()
         await self._registry.close()
         await self._layers.settle()
 
@@ -146,8 +163,12 @@ class ImageStoreService:
 
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         done = await remove.prune(self._images, request)
-        coming = {key.removeprefix("blob ") for key in self._transfers.keys()}  # noqa: SIM118  # no dictionary
+        coming = {key.partition(" ")[2] for key in self._transfers.keys()}  # noqa: SIM118  # no dictionary
         freed = self._partials.sweep(coming, all_=True)
+        running = {lease_name(digest) for digest in coming}
+        freed += await self._images.give_up(
+            name for name in self._leases.names() if name.startswith(lease_name("")) and name not in running
+        )
         self._tidy()
         return msgspec.structs.replace(done, bytes_freed=done.bytes_freed + freed)
 
@@ -256,3 +277,14 @@ class ImageStoreService:
     async def push(self, request: contract.PushRequest) -> StreamOffer:
         pushed_reference(request)
         return self._offer(lambda channel: while_wanted(channel, self._pushing.run(request, channel.write)))
+
+    async def holds(self, request: peers.HoldsRequest) -> peers.HoldsReply:
+        return self._serving.holds(request)
+
+    async def read(self, request: peers.ReadRequest) -> peers.ReadReply:
+        return await self._serving.read(request)
+
+    async def fetch(self, request: peers.FetchRequest) -> peers.FetchReply:
+        done = await self._fetching.run(request)
+        self._tidy()
+        return done

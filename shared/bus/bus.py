@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
+
 from shared import deadline, telemetry
 from shared.bus import wire
 from shared.bus.pending import NoResponders, Pending, Request, ServerGone
@@ -34,6 +36,12 @@ class Started(Message, frozen=True):
     service: str
     node: str
     instance: str
+
+
+class _Ping(msgspec.Struct):
+    """An answer to `$SRV.PING`."""
+
+    metadata: dict[str, str]
 
 
 class Bus:
@@ -147,6 +155,29 @@ class Bus:
                 await handler(wire.decode(delivery.payload, event.message))
         except ShoalError as error:
             log.warning("event %s: %s", event.name, error)
+
+    async def nodes_of(
+        self, service: str, seconds: float, told: Callable[[str], object] = lambda node: None
+    ) -> tuple[str, ...]:
+        """The hosts on which a service answers discovery (NATS ADR-32) within so many seconds; `told` each at once."""
+        found: dict[str, None] = {}
+
+        def receive(delivery: Delivery) -> None:
+            try:
+                node = msgspec.json.decode(delivery.payload, type=_Ping).metadata["node"]
+            except (msgspec.DecodeError, KeyError):
+                return  # nobody there, or one without a node
+            found[node] = None
+            told(node)
+
+        inbox = f"{self.transport.inbox}.ping.{new_token()}"
+        subscription = await self.transport.subscribe(inbox, receive)
+        try:
+            await self.transport.publish(f"$SRV.PING.{service}", b"", reply=inbox)
+            await asyncio.sleep(seconds)
+        finally:
+            await subscription.drain()
+        return tuple(found)
 
     async def request_raw(
         self,

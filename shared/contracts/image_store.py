@@ -24,9 +24,13 @@ from shared.contracts.distribution import (
     PullRequest,
     PushRequest,
 )
+from shared.contracts.peers import FETCH, HOLDS, READ, FetchRequest, HoldsRequest, ReadRequest
 from shared.errors import Conflict, InvalidArgument, NotFound
 
-__all__ = ("PULL", "PUSH", "Credentials", "PullRequest", "PushRequest")  # they stand elsewhere and are found here
+__all__ = (  # they stand elsewhere and are found here
+    "FETCH", "HOLDS", "PULL", "PUSH", "READ",
+    "Credentials", "FetchRequest", "HoldsRequest", "PullRequest", "PushRequest", "ReadRequest",
+)  # fmt: skip
 
 
 class HistoryEntry(Message, frozen=True):
@@ -355,7 +359,9 @@ CONTRACT = Contract(
         APPLY,
         PULL, PUSH, SEARCH, LOGIN, DISTRIBUTION, REFERRERS,
         CHILD, LOOK, CONTENTS, NAMES,
+        HOLDS, READ, FETCH,
     ),
     events=(IMAGE_EVENT,),
     owns=(REFERENCES,),
+    calls=("image_store.holds", "image_store.read"),
 )  # fmt: skip

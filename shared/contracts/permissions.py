@@ -37,7 +37,13 @@ def _common_publish(contract: Contract) -> set[str]:
         f"{ROOT}.signals.{contract.name}.started",
         *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
         f"{HUB_API}.STREAM.CREATE.KV_{AGREED}",
+        *({f"$SRV.PING.{contract.name}"} if _has_peers(contract) else ()),
     }
+
+
+def _has_peers(contract: Contract) -> bool:
+    """Whether it calls its own kind on other hosts, which it finds by the broker's discovery."""
+    return any(call.partition(".")[0] == contract.name for call in contract.calls)
 
 
 def _calls(contract: Contract, contracts: Mapping[str, Contract]) -> set[str]:

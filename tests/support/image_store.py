@@ -104,8 +104,11 @@ def lines(answer: bytes) -> list[dict[str, Any]]:
 class World:
     """One host: its disk, broker and records outlive the stores that run on it."""
 
-    def __init__(self, directory: Path, **settings: Any) -> None:
-        self.directory, self.broker, self.state = directory, MemoryBroker(), MemoryState("image_store")
+    def __init__(
+        self, directory: Path, node: str = "node1", broker: MemoryBroker | None = None, **settings: Any
+    ) -> None:
+        self.directory, self.node, self.state = directory, node, MemoryState("image_store")
+        self.broker = broker or MemoryBroker()
         self.settings = Settings(
             state_dir=str(directory / "state"),
             run_dir=str(directory / "run"),
@@ -120,7 +123,7 @@ class World:
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[Store]:
-        async with kernel("image_store", self.directory, self.broker, self.state, self.settings) as made:
+        async with kernel("image_store", self.directory, self.broker, self.state, self.settings, self.node) as made:
             service = ImageStoreService(made)
             store = Store(made, service, made.settings.state_path / "image_store")
 

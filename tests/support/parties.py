@@ -105,12 +105,13 @@ async def simulated(suite: Suite, directory: Path) -> AsyncIterator[Party]:
 class RealService:
     """The service as a process of its own, beside a broker of its own that grants what its contract declares.
 
-    `kind` REPLACEMENT: the other implementation instead of ours.
+    `kind` REPLACEMENT: the other implementation instead of ours. `broker`: one that is there already, for several.
     """
 
-    def __init__(self, suite: Suite, directory: Path, kind: str = REAL) -> None:
+    def __init__(self, suite: Suite, directory: Path, kind: str = REAL, broker: Broker | None = None) -> None:
         self.suite, self.directory, self.kind = suite, directory, kind
-        self.broker = Broker(directory).start()
+        self._owns_broker = broker is None
+        self.broker = broker or Broker(directory).start()
         self._environment = self._settings()
         self.settings = config.load(environment=self._environment)
         self.node = ids.node_id(self.settings.state_path)
@@ -142,7 +143,8 @@ class RealService:
     def close(self) -> None:
         """Ends it and removes what it leaves for its next start, as far as the suite says how."""
         code = self._process.close() if self._process else 0
-        self.broker.close()
+        if self._owns_broker:
+            self.broker.close()
         self.suite.sweep(self.settings)
         unmount_below(self.directory)
         assert code == 0, f"{self.suite.contract.name} ended with {code}:\n{self._process and self._process.log}"

@@ -22,7 +22,8 @@ class StoreLayout:
 
     `layers/<chain id>/diff` are unpacked layers, `l/<short>` links to them, `init` what lies below all of them,
     `snapshots/<key>` writable layers, `spares` folders for more of them, `ingest` what is being taken in, `partial`
-    blobs that came in part, `trash` what is being removed; `reserve` is there to be given up when the disk is full.
+    blobs that came in part, `leases` what is kept for work that was broken off, `trash` what is being removed;
+    `reserve` is there to be given up when the disk is full.
     """
 
     root: Path
@@ -65,13 +66,17 @@ class StoreLayout:
         return self.root / "spares"
 
     @property
+    def leases(self) -> Path:
+        return self.root / "leases"
+
+    @property
     def trash(self) -> Path:
         return self.root / "trash"
 
     def open(self) -> None:
         """Makes the folders, moves what a predecessor was taking in to the trash."""
         for path in (self.blobs, self.layers, self.links, self.snapshots, self.spares, self.ingest, self.partial,
-                     self.trash):  # fmt: skip
+                     self.leases, self.trash):  # fmt: skip
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)
         marker = self.root / "oci-layout"

@@ -18,7 +18,8 @@ from ..domain import platform as platforms
 from ..domain.archive import Manifest, decode
 from ..domain.digest import chain_ids, digest_of
 from ..ports import Layer, Packed, Packer, Unpacked, Unpacker
-from .images import Images, Lease
+from .images import Images
+from .leases import Lease
 from .load import Expected, LayerIntake, Say
 
 

@@ -7,30 +7,22 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import msgspec
 
 from shared import clock
 from shared.contracts.common import Descriptor
 from shared.contracts.image_store import ReferenceRecord
-from shared.errors import ShoalError
+from shared.errors import DataLoss, InvalidArgument, ShoalError
 
 from ..domain import archive, config
 from ..domain.catalog import Catalog, Stored
 from ..domain.digest import chain_ids
 from ..domain.reference import Reference
 from ..ports import ContentStore, Events, Indexed, LayerStore, References, Snapshotter
+from .leases import Lease, Leases
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Lease:
-    """What a running operation has taken in and not yet tied to an image."""
-
-    blobs: set[str] = field(default_factory=set)
-    chains: set[str] = field(default_factory=set)
 
 
 class Images:
@@ -44,10 +36,10 @@ class Images:
         snapshots: Snapshotter,
         references: References,
         events: Events,
+        leases: Leases,
     ) -> None:
         self.catalog, self.content, self.layers, self.snapshots = catalog, content, layers, snapshots
-        self._references, self._events = references, events
-        self._leases: list[Lease] = []
+        self._references, self._events, self.leases = references, events, leases
         self._writing = asyncio.Lock()
         self._unpacking: Counter[str] = Counter()
         self._locks: dict[str, asyncio.Lock] = {}
@@ -81,13 +73,33 @@ class Images:
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Lease]:
         """What is taken in under the lease stays until its end; then only what an image needs."""
-        lease = Lease()
-        self._leases.append(lease)
+        lease = self.leases.begin()
         try:
             yield lease
         finally:
-            self._leases.remove(lease)
+            self.leases.end(lease)
             await self.collect(lease.blobs, lease.chains)
+
+    @asynccontextmanager
+    async def lasting(self, name: str, blobs: Iterable[str], chains: Iterable[str]) -> AsyncIterator[None]:
+        """What of this content is taken in stays when the work is broken off, also by the end of the process.
+
+        Who goes on under the same name finds it. Content that proves wrong (`InvalidArgument`) is not kept.
+        """
+        self.leases.keep(name, blobs, chains)
+        try:
+            yield
+        except (InvalidArgument, DataLoss):
+            await self.give_up((name,))
+            raise
+        self.leases.drop(name)
+
+    async def give_up(self, names: Iterable[str] = ()) -> int:
+        """Ends kept leases whose time has run out, and those named; the bytes of blobs that only they held."""
+        held = self.leases.sweep(names)
+        sizes = {blob: self.content.path(blob).stat().st_size for blob in held.blobs if self.content.has(blob)}
+        await self.collect(held.blobs, held.chains)
+        return sum(size for blob, size in sizes.items() if not self.content.has(blob))
 
     @asynccontextmanager
     async def unpacking(self, chain_id: str) -> AsyncIterator[None]:
@@ -114,9 +126,9 @@ class Images:
         for stored in self.catalog.all():
             needed.blobs |= stored.blobs
             needed.chains.update(stored.chains)
-        for lease in self._leases:
-            needed.blobs |= lease.blobs
-            needed.chains |= lease.chains
+        leased = self.leases.needed()
+        needed.blobs |= leased.blobs
+        needed.chains |= leased.chains
         for top in self.snapshots.chains():
             needed.chains.update(self._below(top))
         needed.blobs.update(layer.blob.digest for layer in self.layers.all() if layer.chain_id in needed.chains)

@@ -18,7 +18,8 @@ from ..domain import platform as platforms
 from ..domain.archive import Archive, Loadable
 from ..domain.digest import chain_ids, digest_of, short
 from ..ports import Entry, Layer, Session, Unpacked, Unpacker
-from .images import Images, Lease
+from .images import Images
+from .leases import Lease
 
 Say = Callable[[bytes], Awaitable[None]]
 

@@ -15,9 +15,10 @@ from ..domain.manifests import Chosen
 from ..domain.progress import Step
 from ..domain.reference import Reference, parse
 from ..domain.registry_answers import goes_on, of_pull
-from ..ports import Registry, Repository, Unpacker
+from ..ports import Peers, Registry, Repository, Unpacker
 from .download import Downloads
 from .images import Images
+from .peer_source import PeerSource, Sources
 from .pull_layers import LayerPull
 from .transfers import Transfers
 
@@ -39,15 +40,16 @@ class Pulling:
 
     def __init__(
         self, images: Images, unpacker: Unpacker, registry: Registry, downloads: Downloads, transfers: Transfers,
-        host: Platform,
+        host: Platform, peers: Peers,
     ) -> None:  # fmt: skip
         self._images, self._unpacker, self._registry = images, unpacker, registry
-        self._downloads, self._transfers, self._host = downloads, transfers, host
+        self._downloads, self._transfers, self._host, self._peers = downloads, transfers, host, peers
 
     async def run(self, request: PullRequest, say: Say) -> None:
         """Raises `NotFound`, `Unauthenticated`, `InvalidArgument` and `Unknown` as dockerd has them."""
         reference = wanted_reference(request)
         wanted = platforms.check(request.platform) if request.platform else None
+        self._peers.look()
         try:
             repositories = await self._registry.repositories(reference.domain, reference.path, request.auth)
             await self._from_any(repositories, reference, wanted, say)
@@ -122,7 +124,8 @@ class Pulling:
 
     async def _take(self, repository: Repository, chosen: Chosen, say: Say) -> None:
         """Whoever pulls the same meanwhile shares the work and sees how it goes."""
-        work = LayerPull(self._images, self._unpacker, self._downloads, repository, chosen.manifest)
+        source = Sources(PeerSource(self._peers), repository)
+        work = LayerPull(self._images, self._unpacker, self._downloads, source, chosen.manifest)
 
         async def told(step: Step) -> None:
             await say(step.line())

@@ -11,10 +11,10 @@ from shared.contracts.common import Descriptor
 from shared.errors import InvalidArgument
 
 from ..domain import manifests
-from ..domain.digest import chain_ids, short
+from ..domain.digest import chain_ids, hex_of, short
 from ..domain.manifests import Manifest, Pullable
 from ..domain.progress import Step
-from ..ports import Layer, Repository, Session, Unpacked, Unpacker
+from ..ports import ContentSource, Layer, Session, Unpacked, Unpacker
 from .download import Downloads, Growth
 from .images import Images
 from .transfers import Tell
@@ -37,13 +37,16 @@ class Part:
 
 
 class LayerPull:
-    """Takes the image of a manifest into the store. What is being pulled is leased: nobody collects it."""
+    """Takes the image of a manifest into the store. What is being pulled is leased: nobody collects it.
+
+    What has come stays for a day when it is broken off, so that the next one goes on from there.
+    """
 
     def __init__(
-        self, images: Images, unpacker: Unpacker, downloads: Downloads, repository: Repository, manifest: Manifest
+        self, images: Images, unpacker: Unpacker, downloads: Downloads, source: ContentSource, manifest: Manifest
     ) -> None:
         self._images, self._unpacker, self._downloads = images, unpacker, downloads
-        self._repository, self._manifest = repository, manifest
+        self._source, self._manifest = source, manifest
         self._session: Session
 
     async def run(self, tell: Tell) -> None:
@@ -53,17 +56,16 @@ class LayerPull:
             parts = _parts(pullable)
             lease.chains.update(part.chain_id for part in parts)
             lease.blobs.update(part.blob.digest for part in parts)
-            await self._layers([part for part in parts if not await self._is_here(part, tell)], tell)
-            document = self._manifest.document
-            await self._images.commit(pullable.config, document.data, "", lease, document.media_type)
+            async with self._images.lasting(lease_name(self._manifest.document.digest), lease.blobs, lease.chains):
+                await self._layers([part for part in parts if not await self._is_here(part, tell)], tell)
+                document = self._manifest.document
+                await self._images.commit(pullable.config, document.data, "", lease, document.media_type)
 
     async def _configuration(self) -> Pullable:
         config = self._manifest.config
         content = self._images.content
         data = (
-            content.read(config.digest, config.size)
-            if content.has(config.digest)
-            else await self._repository.small(config)
+            content.read(config.digest, config.size) if content.has(config.digest) else await self._source.small(config)
         )
         return manifests.complete(self._manifest, data)
 
@@ -89,7 +91,7 @@ class LayerPull:
             part.growth.end()
             await tell(Step(part.name, "Download complete"))
             return
-        await self._downloads.run(part.blob, self._repository, part.growth, tell)
+        await self._downloads.run(part.blob, self._source, part.growth, tell)
 
     async def _unpack_all(self, parts: list[Part], downloads: dict[int, asyncio.Task[None]], tell: Tell) -> None:
         async with AsyncExitStack() as sessions:
@@ -149,6 +151,11 @@ class LayerPull:
     def _file(self, part: Part) -> Path:
         content = self._images.content
         return content.path(part.blob.digest) if content.has(part.blob.digest) else self._downloads.file(part.blob)
+
+
+def lease_name(digest: str) -> str:
+    """The lease under which the image of a manifest is taken in."""
+    return f"image-{hex_of(digest)}"
 
 
 def _parts(pullable: Pullable) -> list[Part]:

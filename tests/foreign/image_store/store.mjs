@@ -11,6 +11,7 @@ import { token } from "./nats.mjs";
 
 const ARCHITECTURES = { x64: "amd64", arm64: "arm64", arm: "arm", ia32: "386", ppc64: "ppc64le", s390x: "s390x", riscv64: "riscv64" };
 const HOST = { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch, variant: "", os_version: "" };
+const PIECE = 256 * 1024;
 const now = () => new Date().toISOString();
 const newest = (images) => [...images].sort((a, b) => b.created_ns - a.created_ns);
 
@@ -309,6 +310,29 @@ export class Store {
       return (this.content.parents.get(each.id) ?? "") === parent && each.history.at(-1)?.created_by === by;
     });
     return { image: made.length && !from.length ? this.shown(newest(made)[0].id) : null, origin: "" };
+  }
+
+  // What other hosts' stores ask. Configurations and plain layers are the blobs that are here.
+  #blob(digest) {
+    if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw invalid(`digest: not a sha256 digest: ${digest}`);
+    return ["images", "layers"].map((kind) => this.content.place(kind, digest)).find((file) => fs.existsSync(file));
+  }
+
+  holds({ digests }) {
+    return { digests: digests.filter((each) => this.#blob(each)) };
+  }
+
+  read({ digest, offset, length }) {
+    if (offset < 0 || length < 0 || length > PIECE) throw invalid(`offset, length: no piece of a blob; at most ${PIECE} bytes at once`);
+    const file = this.#blob(digest);
+    if (!file) throw notFound(`no blob ${digest}`);
+    const handle = fs.openSync(file), piece = Buffer.alloc(length);
+    try {
+      const count = fs.readSync(handle, piece, 0, length, offset);
+      return { data: piece.subarray(0, count).toString("base64"), size: fs.fstatSync(handle).size };
+    } finally {
+      fs.closeSync(handle);
+    }
   }
 
   async changes({ id }) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +17,7 @@ from shared.bus import Bus
 from shared.contracts import image_store
 from shared.contracts.image_store import Image, LoadRequest, ResolveRequest
 from shared.streams import Channel, Streams
+from tests.support.broker import Broker
 from tests.support.parties import RealService, Suite
 from tests.support.process import Process
 from tests.support.worlds import nats_world
@@ -80,14 +81,29 @@ class Node:
         return await self.bus.call(image_store.RESOLVE, ResolveRequest(reference=reference))
 
 
-@pytest.fixture
-async def node() -> AsyncIterator[Node]:
+@asynccontextmanager
+async def serving(broker: Broker | None = None) -> AsyncIterator[Node]:
+    """A host whose store serves; on a broker of its own, where none is given."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="shoal-")))  # short: it holds sockets
-        service = RealService(Suite(image_store.CONTRACT, simulator=lambda kernel: None), home)
+        suite = Suite(image_store.CONTRACT, simulator=lambda kernel: None)
+        service = RealService(suite, home, broker=broker)
         stack.callback(service.close)
         world = await stack.enter_async_context(nats_world(home, service.broker))
         kernel = await world.kernel(node=service.node)
         made = Node(service, kernel.bus, kernel.streams)
         await made.start()
         yield made
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Node]:
+    async with serving() as made:
+        yield made
+
+
+@pytest.fixture
+async def nodes(broker: Broker) -> AsyncIterator[tuple[Node, ...]]:
+    """Three hosts on one broker."""
+    async with AsyncExitStack() as stack:
+        yield tuple([await stack.enter_async_context(serving(broker)) for _ in range(3)])

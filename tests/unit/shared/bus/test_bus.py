@@ -258,3 +258,17 @@ async def test_who_gave_up_while_the_broker_was_away_does_not_have_it_done_later
         broker.start()
         await bus.call(ECHO, Text(), timeout=10)
         assert service.begun == 1
+
+
+async def test_the_hosts_of_a_service(world):
+    kernels = [await world.kernel(node=node) for node in ("node1", "node2")]
+    bus = await world.bus()
+    told: list[str] = []
+    async with (
+        serving(kernels[0], CONTRACT, EchoService(kernels[0])),
+        serving(kernels[1], CONTRACT, EchoService(kernels[1])),
+    ):
+        asking = asyncio.ensure_future(bus.nodes_of(CONTRACT.name, 3, told.append))
+        await until(lambda: len(told) == 2, 20)
+        assert sorted(await asking) == sorted(told) == ["node1", "node2"]
+    assert await bus.nodes_of("nobody", 0.1) == ()

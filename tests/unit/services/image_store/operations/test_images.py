@@ -84,6 +84,7 @@ async def test_all_that_is_kept_is_an_oci_layout(store: Store) -> None:
             "spares",
             "ingest",
             "init",
+            "leases",
             "trash",
             "partial",
             "reserve",
