@@ -8,6 +8,7 @@ from shared.state.history import History
 
 from .context import Gateway
 from .events import Feed
+from .hosts import Hosts
 from .stats import Sampler
 from .views import Containers
 
@@ -22,9 +23,12 @@ _TOLD = (
 
 async def assemble(kernel: Kernel, history: History) -> Gateway:
     """The gateway with its read model complete."""
-    containers = await Containers.open(kernel.state)
+    containers = await Containers.open(kernel.state, kernel.node)
+    hosts = Hosts(kernel.state, kernel.node, containers)
+    if kernel.clustered:
+        await hosts.open()
 
     async def usage(node: str, ids: tuple[str, ...]) -> dict[str, platform.Sample]:
         return (await kernel.bus.call(platform.STATS, platform.StatsRequest(ids=ids), node=node)).samples
 
-    return Gateway(kernel, containers, Feed(kernel.bus, _TOLD), history, Sampler(containers, usage))
+    return Gateway(kernel, containers, hosts, Feed(kernel.bus, _TOLD), history, Sampler(containers, usage))

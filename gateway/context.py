@@ -13,6 +13,7 @@ from shared.service import Kernel
 from shared.state.history import History
 
 from .execs import Execs
+from .hosts import Hosts
 from .http import body
 from .http.message import JSON, Request, Response
 from .views import Container, Containers
@@ -31,6 +32,7 @@ class Gateway:
 
     kernel: Kernel
     containers: Containers
+    hosts: Hosts
     feed: Feed
     history: History
     sampler: Sampler

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.contracts.base import Keys
+from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerSpec, ContainerStatus
-from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
+from shared.contracts.executor import CLUSTER_NAMES, NAMES, SPECS, STATUSES
 from shared.errors import InvalidArgument, NotFound
 from shared.state import State
 from shared.state.view import Entry, View
 
 FULL_ID = 64
+FAMILIES = (SPECS, STATUSES)
 _UNKNOWN = ContainerStatus()
 
 
@@ -39,35 +41,94 @@ class Container:
 class Containers:
     """Reads from a watch-fed view; asks the store itself only for what the view does not know yet."""
 
-    def __init__(self, state: State, view: View) -> None:
-        self._state, self._view = state, view
+    def __init__(self, state: State, view: View, node: str = "") -> None:
+        self._state, self._node = state, node
+        self.in_touch: Callable[[], bool] = lambda: False
+        """Whether this host is in a cluster, and can ask it."""
+        self._views = {node: view}
         self._by_id: dict[str, Container] = {}
+        self._named: dict[str, list[str]] = {}
         self._sorted: list[Container] | None = None
         self._followers: dict[str, list[asyncio.Queue[Container | None]]] = {}
         self._linking: set[str] = set()
-        for (id,), _ in view.items(SPECS):
-            self._refresh(id)
-        view.on_change(self._changed)
+        self._show(node, view)
 
     @classmethod
-    async def open(cls, state: State) -> Containers:
-        return cls(state, await state.view(SPECS, PLACEMENTS, STATUSES, NAMES))
+    async def open(cls, state: State, node: str = "") -> Containers:
+        return cls(state, await state.view(*FAMILIES), node)
 
-    def _changed(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
-        if keys.pattern == NAMES.pattern:
+    async def add_host(self, node: str, wait: float) -> View:
+        """Another host's containers are shown from now on; for `wait` seconds it is waited for."""
+        view = await self._state.view(*FAMILIES, host=node, wait=wait)
+        self._views[node] = view
+        self._show(node, view)
+        return view
+
+    def host_changed(self, node: str) -> None:
+        """What inspect tells of a host has changed."""
+        for one in self.of(node):
+            one.parts.clear()
+
+    def of(self, node: str) -> list[Container]:
+        """The containers of one host."""
+        return [one for one in self._by_id.values() if one.node == node]
+
+    def drop_host(self, node: str) -> None:
+        """Another host's containers are of this cluster no more."""
+        view = self._views.pop(node, None)
+        if view is not None:
+            view.stop()
+            for (id,), _ in view.items(SPECS):
+                self._forget(node, id)
+                self._tell(id)
+
+    def _show(self, node: str, view: View) -> None:
+        for (id,), _ in view.items(SPECS):
+            self._refresh(node, id)
+
+        def changed(keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
+            if self._views.get(node) is view:
+                self._refresh(node, parts[0])
+                self._tell(parts[0])
+
+        view.on_change(changed)
+
+    def _tell(self, id: str) -> None:
+        for follower in self._followers.get(id, ()):
+            follower.put_nowait(self._by_id.get(id))
+
+    def _forget(self, node: str, id: str) -> None:
+        """A host has it no more; another may have it by now."""
+        before = self._by_id.get(id)
+        if before is None or before.node != node:
             return
-        self._refresh(parts[0])
-        for follower in self._followers.get(parts[0], ()):
-            follower.put_nowait(self._by_id.get(parts[0]))
+        del self._by_id[id]
+        self._rename(id, before.spec.name, "")
+        self._sorted = None
+        self._relink(id)
+        for other, view in self._views.items():
+            if other != node and view.get(SPECS, id) is not None:
+                self._refresh(other, id)
 
-    def _refresh(self, id: str) -> None:
-        spec = self._view.get(SPECS, id)
+    def _rename(self, id: str, old: str, new: str) -> None:
+        """Of several, as when a host joined with a name that was taken, this host's own comes first."""
+        if old == new:
+            return
+        if old:
+            self._named[old].remove(id)
+            if not self._named[old]:
+                del self._named[old]
+        if new:
+            self._named.setdefault(new, []).append(id)
+            self._named[new].sort(key=lambda id: self._by_id[id].node != self._node)
+
+    def _refresh(self, node: str, id: str) -> None:
+        view = self._views[node]
+        spec = view.get(SPECS, id)
         if spec is None:
-            self._by_id.pop(id, None)
-            self._sorted = None
-            self._relink(id)
+            self._forget(node, id)
             return
-        status, placement = self._view.get(STATUSES, id), self._view.get(PLACEMENTS, id)
+        status = view.get(STATUSES, id)
         before = self._by_id.get(id)
         if before is None:
             self._sorted = None
@@ -75,8 +136,9 @@ class Containers:
             spec.value,
             # On removal the records go one after another: what was last known counts until the last has gone.
             status.value if status is not None else before.status if before is not None else _UNKNOWN,
-            placement.value.node if placement is not None else before.node if before is not None else "",
+            node,
         )
+        self._rename(id, before.spec.name if before is not None else "", fresh.spec.name)
         if self._sorted is not None:
             self._sorted = [fresh if known.id == id else known for known in self._sorted]
         self._relink(id)
@@ -105,10 +167,11 @@ class Containers:
                 one.links, one.aliases = now
                 one.parts.clear()
 
-    async def reached(self, revision: int) -> None:
-        """Returns when what a call wrote is seen here."""
-        if revision:
-            await self._view.reached(revision)
+    async def reached(self, revision: int, node: str = "") -> None:
+        """Returns when what a call wrote on a host (none: this one) is seen here."""
+        view = self._views.get(node or self._node)
+        if revision and view is not None:
+            await view.reached(revision)
 
     def all(self) -> list[Container]:
         """All containers, the newest first."""
@@ -133,9 +196,9 @@ class Containers:
         found = self._by_id.get(reference)
         if found is not None:
             return found
-        name = self._view.get(NAMES, reference.removeprefix("/")) if reference.removeprefix("/") else None
-        if name is not None:
-            return self._by_id.get(name.value.id)
+        named = self._named.get(reference.removeprefix("/"))
+        if named:
+            return self._by_id[named[0]]
         if "/" in reference and self._linking:
             called = f"/{reference.removeprefix('/')}"
             return next((one for one in self._by_id.values() if called in one.aliases), None)
@@ -151,19 +214,25 @@ class Containers:
 
     async def _ask(self, reference: str) -> Container | None:
         """The view may be a moment behind: another gateway's client may have been faster."""
-        id = reference
+        id, node = reference, self._node
         if len(reference) != FULL_ID or not reference.isalnum():
             if not reference.removeprefix("/"):
                 return None
-            name = await self._state.get(NAMES, reference.removeprefix("/"))
+            name = await self._holder(reference.removeprefix("/"))
             if name is None:
                 return None
-            id = name.value.id
-        spec = await self._state.get(SPECS, id)
-        if spec is None:
+            id, node = name.id, name.node or self._node
+        view = self._views.get(node)
+        spec = await self._state.get(SPECS, id, host="" if node == self._node else node)
+        if spec is None or view is None:
             return None
-        await self._view.reached(spec.revision)
+        await view.reached(spec.revision)
         return self._by_id.get(id)
+
+    async def _holder(self, name: str) -> NameRecord | None:
+        """Who has a name in the cluster. A host that is cut off knows its own containers, and says so of no other."""
+        entry = await self._state.get(CLUSTER_NAMES if self.in_touch() else NAMES, name)
+        return entry.value if entry is not None else None
 
     async def follow(self, container: Container) -> AsyncGenerator[Container | None]:
         """The container now and after each change, none left out; None, at the end, when it is removed."""

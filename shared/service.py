@@ -38,6 +38,8 @@ class Kernel:
     bus: Bus
     state: State
     streams: Streams
+    clustered: bool = False
+    """This host is in a cluster."""
     tasks: TaskGroup = field(default_factory=lambda: TaskGroup("service"))
 
     @staticmethod
@@ -127,7 +129,7 @@ async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanS
     await ensure(bus, agreed_domain(settings))
     streams = Streams(bus, settings.run_path / "streams", contract.name)
     await streams.open()
-    return Kernel(settings, bus.node, bus, state, streams), spans
+    return Kernel(settings, bus.node, bus, state, streams, bool(agreed_domain(settings))), spans
 
 
 async def _close(kernel: Kernel, spans: SpanSender) -> None:

@@ -24,7 +24,7 @@ async def create(gateway: Gateway, request: Request) -> Response:
         reference=request.params["id"],
     )
     done = await gateway.call(executor.CHECKPOINT_CREATE, wanted, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return CREATED
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+
 from shared import telemetry
 from shared.clock import now_ns
 from shared.contracts import executor, image_store
@@ -15,14 +18,16 @@ from ..http.message import JSON, Request, Response
 from ..http.router import Route
 from ..listing import inspect_bytes, list_bytes
 from ..translate import container as shown
-from ..translate import filters, listing, times
+from ..translate import filters, listing, nodes, times
 from ..translate.create import create_request
 from ..views import Container
 
 
-async def usage_by_id(gateway: Gateway) -> dict[str, UsageEntry]:
-    found = await gateway.call(executor.USAGE, Empty())
-    return {entry.id: entry for entry in found.entries}
+async def usage_by_id(gateway: Gateway, nodes: Iterable[str] | None = None) -> dict[str, UsageEntry]:
+    """Sizes by container, of those hosts, or of all that are there; what cannot be asked now is left out."""
+    asked = gateway.hosts.reachable() if nodes is None else set(nodes) - gateway.hosts.down()
+    found = await asyncio.gather(*(gateway.call(executor.USAGE, Empty(), node) for node in asked))
+    return {entry.id: entry for one in found for entry in one.entries}
 
 
 async def create(gateway: Gateway, request: Request) -> Response:
@@ -36,12 +41,14 @@ async def create(gateway: Gateway, request: Request) -> Response:
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
+    host = gateway.hosts.record(container.node)
     if not request.query.flag("size"):
-        return Response(200, inspect_bytes(container, request.version), JSON)
-    sizes = await usage_by_id(gateway)
+        return Response(200, inspect_bytes(container, request.version, host), JSON)
+    sizes = await usage_by_id(gateway, (container.node,))
     entry = sizes.get(container.id)
     size = {"SizeRw": entry.rw_bytes, "SizeRootFs": entry.rootfs_bytes} if entry else {}
-    return reply(shown.inspect(container.spec, container.status, request.version, container.links) | size)
+    data = shown.inspect(container.spec, container.status, request.version, container.links)
+    return reply(data | nodes.of_container(host) | size)
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -60,8 +67,8 @@ async def list_(gateway: Gateway, request: Request) -> Response:
     found = [one for one in gateway.containers.all() if listing.includes(one.spec, one.status, criteria)]
     if limit > 0:
         found = found[:limit]
-    sizes = await usage_by_id(gateway) if query.flag("size") else None
-    return Response(200, list_bytes(found, request.version, now_ns(), sizes), JSON)
+    sizes = await usage_by_id(gateway, {one.node for one in found}) if query.flag("size") else None
+    return Response(200, list_bytes(found, request.version, now_ns(), sizes, gateway.hosts.down()), JSON)
 
 
 def _created(gateway: Gateway, wanted: filters.Filters, name: str) -> int | None:
@@ -102,7 +109,7 @@ async def start(gateway: Gateway, request: Request) -> Response:
         checkpoint_dir=request.query.get("checkpoint-dir"),
     )
     done = await gateway.call(executor.START, wanted, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
@@ -118,14 +125,14 @@ def _stop_request(container: Container, request: Request) -> executor.StopReques
 async def stop(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     done = await gateway.call(executor.STOP, _stop_request(container, request), container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
 async def restart(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     done = await gateway.call(executor.RESTART, _stop_request(container, request), container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
@@ -143,14 +150,14 @@ async def kill(gateway: Gateway, request: Request) -> Response:
 async def pause(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     done = await gateway.call(executor.PAUSE, Ref(id=container.id), container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
 async def unpause(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     done = await gateway.call(executor.UNPAUSE, Ref(id=container.id), container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
@@ -161,7 +168,7 @@ async def rename(gateway: Gateway, request: Request) -> Response:
         raise InvalidArgument("Neither old nor new names may be empty")
     wanted = executor.RenameRequest(id=container.id, name=name)
     done = await gateway.call(executor.RENAME, wanted, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
@@ -187,7 +194,7 @@ async def remove(gateway: Gateway, request: Request) -> Response:
         reference=request.params["id"],
     )
     done = await gateway.call(executor.REMOVE, wanted, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return NO_CONTENT
 
 
@@ -209,9 +216,15 @@ async def top(gateway: Gateway, request: Request) -> Response:
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), listing.PRUNE_ACCEPTED)
     until = until_filter(wanted)
-    ids = [one.id for one in gateway.containers.all() if listing.prunable(one.spec, one.status, wanted, until)]
-    done = await gateway.call(executor.PRUNE, executor.PruneRequest(ids=tuple(ids)))
-    return reply({"ContainersDeleted": done.removed or None, "SpaceReclaimed": done.bytes_freed})
+    by_node: dict[str, list[str]] = {}
+    for one in gateway.containers.all():
+        if listing.prunable(one.spec, one.status, wanted, until) and one.node not in gateway.hosts.down():
+            by_node.setdefault(one.node, []).append(one.id)
+    done = await asyncio.gather(
+        *(gateway.call(executor.PRUNE, executor.PruneRequest(ids=tuple(ids)), node) for node, ids in by_node.items())
+    )
+    removed = [id for one in done for id in one.removed]
+    return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": sum(one.bytes_freed for one in done)})
 
 
 def until_filter(wanted: filters.Filters) -> int | None:

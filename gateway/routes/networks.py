@@ -53,7 +53,7 @@ async def connect(gateway: Gateway, request: Request) -> Response:
     container = await gateway.containers.find(name)
     asked = executor.ConnectRequest(id=container.id, network=request.params["id"], settings=settings)
     done = await gateway.call(executor.CONNECT, asked, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return OK
 
 
@@ -63,7 +63,7 @@ async def disconnect(gateway: Gateway, request: Request) -> Response:
     force = bool(member(data or {}, "Force"))
     asked = executor.DisconnectRequest(id=container.id, network=request.params["id"], force=force)
     done = await gateway.call(executor.DISCONNECT, asked, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return OK
 
 

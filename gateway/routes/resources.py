@@ -67,7 +67,7 @@ async def update(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     wanted, warnings = update_request(container.id, data, request.version)
     done = await gateway.call(executor.UPDATE, wanted, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return reply({"Warnings": [*warnings, *done.warnings] or None})
 
 
@@ -76,7 +76,7 @@ async def ports(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     wanted = ports_request(container.id, await gateway.json(request))
     done = await gateway.call(executor.PORTS, wanted, container.node)
-    await gateway.containers.reached(done.revision)
+    await gateway.containers.reached(done.revision, container.node)
     return reply({"Ports": show_ports(done.ports)})
 
 

@@ -9,6 +9,9 @@ from .durations import human_duration
 RUNNING = frozenset(("running", "paused", "restarting"))
 """States in which Docker says `Running: true`."""
 
+HOST_DOWN = "Host Down"
+"""Instead of a state that nobody can know: in the words of Docker Swarm before there was swarm mode."""
+
 
 def is_running(status: ContainerStatus) -> bool:
     """Whether Docker calls it running: paused and restarting count."""

@@ -51,6 +51,7 @@ from shared.contracts.executor import (
 )
 from shared.service import Kernel
 
+from .adapters.cluster_names import ClusterNames
 from .adapters.host_paths import LocalHostPaths
 from .adapters.records import Records
 from .operations import (
@@ -216,10 +217,11 @@ class Executor:
 async def build(kernel: Kernel) -> Executor:
     """The executor, once its records and its node agree."""
     settings = kernel.settings
+    names = ClusterNames(kernel.state, kernel.node, kernel.tasks) if kernel.clustered else None
     engine = Engine(
         bus=kernel.bus,
         node=kernel.node,
-        records=Records(kernel.state, kernel.node, settings.node, kernel.tasks),
+        records=Records(kernel.state, kernel.node, settings.node, kernel.tasks, names),
         paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
         tasks=kernel.tasks,
         streams=kernel.streams,
@@ -233,6 +235,7 @@ async def build(kernel: Kernel) -> Executor:
     await kernel.bus.listen(platform.EXITED, executor.exited)
     await kernel.bus.listen(platform.TRANSFERRED, executor.transferred)
     await recover.at_start(engine, recorded)
+    engine.records.agree(lambda: {container.spec.name: container.id for container in engine.registry})
     await kernel.bus.listen(PLATFORM_STARTED, executor.platform_started)
     kernel.bus.transport.on_reconnect(executor.reconnected)
     return executor

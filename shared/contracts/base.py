@@ -7,7 +7,7 @@ its start, the AsyncAPI and JSON Schema documents, the broker permissions and th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -129,7 +129,8 @@ class Contract:
     """All that is visible of a service: what it answers, tells, owns, reads and calls.
 
     `calls` names endpoints (`image_store.prepare`) or whole services (`image_store.*`) of others; `hears`
-    the events it listens to; `reads` key families of others. Broker permissions are generated from these.
+    the events it listens to; `reads` key families of others, those of all hosts; `reads_agreed` families of what the
+    whole cluster agrees on. Broker permissions are generated from these.
     """
 
     name: str
@@ -140,7 +141,8 @@ class Contract:
     owns: tuple[Keys[Any], ...] = ()
     calls: tuple[str, ...] = ()
     hears: tuple[str, ...] = ()
-    reads: tuple[str, ...] = field(default=())
+    reads: tuple[str, ...] = ()
+    reads_agreed: tuple[str, ...] = ()
 
 
 DESCRIBE_OPERATION = "contract"

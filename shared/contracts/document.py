@@ -35,6 +35,7 @@ def document(contract: Contract) -> dict[str, Any]:
         "x-calls": list(contract.calls),
         "x-hears": list(contract.hears),
         "x-reads": list(contract.reads),
+        **({"x-reads-agreed": list(contract.reads_agreed)} if contract.reads_agreed else {}),
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # tuples are lists, as in the file
     return plain

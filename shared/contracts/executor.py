@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
+from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Event, Keys, Message
 from shared.contracts.common import DockerEvent, NameRecord, Platform, PruneReport, Ref, Revision, StreamOffer
 from shared.contracts.container import (
     ContainerConfig,
@@ -28,6 +28,7 @@ from shared.errors import (
 )
 
 NAMES = Keys("names.container.*", NameRecord)
+CLUSTER_NAMES = Keys("cluster_names.container.*", NameRecord, bucket=AGREED)  # in a cluster taken first
 SPECS = Keys("containers.*.spec", ContainerSpec)
 PLACEMENTS = Keys("containers.*.placement", ContainerPlacement)
 STATUSES = Keys("containers.*.status", ContainerStatus)
@@ -371,7 +372,6 @@ CHECKPOINT_LIST = Endpoint(
 CHECKPOINT_DELETE = Endpoint("executor.checkpoint_delete", CheckpointRef, Empty, (_NF, InvalidArgument), timeout=120)
 USAGE = Endpoint("executor.usage", Empty, UsageReply, (Unavailable,), idempotent=True)
 CHANGES = Endpoint("executor.changes", Ref, StreamOffer, (_NF, _C), idempotent=True, timeout=0)
-"""What differs from the image; see `image_store.changes`."""
 STAT_PATH = Endpoint("executor.stat_path", PathRequest, PathStat, (_NF, _C, InvalidArgument), idempotent=True)
 READ_ARCHIVE = Endpoint("executor.read_archive", PathRequest, ReadReply, (_NF, _C, InvalidArgument))
 WRITE_ARCHIVE = Endpoint("executor.write_archive", WriteRequest, StreamOffer, (_NF, _C, InvalidArgument))
@@ -394,7 +394,7 @@ CONTRACT = Contract(
         CHECKPOINT_DELETE, TOP, USAGE, PRUNE, CHANGES, COMMIT, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
     ),
     events=(CONTAINER_EVENT,),
-    owns=(NAMES, SPECS, PLACEMENTS, STATUSES),
+    owns=(NAMES, CLUSTER_NAMES, SPECS, PLACEMENTS, STATUSES),
     calls=("image_store.*", "platform.*", "network.*", "volume.*"),
     hears=("platform.exited", "platform.transferred"),
 )  # fmt: skip

@@ -15,4 +15,5 @@ CONTRACT = Contract(
     calls=("builder.*", "executor.*", "image_store.*", "network.*", "volume.*", "platform.host", "platform.stats"),
     hears=("events.*",),
     reads=("containers.*", "names.*"),
+    reads_agreed=("cluster_names.*", "nodes.*"),
 )

@@ -13,6 +13,8 @@ from shared.contracts.base import AGREED, BUCKET, DESCRIBE_OPERATION, LEASES, RO
 STREAMS = ("KV_shoal", "KV_shoal_cluster", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
 HUB_API = "$JS.hub.API"
 """JetStream's API of the hubs, see `shared.cluster`."""
+OTHERS_API = "$JS.*.API"
+"""That of any other host: its domain is its node id."""
 RESPONSES = {"max": 1, "expires": "8760h"}
 """A request may be answered once, however long it takes. (The broker forgets a permission only when it is used up.)"""
 
@@ -71,16 +73,18 @@ def _writes(contract: Contract) -> set[str]:
 def _reads(contract: Contract) -> set[str]:
     subjects: set[str] = set()
     for pattern in contract.reads:
-        subjects |= _watching(BUCKET, pattern)
+        subjects |= _watching(BUCKET, pattern) | _watching(BUCKET, pattern, OTHERS_API)
+    for pattern in contract.reads_agreed:
+        subjects |= _watching(AGREED, pattern)
     return subjects
 
 
-def _watching(bucket: str, pattern: str) -> set[str]:
+def _watching(bucket: str, pattern: str, *more: str) -> set[str]:
     """Reading a family: get by key, and make, and answer the flow control of, a watch on the bucket."""
     tail = pattern[:-1] + ">" if pattern.endswith("*") else pattern
     return {f"$JS.FC.KV_{bucket}.>"} | {
         f"{api}.{verb}"
-        for api in (("$JS.API", HUB_API) if bucket == AGREED else ("$JS.API",))
+        for api in ("$JS.API", *((HUB_API,) if bucket == AGREED else ()), *more)
         for verb in (f"DIRECT.GET.KV_{bucket}.$KV.{bucket}.{tail}", f"CONSUMER.CREATE.KV_{bucket}.*")
     }
 

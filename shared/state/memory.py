@@ -19,40 +19,46 @@ class MemoryState:
 
     def __init__(self, writer: str = "memory") -> None:
         self._writer = writer
-        self._records: dict[str, tuple[bytes, int]] = {}
+        self.hosts: dict[str, MemoryState] = {}
+        """The stores of other hosts, by node id."""
+        self._records: dict[tuple[str, str], tuple[bytes, int]] = {}  # by bucket and key
         self._revision = 0
         self._views: list[View] = []
 
-    async def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
+    async def get(self, keys: Keys[M], *parts: str, host: str = "") -> Entry[M] | None:
+        if host:
+            return await self.hosts[host].get(keys, *parts)
         key = keys.key(*parts)
-        found = self._records.get(key)
+        found = self._records.get((keys.bucket, key))
         return None if found is None else unseal(found[0], keys, key, found[1])
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
         key = keys.key(*parts)
-        if key in self._records:
+        if (keys.bucket, key) in self._records:
             raise AlreadyExists(f"{key} exists")
         return self._write(key, keys, value)
 
     async def update(self, keys: Keys[M], *parts: str, value: M, revision: int) -> int:
         key = keys.key(*parts)
-        self._expect(key, revision)
+        self._expect((keys.bucket, key), revision)
         return self._write(key, keys, value)
 
     async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
         key = keys.key(*parts)
         if revision is not None:
-            self._expect(key, revision)
+            self._expect((keys.bucket, key), revision)
         self._revision += 1
-        self._records.pop(key, None)
-        self._tell(key, None)
+        self._records.pop((keys.bucket, key), None)
+        self._tell(keys.bucket, key, None)
         return self._revision
 
-    async def view(self, *keys: Keys[Any]) -> View:
+    async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        if host:
+            return await self.hosts[host].view(*keys)
         view = View(*keys)
-        for key, (payload, revision) in self._records.items():
+        for (bucket, key), (payload, revision) in self._records.items():
             found = view.family(key)
-            if found is not None:
+            if found is not None and bucket == keys[0].bucket:
                 view.apply(key, unseal(payload, found[0], key, revision), revision)
         view.advance(self._revision)
         self._views.append(view)
@@ -66,26 +72,29 @@ class MemoryState:
         if view in self._views:
             self._views.remove(view)
 
-    def _expect(self, key: str, revision: int) -> None:
+    def _expect(self, key: tuple[str, str], revision: int) -> None:
         if self._records.get(key, (b"", 0))[1] != revision:
-            raise Conflict(f"{key} was changed by somebody else")
+            raise Conflict(f"{key[1]} was changed by somebody else")
 
     def _write(self, key: str, keys: Keys[Any], value: Message) -> int:
         self._revision += 1
         payload = seal(value, self._writer)
-        self._records[key] = (payload, self._revision)
+        self._records[keys.bucket, key] = (payload, self._revision)
         if keys.bucket == LEASES:
             asyncio.get_running_loop().call_later(LEASE_SECONDS, self._run_out, key, self._revision)
-        self._tell(key, unseal(payload, keys, key, self._revision))
+        self._tell(keys.bucket, key, unseal(payload, keys, key, self._revision))
         return self._revision
 
     def _run_out(self, key: str, revision: int) -> None:
-        if self._records.get(key, (b"", 0))[1] == revision:
+        if self._records.get((LEASES, key), (b"", 0))[1] == revision:
             self._revision += 1
-            del self._records[key]
-            self._tell(key, None)
+            del self._records[LEASES, key]
+            self._tell(LEASES, key, None)
 
-    def _tell(self, key: str, entry: Entry[Any] | None) -> None:
+    def _tell(self, bucket: str, key: str, entry: Entry[Any] | None) -> None:
         loop = asyncio.get_running_loop()
         for view in self._views:  # later, as over a broker: who relies on seeing own writes at once must wait
-            loop.call_soon(view.apply, key, entry, self._revision)
+            if view.families[0].bucket == bucket:
+                loop.call_soon(view.apply, key, entry, self._revision)
+            else:
+                loop.call_soon(view.advance, self._revision)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -43,16 +45,16 @@ class NatsState:
         self._watches: set[Watch] = set()
         self._tasks = TaskGroup("state")
 
-    async def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
+    async def get(self, keys: Keys[M], *parts: str, host: str = "") -> Entry[M] | None:
         key = keys.key(*parts)
-        found = await self._last(keys, key)
+        found = await self._last(keys, key, host)
         if found is None or removed(found):
             return None
         return unseal(found.payload, keys, key, _revision(found))
 
-    async def _last(self, keys: Keys[Any], key: str) -> Delivery | None:
+    async def _last(self, keys: Keys[Any], key: str, host: str = "") -> Delivery | None:
         """The last message for a key, which may be the marker of its removal."""
-        subject = f"{api(self._domain(keys))}.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
+        subject = f"{api(host or self._domain(keys))}.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
         reply = await self._bus.request_raw(subject, b"")
         return None if reply.headers.get("Status") == "404" else reply
 
@@ -97,13 +99,13 @@ class NatsState:
                 return _revision(found)
         raise refusal
 
-    async def view(self, *keys: Keys[Any]) -> View:
+    async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
         view = View(*keys)
-        watch = Watch(self._bus, keys[0].bucket, view, self._domain(keys[0]))
+        watch = Watch(self._bus, keys[0].bucket, view, host or self._domain(keys[0]))
         view.stop = lambda: self._stop(watch)
         self._watches.add(watch)
         try:
-            await watch.open()
+            await (watch.open() if wait is None else _begun(watch, wait))
         except BaseException:
             view.stop()
             raise
@@ -123,6 +125,13 @@ class NatsState:
             self._stop(watch)
         await self._tasks.drain(_CLOSE_SECONDS)
         await self._tasks.close()
+
+
+async def _begun(watch: Watch, seconds: float) -> None:
+    watch.begin()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await watch.complete.wait()
 
 
 def _revision(message: Delivery) -> int:

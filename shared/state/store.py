@@ -30,7 +30,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
 class State(Protocol):
     """Key-value records; every write is a compare-and-set on the record's revision, and synced when it returns."""
 
-    async def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None: ...
+    async def get(self, keys: Keys[M], *parts: str, host: str = "") -> Entry[M] | None:
+        """The record, of another host where one is named."""
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
         """Writes a record that must not exist; its revision. Raises `AlreadyExists`."""
@@ -41,8 +42,12 @@ class State(Protocol):
     async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
         """Removes the record, with `revision` only that one (`Conflict`). Removing what is not there is fine."""
 
-    async def view(self, *keys: Keys[Any]) -> View:
-        """A read model of these families; complete when this returns, then kept up to date."""
+    async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        """A read model of these families; complete when this returns, then kept up to date.
+
+        `host`: the records of another host (its node id) instead of this one's. `wait`: who keeps the records may be
+        away; after so many seconds the view is returned as it is, `live` or not, and completed when they are back.
+        """
 
     async def close(self) -> None:
         """Ends all views: they show what they showed last."""

@@ -40,6 +40,9 @@ class View:
         self._entries: dict[str, dict[tuple[str, ...], Entry[Any]]] = {keys.pattern: {} for keys in families}
         self._listeners: list[Listener] = []
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.live = True
+        """Whether the feed goes on; else this is what was seen last, as of a host that is cut off."""
+        self._on_live: list[Callable[[], None]] = []
         self.stop: Callable[[], None] = lambda: None
         """Ends the feed; may be called twice."""
 
@@ -57,6 +60,17 @@ class View:
         """Calls the listener for each change from now on; returns what ends this."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def on_live(self, listener: Callable[[], None]) -> None:
+        """Calls the listener whenever `live` has changed."""
+        self._on_live.append(listener)
+
+    def become_live(self, live: bool) -> None:
+        """For feeders: the feed goes on, or is broken."""
+        if live is not self.live:
+            self.live = live
+            for listener in tuple(self._on_live):
+                listener()
 
     async def reached(self, revision: int, timeout: float = 10.0) -> None:
         """Returns when the view shows that revision or a later one."""

@@ -64,7 +64,8 @@ class Watch:
         self._expected = 1
         self._seen: set[str] | None = None
         self._last_sign = 0.0
-        self._complete = asyncio.Event()
+        self.complete = asyncio.Event()
+        """Set when the view shows all that exists."""
         self._restarting = self._closed = False
         self._tasks = TaskGroup(f"watch:{bucket}")
         self._subscription: Subscription | None = None
@@ -72,13 +73,23 @@ class Watch:
         self._forget: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
-        """Returns when the view shows all that exists."""
+        """Returns when the view shows all that exists; raises `Unavailable` where nobody answers."""
+        self._listen()
+        await self._begin(anew=True)
+        await self.complete.wait()
+
+    def begin(self) -> None:
+        """As `open`, but without waiting: whoever keeps the records may be away, and is waited for."""
+        self._listen()
+        self._seen = set()
+        self._view.become_live(False)
+        self._restart("begins")
+
+    def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         self._last_sign = loop.time()
         self._forget = self._bus.transport.on_reconnect(lambda: self._restart("connection restored"))
         self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
-        await self._begin(anew=True)
-        await self._complete.wait()
 
     async def close(self) -> None:
         """The view stays as it is; the broker forgets the consumer by itself."""
@@ -92,9 +103,11 @@ class Watch:
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
-        if loop.time() - self._last_sign > HEARTBEAT * 3:
+        left = self._last_sign + HEARTBEAT * 3 - loop.time()
+        if left <= 0:
+            self._view.become_live(False)
             self._restart("no sign of life from the broker")
-        self._watchdog = loop.call_later(HEARTBEAT * 3, self._check)
+        self._watchdog = loop.call_later(left if left > 0 else HEARTBEAT * 3, self._check)
 
     def _restart(self, why: str) -> None:
         if not self._restarting and not self._closed:
@@ -104,11 +117,10 @@ class Watch:
 
     async def _begin_again(self) -> None:
         try:
-            cut_off = asyncio.get_running_loop().time() - self._last_sign
-            anew = cut_off > RESUME_SECONDS or self._seen is not None  # the last fresh start was not finished
             while True:
-                try:
-                    return await self._begin(anew)
+                cut_off = asyncio.get_running_loop().time() - self._last_sign
+                try:  # also anew when the last fresh start was not finished
+                    return await self._begin(cut_off > RESUME_SECONDS or self._seen is not None)
                 except ShoalError as error:
                     log.warning("watch of %s: %s", self._bucket, error)
                     await asyncio.sleep(0.2)
@@ -149,6 +161,7 @@ class Watch:
 
     def _received(self, delivery: Delivery) -> None:
         self._last_sign = asyncio.get_running_loop().time()
+        self._view.become_live(True)
         status = delivery.headers.get("Status")
         if status is None:
             self._message(delivery)
@@ -199,4 +212,5 @@ class Watch:
         if self._seen is not None:
             self._view.retain(self._seen)
             self._seen = None
-        self._complete.set()
+        self._view.become_live(True)
+        self.complete.set()

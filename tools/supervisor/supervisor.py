@@ -85,13 +85,15 @@ class Supervisor:
         return plan.members(not settings.nats_url, cluster.role(settings.state_path), settings.replaced)
 
     def _replan(self) -> None:
-        """The host's place in its cluster has changed: brokers begin anew with what they are now to be."""
+        """The host's place in its cluster has changed: brokers and services begin anew with what they are now to be."""
         self._replanning = False
         planned = {member.name: member for member in self._planned()}
-        for name in [plan.BROKER, *(name for name in self._members if name not in planned), plan.HUB]:
-            self._send(name, signal.SIGTERM)
-            self._await_end(name)
-            records.remove(self._where, name)
+        for names in plan.stop_order(tuple(self._members.values())):
+            for name in names:
+                self._send(name, signal.SIGTERM)
+            for name in names:
+                self._await_end(name)
+                records.remove(self._where, name)
         self._members = {name: self._members.get(name, member) for name, member in planned.items()}
 
     def _adopt(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,14 +11,12 @@ import msgspec
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerPlacement, ContainerSpec, ContainerStatus
 from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
-from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, ResourceExhausted, Unavailable
+from shared.errors import AlreadyExists, Conflict
 from shared.state import State
 from shared.tasks import TaskGroup
 
-log = logging.getLogger(__name__)
-
-_PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+from .cluster_names import ClusterNames
+from .patience import patiently
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,11 @@ class Records:
     its spec is there until the spec is gone; placement and status come before and go after it.
     """
 
-    def __init__(self, state: State, node: str, node_name: str, tasks: TaskGroup) -> None:
+    def __init__(
+        self, state: State, node: str, node_name: str, tasks: TaskGroup, names: ClusterNames | None = None
+    ) -> None:
         self._state, self._node, self._node_name, self._tasks = state, node, node_name, tasks
+        self._names = names
 
     async def load(self) -> Stored:
         """Everything this node owns."""
@@ -62,16 +62,33 @@ class Records:
         return Stored(specs, statuses, mine, names)
 
     async def reserve(self, name: str, container_id: str) -> None:
-        """Takes a name; raises `AlreadyExists`."""
-        await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
+        """Takes a name; raises `AlreadyExists`, and `Unavailable` where the cluster has to agree and cannot."""
+        if self._names is None:
+            await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
+            return
+        await self._names.take(name, container_id)
+        try:
+            await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
+        except AlreadyExists:
+            await self._names.release(name)
+            raise
 
     async def holder(self, name: str) -> str:
         """The id of the container that has a name, empty when it was given up meanwhile."""
         entry = await self._state.get(NAMES, name)
+        if entry is None and self._names is not None:
+            return await self._names.holder(name)
         return entry.value.id if entry else ""
 
     async def release_name(self, name: str) -> None:
         await self._state.delete(NAMES, name)
+        if self._names is not None:
+            await self._names.release(name)
+
+    def agree(self, names: Callable[[], Mapping[str, str]]) -> None:
+        """In a cluster: what it knows of this host's names is made as `names` (to container ids) has it."""
+        if self._names is not None:
+            self._tasks.start(self._names.reconcile(names), "names")
 
     async def place(self, container_id: str) -> None:
         """A container is about to be made here."""
@@ -98,7 +115,7 @@ class Records:
         What happened on the host must be told: while the store is away this tries again. `Conflict`: somebody
         else wrote it, so this executor is no more the one.
         """
-        return await _patiently(lambda: self._put_status(container_id, status, revision))
+        return await patiently(lambda: self._put_status(container_id, status, revision))
 
     async def _put_status(self, container_id: str, status: ContainerStatus, revision: int) -> int:
         try:
@@ -116,27 +133,20 @@ class Records:
 
         Placement and status stay for `bury`. The name's removal is on its way when this returns.
         """
-        going = _patiently(lambda: self._state.delete(SPECS, spec.id))
+        going = patiently(lambda: self._state.delete(SPECS, spec.id))
         revision, _ = await asyncio.gather(going, self._free(spec.name))
         return revision
 
     async def _free(self, name: str) -> None:
-        self._tasks.start(_patiently(lambda: self._state.delete(NAMES, name)), "name")
+        self._tasks.start(self._release(name), "name")
+
+    async def _release(self, name: str) -> None:
+        await patiently(lambda: self._state.delete(NAMES, name))
+        if self._names is not None:
+            await self._names.release(name)
 
     async def bury(self, container_id: str, *, status: bool = True) -> None:
         """What is left of a forgotten container, once nothing of it is on the host. `status`: it may have one."""
         if status:
-            await _patiently(lambda: self._state.delete(STATUSES, container_id))
-        await _patiently(lambda: self._state.delete(PLACEMENTS, container_id))
-
-
-async def _patiently(write: Callable[[], Awaitable[int]]) -> int:
-    """Tries a write until the store takes or refuses it."""
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await write()
-        except _PASSING as error:
-            log.warning("%s; trying again", error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await patiently(lambda: self._state.delete(STATUSES, container_id))
+        await patiently(lambda: self._state.delete(PLACEMENTS, container_id))

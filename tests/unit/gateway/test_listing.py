@@ -50,3 +50,9 @@ def test_what_was_encoded_is_kept_for_each_version() -> None:
     assert inspect_bytes(one, Version(1, 55)) != first
     assert json.loads(first)["Id"] == one.id
     assert list_bytes([], V, NOW) == b"[]\n"
+
+
+def test_of_a_host_that_is_not_heard_of_no_state_is_told() -> None:
+    one = container()
+    text = json.loads(list_bytes([one], V, NOW, down=frozenset({one.node})))[0]["Status"]
+    assert text == "Host Down"

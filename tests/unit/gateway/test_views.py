@@ -8,7 +8,7 @@ import pytest
 from gateway.views import Container, Containers
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerConfig, ContainerPlacement, ContainerSpec, ContainerStatus, HostConfig
-from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
+from shared.contracts.executor import CLUSTER_NAMES, NAMES, PLACEMENTS, SPECS, STATUSES
 from shared.errors import InvalidArgument, NotFound
 from shared.state import MemoryState
 
@@ -30,7 +30,7 @@ A, B = "a" * 64, "ab" + "0" * 62
 async def test_containers_are_found_by_id_name_and_prefix() -> None:
     state = MemoryState()
     await add(state, A, "one")
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     await containers.reached(await add(state, B, "two"))
     for reference in (A, "one", "/one", "aa"):
         found = await containers.find(reference)
@@ -46,13 +46,13 @@ async def test_a_name_goes_before_an_id_prefix() -> None:
     state = MemoryState()
     await add(state, A, "one")
     await add(state, B, "aa")
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     assert (await containers.find("aa")).id == B
 
 
 async def test_the_newest_comes_first() -> None:
     state = MemoryState()
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     await add(state, A, "old", created=1)
     await containers.reached(await add(state, B, "new", created=2))
     assert [one.spec.name for one in containers.all()] == ["new", "old"]
@@ -64,7 +64,7 @@ async def test_the_newest_comes_first() -> None:
 
 async def test_what_the_view_does_not_know_yet_is_asked_for() -> None:
     state = MemoryState()
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     await add(state, A, "one")
     await add(state, B, "two")
     assert (await containers.find("one")).id == A
@@ -74,7 +74,7 @@ async def test_what_the_view_does_not_know_yet_is_asked_for() -> None:
 async def test_a_change_forgets_what_was_encoded() -> None:
     state = MemoryState()
     await add(state, A, "one")
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     before = await containers.find(A)
     before.parts["x"] = b"old"
     entry = await state.get(STATUSES, A)
@@ -88,7 +88,7 @@ async def test_a_change_forgets_what_was_encoded() -> None:
 async def test_who_follows_sees_every_state_also_when_the_end_comes_at_once() -> None:
     state = MemoryState()
     await add(state, A, "one")
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     container = await containers.find(A)
 
     async def follow() -> list[str]:
@@ -119,7 +119,7 @@ async def test_links_name_two_containers() -> None:
     state = MemoryState()
     await add(state, A, "db")
     await add(state, B, "web", created=2)
-    containers = await Containers.open(state)
+    containers = await Containers.open(state, "n1")
     entry = await state.get(SPECS, B)
     assert entry is not None
     linking = msgspec.structs.replace(entry.value, host_config=HostConfig(links=(f"{A}:store", f"{A}:again", "gone:x")))
@@ -140,3 +140,68 @@ async def test_links_name_two_containers() -> None:
     assert found.aliases == ()
     with pytest.raises(NotFound):
         await containers.find("web/store")
+
+
+async def test_containers_of_other_hosts_come_and_go_with_them() -> None:
+    state, other = MemoryState(), MemoryState()
+    state.hosts["n2"] = other
+    await add(state, A, "one")
+    await add(other, B, "two")
+    containers = await Containers.open(state, "n1")
+    assert containers.known("two") is None
+    await containers.add_host("n2", wait=1)
+    assert (await containers.find("two")).node == "n2"
+    assert [one.id for one in containers.of("n2")] == [B]
+    entry = await other.get(SPECS, B)
+    assert entry is not None
+    renamed = msgspec.structs.replace(entry.value, name="second")
+    await containers.reached(await other.update(SPECS, B, value=renamed, revision=entry.revision), "n2")
+    assert containers.known("two") is None
+    assert (await containers.find("second")).id == B
+    followed = containers.follow(await containers.find(B))
+    assert await anext(followed) is containers.get(B)
+    containers.drop_host("n2")
+    assert await anext(followed) is None
+    assert containers.all() == containers.of("n1")
+    await containers.reached(10**9, "n2")  # nobody is waited for who is not there
+
+
+async def test_of_two_with_one_name_this_hosts_own_is_meant() -> None:
+    state, other = MemoryState(), MemoryState()
+    state.hosts["n2"] = other
+    await add(other, B, "one")
+    containers = await Containers.open(state, "n1")
+    await containers.add_host("n2", wait=1)
+    assert (await containers.find("one")).id == B
+    await add(state, A, "one")
+    await containers.reached(4)
+    assert (await containers.find("one")).id == A
+    containers.drop_host("n2")
+    assert (await containers.find("one")).id == A
+
+
+async def test_a_container_that_moved_is_shown_where_it_is() -> None:
+    state, other = MemoryState(), MemoryState()
+    state.hosts["n2"] = other
+    await add(state, A, "one")
+    containers = await Containers.open(state, "n1")
+    await containers.add_host("n2", wait=1)
+    await containers.reached(await add(other, A, "one"), "n2")
+    assert (await containers.find("one")).node == "n2"
+    await containers.reached(await state.delete(SPECS, A))
+    assert (await containers.find("one")).node == "n2"
+    await containers.reached(await other.delete(SPECS, A), "n2")
+    assert containers.all() == []
+
+
+async def test_the_name_of_a_container_that_is_not_seen_yet_is_asked_of_the_cluster() -> None:
+    state, other = MemoryState(), MemoryState()
+    state.hosts["n2"] = other
+    containers = await Containers.open(state, "n1")
+    await containers.add_host("n2", wait=1)
+    await state.create(CLUSTER_NAMES, "far", value=NameRecord(id=A, node="n2"))
+    await add(other, A, "far")
+    with pytest.raises(NotFound):  # this host is in no cluster, or is cut off from it
+        await containers.find("far")
+    containers.in_touch = lambda: True
+    assert (await containers.find("far")).id == A

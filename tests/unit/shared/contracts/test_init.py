@@ -22,7 +22,7 @@ def test_the_contracts_agree_with_each_other():
             assert call in endpoints or (operation == "*" and service in CONTRACTS), call
         assert set(contract.hears) - {"events.*"} <= events
         assert all(keys.bucket in (BUCKET, AGREED) for keys in contract.owns)
-        for pattern in contract.reads:
+        for pattern in (*contract.reads, *contract.reads_agreed):
             assert any(matches(pattern.replace("*", ">"), owned) for owned in patterns), pattern
 
 

@@ -13,7 +13,7 @@ from shared.bus import Delivery, NatsTransport
 from shared.bus.discovery import Discovery
 from shared.bus.transport import matches
 from shared.contracts import CONTRACTS
-from shared.contracts.base import Empty
+from shared.contracts.base import AGREED, Empty
 from shared.contracts.common import NameRecord
 from shared.contracts.executor import NAMES as NAMES_OF_CONTAINERS
 from shared.contracts.permissions import STREAMS, permissions
@@ -114,8 +114,12 @@ async def test_records_of_others_cannot_be_written_and_only_declared_ones_read(c
             key = concrete(keys.pattern)
             bucket = keys.bucket
             assert await client.may_publish(f"$KV.{bucket}.{key}") == (other.name == own.name), key
-            readable = other.name == own.name or any(matches(p.replace("*", ">"), key) for p in own.reads)
-            assert await client.may_publish(f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{key}") == readable, key
+            read = own.reads_agreed if bucket == AGREED else own.reads
+            declared = any(matches(pattern.replace("*", ">"), key) for pattern in read)
+            get = f"DIRECT.GET.KV_{bucket}.$KV.{bucket}.{key}"
+            assert await client.may_publish(f"$JS.API.{get}") == (other.name == own.name or declared), key
+            assert await client.may_publish(f"$JS.node2.API.{get}") == (declared and bucket != AGREED), key
+            assert not await client.may_publish(f"$JS.node2.API.$KV.{bucket}.{key}"), key
 
 
 @every_service

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.contracts.base import LEASES, Keys
+from shared.contracts.base import AGREED, LEASES, Keys
 from shared.state import MemoryState, memory
 from tests.support.echo import RECORDS, Text
 
@@ -52,3 +52,17 @@ async def test_closing_ends_all_views():
     await state.create(RECORDS, "one", value=Text())
     await asyncio.sleep(0)
     assert view.count(RECORDS) == 0
+
+
+async def test_a_key_in_another_bucket_or_on_another_host_is_another_record():
+    state = MemoryState()
+    state.hosts["n2"] = MemoryState()
+    agreed = Keys(RECORDS.pattern, Text, bucket=AGREED)
+    view = await state.view(RECORDS)
+    await state.create(RECORDS, "one", value=Text(text="own"))
+    await view.reached(await state.create(agreed, "one", value=Text(text="agreed")))
+    await state.hosts["n2"].create(RECORDS, "one", value=Text(text="theirs"))
+    found = [await state.get(keys, "one", host=host) for keys, host in ((RECORDS, ""), (agreed, ""), (RECORDS, "n2"))]
+    assert [entry.value.text for entry in found if entry] == ["own", "agreed", "theirs"]
+    assert [entry.value.text for _, entry in view.items(RECORDS)] == ["own"]
+    assert (await state.view(RECORDS, host="n2")).count(RECORDS) == 1

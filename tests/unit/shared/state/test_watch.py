@@ -17,6 +17,7 @@ from shared.state import NatsState, watch
 from shared.state.streams import STREAMS
 from shared.state.watch import position
 from tests.support.echo import PARTS, RECORDS, Text
+from tests.support.waiting import until
 from tests.support.worlds import NatsWorld
 
 LEASED = Keys("leases.*", Text, bucket=LEASES)
@@ -151,3 +152,24 @@ async def test_an_expired_record_is_told_to_watchers(broker, directory):
     assert await state.create(LEASED, "one", value=Text()) > 0
     await state.close()
     await bus.close()
+
+
+async def test_a_view_of_who_is_away_is_completed_when_they_are_back(writer, reader, broker):
+    await writer.create(RECORDS, "one", value=Text())
+    broker.kill()
+    view = await reader.view(RECORDS, wait=0.01)
+    changes = []
+    view.on_live(lambda: changes.append(view.live))
+    assert (view.live, view.count(RECORDS)) == (False, 0)
+    broker.start()
+    await until(lambda: view.live, 60)
+    await until(lambda: view.count(RECORDS) == 1, 60)
+    assert changes == [True]
+
+
+async def test_a_view_of_another_host_shows_its_records_when_it_is_there(writer, reader):
+    """Here: never, for there is no such host; its view is empty, and not alive."""
+    await writer.create(RECORDS, "one", value=Text())
+    view = await reader.view(RECORDS, host="elsewhere", wait=0.01)
+    assert (view.live, view.count(RECORDS)) == (False, 0)
+    view.stop()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.executor.adapters import records as module
+from services.executor.adapters import patience
 from services.executor.adapters.records import Records
 from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig
 from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
@@ -80,7 +80,7 @@ async def test_the_spec_goes_before_the_name() -> None:
 
 
 async def test_a_status_is_written_until_it_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
     state = Faulty()
     records = make(state)
     revision = await records.update_status("c", ContainerStatus(), 0)

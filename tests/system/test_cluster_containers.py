@@ -1,0 +1,136 @@
+"""Any host of a cluster serves the containers of all."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import Hosts, engines
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.shoal_only
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Three hosts; the second comes with a container."""
+    with engines(tmp_path_factory.mktemp("lab"), 3) as made:
+        made.load()
+        made.docker(2, "run", "-d", "--name", "brought", "busybox", "sleep", "100000")
+        made.init()
+        made.join(2)
+        made.join(3)
+        yield made
+
+
+def on(number: int) -> tuple[str, ...]:
+    """Options of `docker run` that choose a host."""
+    return ("--label", f"shoal.node=node{number}")
+
+
+def test_containers_of_all_hosts_are_listed_and_inspected(hosts: Hosts) -> None:
+    hosts.docker(3, "create", *on(3), "--name", "listed", "busybox", "true")
+    for number in (1, 2, 3):
+        assert {"brought", "listed"} <= set(hosts.docker(number, "ps", "-a", "--format", "{{.Names}}").split())
+        assert hosts.docker(number, "inspect", "brought", "-f", "{{.Node.Name}} {{.Node.IP}}") == "node2 198.18.0.2"
+    hosts.docker(1, "rm", "listed")
+
+
+def test_a_name_is_unique_in_the_cluster(hosts: Hosts) -> None:
+    assert 'name "/brought" is already in use' in hosts.refused(1, "create", "--name", "brought", "busybox", "true")
+    assert "already in use" in hosts.refused(3, "create", "--name", "brought", "busybox", "true")
+    hosts.docker(1, "create", *on(1), "--name", "once", "busybox", "true")
+    assert "already in use" in hosts.refused(3, "rename", "brought", "once")
+    hosts.docker(3, "rename", "once", "twice")
+    hosts.docker(3, "create", *on(3), "--name", "once", "busybox", "true")
+    hosts.docker(2, "rm", "once", "twice")
+
+
+def test_a_container_of_another_host_does_all_that_one_of_this_host_does(hosts: Hosts) -> None:
+    hosts.docker(2, "run", *on(2), "-d", "--name", "far", "busybox", "sh", "-c", "echo begun; exec sleep 100000")
+    assert hosts.docker(1, "exec", "far", "echo", "inside") == "inside"
+    assert "sleep 100000" in hosts.docker(1, "top", "far")
+    assert hosts.docker(1, "logs", "far") == "begun"
+    assert hosts.docker(1, "stats", "--no-stream", "--format", "{{.Name}}", "far") == "far"
+    hosts.ok(1, "sh", "-c", "docker cp far:/etc/passwd - | tar xO | grep -q ^root:")
+    hosts.ok(1, "sh", "-c", "echo content > /run/given && docker cp /run/given far:/tmp/given")
+    assert hosts.docker(3, "exec", "far", "cat", "/tmp/given") == "content"
+    assert "A /tmp/given" in hosts.docker(3, "diff", "far")
+    hosts.docker(3, "pause", "far")
+    assert "(Paused)" in hosts.docker(1, "ps", "--filter", "name=far", "--format", "{{.Status}}")
+    hosts.docker(1, "unpause", "far")
+    hosts.docker(1, "update", "--memory", "64m", "--memory-swap", "64m", "far")
+    hosts.docker(3, "restart", "-t", "0", "far")
+    hosts.docker(3, "stop", "-t", "0", "far")
+    assert hosts.docker(1, "wait", "far") == "137"
+    assert hosts.docker(1, "ps", "-as", "--filter", "name=far", "--format", "{{.Size}}").startswith("8B (virtual")
+    pruned = hosts.docker(3, "container", "prune", "-f")
+    assert "Deleted Containers" in pruned
+    assert "no such" in hosts.refused(1, "inspect", "--type", "container", "far").lower()
+
+
+def test_attached_from_another_host(hosts: Hosts) -> None:
+    hosts.docker(2, "create", *on(2), "-i", "--rm", "--name", "piped", "busybox", "cat")
+    megabytes = 4
+    script = f"dd if=/dev/zero bs=1M count={megabytes} 2>/dev/null | docker start -ai piped | wc -c"
+    assert hosts.ok(1, "sh", "-c", script) == str(megabytes << 20)
+
+
+def test_events_of_all_hosts_are_told(hosts: Hosts) -> None:
+    since = hosts.ok(1, "date", "+%s")
+    hosts.docker(3, "create", *on(3), "--name", "told", "busybox", "true")
+    hosts.docker(2, "rm", "told")
+    seen = hosts.docker(1, "events", "--since", since, "--until", str(int(since) + 1), "--format", "{{.Action}}")
+    for _ in range(60):
+        until_now = hosts.ok(1, "date", "+%s.%N")
+        seen = hosts.docker(1, "events", "--since", since, "--until", until_now, "--filter", "container=told",
+                            "--format", "{{.Action}}")  # fmt: skip
+        if "destroy" in seen:
+            break
+    assert seen.split() == ["create", "destroy"]
+
+
+def test_logs_are_followed_across_hosts(hosts: Hosts) -> None:
+    hosts.docker(3, "run", *on(3), "-d", "--name", "ticks", "busybox", "sh", "-c", "echo one; sleep 1; echo two")
+    assert hosts.docker(1, "logs", "-f", "ticks").split() == ["one", "two"]
+    hosts.docker(1, "rm", "-f", "ticks")
+
+
+async def test_a_host_that_is_cut_off_serves_its_own_and_says_what_it_cannot(hosts: Hosts) -> None:
+    hosts.docker(3, "run", *on(3), "-d", "--name", "lonely", "busybox", "sleep", "100000")
+    hosts.lab.cut(1, 3)
+    hosts.lab.cut(2, 3)
+    try:
+
+        def state(number: int, name: str) -> str:
+            return hosts.docker(number, "ps", "-a", "--filter", f"name={name}", "--format", "{{.Status}}")
+
+        await until(lambda: state(1, "lonely") == "Host Down" and state(3, "brought") == "Host Down", 120)
+        assert state(1, "brought").startswith("Up")
+        assert state(3, "lonely").startswith("Up")
+        assert hosts.docker(3, "exec", "lonely", "echo", "still") == "still"
+        assert "cut off" in hosts.refused(3, "create", "--name", "nobody-knows", "busybox", "true")
+        hosts.docker(3, "rm", "-f", "lonely")
+        assert "Error" in hosts.refused(3, "inspect", "unknown")
+    finally:
+        hosts.lab.mend(1, 3)
+        hosts.lab.mend(2, 3)
+    await until(lambda: hosts.docker(1, "ps", "-a", "--filter", "name=lonely", "-q") == "", 120)
+
+    def free() -> bool:
+        return hosts.run(1, "docker", "create", "--name", "lonely", "busybox", "true").returncode == 0
+
+    await until(free, 120)  # the name was given up when the cluster could be told
+    hosts.docker(2, "rm", "lonely")
+    assert json.loads(hosts.docker(3, "inspect", "brought"))[0]["State"]["Running"]
+
+
+def test_a_gateway_that_begins_anew_knows_all(hosts: Hosts) -> None:
+    """Also many records, more than come without the broker's flow control being answered."""
+    ids = [hosts.docker(2, "create", *on(2), "busybox", "true") for _ in range(20)]
+    processes = json.loads(hosts.shoal_ok(1, "status", "--json"))
+    gateway = next(one["pid"] for one in processes if one["name"] == "gateway")
+    subprocess.run(hosts.lab.host(1).command(["kill", "-9", str(gateway)]), check=True)
+    assert set(ids) <= set(hosts.docker(1, "ps", "-aq", "--no-trunc").split())
+    hosts.docker(1, "rm", *ids)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from gateway.hosts import Hosts
+from gateway.views import Containers
+from shared.contracts.scheduler import NODES, NodeRecord
+from shared.state import MemoryState
+from tests.support.waiting import until
+from tests.unit.gateway.test_views import A, B, add
+
+
+def record(node: str) -> NodeRecord:
+    return NodeRecord(id=node, name=f"{node}-name", role="leaf", address="192.0.2.1:7377", joined=1)
+
+
+async def test_hosts_are_followed_as_they_join_and_leave() -> None:
+    state = MemoryState()
+    state.hosts = {"n2": MemoryState(), "n3": MemoryState()}
+    await add(state.hosts["n2"], A, "two")
+    await add(state.hosts["n3"], B, "three")
+    await state.create(NODES, "n1", value=record("n1"))
+    await state.create(NODES, "n2", value=record("n2"))
+    containers = await Containers.open(state, "n1")
+    hosts = Hosts(state, "n1", containers)
+    assert (hosts.all(), hosts.in_touch(), hosts.record("n1")) == ([], False, None)
+    await hosts.open()
+    try:
+        assert [one.spec.name for one in containers.all()] == ["two"]
+        assert [one.name for one in hosts.all()] == ["n1-name", "n2-name"]
+        assert containers.in_touch()
+        await state.create(NODES, "n3", value=record("n3"))
+        await until(lambda: containers.get(B) is not None, 60)
+        assert hosts.reachable() == ("n1", "n2", "n3")
+        await state.delete(NODES, "n2")
+        await until(lambda: containers.get(A) is None, 60)
+        assert hosts.record("n2") is None
+        assert hosts.reachable() == ("n1", "n3")
+    finally:
+        await hosts.close()
+
+
+async def test_a_host_that_is_not_heard_of_is_down() -> None:
+    state = MemoryState()
+    state.hosts = {"n2": MemoryState()}
+    await state.create(NODES, "n2", value=record("n2"))
+    hosts = Hosts(state, "n1", await Containers.open(state, "n1"))
+    await hosts.open()
+    try:
+        assert hosts.down() == frozenset()
+        hosts._views["n2"].become_live(False)
+        assert (hosts.down(), hosts.reachable()) == (frozenset({"n2"}), ("n1",))
+    finally:
+        await hosts.close()

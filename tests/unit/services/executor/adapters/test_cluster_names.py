@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.executor.adapters import patience
+from services.executor.adapters.cluster_names import ClusterNames
+from shared.contracts.base import AGREED, Keys
+from shared.contracts.common import NameRecord
+from shared.contracts.executor import CLUSTER_NAMES
+from shared.errors import AlreadyExists, Unavailable
+from shared.state import MemoryState
+from shared.tasks import TaskGroup
+from tests.support.waiting import until
+
+
+class Cluster(MemoryState):
+    """The agreed records, which may be cut off."""
+
+    cut = False
+
+    def _check(self, keys: Keys[Any]) -> None:
+        if self.cut and keys.bucket == AGREED:
+            raise Unavailable("cut off")
+
+    async def get(self, keys: Any, *parts: str, host: str = "") -> Any:
+        self._check(keys)
+        return await super().get(keys, *parts, host=host)
+
+    async def create(self, keys: Any, *parts: str, value: Any) -> int:
+        self._check(keys)
+        return await super().create(keys, *parts, value=value)
+
+
+async def holders(state: MemoryState) -> dict[str, str]:
+    view = await state.view(CLUSTER_NAMES)
+    view.stop()
+    return {parts[0]: entry.value.id for parts, entry in view.items(CLUSTER_NAMES)}
+
+
+def made(state: MemoryState, node: str = "n1") -> ClusterNames:
+    return ClusterNames(state, node, TaskGroup("test"))
+
+
+async def test_a_name_is_one_containers_in_the_whole_cluster() -> None:
+    state = Cluster()
+    one, two = made(state), made(state, "n2")
+    await one.take("web", "a")
+    with pytest.raises(AlreadyExists):
+        await two.take("web", "b")
+    await one.take("web", "a")  # again: it is its own
+    await two.release("web")  # not its to give
+    assert await two.holder("web") == "a"
+    await one.release("web")
+    await two.take("web", "b")
+    assert await holders(state) == {"web": "b"}
+
+
+async def test_cut_off_no_name_is_taken_and_what_is_given_up_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.01)
+    state = Cluster()
+    names = made(state)
+    await names.take("web", "a")
+    state.cut = True
+    with pytest.raises(Unavailable, match="whether the name db is free"):
+        await names.take("db", "b")
+    assert await names.holder("web") == ""
+    await names.release("web")
+    state.cut = False
+    await until(lambda: ("shoal_cluster", "cluster_names.container.web") not in state._records, 60)
+
+
+async def test_reconciling_gives_up_what_a_crash_left_and_takes_what_was_brought() -> None:
+    state = Cluster()
+    for name, container, node in (("left", "x", "n1"), ("kept", "k", "n1"), ("theirs", "t", "n2"), ("both", "b", "n2")):
+        await state.create(CLUSTER_NAMES, name, value=NameRecord(id=container, node=node))
+    names = made(state)
+    await names.take("making", "m")  # its container is not known yet
+    await names.reconcile(lambda: {"kept": "k", "brought": "c", "both": "mine"})
+    expected = {"kept": "k", "theirs": "t", "both": "b", "making": "m", "brought": "c"}
+    assert await holders(state) == expected
