@@ -33,6 +33,10 @@ class _Record(msgspec.Struct, frozen=True):
     layer: Layer
     boot: str
 
+    def is_settled(self, path: Path) -> bool:
+        """Whether the tree beside it is whole: on disk, or written since the host was started."""
+        return (path / "synced").exists() or self.boot == _boot()
+
 
 class LocalLayers:
     """`layers/<chain id>/diff`, immutable once there.
@@ -49,14 +53,13 @@ class LocalLayers:
 
     def open(self) -> None:
         """Reads what is there; trees that may be damaged are discarded, to be unpacked again."""
-        boot = _boot()
         for path in self._layout.layers.iterdir():
-            record, settled = _read(path), (path / "synced").exists()
-            if record is None or not (settled or record.boot == boot):
+            record = read_layer(path)
+            if record is None or not record.is_settled(path):
                 self._layout.discard(path)
                 continue
             self._keep(record.layer)
-            if not settled:
+            if not (path / "synced").exists():
                 self._unsettled.add(record.layer.chain_id)
         self._relink()
 
@@ -140,7 +143,8 @@ class LocalLayers:
             (self.directory(self._layers[chain_id]) / "synced").touch()
 
 
-def _read(path: Path) -> _Record | None:
+def read_layer(path: Path) -> _Record | None:
+    """The record of an unpacked layer; None, and said so in the log, when it cannot be read."""
     try:
         return msgspec.json.decode((path / "layer.json").read_bytes(), type=_Record)
     except (OSError, msgspec.DecodeError) as error:

@@ -40,9 +40,8 @@ class OverlaySnapshots:
     def open(self) -> None:
         """Reads what is there; what was never completed is discarded."""
         for path in self._layout.snapshots.iterdir():
-            try:
-                stands = _unpack(os.getxattr(path, _STANDS))
-            except OSError:
+            stands = stands_on(path)
+            if stands is None:
                 self._layout.discard(path)
                 continue
             self._known[path.name] = stands
@@ -117,6 +116,14 @@ class OverlaySnapshots:
 
     def keys(self) -> tuple[str, ...]:
         return tuple(self._known)
+
+
+def stands_on(path: Path) -> tuple[str, str] | None:
+    """Image and chain id of the snapshot in a folder; None for one that was never completed."""
+    try:
+        return _unpack(os.getxattr(path, _STANDS))
+    except OSError:
+        return None
 
 
 def _unpack(stands: bytes) -> tuple[str, str]:
