@@ -15,11 +15,11 @@ import pytest
 
 from tests.support.engine import IMAGE, Engine, unique
 from tests.support.process import Process
-from tests.support.registry import Registry
 from tests.support.shoal import CHECKOUT, Shoal
 from tests.support.waiting import until
 from tools import images
 from tools.bench.reference import Dockerd
+from tools.bench.registry import Registry
 
 HTPASSWD = "user:$2b$05$2OVygyBQQXC3jiWAknFl2O9ZaEwaggDg5pZXU4ZVw5DCsOQmLC06i\n"
 """The password is `secret` (bcrypt)."""

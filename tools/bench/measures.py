@@ -13,6 +13,7 @@ from typing import Literal
 from tools.bench.archive import copy_in, copy_out
 from tools.bench.building import build
 from tools.bench.client import UPGRADE, dial, receive_all, receive_head, request
+from tools.bench.distribution import commit, disk, import_, load, pull, push, save
 from tools.bench.engine import FOREVER, IMAGE, Engine
 from tools.bench.networking import between, names, network, published
 from tools.bench.reads import events, inspected, reads
@@ -178,6 +179,13 @@ MEASURES: tuple[Measure, ...] = (
     Measure("exec", "exec, attached", "ms", exec_, floor="exec"),
     Measure("build-cold", "build of 8 steps (2 RUN), nothing cached", "ms", build(cached=False), rounds=5),
     Measure("build-cached", "the same build, all cached", "ms", build(cached=True)),
+    Measure("load", "load of 386 MB, 24,000 files", "ms", load, rounds=3),
+    Measure("save", "save of the same image", "ms", save, rounds=3),
+    Measure("pull", "pull of the same image (80 MB gzip, 3 layers)", "ms", pull, rounds=3),
+    Measure("push", "push of the same image, loaded anew", "ms", push, rounds=3),
+    Measure("import", "import of 19,500 files, 242 MB", "ms", import_, rounds=3),
+    Measure("commit", "commit of 18,000 copied files", "ms", commit, rounds=3),
+    Measure("disk", "disk use of the loaded image", "MB", disk, rounds=1),
     Measure("logs", "logs -f of 50 MB while they are written", "MB/s", logs_follow, "more", rounds=3),
     Measure("attach", "attach, output", "MB/s", attach, "more", rounds=3),
     Measure("reads", "API reads, mean of 8 kinds", "ms", reads, rounds=10),

@@ -30,6 +30,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 PROGRAMS = Path(os.environ.get("SHOAL_REFERENCE", "/opt/shoal/reference")) / "bin"
 """dockerd 20.10 and what it starts, as `python -m tools.toolchain --reference` makes them; else those of the PATH."""
+REGISTRY_PORT = 15015
+"""Where a registry on loopback needs no TLS; Docker asks this of none there."""
 CGROUPS = Path("/sys/fs/cgroup")
 PREPARE = (
     "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; "
@@ -148,7 +150,10 @@ class Podman(ReferenceEngine):
             f'lock_type = "file"\n[network]\nnetwork_config_dir = "{self.root}/networks"\n'
         )
         registries = self.root / "registries.conf"
-        registries.write_text('unqualified-search-registries = ["docker.io"]\n')
+        registries.write_text(
+            'unqualified-search-registries = ["docker.io"]\n'
+            f'[[registry]]\nlocation = "localhost:{REGISTRY_PORT}"\ninsecure = true\n'
+        )
         return {
             "CONTAINERS_CONF": str(configuration),
             "CONTAINERS_REGISTRIES_CONF": str(registries),

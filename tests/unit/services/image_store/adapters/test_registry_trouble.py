@@ -9,7 +9,7 @@ import pytest
 
 from services.image_store.adapters.registry_trouble import Trouble, errno_text, explained
 from tests.support.certificates import Authority
-from tests.support.registry import free_port
+from tools.bench.registry import free_port
 
 
 async def failure(url: str, context: ssl.SSLContext | bool = False) -> tuple[str, str]:
