@@ -33,7 +33,7 @@ MOST_FILES = 1
 
 @dataclass(frozen=True)
 class DebianImage:
-    """`folder` has `image.tar`, as `docker save` of an older Docker writes it, and each layer as `N.tar` and `N.tar.gz`."""
+    """`folder` has `image.tar`, as `docker save` of older Dockers writes it, and each layer: `N.tar`, `N.tar.gz`."""
 
     folder: Path
 
