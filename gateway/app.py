@@ -17,6 +17,7 @@ from .http import errors, version
 from .http.connection import Connection
 from .http.errors import HttpError
 from .http.inbox import ClientGone
+from .http.kept import Kept
 from .http.listen import Listener
 from .http.message import Request, Response
 from .http.router import Route, Router
@@ -38,6 +39,7 @@ class App:
         self._router = Router(routes)
         self._tasks = TaskGroup("http")
         self._connections: set[Connection] = set()
+        self._kept = Kept()
         self._listeners: list[Listener] = []
 
     async def answer(self, request: Request) -> Response | None:
@@ -74,7 +76,7 @@ class App:
             return await route.handler(self._gateway, request)
 
     def connection(self) -> Connection:
-        return Connection(self.answer, self._tasks, self._connections)
+        return Connection(self.answer, self._tasks, self._connections, self._kept)
 
     async def listen(self, listener: Listener) -> None:
         """Starts to serve one address."""

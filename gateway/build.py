@@ -9,6 +9,7 @@ from shared.state.history import History
 from .context import Gateway
 from .events import Feed
 from .hosts import Hosts
+from .sources import Sources
 from .stats import Sampler
 from .views import Containers
 
@@ -23,7 +24,9 @@ _TOLD = (
 
 async def assemble(kernel: Kernel, history: History) -> Gateway:
     """The gateway with its read model complete."""
+    sources = await Sources.open(kernel.bus)
     containers = await Containers.open(kernel.state, kernel.node)
+    containers.changed = sources.containers.changed
     hosts = Hosts(kernel.state, kernel.node, containers)
     if kernel.clustered:
         await hosts.open()
@@ -31,4 +34,5 @@ async def assemble(kernel: Kernel, history: History) -> Gateway:
     async def usage(node: str, ids: tuple[str, ...]) -> dict[str, platform.Sample]:
         return (await kernel.bus.call(platform.STATS, platform.StatsRequest(ids=ids), node=node)).samples
 
-    return Gateway(kernel, containers, hosts, Feed(kernel.bus, _TOLD), history, Sampler(containers, usage))
+    sampler = Sampler(containers, usage)
+    return Gateway(kernel, sources, containers, hosts, Feed(kernel.bus, _TOLD), history, sampler)

@@ -15,7 +15,8 @@ from shared.state.history import History
 from .execs import Execs
 from .hosts import Hosts
 from .http import body
-from .http.message import JSON, Request, Response
+from .http.message import JSON, Fresh, Request, Response
+from .sources import Sources
 from .views import Container, Containers
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Gateway:
     """The gateway's own things; handlers are functions of it and of a request."""
 
     kernel: Kernel
+    sources: Sources
     containers: Containers
     hosts: Hosts
     feed: Feed
@@ -53,9 +55,9 @@ class Gateway:
         return await body.read_json(request, self.kernel.settings.max_body_bytes)
 
 
-def reply(value: Any, status: int = 200) -> Response:
+def reply(value: Any, status: int = 200, fresh: Fresh | None = None) -> Response:
     """A JSON answer, ended by a newline as Docker's are."""
-    return Response(status, msgspec.json.encode(value) + b"\n", JSON)
+    return Response(status, msgspec.json.encode(value) + b"\n", JSON, fresh=fresh)
 
 
 NO_CONTENT = Response(204)

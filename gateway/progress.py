@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,7 +32,8 @@ async def transfer(
     channel = await gateway.kernel.streams.take(offer)
     tasks = TaskGroup("transfer")
     upload = tasks.start(_upload(request, channel), "upload")
-    answer = tasks.start(_answer(request, channel, JSON, errors_as_lines), "answer")
+    telling = gateway.sources.images.changed
+    answer = tasks.start(_answer(request, channel, JSON, errors_as_lines, telling=telling), "answer")
     try:
         await asyncio.wait((upload, answer), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done() and not upload.result():
@@ -56,7 +58,8 @@ async def download(
     """
     channel = await gateway.kernel.streams.take(offer)
     try:
-        return await _answer(request, channel, headers, archive=archive, ends=ends)
+        telling = gateway.sources.images.changed if ends else _nothing
+        return await _answer(request, channel, headers, archive=archive, ends=ends, telling=telling)
     finally:
         channel.close()
 
@@ -111,6 +114,10 @@ def _cut_short(request: Request) -> Response | None:
     return refusal(400, "the archive was cut short: unexpected EOF", close=True)
 
 
+def _nothing() -> None:
+    """Bytes that tell of no change."""
+
+
 async def _answer(
     request: Request,
     channel: Channel,
@@ -118,8 +125,12 @@ async def _answer(
     errors_as_lines: bool = False,
     archive: bool = False,
     ends: tuple[bytes, ...] = (),
+    telling: Callable[[], None] = _nothing,
 ) -> Response | None:
-    """Streams the answer. An error at its start is an HTTP error, unless it is to be a line as later ones are."""
+    """Streams the answer. An error at its start is an HTTP error, unless it is to be a line as later ones are.
+
+    `telling` is called before the client gets each piece: streams may be faster than the signal of what they tell of.
+    """
     try:
         data = await channel.read()
     except ConnectionError:
@@ -132,8 +143,10 @@ async def _answer(
     try:
         while data:
             tail = (tail + data)[-kept:] if len(data) < kept else data[-kept:]
+            telling()
             await stream.write(data)
             data = await channel.read()
+        telling()
         if (archive and tail != bytes(_LAST)) or (ends and not has_ended(tail, ends)):
             request.connection.abort()
     except ClientGone:

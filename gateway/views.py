@@ -45,6 +45,8 @@ class Containers:
         self._state, self._node = state, node
         self.in_touch: Callable[[], bool] = lambda: False
         """Whether this host is in a cluster, and can ask it."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each change of what is shown."""
         self._views = {node: view}
         self._by_id: dict[str, Container] = {}
         self._named: dict[str, list[str]] = {}
@@ -68,6 +70,7 @@ class Containers:
         """What inspect tells of a host has changed."""
         for one in self.of(node):
             one.parts.clear()
+        self.changed()
 
     def of(self, node: str) -> list[Container]:
         """The containers of one host."""
@@ -85,6 +88,7 @@ class Containers:
     def _show(self, node: str, view: View) -> None:
         for (id,), _ in view.items(SPECS):
             self._refresh(node, id)
+        self.changed()
 
         def changed(keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
             if self._views.get(node) is view:
@@ -94,6 +98,7 @@ class Containers:
         view.on_change(changed)
 
     def _tell(self, id: str) -> None:
+        self.changed()
         for follower in self._followers.get(id, ()):
             follower.put_nowait(self._by_id.get(id))
 

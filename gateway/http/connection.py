@@ -11,6 +11,7 @@ from shared.tasks import TaskGroup
 from . import head as heads
 from .errors import HttpError, refusal
 from .inbox import ClientGone, Inbox
+from .kept import Kept
 from .message import Headers, Request, Response
 from .outlet import Duplex, Stream
 from .wire import render_head, render_response
@@ -29,12 +30,13 @@ Handler = Callable[[Request], Awaitable[Response | None]]
 class Connection(asyncio.Protocol):
     """HTTP/1.1 server side of one socket. `handler` must not raise."""
 
-    def __init__(self, handler: Handler, tasks: TaskGroup, open_connections: set[Connection]) -> None:
-        self._handler, self._tasks, self._open = handler, tasks, open_connections
+    def __init__(self, handler: Handler, tasks: TaskGroup, open_connections: set[Connection], kept: Kept) -> None:
+        self._handler, self._tasks, self._open, self._kept = handler, tasks, open_connections, kept
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._head: heads.Head | None = None
+        self._head_bytes = b""
         self._request: Request | None = None
         self._left: int | None = 0
         self._inbox: Inbox | None = None
@@ -58,6 +60,8 @@ class Connection(asyncio.Protocol):
         if self._hijacked:
             assert self._inbox is not None
             self._inbox.feed(data)
+        elif self._request is None and not self._buffer and (answer := self._kept.get(data)) is not None:
+            self.send((answer,))
         else:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
@@ -119,8 +123,8 @@ class Connection(asyncio.Protocol):
                 self._timer = self._loop.call_later(HEAD_DEADLINE, self._too_slow)
             return
         self._stop_timer()
-        data, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
-        self._begin(heads.parse(data))
+        self._head_bytes, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
+        self._begin(heads.parse(self._head_bytes))
 
     def _begin(self, head: heads.Head) -> None:
         path, query = head.split_target()
@@ -177,6 +181,8 @@ class Connection(asyncio.Protocol):
     def _respond(self, request: Request, response: Response) -> None:
         close = response.close or self._must_close(request)
         self.send((render_response(response, request.method == "HEAD", close),))
+        if response.fresh is not None and not close:
+            self._kept.put(self._head_bytes, request, response)
 
     def _must_close(self, request: Request) -> bool:
         incomplete = self._inbox is not None and not self._inbox.complete

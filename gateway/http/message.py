@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .inbox import Inbox
 from .query import Query
@@ -17,13 +17,27 @@ Headers = tuple[tuple[str, str], ...]
 JSON: Headers = (("Content-Type", "application/json"),)
 
 
+class Fresh(Protocol):
+    """How long an answer holds."""
+
+    def holds(self) -> bool:
+        """Whether the same request would still be answered the same."""
+
+
 class Response:
-    """A whole answer. `close`: the connection ends after it."""
+    """A whole answer. `close`: the connection ends after it. `fresh`: it may be given again while that holds."""
 
-    __slots__ = ("body", "close", "headers", "status")
+    __slots__ = ("body", "close", "fresh", "headers", "status")
 
-    def __init__(self, status: int, body: bytes = b"", headers: Headers = (), close: bool = False) -> None:
-        self.status, self.body, self.headers, self.close = status, body, headers, close
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Headers = (),
+        close: bool = False,
+        fresh: Fresh | None = None,
+    ) -> None:
+        self.status, self.body, self.headers, self.close, self.fresh = status, body, headers, close, fresh
 
 
 class Request:

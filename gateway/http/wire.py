@@ -33,7 +33,7 @@ class DateField:
         return self._text
 
 
-_date = DateField()
+date_field = DateField()
 
 
 def _fields(headers: Headers) -> bytes:
@@ -44,17 +44,23 @@ def render_head(status: int, headers: Headers, chunked: bool, close: bool) -> by
     """Head of a streamed answer; without `chunked` it ends with the connection."""
     framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
     ending = b"Connection: close\r\n" if close or not chunked else b""
-    return _STATUS[status] + _EVERY_ANSWER + _date() + _fields(headers) + framing + ending + b"\r\n"
+    return _STATUS[status] + _EVERY_ANSWER + date_field() + _fields(headers) + framing + ending + b"\r\n"
+
+
+def render_parts(response: Response, head_only: bool, close: bool) -> tuple[bytes, bytes]:
+    """What of a whole answer comes before its date, and what comes behind; `head_only` for the method HEAD."""
+    ending = b"Connection: close\r\n\r\n" if close else b"\r\n"
+    start, fields = _STATUS[response.status] + _EVERY_ANSWER, _fields(response.headers)
+    if response.status in _NO_BODY:
+        return start, fields + ending
+    length = b"Content-Length: %d\r\n" % len(response.body)
+    return start, fields + length + ending + (b"" if head_only else response.body)
 
 
 def render_response(response: Response, head_only: bool, close: bool) -> bytes:
-    """Head and body of a whole answer; `head_only` for the method HEAD."""
-    ending = b"Connection: close\r\n" if close else b""
-    start = _STATUS[response.status] + _EVERY_ANSWER + _date() + _fields(response.headers)
-    if response.status in _NO_BODY:
-        return start + ending + b"\r\n"
-    length = b"Content-Length: %d\r\n" % len(response.body)
-    return start + length + ending + b"\r\n" + (b"" if head_only else response.body)
+    """Head and body of a whole answer."""
+    start, rest = render_parts(response, head_only, close)
+    return b"".join((start, date_field(), rest))
 
 
 def render_hijack(upgrade: bool, content_type: str) -> bytes:

@@ -27,7 +27,7 @@ async def build(gateway: Gateway, request: Request) -> Response | None:
     tasks = TaskGroup("build")
     tasks.start(_upload(request, channel), "context")
     try:
-        return await _answer(request, channel)
+        return await _answer(gateway, request, channel)
     finally:
         await tasks.close()  # before the descriptor they wait on is closed
         channel.close()
@@ -45,7 +45,7 @@ async def _upload(request: Request, channel: Channel) -> None:
         return  # the builder has seen enough; its answer says why
 
 
-async def _answer(request: Request, channel: Channel) -> Response | None:
+async def _answer(gateway: Gateway, request: Request, channel: Channel) -> Response | None:
     """The build's lines. An error before all others is an HTTP error; a builder that ends leaves an error line."""
     try:
         data = await channel.read()
@@ -61,6 +61,7 @@ async def _answer(request: Request, channel: Channel) -> Response | None:
     try:
         while data:
             whole = data == builder.END or data.endswith(b"\r\n" + builder.END)
+            gateway.sources.images.changed()  # the stream may be faster than the signal of what it tells of
             await stream.write(data[: -len(builder.END)] if whole else data)
             data = await channel.read()
     except ClientGone:

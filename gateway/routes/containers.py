@@ -14,12 +14,14 @@ from shared.contracts.executor import UsageEntry
 from shared.errors import InvalidArgument, NotFound
 
 from ..context import NO_CONTENT, Gateway, reply
-from ..http.message import JSON, Request, Response
+from ..http.message import JSON, Fresh, Request, Response
 from ..http.router import Route
 from ..listing import inspect_bytes, list_bytes
+from ..sources import Unchanged
 from ..translate import container as shown
 from ..translate import filters, listing, nodes, times
 from ..translate.create import create_request
+from ..translate.status import tells_time
 from ..views import Container
 
 
@@ -43,7 +45,8 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     container = await gateway.container(request)
     host = gateway.hosts.record(container.node)
     if not request.query.flag("size"):
-        return Response(200, inspect_bytes(container, request.version, host), JSON)
+        fresh = Unchanged(gateway.sources.containers)
+        return Response(200, inspect_bytes(container, request.version, host), JSON, fresh=fresh)
     sizes = await usage_by_id(gateway, (container.node,))
     entry = sizes.get(container.id)
     size = {"SizeRw": entry.rw_bytes, "SizeRootFs": entry.rootfs_bytes} if entry else {}
@@ -68,7 +71,15 @@ async def list_(gateway: Gateway, request: Request) -> Response:
     if limit > 0:
         found = found[:limit]
     sizes = await usage_by_id(gateway, {one.node for one in found}) if query.flag("size") else None
-    return Response(200, list_bytes(found, request.version, now_ns(), sizes, gateway.hosts.down()), JSON)
+    body = list_bytes(found, request.version, now_ns(), sizes, gateway.hosts.down())
+    return Response(200, body, JSON, fresh=None if wanted or sizes is not None else _fresh(gateway, found))
+
+
+def _fresh(gateway: Gateway, shown: Iterable[Container]) -> Fresh | None:
+    """How long a list holds; those of other hosts change also by not being heard of."""
+    if any(tells_time(one.status) or one.node != gateway.kernel.node for one in shown):
+        return None
+    return Unchanged(gateway.sources.containers)
 
 
 def _created(gateway: Gateway, wanted: filters.Filters, name: str) -> int | None:

@@ -15,6 +15,7 @@ from ..context import CREATED, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
 from ..progress import download, transfer
+from ..sources import Unchanged
 from ..translate import filters, registry
 from ..translate import image as shown
 from ..translate.create import parse_platform
@@ -35,10 +36,13 @@ async def list_(gateway: Gateway, request: Request) -> Response:
         raise InvalidArgument("conflicting options: identity requires manifests=1")
     shared_size = query.flag("shared-size") and request.version >= (1, 42)
     asked = image_store.ListRequest(filters=wanted, all=query.flag("all"), shared_size=shared_size)
-    found = await gateway.call(image_store.LIST, asked)
-    return reply(
-        shown.summaries(found, request.version, Counter(one.spec.image_id for one in gateway.containers.all()))
+    sources = gateway.sources
+    fresh = (
+        None if wanted else Unchanged(sources.images, *((sources.containers,) if request.version >= (1, 51) else ()))
     )
+    found = await gateway.call(image_store.LIST, asked)
+    uses = Counter(one.spec.image_id for one in gateway.containers.all())
+    return reply(shown.summaries(found, request.version, uses), fresh=fresh)
 
 
 async def _resolve(gateway: Gateway, request: Request, since: tuple[int, int]) -> image_store.Image:
@@ -51,11 +55,13 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     query = request.query
     if request.version >= (1, 49) and query.flag("manifests") and query.get("platform"):
         raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
-    return reply(shown.inspect(await _resolve(gateway, request, since=(1, 49)), request.version))
+    fresh = Unchanged(gateway.sources.images)
+    return reply(shown.inspect(await _resolve(gateway, request, since=(1, 49)), request.version), fresh=fresh)
 
 
 async def history(gateway: Gateway, request: Request) -> Response:
-    return reply(shown.history(await _resolve(gateway, request, since=(1, 48))))
+    fresh = Unchanged(gateway.sources.images)
+    return reply(shown.history(await _resolve(gateway, request, since=(1, 48))), fresh=fresh)
 
 
 async def tag(gateway: Gateway, request: Request) -> Response:

@@ -7,6 +7,7 @@ from shared.contracts import executor, network
 from ..context import NO_CONTENT, OK, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
+from ..sources import Unchanged
 from ..translate import filters
 from ..translate import network as shown
 from ..translate.create import member
@@ -15,17 +16,19 @@ from ..translate.network_status import status
 
 async def list_(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"))
+    fresh = Unchanged(gateway.sources.networks)
     found = await gateway.call(network.LIST, network.ListRequest(filters=wanted))
     whole = request.version < (1, 28)
-    return reply([shown.show(one, request.version, containers=whole) for one in found.networks])
+    return reply([shown.show(one, request.version, containers=whole) for one in found.networks], fresh=fresh)
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
     request.query.strict_flag("verbose")  # what it adds are tasks of Swarm services
     asked = network.InspectRequest(reference=request.params["id"], scope=request.query.get("scope"))
+    fresh = Unchanged(gateway.sources.networks)
     found = await gateway.call(network.INSPECT, asked)
     more = {"Status": status(found)} if request.version >= (1, 52) else {}
-    return reply(shown.show(found, request.version) | more)
+    return reply(shown.show(found, request.version) | more, fresh=fresh)
 
 
 async def create(gateway: Gateway, request: Request) -> Response:

@@ -14,6 +14,7 @@ from ..context import Gateway, reply
 from ..events import stream_events
 from ..http.message import Request, Response
 from ..http.router import Route
+from ..sources import Unchanged
 from ..translate import system, usage
 from .containers import usage_by_id
 
@@ -24,8 +25,8 @@ _PING = (
     ("Pragma", "no-cache"),
     ("Swarm", "inactive"),
 )
-_PONG = Response(200, b"OK", _PING)
-_PONG_HEAD = Response(200, b"", _PING)
+_PONG = Response(200, b"OK", _PING, fresh=Unchanged())
+_PONG_HEAD = Response(200, b"", _PING, fresh=Unchanged())
 _USAGE_KINDS = frozenset(("container", "image", "volume", "build-cache"))
 
 
@@ -38,8 +39,9 @@ async def ping_head(gateway: Gateway, request: Request) -> Response:
 
 
 async def version(gateway: Gateway, request: Request) -> Response:
+    fresh = Unchanged(gateway.sources.host)
     host = await gateway.call(platform.HOST, Empty())
-    return reply(system.version(host))
+    return reply(system.version(host), fresh=fresh)
 
 
 async def info(gateway: Gateway, request: Request) -> Response:

@@ -8,6 +8,7 @@ from shared.errors import Unavailable
 from ..context import NO_CONTENT, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
+from ..sources import Unchanged
 from ..translate import filters
 from ..translate import volume as shown
 from ..translate.create import member
@@ -22,13 +23,16 @@ def users(gateway: Gateway) -> dict[str, tuple[str, ...]]:
 async def list_(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("dangling", "driver", "label", "name"))
     asked = volume.ListRequest(filters=wanted, in_use=tuple(users(gateway)))
+    fresh = None if wanted else Unchanged(gateway.sources.volumes)  # filters ask who uses a volume
     found = await gateway.call(volume.LIST, asked)
-    return reply({"Volumes": [shown.show(one) for one in found.volumes], "Warnings": found.warnings or None})
+    shown_ = [shown.show(one) for one in found.volumes]
+    return reply({"Volumes": shown_, "Warnings": found.warnings or None}, fresh=fresh)
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
     asked = volume.NameRequest(name=request.params["name"])
-    return reply(shown.show(await gateway.call(volume.INSPECT, asked)))
+    fresh = Unchanged(gateway.sources.volumes)
+    return reply(shown.show(await gateway.call(volume.INSPECT, asked)), fresh=fresh)
 
 
 async def create(gateway: Gateway, request: Request) -> Response:

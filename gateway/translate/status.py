@@ -40,6 +40,11 @@ def status_text(status: ContainerStatus, now: int) -> str:
     return f"Exited ({status.exit_code}) {human_duration(now - status.finished_at)} ago"
 
 
+def tells_time(status: ContainerStatus) -> bool:
+    """Whether the text says how long something has lasted, so that time alone changes it."""
+    return status.state in RUNNING or status.finished_at != 0
+
+
 def _note(status: ContainerStatus) -> str:
     if status.state == "paused":
         return " (Paused)"

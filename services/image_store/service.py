@@ -108,6 +108,7 @@ class ImageStoreService:
         await recover.unpack_again(self._images, self._unpacker)
         await self._images.collect(self._content.digests(), [layer.chain_id for layer in self._layers.all()])
         await self._references.open()
+        self._catalog.changed = lambda: self._kernel.bus.emit(contract.CHANGED, Empty())
         self._partials.sweep(set())
         self._serving.open()
         self._tidy()

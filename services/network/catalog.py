@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -40,6 +40,8 @@ class Catalog:
         self._specs: dict[str, NetworkSpec] = {}
         self._spaces: dict[str, AddressSpace] = {}
         self._changing = asyncio.Lock()
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each change of a network, or of who is on it."""
 
     @property
     def prefix(self) -> str:
@@ -231,6 +233,7 @@ class Catalog:
             await self._take_over_name(key, spec)
         revision = await self._state.create(SPECS, spec.id, value=spec)
         self._specs[spec.id] = spec
+        self.changed()
         return revision
 
     async def _take_over_name(self, key: str, spec: NetworkSpec) -> None:
@@ -256,6 +259,7 @@ class Catalog:
             revision = await self._state.delete(SPECS, spec.id)
             self._specs.pop(spec.id, None)
             self._spaces.pop(spec.id, None)
+            self.changed()
             await self._state.delete(NAMES, naming.name_key(self._node, spec.name))
             await asyncio.to_thread(self._remove_from_host, spec)
             return revision

@@ -128,6 +128,7 @@ class Sandboxes:
         self._present[record.sandbox.container_id] = record
         self.resolver.add(record)
         self.tell(record)
+        self._catalog.changed()
 
     @contextlib.contextmanager
     def using(self, network_ids: Iterable[str]) -> Iterator[None]:
@@ -295,3 +296,4 @@ class Sandboxes:
         """Gives an endpoint's addresses back and forgets the endpoint."""
         self._catalog.space(attachment.network_id).release(attachment.ips)
         self._announcer.retract(attachment.network_id, attachment.endpoint_id)
+        self._catalog.changed()

@@ -81,6 +81,7 @@ class NetworkService:
             self._sandboxes,
             self._announcer,
         )
+        self._catalog.changed = lambda: self._kernel.bus.emit(contract.CHANGED, Empty())
         self._upkeep.start()
 
     async def close(self) -> None:

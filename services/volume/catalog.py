@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from shared.contracts.volume import SPECS, VolumeSpec
 from shared.errors import AlreadyExists
@@ -19,10 +20,11 @@ log = logging.getLogger(__name__)
 class Catalog:
     """One writer of this node's volume records; what is here is stored and on disk."""
 
-    def __init__(self, node: str, state: State, folders: Folders) -> None:
+    def __init__(self, node: str, state: State, folders: Folders, changed: Callable[[], None]) -> None:
         self._node = node
         self._state = state
         self._folders = folders
+        self._changed = changed
         self._specs: dict[str, VolumeSpec] = {}
 
     async def open(self) -> None:
@@ -67,6 +69,7 @@ class Catalog:
             entry = await self._state.get(SPECS, self._node, spec.name)
             spec = entry.value if entry else spec
         self._specs[spec.name] = spec
+        self._changed()
 
     async def remove(self, spec: VolumeSpec) -> None:
         """The folder is set aside first: from then on no crash brings the volume back."""
@@ -77,3 +80,4 @@ class Catalog:
     async def _forget(self, name: str) -> None:
         await self._state.delete(SPECS, self._node, name)
         self._specs.pop(name, None)
+        self._changed()

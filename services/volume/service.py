@@ -34,7 +34,7 @@ class VolumeService:
         self._folders = Folders(hostmounts.volumes_dir(kernel.settings))
         self._users = Users(run / "users")
         self._parts = run / "parts"
-        self._catalog = Catalog(kernel.node, kernel.state, self._folders)
+        self._catalog = Catalog(kernel.node, kernel.state, self._folders, self._changed)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def start(self) -> None:
@@ -196,6 +196,9 @@ class VolumeService:
         if lock is None:
             lock = self._locks[name] = asyncio.Lock()
         return lock
+
+    def _changed(self) -> None:
+        self._kernel.bus.emit(contract.CHANGED, Empty())
 
     def _emit(self, action: str, name: str, **more: str) -> None:
         attributes = {**({"driver": rules.DRIVER} if name else {}), **more}

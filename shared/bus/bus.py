@@ -12,7 +12,7 @@ import msgspec
 from shared import deadline, telemetry
 from shared.bus import wire
 from shared.bus.pending import NoResponders, Pending, Request, ServerGone
-from shared.bus.transport import Delivery, Subscription, Transport
+from shared.bus.transport import Callbacks, Delivery, Subscription, Transport
 from shared.contracts.base import ROOT, Endpoint, Event, Message
 from shared.errors import DeadlineExceeded, ShoalError, Unavailable
 from shared.ids import new_token
@@ -52,6 +52,7 @@ class Bus:
         self.node = node
         self.name = name
         self._pending = Pending(transport, name)
+        self._started: dict[str, Callbacks[[]]] = {}
         self._tasks = TaskGroup(f"bus:{name}")
 
     async def open(self) -> None:
@@ -114,11 +115,18 @@ class Bus:
             log.warning("%s: %s", delivery.subject, error)
             return
         self._pending.server_started(started.service, started.node)
+        if started.service in self._started:
+            self._started[started.service].call()
+
+    def on_started(self, service: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back when a new instance of a service begins to serve, on any node; returns what ends this."""
+        return self._started.setdefault(service, Callbacks()).add(callback)
 
     def emit(self, event: Event[M], message: M, suffix: str = "") -> None:
         """Tells an event without waiting; `suffix` is appended to its subject (`container` + `start`).
 
-        What follows a colon in Docker's actions (`exec_start: sh`) stays out of the subject.
+        What follows a colon in Docker's actions (`exec_start: sh`) stays out of the subject. Told while a request is
+        worked on, it is sent before the answer to that request.
         """
         self._tasks.start(self._emit(_event_subject(event, suffix), wire.encode(message), telemetry.inject({})), "emit")
 
@@ -147,6 +155,10 @@ class Bus:
 
         subject = f"{event.subject}.>" if event.kept else event.subject
         return await self.transport.subscribe(subject, receive)
+
+    async def hear(self, signal: Event[M], callback: Callable[[], None]) -> Subscription:
+        """Calls back for each such signal, in order with answers to calls; for who needs only to know that it came."""
+        return await self.transport.subscribe(signal.subject, lambda delivery: callback())
 
     @staticmethod
     async def _handle(event: Event[M], handler: Callable[[M], Awaitable[None]], delivery: Delivery) -> None:

@@ -13,7 +13,7 @@ CONTRACT = Contract(
     summary="The Docker Remote API over the other contracts; stateless.",
     events=(DAEMON_EVENT,),
     calls=("builder.*", "executor.*", "image_store.*", "network.*", "volume.*", "platform.host", "platform.stats"),
-    hears=("events.*",),
+    hears=("events.*", "image_store.changed", "network.changed", "volume.changed"),
     reads=("containers.*", "names.*"),
     reads_agreed=("cluster_names.*", "nodes.*"),
 )

@@ -349,6 +349,9 @@ NAMES = Endpoint("image_store.names", NamesRequest, NamesReply, (InvalidArgument
 """Checks names that images are to get, before there is an image."""
 
 IMAGE_EVENT = Event("image", DockerEvent)
+CHANGED = Event("image_store.changed", Empty, kept=False)
+"""What `list` or `resolve` answers may be other than before. Told before the answer to whoever caused it: callers keep
+answers until they hear it."""
 
 CONTRACT = Contract(
     name="image_store",
@@ -361,7 +364,7 @@ CONTRACT = Contract(
         CHILD, LOOK, CONTENTS, NAMES,
         HOLDS, READ, FETCH,
     ),
-    events=(IMAGE_EVENT,),
+    events=(IMAGE_EVENT, CHANGED),
     owns=(REFERENCES,),
     calls=("image_store.holds", "image_store.read"),
 )  # fmt: skip

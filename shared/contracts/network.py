@@ -279,6 +279,9 @@ LINK = Endpoint("network.link", LinkRequest, Empty, idempotent=True)
 RENAMED = Endpoint("network.renamed", RenamedRequest, Empty, idempotent=True)
 
 NETWORK_EVENT = Event("network", DockerEvent)
+CHANGED = Event("network.changed", Empty, kept=False)
+"""What `list` or `inspect` answers may be other than before. Told before the answer to whoever caused it: callers keep
+answers until they hear it."""
 
 CONTRACT = Contract(
     name="network",
@@ -288,6 +291,6 @@ CONTRACT = Contract(
         CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, PUBLISH,
         LINK, RENAMED,
     ),
-    events=(NETWORK_EVENT,),
+    events=(NETWORK_EVENT, CHANGED),
     owns=(NAMES, SPECS, ENDPOINTS),
 )  # fmt: skip

@@ -116,12 +116,15 @@ UNMOUNT = Endpoint("volume.unmount", UnmountRequest, Empty, idempotent=True)
 USAGE = Endpoint("volume.usage", Empty, UsageReply, idempotent=True)
 
 VOLUME_EVENT = Event("volume", DockerEvent)
+CHANGED = Event("volume.changed", Empty, kept=False)
+"""What `list` without filters, or `inspect`, answers may be other than before. Told before the answer to whoever caused
+it: callers keep answers until they hear it."""
 
 CONTRACT = Contract(
     name="volume",
     version="v1",
     summary="Volumes of one node and their drivers.",
     endpoints=(CREATE, INSPECT, LIST, REMOVE, PRUNE, MOUNT, UNMOUNT, USAGE),
-    events=(VOLUME_EVENT,),
+    events=(VOLUME_EVENT, CHANGED),
     owns=(SPECS,),
 )

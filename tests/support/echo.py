@@ -52,8 +52,10 @@ class EchoService:
         self.served: list[Channel] = []
 
     async def echo(self, request: Text) -> Text:
-        """With the text `grow`: as many letters as `count` says."""
+        """With the text `grow`: as many letters as `count` says; with `tell`: a hint is told."""
         self.begun += 1
+        if request.text == "tell":
+            self._kernel.bus.emit(HINT, request)
         return Text(text="x" * request.count) if request.text == "grow" else request
 
     async def any(self, request: Text) -> Text:

@@ -54,7 +54,7 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
         own = await stack.enter_async_context(kernel("gateway", directory, broker, state))
         builders = BuilderSimulator(services)
         executors, images = ExecutorSimulator(services), ImageStoreSimulator(services)
-        networks, volumes, host = NetworkSimulator(), VolumeSimulator(), PlatformHostSimulator()
+        networks, volumes, host = NetworkSimulator(services), VolumeSimulator(services), PlatformHostSimulator()
         for contract, simulator in (
             (executor.CONTRACT, executors),
             (image_store.CONTRACT, images),

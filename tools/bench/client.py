@@ -9,7 +9,8 @@ import http.client
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from typing import Any
 
 PREFIX = "/v1.41"
@@ -46,7 +47,8 @@ class Api:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._connection = UnixConnection(path)
+        self._connection: socket.socket | None = None
+        self._reader: BufferedReader | None = None
 
     def call(self, method: str, path: str, body: object = None) -> bytes:
         """The body of the answer; raises `ApiError`. 304 (nothing to do) counts as success.
@@ -54,48 +56,90 @@ class Api:
         `body` is sent as JSON, or as an archive when it is bytes.
         """
         try:
-            answer, content = self._exchange(method, path, body)
-        except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected):
-            answer, content = self._exchange(method, path, body)  # the engine had ended an idle connection
-        if answer.status >= 400:
-            raise ApiError(answer.status, content.decode(errors="replace").strip())
+            status, content = self._exchange(method, path, body)
+        except (ConnectionResetError, BrokenPipeError):
+            status, content = self._exchange(method, path, body)  # the engine had ended an idle connection
+        if status >= 400:
+            raise ApiError(status, content.decode(errors="replace").strip())
         return content
 
-    def _exchange(self, method: str, path: str, body: object) -> tuple[http.client.HTTPResponse, bytes]:
-        raw = isinstance(body, bytes)
-        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/x-tar" if raw else "application/json"}
+    def _exchange(self, method: str, path: str, body: object) -> tuple[int, bytes]:
         try:
-            self._connection.request(method, PREFIX + path, data, headers)
-            answer = self._connection.getresponse()
-            return answer, answer.read()
-        except (http.client.HTTPException, OSError):
-            self._connection.close()
+            if self._connection is None or self._reader is None:
+                self._connection = dial(self.path)
+                self._reader = BufferedReader(self._connection.makefile("rb", 0), RECEIVE)
+            if isinstance(body, bytes):
+                self._connection.sendall(head(method, path, {}, len(body), "application/x-tar"))
+                self._connection.sendall(body)
+            else:
+                self._connection.sendall(request(method, path, {}, body))
+            status, content, last = read_answer(self._reader)
+        except OSError:
+            self.close()
             raise
+        if last:
+            self.close()
+        return status, content
 
     def json(self, method: str, path: str, body: object = None) -> Any:
         return json.loads(self.call(method, path, body))
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None and self._reader is not None:
+            self._reader.close()
+            self._connection.close()
+        self._connection = self._reader = None
 
 
-def dial(path: str) -> socket.socket:
+def read_answer(reader: BufferedReader) -> tuple[int, bytes, bool]:
+    """Status and body of the next answer, and whether the connection ends with it. Not for answers to HEAD."""
+    line = reader.readline()
+    if not line:
+        raise ConnectionResetError("the engine closed the connection")
+    status, length, chunked, last = int(line.split(None, 2)[1]), -1, False, False
+    while (line := reader.readline()) not in (b"\r\n", b""):
+        name, _, value = line.lower().partition(b":")
+        if name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            chunked = b"chunked" in value
+        elif name == b"connection":
+            last = b"close" in value
+    if status in (204, 304):
+        return status, b"", last
+    if chunked:
+        return status, b"".join(_chunks(reader)), last
+    return status, reader.read(length), last or length < 0
+
+
+def _chunks(reader: BufferedReader) -> Iterator[bytes]:
+    while size := int(reader.readline().split(b";")[0] or b"0", 16):
+        yield reader.read(size)
+        reader.readline()
+    reader.readline()
+
+
+def dial(path: str, timeout: float = TIMEOUT) -> socket.socket:
     """A new connection to the unix socket."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(TIMEOUT)
+    connection.settimeout(timeout)
     connection.connect(path)
     return connection
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: object = None) -> bytes:
-    """The bytes of an HTTP/1.1 request."""
+    """The bytes of an HTTP/1.1 request with a JSON body, or with none."""
     data = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} {PREFIX}{path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(data)}"]
-    if body is not None:
-        lines.append("Content-Type: application/json")
+    return head(method, path, headers, len(data), "" if body is None else "application/json") + data
+
+
+def head(method: str, path: str, headers: Mapping[str, str], size: int, kind: str) -> bytes:
+    """The head of a request with a body of `size` bytes and that type; with none where the type is empty."""
+    lines = [f"{method} {PREFIX}{path} HTTP/1.1", "Host: localhost", f"Content-Length: {size}"]
+    if kind:
+        lines.append(f"Content-Type: {kind}")
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
 CLOSE: Mapping[str, str] = {"Connection": "close"}

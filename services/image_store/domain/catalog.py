@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Catalog:
         self._hexes: list[str] = []
         self._shown: dict[str, Image] = {}
         self._children: dict[str, set[str]] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each change."""
 
     def add(self, stored: Stored) -> None:
         image = stored.image
@@ -45,6 +47,7 @@ class Catalog:
         if image.parent:
             self._children.setdefault(image.parent, set()).add(image.id)
         self._shown.pop(image.id, None)
+        self.changed()
 
     def discard(self, image_id: str) -> None:
         stored = self._stored.pop(image_id, None)
@@ -53,6 +56,7 @@ class Catalog:
         self._hexes.remove(hex_of(image_id))
         self._children.get(stored.image.parent, set()).discard(image_id)
         self._shown.pop(image_id, None)
+        self.changed()
 
     def name(self, record: ReferenceRecord) -> None:
         """Gives a name to an image, taking it from whichever had it."""
@@ -60,12 +64,14 @@ class Catalog:
         self._records[record.reference] = record
         self._names.setdefault(record.image_id, {})[record.reference] = parse(record.reference)
         self._shown.pop(record.image_id, None)
+        self.changed()
 
     def unname(self, reference: str) -> None:
         record = self._records.pop(reference, None)
         if record is not None:
             self._names[record.image_id].pop(reference)
             self._shown.pop(record.image_id, None)
+            self.changed()
 
     def holder(self, reference: Reference) -> str:
         """The id of the image that has this name, or ""."""

@@ -12,6 +12,7 @@ from shared.contracts.common import DockerEvent, Platform
 from shared.contracts.image_store import ListRequest, RemoveRequest, ResolveRequest, TagRequest
 from shared.errors import Conflict, InvalidArgument, NotFound
 from shared.state import State
+from tests.support.waiting import until
 from tools import images
 from tools.images import docker_archive, oci_layout
 
@@ -67,6 +68,23 @@ async def test_an_image_without_names(bus: Bus, load: Load, made: images.Image) 
     reply = await bus.call(image_store.LIST, ListRequest(filters={"dangling": ("true",)}))
     assert made.id in {image.id for image in reply.images}
     assert made.id in await remove(bus, made.id)
+
+
+@pytest.mark.parties("real")
+async def test_changes_are_told_before_their_answers(bus: Bus, load: Load, made: images.Image, name: str) -> None:
+    told: list[str] = []
+    await bus.hear(image_store.CHANGED, lambda: told.append("changed"))
+    await bus.transport.flush()
+    await load(docker_archive(made))
+    await until(lambda: bool(told))  # a stream may be faster than the bus
+    for work in (
+        bus.call(image_store.TAG, TagRequest(source=f"{name}:1", repository=name)),
+        remove(bus, name),
+        remove(bus, f"{name}:1"),
+    ):
+        told.clear()
+        await work
+        assert told
 
 
 @pytest.mark.parametrize("reference", ["no-such-image:1", "sha256:" + "0" * 64])

@@ -82,6 +82,30 @@ async def test_a_sandbox_has_an_address_and_files(bus: Bus) -> None:
         }
 
 
+@pytest.mark.parties("real")
+async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
+    told: list[str] = []
+    await bus.hear(network.CHANGED, lambda: told.append("changed"))
+    await bus.transport.flush()
+    name, other, container = unique(), unique(), new_id()
+    request = SandboxRequest(container_id=container, container_name=unique(), endpoints={name: EndpointSettings()})
+    joining = network.ConnectRequest(container_id=container, container_name=unique(), network=other, running=True)
+    for work in (
+        bus.call(network.CREATE, CreateRequest(name=name)),
+        bus.call(network.CREATE, CreateRequest(name=other)),
+        bus.call(network.SANDBOX, request),
+        bus.call(network.CONNECT, joining),
+        bus.call(network.RENAMED, network.RenamedRequest(container_id=container, name=unique())),
+        bus.call(network.DISCONNECT, network.DisconnectRequest(container_id=container, network=other)),
+        bus.call(network.RELEASE, ReleaseRequest(container_id=container, keep_files=False)),
+        bus.call(network.REMOVE, InspectRequest(reference=name)),
+        bus.call(network.REMOVE, InspectRequest(reference=other)),
+    ):
+        told.clear()
+        await work
+        assert told
+
+
 async def test_asking_again_gives_the_same_sandbox_until_it_is_released(bus: Bus) -> None:
     request = SandboxRequest(container_id=new_id(), container_name=unique(), endpoints={"bridge": EndpointSettings()})
     made = await bus.call(network.SANDBOX, request)

@@ -41,6 +41,18 @@ async def test_a_volume_is_made_once_and_removed(bus: Bus) -> None:
         await bus.call(volume.INSPECT, NameRequest(name=name))
 
 
+@pytest.mark.parties("real")
+async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
+    told: list[str] = []
+    await bus.hear(volume.CHANGED, lambda: told.append("changed"))
+    await bus.transport.flush()
+    name = unique()
+    for work in (create(bus, name), remove(bus, name)):
+        told.clear()
+        await work
+        assert told
+
+
 async def test_an_anonymous_volume_gets_a_name(bus: Bus) -> None:
     made = await create(bus, "")
     assert len(made.name) == 64

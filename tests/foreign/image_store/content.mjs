@@ -89,6 +89,7 @@ export class Content {
     const image = this.translate.parse(document);
     const sizes = image.diff_ids.map((each) => fs.statSync(this.place("layers", each)).size);
     this.images.set(image.id, withSizes(image, sizes));
+    this.changed?.();
     return image.id;
   }
 
@@ -169,6 +170,7 @@ export class Content {
 
   drop(id) {
     this.images.delete(id);
+    this.changed?.();
     this.parents.delete(id);
     fs.rmSync(this.place("parents", id), { force: true });
     fs.rmSync(this.place("images", id));

@@ -38,6 +38,7 @@ await nats.connect();
 const records = new Records(nats, contract.name, node);
 await records.open();
 await streams.open();
+content.changed = records.changed = () => nats.publish(`shoal.v1.signals.${contract.name}.changed`, Buffer.from("{}"));
 const store = new Store({ nats, contract, records, content, snapshots, streams, translate });
 const operations = contract.endpoints.map(({ name }) => name).filter((name) => typeof store[name] === "function");
 const server = new Server(nats, contract, node, Object.fromEntries(operations.map((name) => [name, store[name].bind(store)])));

@@ -60,12 +60,14 @@ export class Records {
     const value = { schema: 1, written_by: this.writer, at: Date.now() * 1e6, object: record };
     await this.#write(reference, Buffer.from(JSON.stringify(value)), {});
     this.names.set(reference, record);
+    this.changed?.();
   }
 
   async delete(reference) {
     const headers = { "KV-Operation": "PURGE", "Nats-Rollup": "sub", "Nats-TTL": MARKER_TTL };
     await this.#write(reference, Buffer.alloc(0), headers);
     this.names.delete(reference);
+    this.changed?.();
   }
 
   async #write(reference, data, headers) {

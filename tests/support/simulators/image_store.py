@@ -34,6 +34,10 @@ class ImageStoreSimulator:
         self.calls: list[Message] = []
         self.received = b""
 
+    def changed(self) -> None:
+        """To be called when what it knows was changed in another way than by its endpoints."""
+        self._kernel.bus.emit(contract.CHANGED, Empty())
+
     def last(self) -> Message:
         """The request noted last."""
         return self.calls[-1]
@@ -59,12 +63,14 @@ class ImageStoreSimulator:
     async def tag(self, request: contract.TagRequest) -> Empty:
         self.calls.append(request)
         self.images[f"{request.repository}:{request.tag or 'latest'}"] = self._find(request.source)
+        self.changed()
         return Empty()
 
     async def remove(self, request: contract.RemoveRequest) -> contract.RemoveReply:
         self.calls.append(request)
         image = self._find(request.reference)
         self.images.pop(request.reference, None)
+        self.changed()
         removed = (contract.Removed(untagged=request.reference), contract.Removed(deleted=image.id))
         return contract.RemoveReply(removed=removed)
 

@@ -9,16 +9,22 @@ from shared.contracts.common import PruneReport, Revision
 from shared.contracts.container import EndpointSettings
 from shared.errors import AlreadyExists, NotFound, PermissionDenied
 from shared.ids import new_id
+from shared.service import Kernel
 
 
 class NetworkSimulator:
     """Serves the network service's contract."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
         self.calls: list[Message] = []
         self.networks: dict[str, contract.NetworkSpec] = {}
         for name, driver in (("bridge", "bridge"), ("host", "host"), ("none", "null")):
             self.networks[name] = contract.NetworkSpec(id=new_id(), name=name, created=now_ns(), driver=driver)
+
+    def changed(self) -> None:
+        """To be called when what it knows was changed in another way than by its endpoints."""
+        self._kernel.bus.emit(contract.CHANGED, Empty())
 
     def last(self) -> Message:
         """The request noted last."""
@@ -39,6 +45,7 @@ class NetworkSimulator:
             ipam=request.ipam,
         )  # fmt: skip
         self.networks[spec.name] = spec
+        self.changed()
         return contract.CreateReply(id=spec.id)
 
     async def inspect(self, request: contract.InspectRequest) -> contract.Network:
@@ -53,6 +60,7 @@ class NetworkSimulator:
         if spec.name in ("bridge", "host", "none"):
             raise PermissionDenied(f"{spec.name} is a pre-defined network and cannot be removed")
         del self.networks[spec.name]
+        self.changed()
         return Revision()
 
     async def prune(self, request: contract.PruneRequest) -> PruneReport:

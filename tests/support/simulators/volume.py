@@ -8,14 +8,20 @@ from shared.contracts.base import Empty, Message
 from shared.contracts.common import PruneReport
 from shared.errors import Conflict, InvalidArgument, NotFound
 from shared.ids import new_id
+from shared.service import Kernel
 
 
 class VolumeSimulator:
     """Serves the volume service's contract."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
         self.calls: list[Message] = []
         self.volumes: dict[str, contract.VolumeSpec] = {}
+
+    def changed(self) -> None:
+        """To be called when what it knows was changed in another way than by its endpoints."""
+        self._kernel.bus.emit(contract.CHANGED, Empty())
 
     def last(self) -> Message:
         """The request noted last."""
@@ -35,6 +41,7 @@ class VolumeSimulator:
             name=name, mountpoint=f"/v/{name}/_data", created=now_ns(), labels=request.labels,
             options=request.options, anonymous=request.anonymous or not request.name,
         )  # fmt: skip
+        self.changed()
         return self.volumes.setdefault(name, made)
 
     async def inspect(self, request: contract.NameRequest) -> contract.VolumeSpec:
@@ -50,6 +57,7 @@ class VolumeSimulator:
         if request.users:
             raise Conflict(f"remove {request.name}: volume is in use - [{', '.join(request.users)}]")
         del self.volumes[request.name]
+        self.changed()
         return Empty()
 
     async def prune(self, request: contract.PruneRequest) -> PruneReport:

@@ -10,6 +10,7 @@ import pytest
 from gateway.http import connection as module
 from gateway.http.connection import Connection
 from gateway.http.errors import HttpError, refusal
+from gateway.http.kept import Kept
 from gateway.http.message import Request, Response
 from shared.tasks import TaskGroup
 from tests.support.http import Client, connected
@@ -83,7 +84,7 @@ class Site:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     made = Site()
     server = await asyncio.get_running_loop().create_unix_server(
-        lambda: Connection(made.handle, made.tasks, made.connections), str(tmp_path / "s")
+        lambda: Connection(made.handle, made.tasks, made.connections, Kept()), str(tmp_path / "s")
     )
     try:
         yield made

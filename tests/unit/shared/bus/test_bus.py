@@ -272,3 +272,21 @@ async def test_the_hosts_of_a_service(world):
         await until(lambda: len(told) == 2, 20)
         assert sorted(await asking) == sorted(told) == ["node1", "node2"]
     assert await bus.nodes_of("nobody", 0.1) == ()
+
+
+async def test_what_is_told_during_a_call_is_heard_before_its_answer(bus):
+    heard = []
+    await bus.hear(HINT, lambda: heard.append("hint"))
+    await bus.transport.flush()
+    assert await bus.call(ECHO, Text(text="tell")) == Text(text="tell")
+    assert heard == ["hint"]
+
+
+async def test_a_new_instance_of_a_service_is_told_of(world, bus):
+    begun = []
+    stop = bus.on_started("echo", lambda: begun.append("echo"))
+    kernel = await world.kernel()
+    async with serving(kernel, CONTRACT, EchoService(kernel)):
+        await until(lambda: bool(begun))
+    stop()
+    assert begun == ["echo"]
