@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from shared import telemetry
+from shared.contracts import scheduler
 from shared.contracts.base import Endpoint, Message
+from shared.contracts.executor import CREATE, CreateReply, CreateRequest
 from shared.service import Kernel
 from shared.state.history import History
 
@@ -43,6 +45,13 @@ class Gateway:
     async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
         """A call to the service on a node, this one when none is named."""
         return await self.kernel.bus.call(endpoint, request, node=node)
+
+    async def create(self, request: CreateRequest) -> tuple[CreateReply, str]:
+        """Makes a container on this host, in a cluster on one that the scheduler chooses; and which it was."""
+        if not self.kernel.clustered:
+            return await self.call(CREATE, request), self.kernel.node
+        placed = await self.call(scheduler.CREATE, request)
+        return placed, placed.node
 
     async def container(self, request: Request) -> Container:
         """The container that the path names; the trace is findable by it."""

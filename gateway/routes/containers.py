@@ -35,9 +35,9 @@ async def usage_by_id(gateway: Gateway, nodes: Iterable[str] | None = None) -> d
 async def create(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     wanted, warnings = create_request(data, request.query.get("name"), request.query.get("platform"), request.version)
-    made = await gateway.call(executor.CREATE, wanted)
+    made, node = await gateway.create(wanted)
     telemetry.annotate(container=made.id)
-    await gateway.containers.reached(made.revision)
+    await gateway.containers.reached(made.revision, node)
     return reply({"Id": made.id, "Warnings": [*made.warnings, *warnings]}, 201)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from shared import cluster, pki
 from shared.clock import now_ns
 from shared.cluster import Membership, Place
 from shared.contracts.base import Empty
+from shared.contracts.executor import CreateRequest
+from shared.contracts.platform import HOST, HostInfo
 from shared.contracts.scheduler import (
     HERE,
     NODES,
     TOKENS,
+    CreatedReply,
     JoinReply,
     JoinRequest,
     Node,
@@ -21,16 +25,24 @@ from shared.contracts.scheduler import (
     TokenReply,
     TokenRequest,
 )
-from shared.errors import AlreadyExists, FailedPrecondition, ShoalError
+from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, FailedPrecondition, ShoalError, Unavailable
 from shared.joining import Token, digest
 from shared.service import Kernel
 from shared.state.streams import ensure_agreed
 from shared.state.view import View
+from shared.version import ENGINE_VERSION
 
 from .adapters.door import Door
+from .adapters.placing import Placing
+from .adapters.world import World
 from .domain import admission
 
+log = logging.getLogger(__name__)
+
 SECOND = 1_000_000_000
+WAIT = 2.0
+"""Seconds that the start waits for the cluster."""
+PAUSE = 1.0
 
 
 class SchedulerService:
@@ -41,20 +53,33 @@ class SchedulerService:
         self._files = cluster.folder(kernel.settings.state_path)
         self._door = Door(self._files, self._admit)
         self._view: View | None = None
+        self._world: World | None = None
+        self._placing: Placing | None = None
 
     async def open(self) -> None:
-        """Records this host, and on a hub opens the door for newcomers."""
+        """Records this host, and on a hub opens the door for newcomers. A host that is cut off is recorded later."""
         membership = self._membership()
         if membership.role == "hub":
             await ensure_agreed(self._kernel.bus, replicas=1)
-        self._view = await self._kernel.state.view(NODES)
-        await self._record(membership)
+        self._view = await self._kernel.state.view(NODES, wait=WAIT)
+        recording = self._kernel.tasks.start(self._record(membership), "record")
+        await asyncio.wait((recording,), timeout=WAIT)
+        self._world = World(self._kernel.state, self._kernel.node, self._view)
+        await self._world.open()
+        self._placing = Placing(self._kernel, self._world)
         if membership.role == "hub":
             place = Place.parse(membership.address)
             await self._door.open(place.host, place.port)
 
     async def close(self) -> None:
         await self._door.close()
+        if self._world is not None:
+            await self._world.close()
+
+    async def create(self, request: CreateRequest) -> CreatedReply:
+        """Chooses a host and makes the container there."""
+        assert self._placing is not None
+        return await self._placing.create(request)
 
     async def token(self, request: TokenRequest) -> TokenReply:
         """A new token; only its digest is kept."""
@@ -93,12 +118,36 @@ class SchedulerService:
         return [entry.value for _, entry in self._view.items(NODES)]
 
     async def _record(self, membership: Membership) -> None:
-        node, name = self._kernel.node, self._kernel.settings.node
-        record = NodeRecord(id=node, name=name, role=membership.role, address=membership.address, joined=now_ns())
-        try:
-            await self._kernel.state.create(NODES, node, value=record)
-        except AlreadyExists:
-            return
+        """Tells the cluster what this host is; what operators said of it stays. Waits for the hubs."""
+        while True:
+            try:
+                return await self._put(membership, await self._kernel.bus.call(HOST, Empty()))
+            except (Unavailable, DeadlineExceeded, Conflict, AlreadyExists) as error:
+                log.info("this host is not recorded yet: %s", error)
+                await asyncio.sleep(PAUSE)
+
+    async def _put(self, membership: Membership, host: HostInfo) -> None:
+        state, node, settings = self._kernel.state, self._kernel.node, self._kernel.settings
+        present = await state.get(NODES, node)
+        told = NodeRecord(
+            id=node,
+            name=settings.node,
+            role=membership.role,
+            address=membership.address,
+            joined=present.value.joined if present else now_ns(),
+            labels=present.value.labels if present else {},
+            availability=present.value.availability if present else "active",
+            engine_labels=settings.labels,
+            memory=host.memory_bytes,
+            cpus=host.cpus * SECOND,
+            os=host.platform.os,
+            architecture=host.platform.architecture,
+            version=ENGINE_VERSION,
+        )
+        if present is None:
+            await state.create(NODES, node, value=told)
+        elif told != present.value:
+            await state.update(NODES, node, value=told, revision=present.revision)
 
     async def _admit(self, request: JoinRequest) -> JoinReply:
         """Lets a newcomer in: the token is used up before the certificate is made, so that it serves one."""

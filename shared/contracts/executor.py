@@ -36,8 +36,7 @@ STATUSES = Keys("containers.*.status", ContainerStatus)
 
 
 class CreateRequest(Message, frozen=True):
-    """A container to make. `name` empty: a generated one. `config.image` is what the user typed.
-
+    """A container to make; `name` empty: a generated one. `image_id`: what `config.image`, as the user typed it, means.
     `read_only_recursive`: what is mounted beneath a read-only bind is read-only as well (clients since API 1.44).
     """
 
@@ -47,6 +46,7 @@ class CreateRequest(Message, frozen=True):
     name: str = ""
     platform: Platform | None = None
     read_only_recursive: bool = True
+    image_id: str = ""
 
 
 class CreateReply(Message, frozen=True):

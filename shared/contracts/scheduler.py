@@ -5,17 +5,41 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Keys, Message
-from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
+from shared.contracts.executor import CreateReply, CreateRequest
+from shared.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    NotImplementedYet,
+    Unavailable,
+)
+
+Availability = Literal["active", "pause", "drain"]
 
 
 class NodeRecord(Message, frozen=True):
-    """Record `nodes.<id>`: a host of the cluster. `address` is its place (`host:port`); `joined` in nanoseconds."""
+    """Record `nodes.<id>`: a host of the cluster. `address` is its place (`host:port`); `joined` in nanoseconds.
+
+    `labels` and `availability` are the operator's: `active` takes new containers, `pause` and `drain` do not. The rest
+    is what the host says of itself: `engine_labels`, `memory` in bytes and `cpus` in billionths of one, what its
+    containers may reserve; `emulated`: architectures that it can run besides its own.
+    """
 
     id: str
     name: str
     role: Literal["hub", "leaf"]
     address: str
     joined: int
+    labels: dict[str, str] = {}
+    availability: Availability = "active"
+    engine_labels: dict[str, str] = {}
+    memory: int = 0
+    cpus: int = 0
+    os: str = "linux"
+    architecture: str = "amd64"
+    emulated: tuple[str, ...] = ()
+    version: str = ""
 
 
 class TokenRecord(Message, frozen=True):
@@ -57,6 +81,12 @@ class NodesReply(Message, frozen=True):
     nodes: tuple[Node, ...] = ()
 
 
+class CreatedReply(CreateReply, frozen=True, kw_only=True):
+    """`node`: the host that has the container; `revision` is of its records."""
+
+    node: str
+
+
 class JoinRequest(Message, frozen=True):
     """What a newcomer sends, not over the bus but by TLS to a hub's place: one line of JSON, answered by one.
 
@@ -81,6 +111,15 @@ class JoinReply(Message, frozen=True):
     secret: str = ""
 
 
+CREATE = Endpoint(
+    "scheduler.create",
+    CreateRequest,
+    CreatedReply,
+    (AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, NotImplementedYet, Unavailable),
+    timeout=0,
+)
+"""Chooses a host, brings the image there when it has not got it, makes the container. `FailedPrecondition` says why no
+host is suitable."""
 TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPrecondition, InvalidArgument))
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
 HERE = Endpoint("scheduler.here", Empty, Empty, idempotent=True, timeout=2)
@@ -88,8 +127,9 @@ HERE = Endpoint("scheduler.here", Empty, Empty, idempotent=True, timeout=2)
 CONTRACT = Contract(
     name="scheduler",
     version="v1",
-    summary="The hosts of a cluster: who is in it, who may join. Runs on hosts that are in one.",
-    endpoints=(TOKEN, LIST, HERE),
+    summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
+    endpoints=(CREATE, TOKEN, LIST, HERE),
     owns=(NODES, TOKENS),
-    calls=("scheduler.here",),
+    reads=("containers.*", "volumes.*", "networks.*", "references.*"),
+    calls=("scheduler.here", "platform.host", "image_store.resolve", "image_store.fetch", "executor.create"),
 )

@@ -134,3 +134,51 @@ def test_a_gateway_that_begins_anew_knows_all(hosts: Hosts) -> None:
     subprocess.run(hosts.lab.host(1).command(["kill", "-9", str(gateway)]), check=True)
     assert set(ids) <= set(hosts.docker(1, "ps", "-aq", "--no-trunc").split())
     hosts.docker(1, "rm", *ids)
+
+
+def places(hosts: Hosts, *names: str) -> list[str]:
+    return hosts.docker(1, "inspect", "-f", "{{.Node.Name}}", *names).split()
+
+
+def test_containers_are_spread_over_the_hosts_and_their_image_goes_along(hosts: Hosts) -> None:
+    """The image is known to the first host only, when the first of them is made."""
+    hosts.docker(1, "create", *on(1), "--name", "source", "busybox", "true")
+    hosts.docker(1, "commit", "source", "fresh:1")
+    names = [f"spread{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        hosts.docker(number % 3 + 1, "run", "-d", "--name", name, "fresh:1", "sleep", "100000")
+    assert set(places(hosts, *names)) == {"node1", "node2", "node3"}
+    for number in (1, 2, 3):
+        assert hosts.docker(number, "images", "-q", "fresh:1")
+    hosts.docker(1, "rm", "-f", "source", *names)
+
+
+def test_labels_volumes_and_other_containers_say_where(hosts: Hosts) -> None:
+    assert "scheduling constraints not satisfied on 3 nodes" in hosts.refused(
+        1, "create", "--label", "shoal.node=elsewhere", "busybox", "true"
+    )
+    assert "insufficient resources on 3 nodes" in hosts.refused(2, "create", "--memory", "999g", "busybox", "true")
+    assert "invalid constraint" in hosts.refused(3, "create", "--label", "shoal.constraint=x", "busybox", "true")
+    hosts.docker(3, "volume", "create", "data")
+    apart = ("--label", "shoal.affinity=container!=one,container!=two")
+    hosts.docker(1, "create", "--name", "one", "-v", "data:/data", "busybox", "true")
+    hosts.docker(1, "create", "--name", "two", "--label", "shoal.constraint=node.role==hub", "busybox", "true")
+    hosts.docker(1, "create", "--name", "three", *apart, "busybox", "true")
+    hosts.docker(1, "create", "--name", "four", "--volumes-from", "one", "busybox", "true")
+    hosts.docker(1, "create", "--name", "five", "--network", "container:brought", "busybox", "true")
+    assert places(hosts, "one", "two", "three", "four", "five") == ["node3", "node1", "node2", "node3", "node2"]
+    refusal = hosts.refused(2, "create", "--network", "container:brought", "-v", "data:/d", "busybox", "true")
+    assert "no container brought on 2 nodes; no volume data on 1 node" in refusal
+    hosts.docker(1, "rm", "one", "two", "three", "four", "five")
+    hosts.docker(3, "volume", "rm", "data")
+
+
+def test_the_trace_of_a_run_on_another_host_is_one_tree(hosts: Hosts) -> None:
+    hosts.docker(1, "run", *on(3), "-d", "--name", "traced", "busybox", "sleep", "100000")
+    tree = hosts.shoal_ok(1, "trace", "traced")
+    made = next(part for part in tree.split("trace ") if "POST /containers/create" in part)
+    for span in ("scheduler.decide", "image_store.prepare", "snapshot"):
+        assert span in made
+    assert "[executor@node3]" in made
+    assert "[gateway@node1]" in made
+    hosts.docker(1, "rm", "-f", "traced")

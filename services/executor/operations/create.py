@@ -110,7 +110,8 @@ async def _name_and_snapshot(
     engine: Engine, request: CreateRequest, container_id: str, undo: AsyncExitStack
 ) -> tuple[str, image_store.Snapshot]:
     """Both at once; of several failures the image's is told, as dockerd looks for the image first."""
-    prepare = image_store.PrepareRequest(key=container_id, reference=request.config.image, platform=request.platform)
+    reference = request.image_id or request.config.image
+    prepare = image_store.PrepareRequest(key=container_id, reference=reference, platform=request.platform)
     name, placed, snapshot = await asyncio.gather(
         _reserve(engine, request.name, container_id),
         engine.records.place(container_id),  # sent before the snapshot is asked for: a crash leaves its trace

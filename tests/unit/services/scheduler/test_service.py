@@ -12,15 +12,19 @@ from shared.bus import Bus, NatsTransport
 from shared.bus.server import Server
 from shared.cluster import HUB_DOMAIN, Membership
 from shared.config import Settings
+from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.scheduler import CONTRACT, TOKENS, JoinRequest, TokenRequest
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unauthenticated
 from shared.joining import Token, digest
 from shared.service import Kernel
 from shared.state import NatsState
+from shared.state.streams import ensure
 from shared.streams import Streams
 from tests.support.broker import Broker
 from tests.support.certified import certify
+from tests.support.gateways import as_far_as
+from tests.support.simulators.platform_host import PlatformHostSimulator
 from tools.supervisor.broker import free_port
 
 NEWCOMER = "b" * 25
@@ -51,7 +55,14 @@ async def kernel(directory: Path) -> AsyncIterator[Kernel]:
     )
     await bus.open()
     streams = Streams(bus, directory / "streams", "scheduler")
+    neighbour = Bus(await NatsTransport.connect(hub.url, "platform", hub.seed("platform")), bus.node, "platform")
+    await neighbour.open()
+    await ensure(bus)
+    platforms = Server(neighbour, as_far_as(platform.CONTRACT, PlatformHostSimulator()), PlatformHostSimulator())
+    await platforms.open()
     yield Kernel(settings, bus.node, bus, NatsState(bus, HUB_DOMAIN), streams)
+    await platforms.close(1)
+    await neighbour.close()
     await bus.close()
     hub.close()
 
@@ -79,6 +90,8 @@ async def secret_of(scheduler: SchedulerService, once: bool = True) -> str:
 async def test_a_host_is_in_its_own_cluster_and_ready(kernel, scheduler):
     (node,) = (await scheduler.nodes(Empty())).nodes
     assert (node.record.id, node.record.name, node.record.role, node.ready) == (kernel.node, "node1", "hub", True)
+    assert node.record.memory > 0
+    assert node.record.cpus >= 1_000_000_000
 
 
 async def test_a_token_lets_one_host_in(kernel, scheduler):

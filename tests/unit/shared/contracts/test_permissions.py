@@ -153,7 +153,12 @@ async def test_events_can_be_told_by_their_owner_only(client, request):
 async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(client, request):
     own = CONTRACTS[request.node.callspec.params["client"]]
     called = {"image_store", "platform", "network", "volume"}
-    reached = {"gateway": set(NAMES) - {"gateway", "scheduler"}, "executor": called, "builder": called | {"executor"}}
+    reached = {
+        "gateway": set(NAMES) - {"gateway"},
+        "executor": called,
+        "builder": called | {"executor"},
+        "scheduler": called | {"executor"},
+    }
     for other in NAMES:
         stem = f"shoal.v1.streams.{other}.{FOREIGN_NODE}.0a1b"
         mine, takes = other == own.name, other in reached.get(own.name, set())

@@ -1,0 +1,90 @@
+"""Making a container on the host that was chosen, with its image."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from shared import telemetry
+from shared.contracts import executor, image_store
+from shared.contracts.executor import CreateReply, CreateRequest
+from shared.contracts.image_store import Image
+from shared.contracts.scheduler import CreatedReply
+from shared.errors import NotFound, ShoalError
+from shared.ids import new_token
+from shared.service import Kernel
+
+from ..domain.asking import ask_of
+from .world import World
+
+
+class Placing:
+    """Decides one request at a time; what was decided counts before it is seen in the records."""
+
+    def __init__(self, kernel: Kernel, world: World) -> None:
+        self._kernel, self._world = kernel, world
+
+    async def create(self, request: CreateRequest) -> CreatedReply:
+        """Raises what the executor raises, and `FailedPrecondition` when no host is suitable."""
+        if not request.config.image:  # this host's executor says what is wrong with it
+            made = await self._kernel.bus.call(executor.CREATE, request)
+            return _placed(made, self._kernel.node)
+        image = await self._image(request)
+        fleet = self._world.fleet
+        ask = ask_of(request, image.id, request.platform or image.platform, self._world)
+        with telemetry.span("scheduler.decide"):
+            node = fleet.decide(ask)
+        pending = f"pending {new_token()}"
+        fleet.put(pending, node, ask.load)
+        try:
+            await self._bring(image, node, ask.image)
+            asked = msgspec.structs.replace(request, image_id=image.id)
+            made = await self._kernel.bus.call(executor.CREATE, asked, node=node)
+        except BaseException:
+            fleet.drop(pending)
+            raise
+        self._kernel.tasks.start(self._seen(pending, node, made.revision), "seen")
+        return _placed(made, node)
+
+    async def _seen(self, pending: str, node: str, revision: int) -> None:
+        """From then on the container's own record counts."""
+        view = self._world.view(node)
+        try:
+            if view is not None:
+                await view.reached(revision)
+        except ShoalError:
+            pass
+        finally:
+            self._world.fleet.drop(pending)
+
+    async def _image(self, request: CreateRequest) -> Image:
+        """As this host knows it, else as another does. Raises `NotFound` as this host's image store words it."""
+        asked = image_store.ResolveRequest(reference=request.config.image, platform=request.platform)
+        try:
+            return await self._kernel.bus.call(image_store.RESOLVE, asked)
+        except NotFound:
+            others = [node for node in self._world.reachable() if node != self._kernel.node]
+            calls = (self._kernel.bus.call(image_store.RESOLVE, asked, node=node, timeout=5) for node in others)
+            for answer in await asyncio.gather(*calls, return_exceptions=True):
+                if isinstance(answer, Image):
+                    return answer
+            raise
+
+    async def _bring(self, image: Image, node: str, holders: frozenset[str]) -> None:
+        """The image is on the host when this returns, under the names that it has elsewhere."""
+        if node in holders or image.descriptor is None:
+            return
+        await self._kernel.bus.call(
+            image_store.FETCH,
+            image_store.FetchRequest(
+                manifest=image.descriptor,
+                nodes=tuple(sorted(holders)),
+                names=self._world.names_lacking(image.id, node),
+            ),
+            node=node,
+        )
+
+
+def _placed(made: CreateReply, node: str) -> CreatedReply:
+    return CreatedReply(id=made.id, name=made.name, warnings=made.warnings, revision=made.revision, node=node)

@@ -1,0 +1,113 @@
+"""From a request to create a container to what it asks of a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from shared.contracts.common import Platform
+from shared.contracts.container import ContainerConfig, HostConfig
+from shared.contracts.executor import CreateRequest
+from shared.errors import InvalidArgument, NotFound
+
+from .constraints import parse_all
+from .facts import Ask, Bond, Load
+
+NODE, CONSTRAINT, AFFINITY = "shoal.node", "shoal.constraint", "shoal.affinity"
+"""Labels by which a client says where a container may go."""
+_EVERYWHERE = ("", "default", "bridge", "host", "none")
+_UNSATISFIED = "scheduling constraints not satisfied"
+
+
+class Known(Protocol):
+    """What is where. Sets of host ids; empty where it is nowhere, or everywhere."""
+
+    def hosts_called(self, name: str) -> frozenset[str]:
+        """By name or id."""
+
+    def host_of(self, container: str) -> str:
+        """Of a container by name, id, or begin of an id; empty when it is not known."""
+
+    def with_volume(self, name: str) -> frozenset[str]: ...
+
+    def with_network(self, name: str) -> frozenset[str]:
+        """By name or id; of a network that is on all hosts, none."""
+
+    def with_image(self, image_id: str) -> frozenset[str]: ...
+
+
+def load_of(config: HostConfig) -> Load:
+    """What a container reserves: as much memory as is reserved for it, else its limit; processors as its limit."""
+    cpus = config.nano_cpus
+    if not cpus and config.cpu_quota > 0:
+        cpus = config.cpu_quota * 1_000_000_000 // (config.cpu_period or 100_000)
+    ports = {
+        f"{binding.host_port}/{port.partition('/')[2] or 'tcp'}"
+        for port, bindings in config.port_bindings.items()
+        for binding in bindings
+        if binding.host_port not in ("", "0")
+    }
+    return Load(max(0, config.memory_reservation or config.memory), max(0, cpus), tuple(sorted(ports)))
+
+
+def ask_of(request: CreateRequest, image: str, platform: Platform, known: Known) -> Ask:
+    """`image` by its id, for `platform`. Raises `InvalidArgument` for labels that make no sense, `NotFound`."""
+    config = request.host_config
+    return Ask(
+        load=load_of(config),
+        os=platform.os,
+        architecture=platform.architecture,
+        constraints=parse_all(request.config.labels.get(CONSTRAINT, "")),
+        bonds=(
+            *_wished(request.config, known),
+            *_joined(config, known),
+            *_volumes(config, known),
+            *_networks(request, known),
+        ),
+        image=known.with_image(image),
+    )
+
+
+def _wished(config: ContainerConfig, known: Known) -> Iterator[Bond]:
+    """What labels say of hosts and of other containers."""
+    if node := config.labels.get(NODE, ""):
+        yield Bond(known.hosts_called(node), _UNSATISFIED)
+    for text in filter(None, (part.strip() for part in config.labels.get(AFFINITY, "").split(","))):
+        kind, sign, name = text.partition("!=") if "!=" in text else text.partition("==")
+        if kind.strip() != "container" or not sign or not name.strip():
+            raise InvalidArgument(f"invalid affinity {text!r}: expected container==NAME or container!=NAME")
+        yield from _beside(name.strip(), known, apart=sign == "!=")
+
+
+def _beside(container: str, known: Known, apart: bool) -> Iterator[Bond]:
+    host = known.host_of(container)
+    if host:
+        yield Bond(frozenset((host,)), f"container {container}" if apart else f"no container {container}", apart)
+    elif not apart:
+        raise NotFound(f"No such container: {container}")
+
+
+def _joined(config: HostConfig, known: Known) -> Iterator[Bond]:
+    """Other containers that it shares something with; what is wrong with one that is not known its executor says."""
+    modes = (config.network_mode, config.ipc_mode, config.pid_mode)
+    names = [mode.removeprefix("container:") for mode in modes if mode.startswith("container:")]
+    names += [text.partition(":")[0] for text in (*config.volumes_from, *config.links)]
+    for name in dict.fromkeys(names):
+        if host := known.host_of(name):
+            yield Bond(frozenset((host,)), f"no container {name}")
+
+
+def _volumes(config: HostConfig, known: Known) -> Iterator[Bond]:
+    names = [text.partition(":")[0] for text in config.binds if not text.startswith("/") and ":" in text]
+    names += [mount.source for mount in config.mounts if mount.type == "volume" and mount.source]
+    for name in dict.fromkeys(names):
+        if hosts := known.with_volume(name):
+            yield Bond(hosts, f"no volume {name}")
+
+
+def _networks(request: CreateRequest, known: Known) -> Iterator[Bond]:
+    mode = request.host_config.network_mode
+    names = [*request.networks, *(() if mode.startswith("container:") else (mode,))]
+    for name in dict.fromkeys(names):
+        if name not in _EVERYWHERE and (hosts := known.with_network(name)):
+            yield Bond(hosts, f"no network {name}")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from services.scheduler.adapters.placing import Placing
+from services.scheduler.adapters.world import World
+from shared.bus import MemoryBroker
+from shared.contracts import executor, image_store
+from shared.contracts.base import Contract
+from shared.contracts.common import Descriptor
+from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
+from shared.contracts.executor import CreateReply, CreateRequest
+from shared.contracts.image_store import Image, ReferenceRecord, ResolveRequest
+from shared.contracts.peers import FetchReply, FetchRequest
+from shared.contracts.scheduler import NODES
+from shared.errors import Conflict, FailedPrecondition, NotFound
+from shared.state import MemoryState
+from shared.testing import kernel, serving
+from tests.support.gateways import as_far_as
+from tests.support.waiting import until
+from tests.unit.services.scheduler.adapters.test_world import GIB, record
+
+MANIFEST = Descriptor(media_type="application/vnd.oci.image.manifest.v1+json", digest="sha256:" + "a" * 64, size=9)
+IMAGE = Image(id="sha256:1", descriptor=MANIFEST)
+
+
+@dataclass
+class Node:
+    """An image store and an executor that write down what they are asked."""
+
+    state: MemoryState
+    images: dict[str, Image] = field(default_factory=dict)
+    fetched: list[FetchRequest] = field(default_factory=list)
+    created: list[CreateRequest] = field(default_factory=list)
+
+    async def resolve(self, request: ResolveRequest) -> Image:
+        if request.reference not in self.images:
+            raise NotFound(f"No such image: {request.reference}")
+        return self.images[request.reference]
+
+    async def fetch(self, request: FetchRequest) -> FetchReply:
+        self.fetched.append(request)
+        return FetchReply(image_id="sha256:1")
+
+    async def create(self, request: CreateRequest) -> CreateReply:
+        if request.name == "taken":
+            raise Conflict("taken")
+        self.created.append(request)
+        spec = ContainerSpec(
+            id=request.name, name=request.name, created=1, config=request.config, host_config=request.host_config
+        )
+        revision = await self.state.create(executor.SPECS, spec.id, value=spec)
+        return CreateReply(id=spec.id, name=spec.name, revision=revision)
+
+
+@dataclass
+class Cluster:
+    world: World
+    placing: Placing
+    one: Node
+    two: Node
+
+
+@pytest.fixture
+async def cluster(directory: Path) -> AsyncIterator[Cluster]:
+    """Two hosts; the second has the image."""
+    broker, own, far = MemoryBroker(), MemoryState(), MemoryState()
+    own.hosts["n2"] = far
+    one, two = Node(own), Node(far, {"i": IMAGE})
+    for node in ("n1", "n2"):
+        await own.create(NODES, node, value=record(node))
+    await far.create(
+        image_store.REFERENCES, "n2", "docker.io/library/i:latest",
+        value=ReferenceRecord(reference="docker.io/library/i:latest", image_id="sha256:1"),
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        contracts: tuple[Contract, ...] = (image_store.CONTRACT, executor.CONTRACT)
+        for name, node in (("n1", one), ("n2", two)):
+            at = await stack.enter_async_context(kernel(name, directory, broker, own, node=name))
+            for contract in contracts:
+                await stack.enter_async_context(serving(at, as_far_as(contract, node), node))
+        mine = await stack.enter_async_context(kernel("scheduler", directory, broker, own, node="n1"))
+        world = World(own, "n1", await own.view(NODES))
+        await world.open()
+        yield Cluster(world, Placing(mine, world), one, two)
+        await world.close()
+
+
+def asked(name: str, image: str = "i", memory: int = 0) -> CreateRequest:
+    return CreateRequest(name=name, config=ContainerConfig(image=image), host_config=HostConfig(memory=memory))
+
+
+async def test_containers_are_spread_and_their_image_is_brought(cluster: Cluster) -> None:
+    first = await cluster.placing.create(asked("a"))
+    second = await cluster.placing.create(asked("b"))
+    assert (first.node, second.node) == ("n2", "n1")
+    assert [request.image_id for request in cluster.one.created + cluster.two.created] == ["sha256:1", "sha256:1"]
+    assert cluster.two.fetched == []
+    wanted = FetchRequest(manifest=MANIFEST, nodes=("n2",), names=("docker.io/library/i:latest",))
+    assert cluster.one.fetched == [wanted]
+
+
+async def test_what_is_decided_counts_at_once_and_once(cluster: Cluster) -> None:
+    for name in "ab":
+        await cluster.placing.create(asked(name, memory=GIB))
+    with pytest.raises(FailedPrecondition, match="insufficient resources on 2 nodes"):
+        await cluster.placing.create(asked("c", memory=GIB))
+    fleet = cluster.world.fleet
+    await until(lambda: not [key for key in fleet._where if key.startswith("pending")], 60)
+    assert (fleet.containers("n1"), fleet.containers("n2")) == (1, 1)
+
+
+async def test_what_was_not_made_reserves_nothing(cluster: Cluster) -> None:
+    for _ in range(3):
+        with pytest.raises(Conflict):
+            await cluster.placing.create(asked("taken", memory=GIB))
+    assert cluster.world.fleet._where == {}
+    assert (await cluster.placing.create(asked("free", memory=GIB))).name == "free"
+
+
+async def test_an_image_that_no_host_has_is_missed_in_this_hosts_words(cluster: Cluster) -> None:
+    with pytest.raises(NotFound, match="No such image: nowhere"):
+        await cluster.placing.create(asked("a", image="nowhere"))
+    assert (await cluster.placing.create(asked("a", image=""))).node == "n1"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.scheduler.adapters.world import World
+from services.scheduler.domain.facts import Ask, Load
+from shared.contracts import executor, image_store, network, volume
+from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
+from shared.contracts.image_store import ReferenceRecord
+from shared.contracts.network import NetworkSpec
+from shared.contracts.scheduler import NODES, NodeRecord
+from shared.contracts.volume import VolumeSpec
+from shared.errors import FailedPrecondition
+from shared.state import MemoryState
+from tests.support.waiting import until
+
+GIB = 1 << 30
+
+
+def record(node: str) -> NodeRecord:
+    return NodeRecord(
+        id=node, name=f"{node}-name", role="leaf", address="192.0.2.1:7377", joined=1, memory=GIB, cpus=2_000_000_000
+    )
+
+
+def container(id: str, name: str, memory: int = 0) -> ContainerSpec:
+    return ContainerSpec(id=id, name=name, created=1, config=ContainerConfig(), host_config=HostConfig(memory=memory))
+
+
+@pytest.fixture
+def state() -> MemoryState:
+    made = MemoryState()
+    made.hosts = {"n2": MemoryState(), "n3": MemoryState()}
+    return made
+
+
+@pytest.fixture
+async def world(state: MemoryState) -> AsyncIterator[World]:
+    for node in ("n1", "n2"):
+        await state.create(NODES, node, value=record(node))
+    made = World(state, "n1", await state.view(NODES))
+    await state.hosts["n2"].create(executor.SPECS, "c2", value=container("c2", "two", GIB))
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_what_is_where_is_followed(state: MemoryState, world: World) -> None:
+    other = state.hosts["n2"]
+    assert (world.host_of("two"), world.host_of("/two"), world.host_of("c"), world.host_of("x")) == (
+        "n2",
+        "n2",
+        "n2",
+        "",
+    )
+    assert world.fleet.decide(Ask()) == "n1"
+    await other.create(volume.SPECS, "n2", "data", value=VolumeSpec(name="data"))
+    await other.create(network.SPECS, "i1", value=NetworkSpec(id="i1", name="back", created=1))
+    await other.create(network.SPECS, "i2", value=NetworkSpec(id="i2", name="wide", created=1, scope="global"))
+    named = ReferenceRecord(reference="docker.io/library/a:1", image_id="sha256:1")
+    await other.create(image_store.REFERENCES, "n2", "docker.io/library/a:1", value=named)
+    await until(lambda: bool(world.with_image("sha256:1")), 60)
+    assert world.with_volume("data") == world.with_network("back") == world.with_network("i1") == frozenset(("n2",))
+    assert world.with_network("wide") == frozenset()
+    assert world.names_lacking("sha256:1", "n1") == ("docker.io/library/a:1",)
+    assert world.names_lacking("sha256:1", "n2") == ()
+    taken = ReferenceRecord(reference="docker.io/library/a:1", image_id="sha256:2")
+    revision = await state.create(image_store.REFERENCES, "n1", "docker.io/library/a:1", value=taken)
+    view = world.view("n1")
+    assert view is not None
+    await view.reached(revision)
+    assert world.names_lacking("sha256:1", "n1") == ()  # there the name means another image
+    await other.delete(volume.SPECS, "n2", "data")
+    await other.delete(executor.SPECS, "c2")
+    await until(lambda: not world.with_volume("data") and not world.host_of("two"), 60)
+
+
+async def test_hosts_come_go_and_fall_silent(state: MemoryState, world: World) -> None:
+    assert world.hosts_called("n2-name") == world.hosts_called("n2") == frozenset(("n2",))
+    await state.create(NODES, "n3", value=record("n3"))
+    await until(lambda: world.view("n3") is not None, 60)
+    view = world.view("n2")
+    assert view is not None
+    view.become_live(False)
+    assert set(world.reachable()) == {"n1", "n3"}
+    for node in ("n1", "n3"):
+        world.fleet.put(f"full{node}", node, world.fleet._where["c2"][1])
+    with pytest.raises(
+        FailedPrecondition, match="1 node not available for new tasks; insufficient resources on 2 nodes"
+    ):
+        world.fleet.decide(Ask(load=Load(memory=1)))
+    await state.delete(NODES, "n2")
+    await until(lambda: world.view("n2") is None, 60)
+    assert (world.host_of("two"), world.hosts_called("n2")) == ("", frozenset())
+
+
+async def test_a_container_that_moves_is_counted_once(state: MemoryState, world: World) -> None:
+    """Its record at the target is there before the one at the source has gone."""
+    await state.create(executor.SPECS, "c2", value=container("c2", "two", GIB))
+    await until(lambda: world.host_of("two") == "n1", 60)
+    await state.hosts["n2"].delete(executor.SPECS, "c2")
+    view = world.view("n2")
+    assert view is not None
+    await until(lambda: not view.count(executor.SPECS), 60)
+    assert world.host_of("two") == "n1"
+    assert (world.fleet.containers("n1"), world.fleet.containers("n2")) == (1, 0)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.scheduler.domain.asking import ask_of, load_of
+from services.scheduler.domain.facts import Ask, Bond, Load
+from shared.contracts.common import Platform
+from shared.contracts.container import ContainerConfig, EndpointSettings, HostConfig, MountRequest, PortBinding
+from shared.contracts.executor import CreateRequest
+from shared.errors import InvalidArgument, NotFound
+
+
+class Known:
+    """Node `n1` has all that is called after it; `n2` has a copy of the volume."""
+
+    def hosts_called(self, name: str) -> frozenset[str]:
+        return frozenset(("n1",)) if name == "node1" else frozenset()
+
+    def host_of(self, container: str) -> str:
+        return {"web": "n1", "db": "n2"}.get(container, "")
+
+    def with_volume(self, name: str) -> frozenset[str]:
+        return frozenset(("n1", "n2")) if name == "data" else frozenset()
+
+    def with_network(self, name: str) -> frozenset[str]:
+        return frozenset(("n1",)) if name == "back" else frozenset()
+
+    def with_image(self, image_id: str) -> frozenset[str]:
+        return frozenset(("n2",))
+
+
+def asked(labels: dict[str, str] | None = None, networks: tuple[str, ...] = (), **host: Any) -> Ask:
+    request = CreateRequest(
+        config=ContainerConfig(image="i", labels=labels or {}),
+        host_config=HostConfig(**host),
+        networks={name: EndpointSettings() for name in networks},
+    )
+    return ask_of(request, "sha256:1", Platform(architecture="arm64"), Known())
+
+
+def bond(text: str, *hosts: str, apart: bool = False) -> Bond:
+    return Bond(frozenset(hosts), text, apart)
+
+
+def test_a_plain_container_may_go_anywhere() -> None:
+    assert asked() == Ask(architecture="arm64", image=frozenset(("n2",)))
+    assert asked(network_mode="host", networks=("bridge",), binds=("/a:/b",)).bonds == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "load"),
+    [
+        ({"memory": 10}, Load(memory=10)),
+        ({"memory": 10, "memory_reservation": 4}, Load(memory=4)),
+        ({"nano_cpus": 5}, Load(cpus=5)),
+        ({"cpu_quota": 50_000}, Load(cpus=500_000_000)),
+        ({"cpu_quota": 50_000, "cpu_period": 25_000}, Load(cpus=2_000_000_000)),
+        ({"cpu_quota": -1, "memory": -1}, Load()),
+        (
+            {
+                "port_bindings": {
+                    "80/tcp": (PortBinding(host_port="8080"), PortBinding(host_port="")),
+                    "53": (PortBinding(host_port="53"),),
+                }
+            },
+            Load(ports=("53/tcp", "8080/tcp")),
+        ),
+    ],
+)
+def test_what_is_reserved(config: dict[str, Any], load: Load) -> None:
+    assert load_of(HostConfig(**config)) == load
+
+
+@pytest.mark.parametrize(
+    ("host", "bonds"),
+    [
+        ({"network_mode": "container:web"}, [bond("no container web", "n1")]),
+        (
+            {"ipc_mode": "container:web", "pid_mode": "container:db"},
+            [bond("no container web", "n1"), bond("no container db", "n2")],
+        ),
+        ({"volumes_from": ("db:ro",)}, [bond("no container db", "n2")]),
+        ({"links": ("web:w",), "volumes_from": ("web",)}, [bond("no container web", "n1")]),
+        ({"volumes_from": ("unknown",)}, []),
+        ({"binds": ("data:/data:ro",)}, [bond("no volume data", "n1", "n2")]),
+        ({"binds": ("new:/data",)}, []),
+        ({"mounts": (MountRequest(source="data", target="/d"),)}, [bond("no volume data", "n1", "n2")]),
+        ({"mounts": (MountRequest(type="bind", source="data", target="/d"),)}, []),
+        ({"network_mode": "back"}, [bond("no network back", "n1")]),
+        ({"network_mode": "unknown"}, []),
+    ],
+)  # fmt: skip
+def test_what_it_needs_binds_it_to_where_that_is(host: dict[str, Any], bonds: list[Bond]) -> None:
+    assert list(asked(**host).bonds) == bonds
+
+
+def test_labels_say_where_it_may_go() -> None:
+    assert asked({"shoal.node": "node1"}).bonds == (bond("scheduling constraints not satisfied", "n1"),)
+    assert asked({"shoal.node": "else"}).bonds == (bond("scheduling constraints not satisfied"),)
+    assert [each.key for each in asked({"shoal.constraint": "node.role==hub"}).constraints] == ["node.role"]
+    both = asked({"shoal.affinity": "container==web, container!=db,container!=unknown"}).bonds
+    assert both == (bond("no container web", "n1"), bond("container db", "n2", apart=True))
+    assert asked(networks=("back",)).bonds == (bond("no network back", "n1"),)
+    for wrong in ("image==x", "container=web", "container==", "web"):
+        with pytest.raises(InvalidArgument, match="invalid affinity"):
+            asked({"shoal.affinity": wrong})
+    with pytest.raises(NotFound, match="No such container: unknown"):
+        asked({"shoal.affinity": "container==unknown"})
