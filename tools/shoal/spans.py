@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.telemetry import SpanRecord
@@ -71,21 +71,23 @@ def forest(trace: Trace) -> list[Node]:
     return roots
 
 
-def lines(trace: Trace) -> Iterator[str]:
-    """The tree for people: when it began, how long it took (ms), what it was, where."""
+def lines(trace: Trace, hosts: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The tree for people: when it began, how long it took (ms), what it was, where; on which of several hosts."""
+    several = len({span.node for span in trace.spans}) > 1
+    names = {span.node: f"@{(hosts or {}).get(span.node, span.node)}" if several else "" for span in trace.spans}
     for root in forest(trace):
-        yield from _lines(root, trace.start, "", "")
+        yield from _lines(root, trace.start, names, "", "")
 
 
-def _lines(node: Node, zero: int, lead: str, rest: str) -> Iterator[str]:
+def _lines(node: Node, zero: int, names: Mapping[str, str], lead: str, rest: str) -> Iterator[str]:
     span = node.span
     offset, took = (span.start - zero) / MILLISECOND, (span.end - span.start) / MILLISECOND
-    where = f"  [{span.service}]" if span.kind != "CLIENT" else ""
+    where = f"  [{span.service}{names[span.node]}]" if span.kind != "CLIENT" else ""
     error = f"  ! {span.error}" if span.error else ""
     yield f"{offset:9.2f} {took:9.2f}  {lead}{span.name}{where}{_attributes(span)}{error}"
     for index, child in enumerate(node.children):
         last = index == len(node.children) - 1
-        yield from _lines(child, zero, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
+        yield from _lines(child, zero, names, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
 
 
 def _attributes(span: SpanRecord) -> str:

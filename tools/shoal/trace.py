@@ -8,9 +8,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from shared import config
+from shared import cluster, config
+from shared.bus import Bus
 from shared.clock import rfc3339
 from shared.config import Settings
+from shared.contracts.base import Empty
+from shared.contracts.scheduler import LIST
 from shared.errors import NotFound, ShoalError
 from shared.service import connect
 from shared.state.replay import replay
@@ -35,13 +38,15 @@ def command(
 
     Without an argument: the newest traces, one a line. With a container: all that was asked of it, each as a tree;
     `docker run` is a creation, an attachment, a wait and a start. Left: when a step began and how long it took,
-    in milliseconds; a line without [service] is the caller's side of the line below it.
+    in milliseconds; a line without [service] is the caller's side of the line below it. What went over several hosts
+    of a cluster is one tree; each line tells the host.
 
     Spans are kept for a day, at most 32 MB of them. They also go to the collector that
     OTEL_EXPORTER_OTLP_ENDPOINT names, when it is set for the engine.
     """
     settings = config.load(config_file)
-    found = spans.traces(asyncio.run(_read(settings)))
+    stored, hosts = asyncio.run(_read(settings))
+    found = spans.traces(stored)
     if what:
         found = spans.about(found, _id(settings, what)) or spans.about(found, what)
         if not found:
@@ -52,7 +57,7 @@ def command(
             for span in trace.spans:
                 print(msgspec.json.encode(span).decode())
     elif what:
-        _print_trees(found)
+        _print_trees(found, hosts)
     else:
         _print_list(found)
 
@@ -63,11 +68,11 @@ def _print_list(found: list[spans.Trace]) -> None:
         print(spans.summary(trace, _when(trace)))
 
 
-def _print_trees(found: list[spans.Trace]) -> None:
+def _print_trees(found: list[spans.Trace], hosts: dict[str, str]) -> None:
     print(spans.TREE_HEADING)
     for trace in found:
         print(f"\ntrace {trace.id}, {_when(trace)}")
-        print("\n".join(spans.lines(trace)))
+        print("\n".join(spans.lines(trace, hosts)))
 
 
 def _when(trace: spans.Trace) -> str:
@@ -82,13 +87,21 @@ def _id(settings: Settings, what: str) -> str:
         return what
 
 
-async def _read(settings: Settings) -> list[SpanRecord]:
+async def _read(settings: Settings) -> tuple[list[SpanRecord], dict[str, str]]:
+    """What is stored, and in a cluster the names of its hosts."""
     bus, state = await connect(settings, "tool")
     try:
         kept: list[SpanRecord] = []
         async for delivery in replay(bus, SPANS, SPANS_SUBJECT):
             kept += msgspec.json.decode(delivery.payload, type=list[SpanRecord])
-        return kept
+        return kept, await _hosts(bus) if cluster.load(settings.state_path) else {}
     finally:
         await state.close()
         await bus.close()
+
+
+async def _hosts(bus: Bus) -> dict[str, str]:
+    try:
+        return {one.record.id: one.record.name for one in (await bus.call(LIST, Empty())).nodes}
+    except ShoalError:
+        return {}

@@ -61,3 +61,12 @@ def test_every_span_is_shown_once_whoever_is_missing(pairs: list[tuple[int, int]
     made = [span(str(id), str(parent) if parent < id else "", start=id, end=id + 1) for id, parent in pairs]
     for trace in spans.traces(made):
         assert len(list(spans.lines(trace))) == len(trace.spans) == len(made)
+
+
+def test_what_went_over_several_hosts_tells_them() -> None:
+    [trace] = spans.traces([span("a", "", 1, 9), span("b", "a", 2, 5, kind="CLIENT"), span("c", "b", 3, 4, node="m")])
+    assert [line.split("  ")[-1] for line in spans.lines(trace, {"n": "node1"})] == [
+        "[executor@node1]",
+        "└─ step b",
+        "[executor@m]",
+    ]

@@ -80,10 +80,10 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         contracts: tuple[Contract, ...] = (image_store.CONTRACT, executor.CONTRACT)
-        for name, node in (("n1", one), ("n2", two)):
+        for name, host in (("n1", one), ("n2", two)):
             at = await stack.enter_async_context(kernel(name, directory, broker, own, node=name))
             for contract in contracts:
-                await stack.enter_async_context(serving(at, as_far_as(contract, node), node))
+                await stack.enter_async_context(serving(at, as_far_as(contract, host), host))
         mine = await stack.enter_async_context(kernel("scheduler", directory, broker, own, node="n1"))
         world = World(own, "n1", await own.view(NODES))
         await world.open()
