@@ -112,3 +112,10 @@ def test_address_that_is_not_the_hosts(engine: Engine) -> None:
 def test_a_failed_run_gives_its_port_back(engine: Engine) -> None:
     assert engine.docker("run", "--rm", "-p", "18098:80", IMAGE, "nosuch").code == 127
     assert engine.run("-p", "18098:80", IMAGE, "echo", "free") == "free"
+
+
+@pytest.mark.parametrize("arguments", [(IMAGE, "nosuch"), ("--cpu-rt-runtime", "1", IMAGE, "true")])
+def test_with_a_terminal_the_reason_is_told_too(engine: Engine, arguments: tuple[str, ...]) -> None:
+    plain, on_terminal = (engine.docker("run", "--rm", *more, *arguments) for more in ((), ("-t",)))
+    assert "Error response from daemon" in on_terminal.err
+    assert (on_terminal.code, on_terminal.err) == (plain.code, plain.err)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 
 from shared import clock, telemetry
 from shared.contracts.platform import CreateRequest
-from shared.errors import InvalidArgument
+from shared.errors import Internal, InvalidArgument
 
 from ..domain import failures, spec
 from ..domain.facts import Facts
@@ -119,7 +120,12 @@ class Creator:
             told = partial(images.restore_failure, folder)
         if log and request.log_bytes:
             arguments += ["--log-size-max", str(max(request.log_bytes, LEAST_LOG))]
-        pid, watcher = run_monitor(self._program, arguments, told)
+        try:
+            pid, watcher = run_monitor(self._program, arguments, told)
+        except Internal:
+            if wanted.tty:
+                self._fail_without_terminal(runtime, folder, arguments, told)
+            raise
         if log and request.log_bytes:
             rotation.hold(log, request.log_compress)
         self._keep_filter(request, runtime)
@@ -141,6 +147,24 @@ class Creator:
         bundle.write_record(folder, record)
         return record
 
+    def _fail_without_terminal(
+        self, runtime: Runtime, folder: Path, arguments: list[str], tell: Callable[[str], str]
+    ) -> None:
+        """Raises why the runtime refuses, if it refuses without a terminal, too.
+
+        When the process that was to have the terminal goes, conmon leaves at once and takes the runtime with it, which
+        has not said why by then.
+        """
+        runtime.forget(folder.name)
+        for left in ("attach", "ctl", "winsz", "pidfile"):
+            (folder / left).unlink(missing_ok=True)
+        config = msgspec.json.decode((folder / "config.json").read_bytes())
+        config["process"]["terminal"] = False
+        (folder / "config.json").write_bytes(msgspec.json.encode(config))
+        pid, watcher = run_monitor(self._program, [each for each in arguments if each != "-t"], tell)
+        os.kill(pid, signal.SIGKILL)
+        process.reap_now(watcher)
+
     def _keep_filter(self, request: CreateRequest, runtime: Runtime) -> None:
         """The filter that the runtime compiled serves the next workload with the same profile and capabilities."""
         key = self._filter_key(request)
@@ -160,9 +184,10 @@ def run_monitor(program: monitor.Program, arguments: list[str], tell: Callable[[
         os.close(writer)
     try:
         return monitor.read_pid(reader, watcher), watcher
-    except monitor.RuntimeFailure as failure:
-        message = tell(str(failure))
+    except (monitor.RuntimeFailure, Internal) as failure:
         process.reap_now(watcher)
-        raise InvalidArgument(message) from None
+        if isinstance(failure, Internal):
+            raise
+        raise InvalidArgument(tell(str(failure))) from None
     finally:
         os.close(reader)
