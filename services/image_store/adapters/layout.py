@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.archive.remove_tree import remove_tree
 
-from . import init_layer
+from . import disk, init_layer
 
 _RESERVE_BYTES = 1 << 20
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -79,12 +79,15 @@ class StoreLayout:
                      self.leases, self.trash):  # fmt: skip
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)
+        for path in self.ingest.iterdir():
+            self.discard(path)
         marker = self.root / "oci-layout"
-        if not marker.exists():
-            marker.write_bytes(_LAYOUT)
+        if not marker.exists() or marker.read_bytes() != _LAYOUT:
+            for path in (self.root.parent, self.blobs.parent):  # what names the folders of durable content
+                disk.sync(path)
+            disk.write_file(marker, _LAYOUT, self.ingest / secrets.token_hex(8))
+            disk.sync(self.root)
         init_layer.make(self.init)
-        for left in self.ingest.iterdir():
-            self.discard(left)
 
     def discard(self, path: Path) -> Path | None:
         """Takes a file or tree out of the way in one step; `empty_trash` gives its space back."""
