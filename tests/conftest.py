@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.broker import Broker
+from tests.support.limits import Limits
 from tests.support.worlds import NatsWorld, World, memory_world, nats_world
 
 
@@ -22,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """A run that is ended from outside says where it hung, then ends as by Ctrl-C: fixtures sweep what they made."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     faulthandler.register(signal.SIGTERM, chain=True)
+    config.pluginmanager.register(Limits(), "limits")
 
 
 @pytest.fixture

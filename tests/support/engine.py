@@ -22,6 +22,7 @@ from urllib.parse import quote
 from docker.client import DockerClient
 
 from tests.support.namespaces import socket_in
+from tests.support.process import running
 from tools.bench import reference
 from tools.bench.client import UnixConnection
 from tools.images import busybox, docker_archive
@@ -100,6 +101,12 @@ class Engine:
     def start(self, *arguments: str) -> str:
         """`docker run -d`; the id."""
         return self.ok("run", "-d", *arguments)
+
+    def logged(self, name: str, text: str) -> None:
+        """Returns once the container has written a line with this text."""
+        with running([self.cli, "logs", "-f", name], stdout=subprocess.PIPE, env=self.environment()) as follower:
+            assert follower.stdout is not None
+            assert any(text.encode() in line for line in follower.stdout), f"{name} ended without writing {text!r}"
 
     def inspect(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.call("GET", f"/containers/{name}/json").json

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
+
+SECONDS = 60.0
+
+
+@contextmanager
+def running(command: Sequence[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program whose pipes the test holds itself, as by Popen; killed with all it has started, however this is left.
+
+    (The context of a Popen waits for its end instead, for ever when an assertion failed before that was called for.)
+    """
+    process = subprocess.Popen(command, start_new_session=True, **how)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        process.wait(SECONDS)
 
 
 class Process:
@@ -42,7 +65,7 @@ class Process:
                 self._known.set()
         self._known.set()
 
-    def wait(self, timeout: float = 30.0) -> re.Match[str]:
+    def wait(self, timeout: float = SECONDS) -> re.Match[str]:
         """Blocks until it is ready; the match. `RuntimeError`, with what it printed, when it never will be."""
         self._known.wait(timeout)
         if self._found is None:
@@ -58,7 +81,7 @@ class Process:
         """What it has printed so far."""
         return "".join(self.lines)
 
-    def join(self, timeout: float = 30.0) -> int:
+    def join(self, timeout: float = SECONDS) -> int:
         """Waits until it ends by itself; the exit code."""
         code = self._popen.wait(timeout)
         self._reader.join(timeout)
@@ -66,9 +89,9 @@ class Process:
 
     def kill(self) -> int:
         """SIGKILL, and waits for the end."""
-        return self._end(signal.SIGKILL, 10)
+        return self._end(signal.SIGKILL, SECONDS)
 
-    def close(self, patience: float = 10.0) -> int:
+    def close(self, patience: float = 30.0) -> int:
         """SIGTERM, then SIGKILL; the exit code."""
         return self._end(signal.SIGTERM, patience)
 
@@ -78,7 +101,7 @@ class Process:
             code = self._popen.wait(patience)
         except subprocess.TimeoutExpired:
             self._popen.kill()
-            code = self._popen.wait()
+            code = self._popen.wait(SECONDS)
         self._reader.join(patience)
         return code
 

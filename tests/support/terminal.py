@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Terminal:
