@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from ..sources import Unchanged
 from ..translate import filters, registry
 from ..translate import image as shown
 from ..translate.create import parse_platform
+from ..translate.manifests import manifest_summaries
 from ..translate.status import is_running
 
 _PULLED, _PUSHED = (b'"Status: ', b'"WARNING: '), (b'"aux":',)
@@ -31,23 +31,36 @@ async def list_(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(query.get("filters"))
     if request.version < (1, 41) and query.get("filter") and "reference" not in wanted:
         wanted["reference"] = (query.get("filter"),)
-    # Manifests are told by stores that keep several platforms of an image; digests are always shown.
     if request.version >= (1, 54) and query.flag("identity") and not query.flag("manifests"):
         raise InvalidArgument("conflicting options: identity requires manifests=1")
     shared_size = query.flag("shared-size") and request.version >= (1, 42)
-    asked = image_store.ListRequest(filters=wanted, all=query.flag("all"), shared_size=shared_size)
+    manifests = query.flag("manifests") and request.version >= (1, 47)
+    asked = image_store.ListRequest(filters=wanted, all=query.flag("all"), shared_size=shared_size, manifests=manifests)
     sources = gateway.sources
-    fresh = (
-        None if wanted else Unchanged(sources.images, *((sources.containers,) if request.version >= (1, 51) else ()))
-    )
+    counted = (sources.containers,) if manifests or request.version >= (1, 51) else ()
+    fresh = None if wanted else Unchanged(sources.images, *counted)
     found = await gateway.call(image_store.LIST, asked)
-    uses = Counter(one.spec.image_id for one in gateway.containers.all())
-    return reply(shown.summaries(found, request.version, uses), fresh=fresh)
+    uses = _containers(gateway)
+    listed = shown.summaries(found, request.version, {image_id: len(ids) for image_id, ids in uses.items()})
+    if manifests:
+        for entry, image in zip(listed, found.images, strict=True):
+            entry["Manifests"] = manifest_summaries(image, uses)
+    return reply(listed, fresh=fresh)
 
 
-async def _resolve(gateway: Gateway, request: Request, since: tuple[int, int]) -> image_store.Image:
+def _containers(gateway: Gateway) -> dict[str, list[str]]:
+    """The ids of the containers of each image."""
+    found: dict[str, list[str]] = {}
+    for one in gateway.containers.all():
+        found.setdefault(one.spec.image_id, []).append(one.id)
+    return found
+
+
+async def _resolve(
+    gateway: Gateway, request: Request, since: tuple[int, int], manifests: bool = False
+) -> image_store.Image:
     platform = json_platform(request.query.get("platform")) if request.version >= since else None
-    asked = image_store.ResolveRequest(reference=request.params["name"], platform=platform)
+    asked = image_store.ResolveRequest(reference=request.params["name"], platform=platform, manifests=manifests)
     return await gateway.call(image_store.RESOLVE, asked)
 
 
@@ -55,8 +68,14 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     query = request.query
     if request.version >= (1, 49) and query.flag("manifests") and query.get("platform"):
         raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
-    fresh = Unchanged(gateway.sources.images)
-    return reply(shown.inspect(await _resolve(gateway, request, since=(1, 49)), request.version), fresh=fresh)
+    manifests = query.flag("manifests") and request.version >= (1, 48)
+    sources = gateway.sources
+    fresh = Unchanged(sources.images, *((sources.containers,) if manifests else ()))
+    image = await _resolve(gateway, request, since=(1, 49), manifests=manifests)
+    result = shown.inspect(image, request.version)
+    if manifests:
+        result["Manifests"] = manifest_summaries(image, _containers(gateway))
+    return reply(result, fresh=fresh)
 
 
 async def history(gateway: Gateway, request: Request) -> Response:
@@ -84,10 +103,10 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 async def remove(gateway: Gateway, request: Request) -> Response:
-    await _check_platforms(gateway, request)
     in_use, running = users(gateway)
     asked = image_store.RemoveRequest(
         reference=shown.require_name(request.params["name"]),
+        platform=_platform_to_remove(request),
         force=request.query.flag("force"),
         no_prune=request.query.flag("noprune"),
         in_use=in_use,
@@ -97,14 +116,11 @@ async def remove(gateway: Gateway, request: Request) -> Response:
     return reply(shown.removed(done.removed))
 
 
-async def _check_platforms(gateway: Gateway, request: Request) -> None:
-    """Each image has one platform here: it is the one to remove, or there is nothing to remove."""
+def _platform_to_remove(request: Request) -> Platform | None:
     platforms = request.query.all("platforms") if request.version >= (1, 50) else ()
     if len(platforms) > 1:
         raise InvalidArgument("multiple platforms are not supported")
-    if platforms:
-        asked = image_store.ResolveRequest(reference=request.params["name"], platform=json_platform(platforms[0]))
-        await gateway.call(image_store.RESOLVE, asked)
+    return json_platform(platforms[0]) if platforms else None
 
 
 async def prune(gateway: Gateway, request: Request) -> Response:

@@ -65,12 +65,13 @@ class ImageStoreService:
         self._catalog = Catalog()
         self._references = KvReferences(kernel.state, kernel.node, self._catalog)
         self._leases, self._peers = Leases(LocalLeases(self._layout)), BusPeers(kernel.bus)
+        self._host = platforms.normalise(Platform(architecture=machine.machine()))
         self._images = Images(
-            self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit, self._leases
-        )
+            self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit, self._leases,
+            self._host,
+        )  # fmt: skip
         self._serving = Serving(self._images)
         self._untidy = self._tidying = False
-        self._host = platforms.normalise(Platform(architecture=machine.machine()))
         self._registry, self._partials = HttpRegistry(kernel.settings), LocalPartials(self._layout)
         self._transfers, self._remotes = Transfers(), Remotes(self._registry)
         self._downloads = self._make_downloads()
@@ -140,10 +141,13 @@ class ImageStoreService:
     async def resolve(self, request: contract.ResolveRequest) -> contract.Image:
         image = self._catalog.resolve(request.reference, request.platform)
         directories = tuple(str(self._layers.directory(layer)) for layer in self._layers.lineage(image.chain_id))
-        return msgspec.structs.replace(image, graph_driver=graph_driver(directories))
+        manifests = self._images.of_name(image.id) if request.manifests else ()
+        return msgspec.structs.replace(image, graph_driver=graph_driver(directories), manifests=manifests)
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         images = filters.select(self._catalog, request.filters, request.all, now_ns())
+        if request.manifests:
+            images = tuple(msgspec.structs.replace(each, manifests=self._images.of_name(each.id)) for each in images)
         shared: dict[str, int] = {}
         if request.shared_size:
             sizes = {layer.chain_id: layer.size for layer in self._layers.all()}
@@ -153,7 +157,7 @@ class ImageStoreService:
     async def tag(self, request: contract.TagRequest) -> Empty:
         image = self._catalog.resolve(request.source)
         reference = with_tag(request.repository, request.tag)
-        await self._images.name(reference, image.id)
+        await self._images.name(reference, *self._catalog.family(request.source))
         self._images.tell("tag", image.id, image.config.labels, reference.familiar)
         return Empty()
 
@@ -220,7 +224,7 @@ class ImageStoreService:
         return self._offer(serve)
 
     async def save(self, request: contract.SaveRequest) -> StreamOffer:
-        chosen = save.named(self._catalog, request.references)
+        chosen = save.named(self._catalog, request.references, request.platform)
         saved = save.describe(self._images, chosen, request.platform)
         return self._kernel.streams.offer(lambda channel: save.save(self._images, saved, channel.write), framed=False)
 

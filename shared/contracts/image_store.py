@@ -44,6 +44,16 @@ class HistoryEntry(Message, frozen=True):
     size: int = 0
 
 
+class PlatformImage(Message, frozen=True):
+    """One of the images that have a name, each for another platform; bytes of its content and of what it unpacks to."""
+
+    image_id: str
+    platform: Platform
+    manifest: Descriptor
+    content: int = 0
+    unpacked: int = 0
+
+
 class Image(Message, frozen=True):
     """One image. `id` is the digest of its configuration (`sha256:<hex>`); times RFC 3339 as in the image."""
 
@@ -65,15 +75,21 @@ class Image(Message, frozen=True):
     last_tagged: int = 0
     descriptor: Descriptor | None = None
     graph_driver: dict[str, str] = {}
+    manifests: tuple[PlatformImage, ...] = ()
+    """Itself and the images of other platforms that share a name with it, where asked for."""
 
 
 class ReferenceRecord(Message, frozen=True):
-    """Record `references.<node>.<full reference>`: the name of an image on that node."""
+    """Record `references.<node>.<full reference>`: the name of an image on that node.
+
+    `others` have it as well, each for another platform; `image_id` is who is meant when no platform is asked for.
+    """
 
     reference: str
     image_id: str
     manifest: Descriptor | None = None
     tagged: int = 0
+    others: tuple[str, ...] = ()
 
 
 REFERENCES = Keys("references.*.*", ReferenceRecord)
@@ -84,14 +100,19 @@ class ResolveRequest(Message, frozen=True):
 
     reference: str
     platform: Platform | None = None
+    manifests: bool = False
 
 
 class ListRequest(Message, frozen=True):
-    """Docker's filters of `GET /images/json`: dangling, label, before, since, reference, until."""
+    """Docker's filters of `GET /images/json`: dangling, label, before, since, reference, until.
+
+    Of the images that share a name the one that is meant without a platform stands for all.
+    """
 
     filters: dict[str, tuple[str, ...]] = {}
     all: bool = False
     shared_size: bool = False
+    manifests: bool = False
 
 
 class ListReply(Message, frozen=True):
@@ -106,9 +127,13 @@ class TagRequest(Message, frozen=True):
 
 
 class RemoveRequest(Message, frozen=True):
-    """`in_use`: image ids that containers use, with who uses them (needs `force`); `running`: never removed."""
+    """`in_use`: image ids that containers use, with who uses them (needs `force`); `running`: never removed.
+
+    `platform`: of the images that have the name the one for this platform alone.
+    """
 
     reference: str
+    platform: Platform | None = None
     force: bool = False
     no_prune: bool = False
     in_use: dict[str, str] = {}

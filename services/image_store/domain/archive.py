@@ -106,6 +106,10 @@ class Archive:
             return entry
         return self._lookup(normpath(join(dirname(path), entry.link)), links - 1)
 
+    def has(self, descriptor: _Descriptor) -> bool:
+        """Whether the blob is there, whatever it holds."""
+        return f"blobs/sha256/{hex_of(check_sha256(descriptor.digest, 'descriptor'))}" in self
+
     def blob(self, descriptor: _Descriptor) -> Entry:
         """The blob a descriptor names; what it holds must be what its digest and size say."""
         digest = check_sha256(descriptor.digest, "descriptor")
@@ -121,7 +125,8 @@ class Archive:
 def images(archive: Archive, host: Platform, wanted: Platform | None) -> Plan:
     """The plan for an archive: Docker's `manifest.json` where there is one, else the OCI layout's index."""
     if "manifest.json" in archive:
-        return (yield from _docker(archive, wanted))
+        found = yield from _docker(archive, wanted)
+        return (yield from _with_indexes(archive, found, host, wanted)) if "index.json" in archive else found
     if "index.json" in archive:
         return (yield from _layout(archive, host, wanted))
     raise InvalidArgument("invalid archive: does not contain a manifest.json")
@@ -159,11 +164,31 @@ def _docker(archive: Archive, wanted: Platform | None) -> Plan:
     return tuple(found)
 
 
+def _with_indexes(archive: Archive, found: tuple[Loadable, ...], host: Platform, wanted: Platform | None) -> Plan:
+    """What `manifest.json` cannot say: images of further platforms, and names that several have."""
+    document = yield _small(archive.file("index.json"))
+    merged = {each.image.id: each for each in found}
+    for descriptor in decode(document, _Index, "index.json").manifests[:MOST_IMAGES]:
+        if descriptor.media_type in _INDEX_TYPES and archive.has(descriptor):
+            for each in (yield from _family(archive, descriptor, host, wanted, DEEPEST_INDEX)):
+                _merge(merged, each)
+    return tuple(merged.values())
+
+
+def _merge(found: dict[str, Loadable], more: Loadable) -> None:
+    known = found.get(more.image.id, more)
+    found[more.image.id] = msgspec.structs.replace(known, tags=tuple(dict.fromkeys(known.tags + more.tags)))
+
+
 def _manifests(archive: Archive) -> Generator[Entry, bytes, dict[str, tuple[bytes, Manifest]]]:
     """The manifests an archive of both forms names, by the image's id; damaged ones stay out."""
     found: dict[str, tuple[bytes, Manifest]] = {}
     document = yield _small(archive.file("index.json"))
-    for descriptor in decode(document, _Index, "index.json").manifests[:MOST_IMAGES]:
+    descriptors = decode(document, _Index, "index.json").manifests[:MOST_IMAGES]
+    for descriptor in [each for each in descriptors if each.media_type in _INDEX_TYPES and archive.has(each)]:
+        inner = decode((yield _small(archive.blob(descriptor))), _Index, f"index {descriptor.digest}").manifests
+        descriptors += [each for each in inner[:MOST_IMAGES] if archive.has(each)]
+    for descriptor in descriptors:
         if descriptor.media_type in _INDEX_TYPES:
             continue
         raw = yield _small(archive.blob(descriptor))
@@ -203,42 +228,65 @@ def _layout(archive: Archive, host: Platform, wanted: Platform | None) -> Plan:
     if len(descriptors) > MOST_IMAGES:
         raise InvalidArgument(f"invalid index.json: more than {MOST_IMAGES} manifests")
     for descriptor in _of_platform(descriptors, host, wanted):
-        loadable = yield from _manifest(archive, descriptor, host, wanted, DEEPEST_INDEX)
-        if loadable.image.id in found:
-            known = found[loadable.image.id]
-            loadable = msgspec.structs.replace(known, tags=tuple(dict.fromkeys(known.tags + loadable.tags)))
-        found[loadable.image.id] = loadable
+        family = yield from _family(archive, descriptor, host, wanted, DEEPEST_INDEX)
+        if not family:
+            raise NotFound(f"the archive has no image for platform {platforms.describe(wanted or host)}")
+        for loadable in family:
+            _merge(found, loadable)
     return tuple(found.values())
 
 
 def _of_platform(descriptors: list[_Descriptor], host: Platform, wanted: Platform | None) -> list[_Descriptor]:
-    """Of each name's manifests the one for the platform: a layout may hold one image several times."""
+    """Of each name's manifests the one for the platform asked for, else all: a layout may hold a name several times."""
     named: dict[str, list[_Descriptor]] = {}
     for descriptor in descriptors:
         if not (descriptor.annotations or {}).get(_ATTESTATION):
             named.setdefault(_annotated(descriptor), []).append(descriptor)
     chosen: list[_Descriptor] = []
-    for name, group in named.items():
-        if all(each.platform is None or each.media_type in _INDEX_TYPES for each in group):
-            chosen += group
-        elif name:
-            chosen.append(_pick(group, host, wanted))
-        else:
-            chosen += [_pick(group, host, wanted)] if wanted else group
+    for group in named.values():
+        plain = all(each.platform is None or each.media_type in _INDEX_TYPES for each in group)
+        chosen += group if plain or not wanted else [_pick(group, host, wanted)]
     return chosen
 
 
-def _manifest(
+def _family(
     archive: Archive, descriptor: _Descriptor, host: Platform, wanted: Platform | None, depth: int
-) -> Generator[Entry, bytes, Loadable]:
+) -> Generator[Entry, bytes, list[Loadable]]:
+    """The images a descriptor leads to: of an index the one for the platform asked for, else all that are there."""
+    if descriptor.media_type not in _INDEX_TYPES:
+        return [(yield from _manifest(archive, descriptor, wanted))]
+    if not depth:
+        raise InvalidArgument(f"invalid archive: indexes nested deeper than {DEEPEST_INDEX}")
+    raw = yield _small(archive.blob(descriptor))
+    items = decode(raw, _Index, f"index {descriptor.digest}").manifests[:MOST_IMAGES]
+    if wanted or not (present := [each for each in items if archive.has(each) and _is_image(each)]):
+        present = [_pick(items, host, wanted)]
+    found: list[Loadable] = []
+    for each in present:
+        if len(present) == 1 or (yield from _is_whole(archive, each)):
+            found += yield from _family(archive, each, host, wanted, depth - 1)
+    tags = _annotated_tags(_annotated(descriptor))
+    return [msgspec.structs.replace(each, tags=tags or each.tags) for each in found]
+
+
+def _is_image(descriptor: _Descriptor) -> bool:
+    """Whether it is no attestation, and not known to be for another system."""
+    if (descriptor.annotations or {}).get(_ATTESTATION):
+        return False
+    return descriptor.platform is None or descriptor.platform.os in ("", "linux")
+
+
+def _is_whole(archive: Archive, descriptor: _Descriptor) -> Generator[Entry, bytes, bool]:
+    """Whether all of an image is there: of the platforms that were left out the manifest may be."""
+    if descriptor.media_type in _INDEX_TYPES:
+        return True
+    manifest = decode((yield _small(archive.blob(descriptor))), Manifest, f"manifest {descriptor.digest}")
+    return all(archive.has(each) for each in (manifest.config, *manifest.layers))
+
+
+def _manifest(archive: Archive, descriptor: _Descriptor, wanted: Platform | None) -> Generator[Entry, bytes, Loadable]:
     name = _annotated(descriptor)
     raw = yield _small(archive.blob(descriptor))
-    if descriptor.media_type in _INDEX_TYPES:
-        if not depth:
-            raise InvalidArgument(f"invalid archive: indexes nested deeper than {DEEPEST_INDEX}")
-        inner = _pick(decode(raw, _Index, f"index {descriptor.digest}").manifests[:MOST_IMAGES], host, wanted)
-        found = yield from _manifest(archive, inner, host, wanted, depth - 1)
-        return msgspec.structs.replace(found, tags=_annotated_tags(name) or found.tags)
     manifest = decode(raw, Manifest, f"manifest {descriptor.digest}")
     document = yield _small(archive.blob(manifest.config))
     image = config.parse(document)

@@ -9,7 +9,7 @@ import msgspec
 from shared.contracts.common import Descriptor, Platform
 
 from .archive import CONFIG_TYPE, INDEX_TYPE
-from .digest import hex_of
+from .digest import digest_of, hex_of
 from .reference import Reference
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -38,27 +38,64 @@ def blob_name(digest: str) -> str:
 
 
 def index(images: Iterable[Saved]) -> bytes:
-    """`index.json`: the manifest once for each name, with the annotations that containerd and Docker read."""
+    """`index.json`: the manifest once for each name, with the annotations that containerd and Docker read.
+
+    A name that several images have, each for another platform, stands for an index of them.
+    """
+    images = tuple(images)
     manifests = []
-    for image in images:
-        names: list[dict[str, str]] = [
-            {"io.containerd.image.name": str(tag), "org.opencontainers.image.ref.name": tag.tag} for tag in image.tags
-        ]
-        for names_given in names or [{}]:
-            entry = _descriptor(image.manifest) | {"platform": _platform(image.platform)}
-            manifests.append(entry | ({"annotations": names_given} if names_given else {}))
+    for tag, group in _by_name(images).items():
+        names = {"io.containerd.image.name": str(tag), "org.opencontainers.image.ref.name": tag.tag}
+        manifests.append((_entry(group[0]) if len(group) == 1 else index_of(group)[0]) | {"annotations": names})
+    manifests += [_entry(image) for image in images if not image.tags]
     return msgspec.json.encode({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
 
 
+def indexes(images: Iterable[Saved]) -> dict[str, bytes]:
+    """The indexes that names stand for, by digest."""
+    made = (index_of(group) for group in _by_name(images).values() if len(group) > 1)
+    return {str(descriptor["digest"]): document for descriptor, document in made}
+
+
+def _by_name(images: Iterable[Saved]) -> dict[Reference, list[Saved]]:
+    groups: dict[Reference, list[Saved]] = {}
+    for image in images:
+        for tag in image.tags:
+            groups.setdefault(tag, []).append(image)
+    return groups
+
+
+def _entry(image: Saved) -> dict[str, object]:
+    return platform_entry(image.manifest, image.platform)
+
+
+def index_of(images: Iterable[Saved]) -> tuple[dict[str, object], bytes]:
+    """An index of images of several platforms: its descriptor, and itself."""
+    document = make_index(_entry(image) for image in images)
+    return {"mediaType": INDEX_TYPE, "digest": digest_of(document), "size": len(document)}, document
+
+
+def make_index(entries: Iterable[dict[str, object]]) -> bytes:
+    """The index of these entries; the same bytes in whatever order they come."""
+    ordered = sorted(entries, key=lambda entry: str(entry["digest"]))
+    return msgspec.json.encode({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": ordered})
+
+
+def platform_entry(manifest: Descriptor, platform: Platform) -> dict[str, object]:
+    """A manifest as an index has it."""
+    return _descriptor(manifest) | {"platform": _platform(platform)}
+
+
 def manifest(images: Iterable[Saved]) -> bytes:
-    """`manifest.json`, Docker's own table of contents."""
+    """`manifest.json`, Docker's own table of contents; a name of several images is here the first one's alone."""
     images = tuple(images)
     saved = {image.image_id for image in images}
+    firsts = {tag: group[0].image_id for tag, group in _by_name(images).items()}
     items = []
     for image in images:
         item: dict[str, object] = {
             "Config": blob_name(image.image_id),
-            "RepoTags": [tag.familiar for tag in image.tags] or None,
+            "RepoTags": [tag.familiar for tag in image.tags if firsts[tag] == image.image_id] or None,
             "Layers": [blob_name(layer.digest) for layer in image.layers],
         }
         if image.parent in saved:
@@ -74,7 +111,8 @@ def repositories(images: Iterable[Saved]) -> bytes:
     found: dict[str, dict[str, str]] = {}
     for image in images:
         for tag in image.tags:
-            found.setdefault(tag.familiar_name, {})[tag.tag] = hex_of(image.layers[-1].digest) if image.layers else ""
+            top = hex_of(image.layers[-1].digest) if image.layers else ""
+            found.setdefault(tag.familiar_name, {}).setdefault(tag.tag, top)
     return msgspec.json.encode(found) + b"\n" if found else b""
 
 

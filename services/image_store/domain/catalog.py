@@ -59,37 +59,54 @@ class Catalog:
         self.changed()
 
     def name(self, record: ReferenceRecord) -> None:
-        """Gives a name to an image, taking it from whichever had it."""
+        """Gives a name to an image, or to one for each platform, taking it from whichever had it."""
         self.unname(record.reference)
         self._records[record.reference] = record
-        self._names.setdefault(record.image_id, {})[record.reference] = parse(record.reference)
-        self._shown.pop(record.image_id, None)
+        for image_id in (record.image_id, *record.others):
+            self._names.setdefault(image_id, {})[record.reference] = parse(record.reference)
+            self._shown.pop(image_id, None)
         self.changed()
 
     def unname(self, reference: str) -> None:
         record = self._records.pop(reference, None)
         if record is not None:
-            self._names[record.image_id].pop(reference)
-            self._shown.pop(record.image_id, None)
+            for image_id in (record.image_id, *record.others):
+                self._names[image_id].pop(reference, None)
+                self._shown.pop(image_id, None)
             self.changed()
 
-    def holder(self, reference: Reference) -> str:
-        """The id of the image that has this name, or ""."""
+    def members(self, reference: Reference) -> tuple[str, ...]:
+        """The ids of the images that have this name, one for each platform; first who is meant without one."""
         record = self._records.get(str(reference.key()))
-        return record.image_id if record and record.image_id in self._stored else ""
+        ids = (record.image_id, *record.others) if record else ()
+        return tuple(image_id for image_id in ids if image_id in self._stored)
+
+    def holder(self, reference: Reference) -> str:
+        """The id of the image that has this name, or ""; of several the one that is meant without a platform."""
+        return next(iter(self.members(reference)), "")
+
+    def member(self, reference: Reference, wanted: Platform) -> str:
+        """Of the images that have this name the one for a platform, or ""."""
+        pairs = [(self._stored[each].image.platform, each) for each in self.members(reference)]
+        return platforms.pick(wanted, pairs) or ""
+
+    def stands_behind(self, image_id: str) -> bool:
+        """Whether another image is meant by each of its names."""
+        names = self.references(image_id)
+        return bool(names) and all(self.holder(each) != image_id for each in names)
 
     def references(self, image_id: str) -> tuple[Reference, ...]:
         """The image's names in Docker's order."""
         names = self._names.get(image_id, {})
         return tuple(names[name] for name in sorted(names))
 
-    def of_repository(self, name: str) -> Iterator[tuple[Reference, str]]:
+    def of_repository(self, name: str) -> Iterator[tuple[Reference, tuple[str, ...]]]:
         """All names in one repository with their images."""
         for full in sorted(self._records):
             record = self._records[full]
             reference = self._names[record.image_id][full]
-            if reference.name == name and record.image_id in self._stored:
-                yield reference, record.image_id
+            if reference.name == name and (members := self.members(reference)):
+                yield reference, members
 
     def children(self, image_id: str) -> frozenset[str]:
         return frozenset(self._children.get(image_id, ()))
@@ -145,13 +162,25 @@ class Catalog:
         return f"sha256:{found[0]}" if len(found) == 1 else ""
 
     def resolve(self, text: str, platform: Platform | None = None) -> Image:
-        """As `find`; `NotFound` as well when the image is for another platform than asked for."""
+        """As `find`, of the images that have the name the one for the platform; `NotFound` when there is none."""
         if not text:
             raise InvalidArgument("invalid reference format")
         image = self.find(text)
-        if platform is not None and not platforms.matches(platforms.check(platform), image.platform):
+        if platform is None:
+            return image
+        family = [self.image(each) for each in self.family(text)]
+        found = platforms.pick(platforms.check(platform), [(each.platform, each) for each in family])
+        if found is None:
             raise NotFound(
-                f"image with reference {text} was found but its platform ({platforms.describe(image.platform)}) "
+                f"image with reference {text} was found but its platform "
+                f"({', '.join(platforms.describe(each.platform) for each in family)}) "
                 f"does not match the specified platform ({platforms.describe(platform)})"
             )
-        return image
+        return found
+
+    def family(self, text: str) -> tuple[str, ...]:
+        """All images that a user's text stands for: those of a name, or the one of an id. Raises as `find`."""
+        image_id = self.find(text).id
+        parsed = parse_any(text)
+        members = () if isinstance(parsed, Identifier) else self.members(parsed)
+        return members or (image_id,)

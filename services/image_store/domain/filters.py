@@ -31,7 +31,8 @@ def select(catalog: Catalog, filters: Filters, everything: bool, now: int) -> tu
     chosen = (
         _listed(image, _names(catalog, image, patterns))
         for image in catalog.images()
-        if (last < 0 or image.created_ns < last)
+        if not catalog.stands_behind(image.id)
+        and (last < 0 or image.created_ns < last)
         and (first < 0 or image.created_ns > first)
         and (not limit or image.created_ns < limit)
         and labels_match(image.config.labels, filters)
@@ -41,11 +42,12 @@ def select(catalog: Catalog, filters: Filters, everything: bool, now: int) -> tu
 
 
 def _names(catalog: Catalog, image: Image, patterns: Patterns) -> list[Reference]:
-    """The image's names that a pattern matches, with or without tag; all of them without patterns."""
+    """The image's names that a pattern matches, with or without tag, all without patterns; none that mean another."""
     return [
         each
         for each in catalog.references(image.id)
-        if not patterns or any(matches(one, each.familiar) or matches(one, each.familiar_name) for one in patterns)
+        if catalog.holder(each) == image.id
+        and (not patterns or any(matches(one, each.familiar) or matches(one, each.familiar_name) for one in patterns))
     ]
 
 

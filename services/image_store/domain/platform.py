@@ -85,6 +85,15 @@ def matches(wanted: Platform, actual: Platform) -> bool:
     )
 
 
+def pick(wanted: Platform, candidates: Iterable[tuple[Platform, T]]) -> T | None:
+    """As `choose`; where that finds nothing, the first that is taken at its word."""
+    pairs = list(candidates)
+    found = choose(wanted, pairs)
+    if found is not None:
+        return found
+    return next((value for platform, value in pairs if matches(wanted, platform)), None)
+
+
 def choose(wanted: Platform, candidates: Iterable[tuple[Platform, T]]) -> T | None:
     """The candidate that suits best, or None. Entries of platform unknown/unknown (attestations) never do."""
     pairs, os = acceptable(wanted), normalise(wanted).os

@@ -11,7 +11,7 @@ from shared.contracts.common import Descriptor
 from shared.contracts.image_store import Image
 
 from ..ports import Document
-from . import archive
+from . import archive, bundle
 from .catalog import Catalog
 from .digest import digest_of
 from .manifests import Manifest
@@ -53,6 +53,17 @@ def with_layers(document: Document, there: Sequence[Descriptor]) -> Document:
         return document
     data = msgspec.json.encode(raw | {"layers": new})
     return Document(media_type=document.media_type, digest=digest_of(data), data=data)
+
+
+def index(images: Iterable[tuple[Document, Image]]) -> Document:
+    """The index of manifests for several platforms."""
+    data = bundle.make_index(
+        bundle.platform_entry(
+            Descriptor(media_type=each.media_type, digest=each.digest, size=len(each.data)), image.platform
+        )
+        for each, image in images
+    )
+    return Document(media_type=archive.INDEX_TYPE, digest=digest_of(data), data=data)
 
 
 def sources(catalog: Catalog, target: Reference, blobs: Iterable[str]) -> tuple[str, ...]:

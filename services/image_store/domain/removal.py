@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.contracts.common import Platform
 from shared.errors import Conflict
 
 from .catalog import Catalog
@@ -47,14 +48,19 @@ class Refused(Conflict):
         self.used = used
 
 
-def plan(catalog: Catalog, text: str, force: bool, prune: bool, users: Users) -> tuple[Step, ...]:
-    """The steps in order. Raises `NotFound`, or `Conflict` in Docker's words when nothing may be done."""
-    image_id = catalog.find(text).id
+def plan(
+    catalog: Catalog, text: str, force: bool, prune: bool, users: Users, platform: Platform | None = None
+) -> tuple[Step, ...]:
+    """The steps in order; of the images that have the name all, or the one for `platform`.
+
+    Raises `NotFound`, or `Conflict` in Docker's words when nothing may be done.
+    """
+    image_id = catalog.resolve(text, platform).id
     removal = _Removal(catalog, users)
     if is_id_prefix(image_id, text):
         removal.by_id(image_id, force, prune)
     else:
-        removal.by_name(image_id, text, force, prune)
+        removal.by_name((image_id,) if platform else catalog.family(text), text, force, prune)
     return tuple(removal.steps)
 
 
@@ -100,14 +106,18 @@ class _Removal:
                 self._untag(reference, image_id)
         self._delete(image_id, force, prune, quiet=False)
 
-    def by_name(self, image_id: str, text: str, force: bool, prune: bool) -> None:
-        if not force and is_single(self._references(image_id)) and image_id in self._users.containers:
-            container = short(self._users.containers[image_id])
-            raise Refused(
-                f'conflict: unable to remove repository reference "{text}" (must force) - '
-                f"container {container} is using its referenced image {short(image_id)}"
-            )
-        reference = parse(text).key()
+    def by_name(self, image_ids: tuple[str, ...], text: str, force: bool, prune: bool) -> None:
+        for image_id in image_ids:
+            if not force and is_single(self._references(image_id)) and image_id in self._users.containers:
+                container = short(self._users.containers[image_id])
+                raise Refused(
+                    f'conflict: unable to remove repository reference "{text}" (must force) - '
+                    f"container {container} is using its referenced image {short(image_id)}"
+                )
+        for image_id in image_ids:
+            self._by_name(image_id, parse(text).key(), force, prune)
+
+    def _by_name(self, image_id: str, reference: Reference, force: bool, prune: bool) -> None:
         self._untag(reference, image_id)
         left = self._references(image_id)
         if not reference.digest and not any(not each.digest and each.name == reference.name for each in left):

@@ -36,7 +36,7 @@ class Fetching:
         names = [parse(name).with_default_tag() for name in request.names]
         image_id = self._here(digest) or await self._fetch(request, digest)
         for name in names:
-            if self._images.catalog.holder(name) != image_id:
+            if image_id not in self._images.catalog.members(name):
                 await self._images.name(name, image_id)
         return FetchReply(image_id=image_id)
 

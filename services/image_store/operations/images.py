@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from shared import clock
-from shared.contracts.common import Descriptor
-from shared.contracts.image_store import ReferenceRecord
+from shared.contracts.common import Descriptor, Platform
+from shared.contracts.image_store import PlatformImage, ReferenceRecord
 from shared.errors import DataLoss, InvalidArgument, ShoalError
 
 from ..domain import archive, config
+from ..domain import platform as platforms
 from ..domain.catalog import Catalog, Stored
 from ..domain.digest import chain_ids
 from ..domain.reference import Reference
@@ -37,10 +38,11 @@ class Images:
         references: References,
         events: Events,
         leases: Leases,
+        host: Platform,
     ) -> None:
         self.catalog, self.content, self.layers, self.snapshots = catalog, content, layers, snapshots
         self._references, self._events, self.leases = references, events, leases
-        self._writing = asyncio.Lock()
+        self._writing, self._naming, self._host = asyncio.Lock(), asyncio.Lock(), host
         self._unpacking: Counter[str] = Counter()
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -177,18 +179,61 @@ class Images:
         self.tell("delete", image_id, stored.image.config.labels)
         return tuple(chain for chain in before if not self.layers.get(chain))
 
-    async def name(self, reference: Reference, image_id: str) -> None:
-        """Gives the image a name; whichever had it before loses it."""
+    async def name(self, reference: Reference, *image_ids: str) -> None:
+        """Gives a name to an image, or to several of different platforms; whichever had it before lose it."""
+        async with self._naming:
+            await self._name(reference, image_ids)
+
+    async def join(self, reference: Reference, image_id: str) -> None:
+        """Gives the image a name beside those of other platforms that have it; one of its own platform loses it."""
+        async with self._naming:
+            platform = self._platform(image_id)
+            others = [each for each in self.catalog.members(reference) if self._platform(each) != platform]
+            await self._name(reference, (*others, image_id))
+
+    async def unname(self, reference: Reference, image_id: str) -> bool:
+        """Takes the name from the image; False when images of other platforms keep it."""
+        async with self._naming:
+            left = [each for each in self.catalog.members(reference) if each != image_id]
+            if left:
+                await self._name(reference, left)
+            else:
+                await self._references.delete(str(reference.key()))
+        return not left
+
+    async def _name(self, reference: Reference, image_ids: Sequence[str]) -> None:
+        pairs = [(self._platform(each), each) for each in image_ids]
+        first = platforms.pick(self._host, pairs) or image_ids[0]
         record = ReferenceRecord(
             reference=str(reference.key()),
-            image_id=image_id,
-            manifest=self.catalog.stored(image_id).manifest,
+            image_id=first,
+            manifest=self.catalog.stored(first).manifest,
             tagged=clock.now_ns(),
+            others=tuple(each for each in image_ids if each != first),
         )
         await self._references.put(record)
 
-    async def unname(self, reference: Reference) -> None:
-        await self._references.delete(str(reference.key()))
+    def _platform(self, image_id: str) -> Platform:
+        return platforms.normalise(self.catalog.stored(image_id).image.platform)
+
+    def of_name(self, image_id: str) -> tuple[PlatformImage, ...]:
+        """The image and those of other platforms for which it stands by one of its names."""
+        found = {image_id: None}
+        for reference in self.catalog.references(image_id):
+            members = self.catalog.members(reference)
+            if members[:1] == (image_id,):
+                found |= dict.fromkeys(members)
+        return tuple(self._of_platform(self.catalog.stored(each)) for each in found)
+
+    def _of_platform(self, stored: Stored) -> PlatformImage:
+        content = sum(self.content.path(blob).stat().st_size for blob in stored.blobs if self.content.has(blob))
+        return PlatformImage(
+            image_id=stored.image.id,
+            platform=stored.image.platform,
+            manifest=stored.manifest,
+            content=content,
+            unpacked=stored.image.size,
+        )
 
     def labels(self, image_id: str) -> dict[str, str]:
         return self.catalog.stored(image_id).image.config.labels if image_id in self.catalog else {}

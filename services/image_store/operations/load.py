@@ -17,6 +17,7 @@ from ..domain import archive, config, progress
 from ..domain import platform as platforms
 from ..domain.archive import Archive, Loadable
 from ..domain.digest import chain_ids, digest_of, short
+from ..domain.reference import Reference
 from ..ports import Entry, Layer, Session, Unpacked, Unpacker
 from .images import Images
 from .leases import Lease
@@ -41,8 +42,9 @@ class Loading:
         wanted = platforms.check(self._request.platform) if self._request.platform else None
         async with self._images.lease() as lease, self._unpacker.session() as session:
             table = Archive(await session.spool(incoming))
+            given: set[Reference] = set()
             for loadable in self._images_of(table, session, wanted):
-                await self._load(loadable, session, lease)
+                await self._load(loadable, session, lease, given)
 
     def _images_of(self, table: Archive, session: Session, wanted: Platform | None) -> tuple[Loadable, ...]:
         plan = archive.images(table, self._host, wanted)
@@ -54,7 +56,7 @@ class Loading:
             found: tuple[Loadable, ...] = finished.value
             return found
 
-    async def _load(self, loadable: Loadable, session: Session, lease: Lease) -> None:
+    async def _load(self, loadable: Loadable, session: Session, lease: Lease, given: set[Reference]) -> None:
         chains = chain_ids(loadable.image.diff_ids)
         lease.chains.update(chains)
         blobs: list[Descriptor] = []
@@ -67,15 +69,20 @@ class Loading:
                 await take.keep_blob(entry)
             blobs.append(layer.blob)
         manifest = loadable.manifest or archive.make_manifest(digest_of(loadable.config), len(loadable.config), blobs)
-        await self._commit(loadable, manifest, lease)
+        await self._commit(loadable, manifest, lease, given)
 
-    async def _commit(self, loadable: Loadable, manifest: bytes, lease: Lease) -> None:
+    async def _commit(self, loadable: Loadable, manifest: bytes, lease: Lease, given: set[Reference]) -> None:
+        """`given` are the names that images of this archive got: further ones, of other platforms, join them."""
         parent = loadable.parent if loadable.parent in self._images.catalog else ""
         stored = await self._images.commit(loadable.config, manifest, parent, lease)
         image_id = stored.image.id
         for reference in loadable.tags:
+            if reference in given:
+                await self._images.join(reference, image_id)
+                continue
+            given.add(reference)
             before = self._images.catalog.holder(reference)
-            if before and before != image_id:
+            if before and image_id not in self._images.catalog.members(reference):
                 await self._say(progress.stream(
                     f"The image {reference.familiar} already exists, "
                     f"renaming the old one with ID {before} to empty string\n"

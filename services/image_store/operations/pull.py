@@ -100,8 +100,9 @@ class Pulling:
     def _up_to_date(self, reference: Reference, wanted: Platform | None) -> str:
         """The digest that the tag's image was last pulled by, or "": then asking for the digest alone may do."""
         catalog = self._images.catalog
-        image_id = "" if reference.digest else catalog.holder(reference)
-        if not image_id or not platforms.matches(wanted or self._host, catalog.image(image_id).platform):
+        platform = platforms.normalise(wanted or self._host)
+        image_id = "" if reference.digest else catalog.member(reference, platform)
+        if not image_id or platforms.normalise(catalog.image(image_id).platform) != platform:
             return ""
         found = [each.digest for each in catalog.references(image_id) if each.digest and each.name == reference.name]
         return found[0] if len(found) == 1 else ""
@@ -133,14 +134,20 @@ class Pulling:
         await self._transfers.join(f"image {chosen.manifest.document.digest}", work.run, told)
 
     async def _name(self, reference: Reference, target: str, image_id: str) -> bool:
+        """Of the same index, images of several platforms have the name together; else the new one has it alone."""
+        catalog = self._images.catalog
         canonical = replace(reference, tag="", digest=target)
-        if not self._images.catalog.holder(canonical):
-            await self._images.name(canonical, image_id)
+        if image_id not in catalog.members(canonical):
+            await self._images.join(canonical, image_id)
         if reference.digest:
             return True
-        if self._images.catalog.holder(reference) == image_id:
+        members = catalog.members(reference)
+        if image_id in members:
             return False
-        await self._images.name(reference, image_id)
+        if set(members) <= set(catalog.members(canonical)):
+            await self._images.join(reference, image_id)
+        else:
+            await self._images.name(reference, image_id)
         return True
 
     async def _told(self, reference: Reference, wanted: Platform | None, say: Say) -> None:

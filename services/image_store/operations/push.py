@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from shared.contracts.common import Descriptor
+from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import PushRequest
 from shared.errors import InvalidArgument, NotFound, ShoalError, Unknown
 
@@ -37,10 +37,10 @@ def pushed_reference(request: PushRequest) -> Reference:
 
 @dataclass
 class Tagged:
-    """A name and the image that has it."""
+    """A name and the images that have it, one for each platform."""
 
     reference: Reference
-    stored: Stored
+    images: tuple[Stored, ...]
 
 
 class Pushing:
@@ -75,15 +75,19 @@ class Pushing:
                 if reference.tag
                 else f"no tags to push for {reference.familiar_name}"
             )
-        found = [Tagged(each, catalog.stored(names[each])) for each in wanted]
-        platform = request.platform and platforms.check(request.platform)
-        for each in found:
-            if platform and not platforms.matches(platform, each.stored.image.platform):
-                raise NotFound(
-                    f"image {each.reference.familiar} is for {platforms.describe(each.stored.image.platform)}, "
-                    f"not for {platforms.describe(platform)}"
-                )
-        return found
+        if request.platform is None:
+            return [Tagged(each, tuple(catalog.stored(image_id) for image_id in names[each])) for each in wanted]
+        return [self._for(each, platforms.check(request.platform)) for each in wanted]
+
+    def _for(self, reference: Reference, platform: Platform) -> Tagged:
+        catalog = self._images.catalog
+        image_id = catalog.member(reference, platform)
+        if not image_id:
+            actual = [platforms.describe(catalog.image(each).platform) for each in catalog.members(reference)]
+            raise NotFound(
+                f"image {reference.familiar} is for {', '.join(actual)}, not for {platforms.describe(platform)}"
+            )
+        return Tagged(reference, (catalog.stored(image_id),))
 
     async def _to_any(self, repositories: tuple[Repository, ...], tagged: list[Tagged], say: Say) -> None:
         failure: ShoalError = Unknown("no endpoints found")
@@ -100,22 +104,33 @@ class Pushing:
         raise failure
 
     async def _push(self, repository: Repository, tagged: Tagged, say: Say) -> None:
-        """Layers, then the configuration, then the manifest that names them all."""
-        reference, stored = tagged.reference, tagged.stored
+        """The image and the tag for it; of several platforms each image, then an index of them under the tag."""
+        reference = tagged.reference
         async with self._images.lease() as lease:
-            lease.blobs.update(stored.blobs)
-            lease.chains.update(stored.chains)
-            manifest = self._manifest(stored)
-            layers = await self._layers(repository, reference, stored, manifest, say)
-            await self._uploads.small(repository, manifest.config)
-            document = pushing.with_layers(manifest.document, layers)
+            for stored in tagged.images:
+                lease.blobs.update(stored.blobs)
+                lease.chains.update(stored.chains)
+            documents = [await self._content(repository, reference, stored, say) for stored in tagged.images]
+            document = documents[0]
+            if len(documents) > 1:
+                for each in documents:
+                    await repository.put_manifest(each.digest, each)
+                document = pushing.index(zip(documents, (stored.image for stored in tagged.images), strict=True))
             await repository.put_manifest(reference.tag, document)
         size = len(document.data)
         await say(progress.status(f"{reference.tag}: digest: {document.digest} size: {size}"))
         canonical = replace(reference, tag="", digest=document.digest)
-        if not self._images.catalog.holder(canonical) and stored.image.id in self._images.catalog:
-            await self._images.name(canonical, stored.image.id)
+        here = [stored.image.id for stored in tagged.images if stored.image.id in self._images.catalog]
+        if here and not self._images.catalog.holder(canonical):
+            await self._images.name(canonical, *here)
         await say(progress.aux(Tag=reference.tag, Digest=document.digest, Size=size))
+
+    async def _content(self, repository: Repository, reference: Reference, stored: Stored, say: Say) -> Document:
+        """Sends layers, then the configuration; the manifest that names them all."""
+        manifest = self._manifest(stored)
+        layers = await self._layers(repository, reference, stored, manifest, say)
+        await self._uploads.small(repository, manifest.config)
+        return pushing.with_layers(manifest.document, layers)
 
     def _manifest(self, stored: Stored) -> Manifest:
         data = self._images.content.read(stored.manifest.digest, config.LONGEST)

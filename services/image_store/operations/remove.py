@@ -16,7 +16,7 @@ from .images import Images
 async def remove(images: Images, request: RemoveRequest) -> RemoveReply:
     """Names first, then images; what of it is done is told line by line."""
     users = Users(request.in_use, frozenset(request.running))
-    plan = removal.plan(images.catalog, request.reference, request.force, not request.no_prune, users)
+    plan = removal.plan(images.catalog, request.reference, request.force, not request.no_prune, users, request.platform)
     return RemoveReply(removed=await _carry_out(images, plan))
 
 
@@ -27,7 +27,8 @@ async def _carry_out(images: Images, plan: tuple[removal.Step, ...]) -> tuple[Re
             gone = await images.forget(step.image_id) if step.image_id in images.catalog else ()
             lines += [Removed(deleted=each) for each in (step.image_id, *gone)]
             continue
-        await images.unname(step.reference)
+        if not await images.unname(step.reference, step.image_id):
+            continue
         lines.append(Removed(untagged=step.reference.familiar))
         if not step.silent:
             images.tell("untag", step.image_id, images.labels(step.image_id))

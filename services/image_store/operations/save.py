@@ -22,33 +22,43 @@ CHUNK = 1 << 20
 Write = Callable[[bytes], Awaitable[None]]
 
 
-def named(catalog: Catalog, names: Iterable[str]) -> dict[str, list[Reference]]:
-    """Image ids with the tags to save them under; a repository alone stands for all its tags. Raises `NotFound`."""
+def named(catalog: Catalog, names: Iterable[str], platform: Platform | None) -> dict[str, list[Reference]]:
+    """Image ids with the tags to save them under; a repository alone stands for all its tags. Raises `NotFound`.
+
+    Of the images that have a tag all, or the one for the platform.
+    """
+    wanted = platforms.check(platform) if platform else None
     found: dict[str, list[Reference]] = {}
     for name in names:
-        for image_id, reference in _named(catalog, name):
+        for image_id, reference in _named(catalog, name, wanted):
             tags = found.setdefault(image_id, [])
             if reference is not None and not reference.digest and reference not in tags:
                 tags.append(reference)
     return found
 
 
-def _named(catalog: Catalog, name: str) -> list[tuple[str, Reference | None]]:
+def _named(catalog: Catalog, name: str, wanted: Platform | None) -> list[tuple[str, Reference | None]]:
     parsed = parse_any(name)
     if isinstance(parsed, Identifier):
         return [(catalog.find(name).id, None)]
     if parsed.tag or parsed.digest:
-        image_id = catalog.holder(parsed)
-        if not image_id:
+        if not catalog.holder(parsed):
             raise NotFound("reference does not exist")
-        return [(image_id, parsed)]
-    all_tags = [(image_id, reference) for reference, image_id in catalog.of_repository(parsed.name)]
-    if all_tags:
-        return list(all_tags)
+        return [(image_id, parsed) for image_id in _members(catalog, parsed, wanted)]
+    names = [reference for reference, _ in catalog.of_repository(parsed.name)]
+    if names:
+        return [(image_id, reference) for reference in names for image_id in _members(catalog, reference, wanted)]
     image_id = catalog.by_prefix(name)
     if not image_id:
         raise NotFound(f"No such image: {name}")
     return [(image_id, None)]
+
+
+def _members(catalog: Catalog, reference: Reference, wanted: Platform | None) -> tuple[str, ...]:
+    members = catalog.members(reference)
+    if wanted is None:
+        return members
+    return (catalog.member(reference, wanted) or members[0],)
 
 
 def describe(images: Images, chosen: dict[str, list[Reference]], platform: Platform | None) -> tuple[Saved, ...]:
@@ -85,9 +95,13 @@ async def save(images: Images, saved: tuple[Saved, ...], write: Write) -> None:
     async with images.lease() as lease:
         blobs = {blob.digest: blob.size for image in saved for blob in image.blobs()}
         lease.blobs.update(blobs)
+        made = bundle.indexes(saved)
         await write(bundle.tar_header("blobs/", 0, True) + bundle.tar_header("blobs/sha256/", 0, True))
-        for digest in sorted(blobs):
-            await _blob(images.content.path(digest), bundle.blob_name(digest), blobs[digest], write)
+        for digest in sorted(blobs | made):
+            if digest in made:
+                await _document(bundle.blob_name(digest), made[digest], write)
+            else:
+                await _blob(images.content.path(digest), bundle.blob_name(digest), blobs[digest], write)
         for name, document in (
             ("index.json", bundle.index(saved)),
             ("manifest.json", bundle.manifest(saved)),
@@ -95,10 +109,14 @@ async def save(images: Images, saved: tuple[Saved, ...], write: Write) -> None:
             ("repositories", bundle.repositories(saved)),
         ):
             if document:
-                await write(bundle.tar_header(name, len(document)) + document.ljust(padded(len(document)), b"\0"))
+                await _document(name, document, write)
         await write(bytes(2 * BLOCK))
     for image in saved:
         images.tell("save", image.image_id, images.labels(image.image_id))
+
+
+async def _document(name: str, data: bytes, write: Write) -> None:
+    await write(bundle.tar_header(name, len(data)) + data.ljust(padded(len(data)), b"\0"))
 
 
 async def _blob(path: Path, name: str, size: int, write: Write) -> None:

@@ -138,18 +138,21 @@ def test_names_as_other_tools_write_them(files: Files, annotation: str, tags: li
     assert [tag.familiar for tag in files.read()[0].tags] == tags
 
 
-def test_of_several_platforms_the_hosts_is_chosen(files: Files) -> None:
+def test_of_several_platforms_all_are_taken_unless_one_was_asked_for(files: Files) -> None:
     arm, amd = files.image("arm64"), files.image("amd64")
     attested = files.blob({}, mediaType=MANIFEST, annotations={"vnd.docker.reference.type": "attestation-manifest"})
-    inner = files.blob({"manifests": [arm, amd, attested]}, mediaType=INDEX, **named("docker.io/library/a:1"))
+    windows = files.blob({}, mediaType=MANIFEST, platform={"os": "windows", "architecture": "amd64"})
+    absent = arm | {"digest": "sha256:" + "9" * 64}
+    inner = files.blob(
+        {"manifests": [arm, amd, attested, windows, absent]}, mediaType=INDEX, **named("docker.io/library/a:1")
+    )
     files.file("index.json", {"manifests": [inner]})
-    (image,) = files.read()
-    assert (image.image.platform.architecture, [str(tag) for tag in image.tags]) == ("amd64", ["docker.io/library/a:1"])
+    assert [(each.image.platform.architecture, [str(tag) for tag in each.tags]) for each in files.read()] == [
+        ("arm64", ["docker.io/library/a:1"]), ("amd64", ["docker.io/library/a:1"])
+    ]  # fmt: skip
     assert files.read(Platform(architecture="arm64"))[0].image.platform.architecture == "arm64"
     with pytest.raises(NotFound, match="the archive has no image for platform linux/s390x"):
         files.read(Platform(architecture="s390x"))
-    with pytest.raises(NotFound, match="no image for platform linux/riscv64"):
-        files.read(host=Platform(architecture="riscv64"))
 
 
 def test_one_name_for_several_platforms_side_by_side(files: Files) -> None:
@@ -158,7 +161,8 @@ def test_one_name_for_several_platforms_side_by_side(files: Files) -> None:
         files.image("amd64") | named("docker.io/library/a:1"),
     ]
     files.file("index.json", {"manifests": both})
-    assert [image.image.platform.architecture for image in files.read()] == ["amd64"]
+    assert [image.image.platform.architecture for image in files.read()] == ["arm64", "amd64"]
+    assert [each.image.platform.architecture for each in files.read(Platform())] == ["amd64"]
 
 
 def test_a_foreign_image_alone_is_taken_unless_another_was_asked_for(files: Files) -> None:

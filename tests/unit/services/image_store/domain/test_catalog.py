@@ -110,10 +110,58 @@ def test_the_platform_asked_for_must_be_the_images(catalog: Catalog, add: Add) -
 
 def test_a_repositorys_names(catalog: Catalog, add: Add) -> None:
     first, second = add("a", "x:2", "y:1"), add("b", "x:1")
-    assert [(each.tag, image_id) for each, image_id in catalog.of_repository("docker.io/library/x")] == [
-        ("1", second),
-        ("2", first),
+    assert [(each.tag, images) for each, images in catalog.of_repository("docker.io/library/x")] == [
+        ("1", (second,)),
+        ("2", (first,)),
     ]
+
+
+ARM, AMD, S390 = Platform(architecture="arm64"), Platform(), Platform(architecture="s390x")
+
+
+def several(catalog: Catalog, name: str, *chosen: Platform) -> list[str]:
+    """One name for images of several platforms."""
+    ids = [digest_of(f"{name}{platform}".encode()) for platform in chosen]
+    for image_id, platform in zip(ids, chosen, strict=True):
+        manifest = Descriptor(media_type="m", digest=image_id, size=1)
+        image = Image(id=image_id, platform=platform)
+        catalog.add(Stored(image=image, manifest=manifest, blobs=frozenset(), chains=()))
+    catalog.name(ReferenceRecord(reference=f"docker.io/library/{name}", image_id=ids[0], others=tuple(ids[1:])))
+    return ids
+
+
+def test_a_name_of_several_platforms(catalog: Catalog) -> None:
+    amd, arm = several(catalog, "x:1", AMD, ARM)
+    assert catalog.resolve("x:1").id == catalog.resolve("x:1", AMD).id == amd
+    assert catalog.resolve("x:1", ARM).id == catalog.resolve("x:1", Platform(architecture="aarch64")).id == arm
+    assert catalog.image(arm).repo_tags == catalog.image(amd).repo_tags == ("x:1",)
+    assert (catalog.stands_behind(amd), catalog.stands_behind(arm)) == (False, True)
+    assert catalog.family("x:1") == (amd, arm)
+    assert catalog.family(arm) == (arm,)
+    with pytest.raises(NotFound) as missing:
+        catalog.resolve("x:1", S390)
+    assert missing.value.message == (
+        "image with reference x:1 was found but its platform (linux/amd64, linux/arm64) "
+        "does not match the specified platform (linux/s390x)"
+    )
+    with pytest.raises(NotFound):
+        catalog.resolve(arm, AMD)
+
+
+def test_a_name_of_several_platforms_of_which_one_is_gone(catalog: Catalog) -> None:
+    amd, arm = several(catalog, "x:1", AMD, ARM)
+    catalog.discard(amd)
+    assert (catalog.resolve("x:1").id, catalog.stands_behind(arm)) == (arm, False)
+    catalog.unname("docker.io/library/x:1")
+    assert catalog.image(arm).repo_tags == ()
+
+
+@given(st.lists(st.sampled_from(["amd64", "arm64", "386", "s390x", "riscv64"]), min_size=1, unique=True), st.data())
+def test_of_several_the_one_for_the_platform_is_found_in_whatever_order(names: list[str], data: st.DataObject) -> None:
+    catalog = Catalog()
+    ids = several(catalog, "x:1", *(Platform(architecture=name) for name in data.draw(st.permutations(names))))
+    for image_id in ids:
+        assert catalog.resolve("x:1", catalog.image(image_id).platform).id == image_id
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=60, unique=True), st.integers(1, 64))

@@ -134,9 +134,28 @@ async def test_of_several_platforms(store: Store, registry: FakeRegistry, kind: 
     found = await store.resolve(f"{registry.name}/a:1")
     assert (found.id, found.repo_digests) == (made["amd64"].id, (f"{registry.name}/a@{digest}",))
     await store.pull(f"{registry.name}/a:1", platform=Platform(architecture="aarch64"))
-    assert (await store.resolve(f"{registry.name}/a:1")).id == made["arm64"].id
+    assert (await store.resolve(f"{registry.name}/a:1")).id == made["amd64"].id
+    for name, image in made.items():
+        asked = contract.ResolveRequest(reference=f"{registry.name}/a:1", platform=Platform(architecture=name))
+        there = await store.call(contract.RESOLVE, asked)
+        assert (there.id, there.repo_digests) == (image.id, (f"{registry.name}/a@{digest}",))
+    assert texts(await store.pull(f"{registry.name}/a:1"))[-1].startswith("Status: Image is up to date")
     code, text = failure(await store.pull(f"{registry.name}/a:1", platform=Platform(architecture="s390x")))
     assert (code, text) == (404, "no matching manifest for linux/s390x in the manifest list entries")
+
+
+async def test_a_tag_that_moved_has_no_platforms_of_before(store: Store, registry: FakeRegistry) -> None:
+    _, made = index(registry)
+    for platform in (None, Platform(architecture="arm64")):
+        await store.pull(f"{registry.name}/a:1", platform=platform)
+    new = small(content=b"new")
+    registry.add("a", "1", new)
+    await store.pull(f"{registry.name}/a:1")
+    assert (await store.resolve(f"{registry.name}/a:1")).id == new.id
+    asked = contract.ResolveRequest(reference=f"{registry.name}/a:1", platform=Platform(architecture="arm64"))
+    with pytest.raises(NotFound):
+        await store.call(contract.RESOLVE, asked)
+    assert (await store.resolve(made["arm64"].id)).repo_tags == ()
 
 
 async def test_another_platform_than_asked_for_when_there_is_no_choice(store: Store, registry: FakeRegistry) -> None:

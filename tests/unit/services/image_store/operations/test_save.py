@@ -88,7 +88,7 @@ async def test_what_is_not_there(store: Store, reference: str, message: str) -> 
 
 async def test_names_that_are_none(catalog: Catalog) -> None:
     with pytest.raises(InvalidArgument):
-        named(catalog, ["UPPER"])
+        named(catalog, ["UPPER"], None)
 
 
 async def test_another_platform_than_asked_for(store: Store) -> None:
