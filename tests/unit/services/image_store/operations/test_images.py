@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import NotFound
+from shared.contracts import image_store as contract
+from shared.contracts.common import Platform
+from shared.contracts.image_store import Image, Removed
+from shared.errors import Conflict, NotFound
+from tests.support.fake_registry import FakeRegistry
 from tests.support.image_store import Store, World, small
+from tests.support.platforms import several_platforms
 from tools import images
 from tools.images import docker_archive, entry, tar
 
@@ -92,3 +97,136 @@ async def test_all_that_is_kept_is_an_oci_layout(store: Store) -> None:
     )
     for path in (store.root / "blobs/sha256").iterdir():
         assert images.digest(Path(path).read_bytes()) == f"sha256:{path.name}"
+
+
+ARM, AMD, S390 = Platform(architecture="arm64"), Platform(), Platform(architecture="s390x")
+
+
+def of(architecture: str, content: bytes = b"content") -> images.Image:
+    return images.Image(small(content=content + architecture.encode()).layers, {}, (), architecture)
+
+
+async def resolve(store: Store, name: str, platform: Platform | None = None) -> Image:
+    asked = contract.ResolveRequest(reference=name, platform=platform, manifests=True)
+    return await store.call(contract.RESOLVE, asked)
+
+
+async def both(store: Store, name: str) -> tuple[images.Image, images.Image]:
+    """Loads an image for amd64 and one for arm64 under one name, the host's last."""
+    arm, amd = of("arm64"), of("amd64")
+    said = await store.load(several_platforms(name, arm, amd))
+    assert said == [{"stream": f"Loaded image: {name}\n"}]
+    return amd, arm
+
+
+async def test_the_hosts_is_meant_without_a_platform_and_the_others_are_told(store: Store) -> None:
+    amd, arm = await both(store, "a:1")
+    found = await resolve(store, "a:1")
+    assert found.id == amd.id
+    assert [(each.image_id, each.platform.architecture) for each in found.manifests] == [
+        (amd.id, "amd64"), (arm.id, "arm64")
+    ]  # fmt: skip
+    assert all(each.content > each.manifest.size and each.unpacked for each in found.manifests)
+    assert (await resolve(store, "a:1", ARM)).id == arm.id
+    prepared = await store.call(contract.PREPARE, contract.PrepareRequest(key="k", reference="a:1", platform=ARM))
+    assert prepared.image.id == arm.id
+    listed = await store.call(contract.LIST, contract.ListRequest(manifests=True))
+    assert [(each.id, each.repo_tags, len(each.manifests)) for each in listed.images] == [(amd.id, ("a:1",), 2)]
+    dangling = await store.call(contract.LIST, contract.ListRequest(filters={"dangling": ("true",)}))
+    assert dangling.images == ()
+    pruned = await store.call(contract.PRUNE, contract.PruneRequest())
+    assert pruned.removed == ()
+
+
+async def test_what_is_saved_is_loaded_as_the_same(store: Store, world: World) -> None:
+    amd, arm = await both(store, "a:1")
+    archive = await store.save("a:1")
+    chosen = contract.SaveRequest(references=("a:1",), platform=ARM)
+    only = await store.transfer(await store.call(contract.SAVE, chosen))
+    world.settings = type(world.settings)(
+        state_dir=str(world.directory / "other"), run_dir=str(world.directory / "other-run")
+    )
+    world.state = type(world.state)("image_store")
+    async with world.store() as other:
+        assert await other.load(only) == [{"stream": "Loaded image: a:1\n"}]
+        assert (await resolve(other, "a:1")).id == arm.id
+        assert len(await other.load(archive)) == 2  # the name went from one to both
+        assert (await resolve(other, "a:1")).id == amd.id
+        assert (await resolve(other, "a:1", ARM)).id == arm.id
+        assert await other.save("a:1") == archive
+        assert await other.load(archive, platform=ARM) == [{"stream": "Loaded image: a:1\n"}]
+        with pytest.raises(NotFound):
+            await resolve(other, "a:1", AMD)
+
+
+async def test_a_restart_finds_both(store: Store, world: World) -> None:
+    amd, arm = await both(store, "a:1")
+    async with world.store() as again:
+        assert (await resolve(again, "a:1")).id == amd.id
+        assert (await resolve(again, "a:1", ARM)).id == arm.id
+
+
+async def test_a_tag_names_both_and_each_can_be_tagged_by_its_id(store: Store) -> None:
+    amd, arm = await both(store, "a:1")
+    await store.call(contract.TAG, contract.TagRequest(source="a:1", repository="b", tag="1"))
+    assert [each.image_id for each in (await resolve(store, "b:1")).manifests] == [amd.id, arm.id]
+    await store.call(contract.TAG, contract.TagRequest(source=arm.id, repository="b", tag="1"))
+    assert (await resolve(store, "b:1")).id == arm.id
+    with pytest.raises(NotFound):
+        await resolve(store, "b:1", AMD)
+
+
+async def remove(store: Store, name: str, platform: Platform | None = None, **more: object) -> tuple[Removed, ...]:
+    asked = contract.RemoveRequest(reference=name, platform=platform, **more)  # type: ignore[arg-type]
+    return (await store.call(contract.REMOVE, asked)).removed
+
+
+async def test_the_name_is_removed_with_both(store: Store) -> None:
+    amd, arm = await both(store, "a:1")
+    lines = await remove(store, "a:1")
+    assert [each.untagged for each in lines if each.untagged] == ["a:1"]
+    assert {amd.id, arm.id} <= {each.deleted for each in lines}
+    assert store.blobs() == set()
+
+
+async def test_one_platform_is_removed_alone(store: Store) -> None:
+    amd, arm = await both(store, "a:1")
+    lines = await remove(store, "a:1", AMD)
+    assert lines[0] == Removed(deleted=amd.id)
+    assert (await resolve(store, "a:1")).id == arm.id
+    with pytest.raises(NotFound):
+        await remove(store, "a:1", S390)
+    assert (await remove(store, arm.id[: 12 + 7]))[:2] == (Removed(untagged="a:1"), Removed(deleted=arm.id))
+
+
+async def test_a_container_of_either_holds_the_name(store: Store) -> None:
+    _, arm = await both(store, "a:1")
+    with pytest.raises(Conflict, match="must force"):
+        await remove(store, "a:1", in_use={arm.id: "c" * 64})
+
+
+async def test_pushed_as_an_index_and_pulled_again(store: Store, registry: FakeRegistry) -> None:
+    name = f"{registry.name}/a:1"
+    amd, arm = await both(store, name)
+    last = (await store.push(name))[-1]["aux"]
+    kind, document = registry.manifests["a", "1"]
+    assert (kind, last["Size"]) == ("application/vnd.oci.image.index.v1+json", len(document))
+    items = json.loads(document)["manifests"]
+    assert {each["platform"]["architecture"] for each in items} == {"amd64", "arm64"}
+    assert (await resolve(store, name)).repo_digests == (f"{registry.name}/a@{last['Digest']}",)
+    await remove(store, name)
+    for platform, image in ((ARM, arm), (AMD, amd)):
+        await store.pull(name, platform=platform)
+        assert (await resolve(store, name, platform)).id == image.id
+    assert (await resolve(store, name)).id == amd.id
+    await store.push(name, platform=ARM)
+    assert registry.manifests["a", "1"][0] == "application/vnd.oci.image.manifest.v1+json"
+    with_error = await store.push(name, platform=S390)
+    assert "is for linux/amd64, linux/arm64, not for linux/s390x" in json.dumps(with_error[-1])
+
+
+async def test_an_image_of_one_platform_takes_the_name_from_both(store: Store) -> None:
+    await both(store, "a:1")
+    new = small("a:1", content=b"new")
+    await store.load(docker_archive(new))
+    assert [each.image_id for each in (await resolve(store, "a:1")).manifests] == [new.id]
