@@ -52,7 +52,14 @@ def put_aside(descriptor: int, limit: int) -> None:
 
 
 def configure(level: str) -> None:
-    """Sends all logging of this process to standard error."""
+    """Sends all logging of this process to standard error; nothing to do in a fork of one that does so already."""
+    root = logging.getLogger()
+    if root.level == logging.getLevelNamesMapping()[level.upper()] and [*map(_ours, root.handlers)] == [True]:
+        return
     handler = _BoundedHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _ours(handler: logging.Handler) -> bool:
+    return isinstance(handler, _BoundedHandler) and handler.stream is sys.stderr

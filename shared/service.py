@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from shared import cluster, ids, logs, telemetry
-from shared.bus import Bus, NatsTransport
+from shared.bus import Bus, NatsTransport, wire
 from shared.bus.server import Server
 from shared.config import Settings
+from shared.contracts import CONTRACTS
 from shared.contracts.base import Contract
 from shared.errors import InvalidArgument, ShoalError, Unavailable
+from shared.memory import Rest
 from shared.spans import SpanSender
 from shared.state import NatsState, State
 from shared.state.streams import ensure
@@ -82,6 +84,15 @@ def agreed_domain(settings: Settings) -> str:
     return cluster.HUB_DOMAIN if cluster.load(settings.state_path) else ""
 
 
+def prepare() -> None:
+    """Makes what every service would make for itself: for a process that forks them."""
+    for contract in CONTRACTS.values():
+        for endpoint in contract.endpoints:
+            wire.prepare(endpoint.request)
+            wire.prepare(endpoint.reply)
+    telemetry.prepare()
+
+
 def serve(contract: Contract, build: Build, settings: Settings, ready: Callable[[], None]) -> None:
     """Runs a service until SIGTERM or SIGINT. `ready` is called once it answers.
 
@@ -124,7 +135,8 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
 
 async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanSender]:
     bus, state = await connect(settings, contract.name)
-    spans = SpanSender(bus)
+    rest = Rest()
+    spans = SpanSender(bus, rest.worked)
     telemetry.configure(contract.name, bus.node, spans.add)
     await ensure(bus, agreed_domain(settings))
     streams = Streams(bus, settings.run_path / "streams", contract.name)

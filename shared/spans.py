@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -23,10 +24,14 @@ MOST = 10_000
 
 
 class SpanSender:
-    """`add` may be called from any thread of the process; a batch is one message of JSON."""
+    """`add` may be called from any thread of the process; a batch is one message of JSON.
 
-    def __init__(self, bus: Bus) -> None:
+    `worked` is called when some were sent: all work leaves spans.
+    """
+
+    def __init__(self, bus: Bus, worked: Callable[[], None] = lambda: None) -> None:
         self._bus, self._loop = bus, asyncio.get_running_loop()
+        self._worked = worked
         self._waiting: list[SpanRecord] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskGroup("spans")
@@ -46,6 +51,7 @@ class SpanSender:
         if not self._bus.transport.connected:  # what others have to say must not wait behind this
             self._waiting = self._waiting[-MOST:]
             return
+        self._worked()
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), BATCH):
             self._tasks.start(self._publish(waiting[start : start + BATCH]), "send")

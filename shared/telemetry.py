@@ -92,6 +92,12 @@ def configure(service: str, node: str, sink: Callable[[SpanRecord], None]) -> Ca
     return shutdown
 
 
+def prepare() -> None:
+    """Fills the caches (of patterns, of abstract classes) that the first span of a process fills; see `configure`."""
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=Resource({"service.name": "shoal"}), shutdown_on_exit=False)
+    provider.get_tracer("shoal").start_span("prepare").end()
+
+
 def shutdown() -> None:
     """Sends what waits to be sent; spans are nothing again."""
     global _tracer, _provider

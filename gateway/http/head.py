@@ -103,6 +103,8 @@ def parse(data: bytes) -> Head:
     head.method = head.parser.get_method().decode("ascii")
     head.keep_alive = _keeps_alive(head)
     head.length = None if chunked else _length(head.headers.get("content-length", "0"))
+    if not chunked:
+        del head.parser  # it refers to the head: both would stay until a garbage collection
     return head
 
 

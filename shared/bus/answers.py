@@ -14,14 +14,15 @@ Work = asyncio.Task[Answer]
 
 
 class Answers:
-    """Work by request id: all that runs, and of what ended the latest that must not be done twice."""
+    """Work by request id: all that runs, and of what ended the latest answers that must not be made twice."""
 
     def __init__(self) -> None:
         self._running: dict[str, Work] = {}
-        self._ended: OrderedDict[str, Work] = OrderedDict()
+        self._ended: OrderedDict[str, Answer] = OrderedDict()
         self._bytes = 0
 
-    def get(self, request_id: str) -> Work | None:
+    def get(self, request_id: str) -> Work | Answer | None:
+        """The work that runs, else the answer it has given."""
         return self._running.get(request_id) or self._ended.get(request_id)
 
     def add(self, request_id: str, work: Work, keep: bool) -> None:
@@ -33,8 +34,8 @@ class Answers:
         self._running.pop(request_id, None)
         if not keep or work.cancelled() or work.exception() is not None:
             return
-        self._ended[request_id] = work
-        self._bytes += len(work.result()[0])
+        answer = self._ended[request_id] = work.result()  # not the task: that would keep all it has touched
+        self._bytes += len(answer[0])
         while len(self._ended) > MOST or self._bytes > MOST_BYTES:
-            _, oldest = self._ended.popitem(last=False)
-            self._bytes -= len(oldest.result()[0])
+            _, (payload, _) = self._ended.popitem(last=False)
+            self._bytes -= len(payload)

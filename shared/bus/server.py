@@ -93,11 +93,13 @@ class Server:
 
     async def _serve(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> None:
         request_id = delivery.headers.get(wire.REQUEST_ID, "")
-        work = self._answers.get(request_id)
-        if work is None and self._is_lost(endpoint, delivery):
+        known = self._answers.get(request_id)
+        if isinstance(known, tuple):
+            payload, headers = known
+        elif known is None and self._is_lost(endpoint, delivery):
             payload, headers = wire.encode_error(Unavailable(f"{endpoint.service} was restarted during the call"))
         else:
-            payload, headers = await self._answer(work or self._begin(request_id, endpoint, handler, delivery))
+            payload, headers = await self._answer(known or self._begin(request_id, endpoint, handler, delivery))
         if delivery.reply:
             await self._reply(delivery.reply, payload, headers)
 

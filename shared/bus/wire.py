@@ -42,11 +42,15 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
+def prepare(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    """Makes and keeps what `decode` needs for a type of message; else its first use does."""
+    decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    return decoder
+
+
 def decode(payload: bytes, kind: type[M]) -> M:
     """The message; raises `InvalidArgument` with the path of the field that does not fit."""
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    decoder = _decoders.get(kind) or prepare(kind)
     try:
         return decoder.decode(payload or b"{}")  # type: ignore[no-any-return]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -20,6 +20,8 @@ from shared.telemetry import SPANS_SUBJECT
 
 EVENTS = "SHOAL_EVENTS"
 SPANS = "SHOAL_SPANS"
+LOG_BYTES = 24 << 20
+"""Most that the streams of events and of spans hold. From 32 MB on the broker keeps 8 MB of each in memory, not 4."""
 LEASE_SECONDS = 15
 """Life of a record in the bucket of leases."""
 IN_USE = 10058
@@ -70,8 +72,8 @@ STREAMS: tuple[dict[str, Any], ...] = (
         duplicate_window=LEASE_SECONDS * _SECOND,
         subject_delete_marker_ttl=60 * _SECOND,  # so that watchers see that a lease has run out
     ),
-    _log(EVENTS, f"{ROOT}.events.>", 64 << 20, 7 * 24 * 3600),
-    _log(SPANS, SPANS_SUBJECT, 32 << 20, 24 * 3600),
+    _log(EVENTS, f"{ROOT}.events.>", LOG_BYTES, 7 * 24 * 3600),
+    _log(SPANS, SPANS_SUBJECT, LOG_BYTES, 24 * 3600),
 )
 
 

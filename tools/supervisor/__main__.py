@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import logging
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from shared import config, logs
 from shared.errors import ShoalError
+from shared.memory import use_one_arena
 
 from . import memory
 from .child import module_of
@@ -26,6 +26,7 @@ log = logging.getLogger("tools.supervisor")
 def main() -> int:
     """Exit code 0 after an ordered stop, 2 when it must not begin."""
     arguments = _parser().parse_args()
+    use_one_arena()
     try:
         logs.configure("info")
         settings = config.load(Path(arguments.config) if arguments.config else None)
@@ -57,26 +58,21 @@ def _command() -> list[str]:
 
 
 def _warm() -> None:
-    """Imports once what the forked services need, and takes it out of the garbage collector's sight.
-
-    A collection in a service would otherwise write to every object's header and so copy every page; see also `memory`.
-    """
+    """Imports and makes once what the forked services need; see also `memory`."""
     import asyncio  # noqa: F401
 
     import nkeys  # noqa: F401  # nats-py imports it when it connects: 3 MB in each service
     import uvloop  # noqa: F401
 
     with _without("aiohttp"):
-        import shared.service  # noqa: F401
+        import shared.service
     for name in (*SERVICES, GATEWAY):
         try:
             importlib.import_module(module_of(name))
         except ImportError:
             log.exception("%s cannot be imported", name)
-    gc.collect()
-    gc.disable()
-    memory.fill_holes()
-    gc.freeze()
+    shared.service.prepare()
+    memory.freeze()
 
 
 @contextmanager

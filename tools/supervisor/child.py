@@ -10,13 +10,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shared import listening as sockets
 from shared.config import Settings
+from shared.memory import release_code
 
-from . import memory, records
+from . import records
 from .plan import GATEWAY
 
 log = logging.getLogger(__name__)
@@ -72,16 +73,16 @@ def serve(name: str, settings: Settings, where: Path) -> None:
 
     def ready() -> None:
         records.write(where, records.of_this_process(name, ready=True))
-        memory.release_code()
+        release_code()
 
     gc.enable()
     importlib.import_module(module_of(name)).run(settings, ready)
 
 
-def become(program: str, *arguments: str) -> None:
-    """Becomes another program."""
+def become(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Becomes another program, with `environment` where this process's own does not say otherwise."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec keeps that
-    os.execv(program, [program, *arguments])
+    os.execve(program, [program, *arguments], {**(environment or {}), **os.environ})
 
 
 def _settle(log_file: Path, stdin: int | None, listening: socket.socket | None) -> None:

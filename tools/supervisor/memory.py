@@ -2,17 +2,14 @@
 
 After a fork a page stays shared until somebody writes to it. Each new object that lands in a hole between the
 parent's objects costs a copy of the whole page, in every process: some 0.6 MB in each. With the holes filled, new
-objects go to new pages, close together.
-
-Much of the code of interpreter and libraries runs only while a process starts: some 4 MB, which it need not keep
-mapped.
+objects go to new pages, close together. See also `shared.memory`.
 """
 
 from __future__ import annotations
 
-import ctypes
+import gc
+import sys
 from collections.abc import Callable
-from pathlib import Path
 
 POOL_MASK = (1 << 14) - 1
 POOL_HEADER = 48
@@ -21,9 +18,20 @@ CLASSES = range(16, 513, 16)
 MOST = 1 << 16
 """Fillers of one size at most: a bound for allocators that work in another way."""
 
-MADV_DONTNEED = 4
-
 _kept: list[object] = []
+
+
+def freeze() -> None:
+    """Makes what there is ready to be shared with forked processes; they enable their garbage collector themselves.
+
+    A collection would write to every object's header and so copy every page. The cache of attributes holds names: each
+    one that makes room for another would be written to.
+    """
+    gc.collect()
+    gc.disable()
+    fill_holes()
+    sys._clear_type_cache()
+    gc.freeze()
 
 
 def fill_holes() -> int:
@@ -50,13 +58,3 @@ def _maker(size: int) -> Callable[[], object]:
         return lambda: float("1.5")
     length = size - bytes.__basicsize__
     return lambda: b"x" * length
-
-
-def release_code() -> None:
-    """Unmaps the pages of code that were used so far; what is used again comes back from the page cache by itself."""
-    libc = ctypes.CDLL(None)
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        addresses, mode, _, _, _, *path = line.split(maxsplit=5)
-        if mode == "r-xp" and path and path[0].startswith("/"):  # never written to, so nothing can be lost
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)

@@ -16,8 +16,9 @@ from shared import cluster
 from shared import listening as sockets
 from shared.config import Settings
 from shared.errors import FailedPrecondition
+from shared.memory import release_code
 
-from . import broker, child, hub, memory, plan, records
+from . import broker, child, hub, plan, records
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -69,7 +70,7 @@ class Supervisor:
                 self._replan()
             self._start_due()
             self.keep_guardian()
-            memory.release_code()
+            release_code()
             self._wait()
         log.info("stops as it was told to")
         self._end_all()
@@ -123,7 +124,7 @@ class Supervisor:
         if name not in (plan.BROKER, plan.HUB):
             return lambda: child.serve(name, self._settings, self._where)
         program, path = broker.program(), self._broker_configuration(name)
-        return lambda: child.become(program, "--config", str(path))
+        return lambda: child.become(program, "--config", str(path), environment=broker.ENVIRONMENT)
 
     def _broker_configuration(self, name: str) -> Path:
         membership = cluster.load(self._settings.state_path)

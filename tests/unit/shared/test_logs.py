@@ -61,3 +61,23 @@ def test_a_file_that_was_removed_goes_on(tmp_path):
     put_aside(descriptor, 10)
     assert os.fstat(descriptor).st_size == 100
     os.close(descriptor)
+
+
+AGAIN = """
+import logging, os
+from shared import logs
+logs.configure("info")
+first = list(logging.getLogger().handlers)
+if not os.fork():
+    logs.configure("info")
+    same = logging.getLogger().handlers[0] is first[0]
+    logs.configure("debug")
+    print(same, logging.getLogger().handlers[0] is first[0], logging.getLogger().level, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_fork_goes_on_as_its_parent_unless_the_level_is_another():
+    done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True False 10\n", done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -175,3 +176,9 @@ def test_a_key_is_used_where_there_is_one(tmp_path):
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "volume.nk").write_text("S")
     assert key_file(settings, "volume") == tmp_path / "keys" / "volume.nk"
+
+
+def test_what_all_services_make_for_themselves_is_made_once_before_they_are_forked():
+    program = "from shared import service; from shared.bus import wire; service.prepare(); print(len(wire._decoders))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert int(done.stdout) > 100, done.stderr

@@ -61,6 +61,14 @@ def test_a_program_gets_the_usual_answer_to_broken_pipes(tmp_path):
     assert not int(text.split()[1], 16) & 1 << (signal.SIGPIPE - 1)
 
 
+def test_a_program_gets_settings_where_the_environment_has_none(tmp_path):
+    program = "child.become('/bin/sh', '-c', 'echo $GOGC $PATH', environment={'GOGC': '25', 'PATH': '/nowhere'})"
+    code, text = run(tmp_path, program)
+    assert code == 0
+    assert text.split()[0] == "25"
+    assert text.split()[1] != "/nowhere"
+
+
 def test_forking_with_threads_is_refused(tmp_path):
     import threading
 
