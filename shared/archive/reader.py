@@ -33,7 +33,8 @@ class TarReader:
             if self.entries > self._limits.entries:
                 raise LimitError(f"the archive has more than {self._limits.entries} entries (max_unpack_entries)")
             yield header
-            self._source.skip(self._left + self._padding)
+            self._source.skip(self._left)
+            self._source.skip_padding(self._padding)
         self._source.drain()
 
     def data(self) -> Iterator[memoryview]:

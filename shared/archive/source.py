@@ -142,6 +142,12 @@ class Source:
         for _ in self.pieces(size):
             pass
 
+    def skip_padding(self, size: int) -> None:
+        """As `skip`, but the stream may end before: some writers (umoci's `insert`) leave out the last padding."""
+        while size and (self._at < len(self._chunk) or self._next()):
+            step = min(size, len(self._chunk) - self._at)
+            self._at, size = self._at + step, size - step
+
     def drain(self) -> None:
         """Reads on to the end: what follows an archive's end still counts for its digest."""
         while self._next():

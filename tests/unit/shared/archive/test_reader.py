@@ -136,3 +136,13 @@ def test_damage_anywhere_is_read_or_refused(noise: bytes, at: int) -> None:
     except (TarError, LimitError):
         return
     assert isinstance(found, list)
+
+
+@pytest.mark.parametrize("left", [0, 1, 100])
+def test_the_last_padding_may_be_missing(left: int) -> None:
+    """As Go's archive/tar takes it, and umoci's `insert` writes it."""
+    archive = tar([entry("a", b"first"), entry("b", b"last")])
+    end = archive.rindex(b"last") + 4 + left
+    assert contents(archive[:end]) == [("a", b"first"), ("b", b"last")]
+    with pytest.raises(TarError, match="ends inside an entry"):
+        contents(archive[: end - left - 1])
