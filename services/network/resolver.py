@@ -18,6 +18,11 @@ from .domain.sandboxes import SandboxRecord
 
 log = logging.getLogger(__name__)
 
+MOST_KEPT = 32
+"""Answers kept for one sandbox; then all of its are forgotten."""
+LONGEST_KEPT = 128
+"""Bytes of a question whose answer is kept."""
+
 
 class Resolver:
     """Servers of all sandboxes, and the names they answer with."""
@@ -27,12 +32,15 @@ class Resolver:
         self._directory = Directory()
         self._records: dict[str, SandboxRecord] = {}
         self._servers: dict[str, DnsServer] = {}
+        self._kept: dict[str, dict[bytes, bytes]] = {}
+        """By container: answers as sent, by questions as heard, both without ids; none whose addresses take turns."""
 
     def add(self, record: SandboxRecord) -> None:
         """Makes a sandbox's names known; one that was known by others forgets them."""
         self._forget(record.sandbox.container_id)
         self._records[record.sandbox.container_id] = record
         self._directory.add(record)
+        self._kept.clear()
 
     def serve(self, record: SandboxRecord, sockets: DnsSockets) -> None:
         """Answers a sandbox that `add` made known."""
@@ -80,15 +88,25 @@ class Resolver:
         known = self._records.pop(container_id, None)
         if known is not None:
             self._directory.remove(known)
+            self._kept.clear()
 
     def _at_once(self, container_id: str, message: bytes) -> bytes | None:
         """What needs nobody else: names of our networks."""
+        kept = self._kept.setdefault(container_id, {})
+        answer = kept.get(message[2:])
+        if answer is not None:
+            return message[:2] + answer
         record = self._records.get(container_id)
         try:
             query = dns.parse(message)
         except ValueError:
             return None
-        return None if record is None else self._known(record, query, query.largest)
+        known = None if record is None else self._known(record, query, query.largest)
+        if known is not None and len(message) <= LONGEST_KEPT and not dns.has_several(known):
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[message[2:]] = known[2:]
+        return known
 
     async def _answer(self, container_id: str, message: bytes, tcp: bool) -> bytes:
         """Names of our networks are answered here, all else by the servers that the container would have asked."""

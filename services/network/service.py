@@ -116,6 +116,9 @@ class NetworkService:
         spec = self._catalog.find(request.reference)
         if spec.name in networks.PREDEFINED:
             raise PermissionDenied(f"{spec.name} is a pre-defined network and cannot be removed")
+        for record, _ in self._sandboxes.on(spec.id):
+            async with self._lock(record.sandbox.container_id):
+                pass  # it may just be being released: a container is gone before its network stack is
         if self._sandboxes.busy(spec.id):
             where = f"network {spec.name} id {spec.id}"
             raise PermissionDenied(f"error while removing network: {where} has active endpoints")

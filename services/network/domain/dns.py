@@ -100,6 +100,11 @@ def refuse(query: Query, code: int) -> bytes:
     return _message(query, code, [])
 
 
+def has_several(answer: bytes) -> bool:
+    """Whether an answer has more than one record: their order changes from answer to answer."""
+    return int(_HEADER.unpack_from(answer)[3]) > 1
+
+
 def malformed(message: bytes) -> bytes:
     """What a message that cannot be read is answered with; empty: nothing."""
     if len(message) < _HEADER.size or message[2] & 0x80:

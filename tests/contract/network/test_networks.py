@@ -116,6 +116,19 @@ async def test_asking_again_gives_the_same_sandbox_until_it_is_released(bus: Bus
     assert request.container_id not in present
 
 
+@pytest.mark.parties("real")
+async def test_a_network_goes_when_its_last_sandbox_is_just_going(bus: Bus) -> None:
+    name, container = unique(), new_id()
+    await bus.call(network.CREATE, CreateRequest(name=name))
+    request = SandboxRequest(container_id=container, container_name=unique(), endpoints={name: EndpointSettings()})
+    await bus.call(network.SANDBOX, request)
+    await asyncio.gather(
+        bus.call(network.RELEASE, ReleaseRequest(container_id=container, keep_files=False)),
+        bus.call(network.REMOVE, InspectRequest(reference=name)),
+    )
+    assert name not in {each.spec.name for each in (await bus.call(network.LIST, ListRequest())).networks}
+
+
 async def test_a_published_port_is_taken_and_given_back(bus: Bus) -> None:
     wanted = {"80/tcp": (PortBinding(host_port="38217"),)}
     for _ in range(2):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.network import resolver
 from services.network.adapters.dns_server import DnsServer
 from services.network.adapters.dns_sockets import DnsSockets
 from services.network.domain import dns
@@ -55,6 +56,32 @@ async def test_a_new_name_counts_at_once(world: NetworkWorld) -> None:
     one, two = await make(world, "c1", "c2")
     await world.bus.call(RENAMED, RenamedRequest(container_id="c2", name="fresh"))
     assert await ask(one, "fresh") == (dns.NOERROR, [address_of(two, "web")])
+
+
+@pytest.mark.usefixtures("service")
+async def test_what_is_asked_again_is_answered_as_it_is_now(
+    world: NetworkWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await make(world, "c1", "c2")
+    first = await ask(one, "name-c2")
+    with monkeypatch.context() as patch:
+        patch.setattr(dns, "parse", lambda message: pytest.fail("parsed again"))
+        assert await ask(one, "name-c2") == first == (dns.NOERROR, [address_of(two, "web")])
+    assert len({tuple((await ask(one, "api"))[1]) for _ in range(4)}) == 2  # in turn: never the same again
+    await world.bus.call(RENAMED, RenamedRequest(container_id="c2", name="other"))
+    await world.release("c1")
+    three = await world.sandbox("c3", endpoints=WEB)
+    assert await ask(two, "name-c3") == (dns.NOERROR, [address_of(three, "web")])
+    assert await ask(three, "other") == (dns.NOERROR, [address_of(two, "web")])
+    assert (await ask(three, "name-c2"))[1] == []
+
+
+@pytest.mark.usefixtures("service")
+async def test_no_more_answers_are_kept_than_may_be(world: NetworkWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MOST_KEPT", 2)
+    one, two = await make(world, "c1", "c2")
+    for name in ("name-c2", "NAME-c2", "nAME-c2", "Name-c2", "name-c2"):
+        assert await ask(one, name) == (dns.NOERROR, [address_of(two, "web")])
 
 
 async def test_names_are_answered_after_a_restart(world: NetworkWorld) -> None:
