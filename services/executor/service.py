@@ -50,6 +50,7 @@ from shared.contracts.executor import (
     WriteRequest,
 )
 from shared.service import Kernel
+from shared.shielded import finish
 
 from .adapters.cluster_names import ClusterNames
 from .adapters.host_paths import LocalHostPaths
@@ -75,7 +76,6 @@ from .operations import (
     usage,
 )
 from .operations.engine import Engine
-from .operations.shielded import finish
 
 T = TypeVar("T")
 

@@ -16,6 +16,7 @@ from shared.contracts.common import DockerEvent, PruneReport, Revision
 from shared.contracts.network import Network, NetworkSpec, Sandbox
 from shared.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 from shared.service import Kernel
+from shared.shielded import carried_through
 
 from .adapters.firewall import Firewall
 from .adapters.host_files import ContainerFiles, Records
@@ -44,6 +45,7 @@ class NetworkService:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self.tasks = kernel.tasks
         settings = kernel.settings
         folder = settings.run_path / "network"
         self._links = HostLinks()
@@ -99,6 +101,7 @@ class NetworkService:
         """Returns when the store has the endpoints of everything asked for until now."""
         await self._announcer.settled(PATIENCE)
 
+    @carried_through
     async def create(self, request: contract.CreateRequest) -> contract.CreateReply:
         spec, revision = await self._catalog.create(request)
         self._emit("create", spec)
@@ -112,6 +115,7 @@ class NetworkService:
         found = (self._network(spec) for spec in self._catalog.all())
         return contract.ListReply(networks=tuple(net for net in found if lookup.matches(net, request.filters)))
 
+    @carried_through
     async def remove(self, request: contract.InspectRequest) -> Revision:
         spec = self._catalog.find(request.reference)
         if spec.name in networks.PREDEFINED:
@@ -126,6 +130,7 @@ class NetworkService:
         self._emit("destroy", spec)
         return Revision(revision=revision)
 
+    @carried_through
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         now = clock.now_ns()
         removed = []
@@ -144,6 +149,7 @@ class NetworkService:
         )
         return PruneReport(removed=tuple(removed))
 
+    @carried_through
     async def sandbox(self, request: contract.SandboxRequest) -> Sandbox:
         self._check_id(request.container_id)
         async with self._lock(request.container_id):
@@ -155,6 +161,7 @@ class NetworkService:
         self._emit_endpoints("connect", record)
         return record.sandbox
 
+    @carried_through
     async def release(self, request: contract.ReleaseRequest) -> Empty:
         self._check_id(request.container_id)
         async with self._lock(request.container_id):
@@ -170,6 +177,7 @@ class NetworkService:
     async def sandboxes(self, request: Empty) -> contract.SandboxListReply:
         return contract.SandboxListReply(sandboxes=tuple(record.sandbox for record in self._sandboxes.all()))
 
+    @carried_through
     async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
         self._check_id(request.container_id)
         spec = self._catalog.find(request.network)
@@ -185,6 +193,7 @@ class NetworkService:
         shown, ports = after.sandbox.endpoints[spec.name], after.sandbox.ports
         return contract.ConnectReply(network_name=spec.name, settings=shown, ports=ports)
 
+    @carried_through
     async def disconnect(self, request: contract.DisconnectRequest) -> contract.DisconnectReply:
         self._check_id(request.container_id)
         spec = self._catalog.find(request.network)
@@ -196,6 +205,7 @@ class NetworkService:
         self._emit("disconnect", spec, container=request.container_id)
         return contract.DisconnectReply(ports=after.sandbox.ports)
 
+    @carried_through
     async def publish(self, request: contract.PublishRequest) -> Sandbox:
         self._check_id(request.container_id)
         async with self._lock(request.container_id):
@@ -206,6 +216,7 @@ class NetworkService:
                 raise Conflict(f"ports of a container in network mode {record.mode} cannot be published")
             return (await self._membership.publish(record, request)).sandbox
 
+    @carried_through
     async def link(self, request: contract.LinkRequest) -> Empty:
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)
@@ -213,6 +224,7 @@ class NetworkService:
                 self._sandboxes.link(record, request.links)
         return Empty()
 
+    @carried_through
     async def renamed(self, request: contract.RenamedRequest) -> Empty:
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)

@@ -15,6 +15,7 @@ from shared.contracts.common import DockerEvent, PruneReport
 from shared.contracts.volume import VolumeSpec
 from shared.errors import Conflict, InvalidArgument, NotFound
 from shared.service import Kernel
+from shared.shielded import carried_through
 
 from .adapters import mounts
 from .adapters.folders import Folders, is_empty
@@ -30,6 +31,7 @@ class VolumeService:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self.tasks = kernel.tasks
         run = kernel.settings.run_path / "volume"
         self._folders = Folders(hostmounts.volumes_dir(kernel.settings))
         self._users = Users(run / "users")
@@ -55,6 +57,7 @@ class VolumeService:
             if user not in self._users.of(name):
                 mounts.remove_part(path)
 
+    @carried_through
     async def create(self, request: contract.CreateRequest) -> VolumeSpec:
         name = request.name or ids.new_id()
         anonymous = request.anonymous or not request.name
@@ -86,6 +89,7 @@ class VolumeService:
         found = (spec for spec in self._catalog.all() if selection.listed(spec, request.filters, used))
         return contract.ListReply(volumes=tuple(found))
 
+    @carried_through
     async def remove(self, request: contract.RemoveRequest) -> Empty:
         async with self._lock(request.name):
             spec = self._catalog.get(request.name)
@@ -105,6 +109,7 @@ class VolumeService:
         await self._catalog.remove(spec)
         self._emit("destroy", spec.name)
 
+    @carried_through
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         removed, freed = [], 0
         for spec in self._catalog.all():
@@ -118,6 +123,7 @@ class VolumeService:
         self._emit("prune", "", reclaimed=str(freed))
         return PruneReport(removed=tuple(removed), bytes_freed=freed)
 
+    @carried_through
     async def mount(self, request: contract.MountRequest) -> contract.MountReply:
         self._check_user(request.user)
         rules.check_subpath(request.subpath)
@@ -152,6 +158,7 @@ class VolumeService:
         mounts.bind_part(data, request.subpath, part)
         return part
 
+    @carried_through
     async def unmount(self, request: contract.UnmountRequest) -> Empty:
         self._check_user(request.user)
         for name in [request.name] if request.name else self._users.volumes(request.user):

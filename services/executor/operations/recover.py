@@ -141,7 +141,7 @@ async def _act(
             engine.tasks.start(_drop(engine, action.id), "drop")
         case _:
             container = engine.registry.find(action.id)
-            if container is not None:
+            if container is not None and container.id in recorded.specs:  # what was made since is no part of the plan
                 await _settle(engine, container, action, recorded, observed)
 
 

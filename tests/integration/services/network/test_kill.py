@@ -22,7 +22,7 @@ from shared.config import Settings
 from shared.contracts import network
 from shared.contracts.base import Empty
 from shared.contracts.container import PortBinding
-from shared.contracts.network import ENDPOINTS, ReleaseRequest, Sandbox, SandboxRequest
+from shared.contracts.network import ENDPOINTS, ReleaseRequest, RenamedRequest, Sandbox, SandboxRequest
 from shared.errors import DeadlineExceeded, Unavailable
 from shared.state import NatsState
 from tests.support.broker import Broker
@@ -103,12 +103,21 @@ async def churn(bus: Bus, chance: random.Random, stop: asyncio.Event) -> None:
             await asyncio.sleep(0)
 
 
+async def done(bus: Bus) -> None:
+    """Returns when the service has done what it was asked for, also by a caller who has given up meanwhile.
+
+    What is asked of one container is done in order; nothing changes by the name that it has.
+    """
+    for container in CONTAINERS:
+        await bus.call(network.RENAMED, RenamedRequest(container_id=container, name=f"name-{container}"))
+
+
 async def stored(state: NatsState, ends: set[str]) -> None:
     """Returns when the store holds these endpoints and no other."""
     view = await state.view(ENDPOINTS)
     changed = asyncio.Event()
     stop = view.on_change(lambda *_: changed.set())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while {parts[1] for parts, _ in view.items(ENDPOINTS)} != ends:
             await changed.wait()
             changed.clear()
@@ -121,6 +130,7 @@ def ports_of(sandboxes: list[Sandbox]) -> set[str]:
 
 async def check_nothing_leaks(node: Node, bus: Bus, state: NatsState) -> int:
     """Host, files and store hold what the service lists, and nothing else; how many sandboxes that is."""
+    await done(bus)
     present = list((await bus.call(network.SANDBOXES, Empty())).sandboxes)
     folder = node.settings.run_path / "network"
     assert {path.name for path in (folder / "netns").iterdir()} == {Path(each.path).name for each in present}

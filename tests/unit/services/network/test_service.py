@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.network.sandboxes import Sandboxes
 from shared.contracts import network as contract
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import CreateRequest, InspectRequest, ListRequest, PruneRequest
-from shared.errors import Conflict, NotFound, PermissionDenied
+from shared.contracts.network import (
+    CreateRequest,
+    InspectRequest,
+    ListRequest,
+    PruneRequest,
+    ReleaseRequest,
+    SandboxRequest,
+)
+from shared.errors import Conflict, DeadlineExceeded, NotFound, PermissionDenied
 from tests.support.network_world import NetworkWorld
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -99,3 +111,39 @@ async def test_a_running_container_is_connected_and_disconnected(world: NetworkW
     with pytest.raises(Conflict, match="container c1 is not connected to network web"):
         await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="web", container_id="c1"))
     await world.bus.call(contract.DISCONNECT, contract.DisconnectRequest(network="web", container_id="stopped"))
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A host that does nothing until told to go on."""
+    go = threading.Event()
+
+    def slow(work: Callable[..., Any]) -> Callable[..., Any]:
+        def wait(*arguments: Any) -> Any:
+            assert go.wait(60)
+            return work(*arguments)
+
+        return wait
+
+    for name in ("_make_on_host", "_take_from_host"):
+        monkeypatch.setattr(Sandboxes, name, slow(getattr(Sandboxes, name)))
+    yield go
+    go.set()
+
+
+async def test_what_was_begun_is_done_when_its_caller_has_given_up(world: NetworkWorld, held: threading.Event) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await world.bus.call(
+            contract.SANDBOX, SandboxRequest(container_id="c1", container_name="c1", mode="bridge"), timeout=0.05
+        )
+    held.set()
+    made = await world.sandbox("c1")
+    assert [each.path for each in await world.sandboxes()] == [made.path]
+    assert world.files("netns") == {Path(made.path).name}
+    held.clear()
+    with pytest.raises(DeadlineExceeded):
+        await world.bus.call(contract.RELEASE, ReleaseRequest(container_id="c1", keep_files=False), timeout=0.05)
+    held.set()
+    await world.release("c1")
+    assert await world.sandboxes() == []
+    assert world.files("netns") == world.files("sandboxes") == set()

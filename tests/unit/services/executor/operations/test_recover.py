@@ -149,6 +149,17 @@ async def test_reports_that_got_lost(node: Node, how: str) -> None:
     assert node.status(other).state == "running"
 
 
+async def test_what_is_made_while_the_host_is_looked_at_is_left_alone(node: Node) -> None:
+    node.platform.hold("list")
+    node.executor.reconnected()
+    await node.platform.arrived("list")
+    container_id = await node.run("sleep")
+    node.platform.let_go("list")
+    await node.until(lambda: len(node.executor._engine.tasks) == 0)
+    assert node.status(container_id).state == "running"
+    assert node.platform.machines[container_id].state == "running"
+
+
 async def test_a_neighbour_that_starts_later(node: Node) -> None:
     container_id = await node.run("sleep")
     await node.die()

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_type_hints
 
 import pytest
 
-from services.executor.operations.shielded import finish
 from shared.errors import NotFound
+from shared.shielded import carried_through, finish
 from shared.tasks import TaskGroup
 
 
@@ -35,5 +36,28 @@ async def test_work_outlives_its_caller() -> None:
         async with asyncio.timeout(0.01):
             await finish(tasks, work())
     go.set()
-    await asyncio.wait_for(done.wait(), 1)
+    await asyncio.wait_for(done.wait(), 60)
     assert done.is_set()
+
+
+class Service:
+    def __init__(self) -> None:
+        self.tasks = TaskGroup("test")
+        self.go, self.done = asyncio.Event(), asyncio.Event()
+
+    @carried_through
+    async def double(self, request: int) -> int:
+        await self.go.wait()
+        self.done.set()
+        return 2 * request
+
+
+async def test_an_endpoint_is_carried_through_and_keeps_its_types() -> None:
+    service = Service()
+    asked = asyncio.ensure_future(service.double(4))
+    await asyncio.sleep(0)
+    asked.cancel()
+    service.go.set()
+    await asyncio.wait_for(service.done.wait(), 60)
+    assert await service.double(4) == 8
+    assert get_type_hints(Service.double) == {"request": int, "return": int}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Generic, TypeVar
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +13,14 @@ from shared.errors import ShoalError
 from shared.tasks import TaskGroup
 
 T = TypeVar("T")
+Self = TypeVar("Self", bound="HasTasks")
+Question = TypeVar("Question")
+
+
+class HasTasks(Protocol):
+    """What has endpoints that are carried through; `tasks` outlive each request."""
+
+    tasks: TaskGroup
 
 
 class _Outcome(msgspec.Struct, Generic[T]):
@@ -25,6 +34,18 @@ async def finish(tasks: TaskGroup, work: Coroutine[Any, Any, T]) -> T:
     if outcome.refusal is not None:
         raise outcome.refusal
     return outcome.result  # type: ignore[return-value]  # None only where the work gives None
+
+
+def carried_through(
+    method: Callable[[Self, Question], Coroutine[Any, Any, T]],
+) -> Callable[[Self, Question], Coroutine[Any, Any, T]]:
+    """An endpoint that changes something: once begun it is done to the end, so that nothing is left half made."""
+
+    @functools.wraps(method)
+    async def endpoint(self: Self, request: Question) -> T:
+        return await finish(self.tasks, method(self, request))
+
+    return endpoint
 
 
 async def _outcome(work: Coroutine[Any, Any, T]) -> _Outcome[T]:
