@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import sys
 from collections.abc import Iterable
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, Endpoint, Event
+from shared.contracts.conventions import RECORDS, WIRE
 
 
 def document(contract: Contract) -> dict[str, Any]:
@@ -31,6 +36,8 @@ def document(contract: Contract) -> dict[str, Any]:
         "channels": channels,
         "operations": operations,
         "components": {"messages": _messages(unique), "schemas": _schemas(unique)},
+        "x-wire": WIRE,
+        "x-records": RECORDS,
         "x-keys": {keys.pattern: {"bucket": keys.bucket, "record": keys.record.__name__} for keys in contract.owns},
         "x-calls": list(contract.calls),
         "x-hears": list(contract.hears),
@@ -47,6 +54,21 @@ def _by_name(kinds: Iterable[Any]) -> list[tuple[str, Any]]:
         if named.setdefault(kind.__name__, kind) is not kind:
             raise ValueError(f"two messages of one contract are called {kind.__name__}")
     return sorted(named.items())
+
+
+@cache
+def texts() -> dict[str, str]:
+    """What stands behind the declaration of an endpoint or event in its module, by its name."""
+    found = {}
+    for module in [each for name, each in sorted(sys.modules.items()) if name.startswith(__package__ + ".")]:
+        body = ast.parse(inspect.getsource(module)).body
+        for declared, text in pairwise(body):
+            value = text.value if isinstance(text, ast.Expr) else None
+            if isinstance(declared, ast.Assign) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                named = getattr(module, ast.unparse(declared.targets[0]))
+                if isinstance(named, Endpoint | Event):
+                    found[named.name] = inspect.cleandoc(value.value)
+    return found
 
 
 def _schemas(unique: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -89,6 +111,8 @@ def _add_endpoint(endpoint: Any, channels: dict[str, Any], operations: dict[str,
         "x-idempotent": endpoint.idempotent,
         "x-timeout-seconds": endpoint.timeout,
     }
+    if text := texts().get(endpoint.name):
+        operations[name]["description"] = text
 
 
 def _add_event(event: Any, channels: dict[str, Any], operations: dict[str, Any]) -> None:

@@ -165,7 +165,12 @@ class PrepareRequest(Message, frozen=True):
 
 
 class Snapshot(Message, frozen=True):
-    """`mounts` make the root file system when mounted in order at one place (containerd's snapshot mounts)."""
+    """`mounts` make the root file system when mounted in order at one place (containerd's snapshot mounts).
+
+    Where the image has nothing else they show what a container's own is mounted on (no changes of it): folders /dev,
+    /dev/pts, /dev/shm, /etc, /proc, /sys, empty files /.dockerenv, /dev/console, /etc/hostname, /etc/hosts,
+    /etc/resolv.conf, all 0755, and the link /etc/mtab to /proc/mounts.
+    """
 
     key: str
     image: Image
@@ -212,7 +217,7 @@ class ImportRequest(Message, frozen=True):
 
 
 class Change(Message, frozen=True):
-    """One path of a snapshot that differs from its image: 0 modified, 1 added, 2 deleted, as Docker counts them."""
+    """One path (from / on) of a snapshot that differs from its image: 0 modified, 1 added, 2 deleted, as in Docker."""
 
     path: str
     kind: int

@@ -5,11 +5,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.bus import wire
 from shared.contracts import CONTRACTS
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Message
 from shared.contracts.common import DockerEvent
 from shared.contracts.document import document
+from shared.contracts.image_store import REFERENCES
 from shared.contracts.volume import CREATE, CreateRequest
+from shared.state.nats import EXPECTED
+from shared.state.store import SCHEMA, Envelope
 
 
 def references(value):
@@ -71,3 +75,30 @@ def test_two_messages_of_one_name_are_refused():
     endpoints = (Endpoint("a.one", CreateRequest, Empty), Endpoint("a.two", other, Empty))
     with pytest.raises(ValueError, match="CreateRequest"):
         document(Contract("a", "v1", "", endpoints=endpoints))
+
+
+def test_what_holds_for_all_is_in_each():
+    made = document(CONTRACTS["image_store"])
+    headers = made["x-wire"]["requestHeaders"]["properties"]
+    assert {wire.TIMEOUT, wire.REQUEST_ID, wire.AGE} < set(headers)
+    assert set(made["x-wire"]["replyHeaders"]["properties"]) == {wire.ERROR, wire.ERROR_CODE, wire.GONE}
+    assert set(made["x-wire"]["error"]["properties"]) == set(wire.ErrorBody.__struct_fields__)
+    assert made["x-wire"]["kinds"]["not_found"] == 404
+    assert set(made["x-records"]["envelope"]["properties"]) == set(Envelope.__struct_fields__)
+    assert made["x-records"]["envelope"]["properties"]["schema"]["const"] == SCHEMA
+    assert EXPECTED in made["x-records"]["writeHeaders"]["properties"]
+
+
+def test_the_example_of_an_escaped_key():
+    assert (
+        "docker.io/library/a:1 is docker=2Eio/library/a=3A1"
+        in document(CONTRACTS["volume"])["x-records"]["description"]
+    )
+    assert REFERENCES.key("n", "docker.io/library/a:1") == "references.n.docker=2Eio/library/a=3A1"
+
+
+def test_operations_say_what_their_declarations_say():
+    operations = document(CONTRACTS["image_store"])["operations"]
+    assert operations["release"]["description"] == "Removes the snapshot `key` for good."
+    assert "description" not in operations["list"]
+    assert "Durable when it answers" in operations["fetch"]["description"]
