@@ -126,11 +126,11 @@ def tar(entries: Sequence[tuple[tarfile.TarInfo, bytes]]) -> bytes:
 
 
 @cache
-def busybox_layer() -> bytes:
-    """A root file system: busybox, a link for each applet, passwd and group with users alice and nobody."""
+def busybox_layer(program: Path = BUSYBOX) -> bytes:
+    """A root file system: busybox (or another file of it), a link for each applet, users alice and nobody."""
     applets = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
     entries = [directory(name, mode) for name, mode in DIRECTORIES.items()]
-    entries.append(entry("bin/busybox", BUSYBOX.read_bytes(), mode=0o755))
+    entries.append(entry("bin/busybox", program.read_bytes(), mode=0o755))
     entries += [symlink(f"bin/{name}", "busybox") for name in applets if name != "busybox"]
     entries += [entry("etc/passwd", PASSWD.encode()), entry("etc/group", GROUP.encode())]
     entries += [entry("var/data/seed", b"from the image\n", uid=1000, gid=1000)]

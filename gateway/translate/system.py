@@ -135,6 +135,13 @@ def _by_version(host: HostInfo, version: Version) -> dict[str, Any]:
     return result
 
 
+def _storage(host: HostInfo) -> list[list[str]]:
+    """The lines below the storage driver, and the platforms that can run: Docker has no other place for them."""
+    runnable = ", ".join(f"{each.os}/{each.architecture}" for each in host.platforms)
+    lines = [["Supports d_type", "true"], ["Using metacopy", "false"], ["userxattr", "false"]]
+    return [*lines, ["Platforms", runnable]] if runnable else lines
+
+
 class Activity(NamedTuple):
     """What the process that answers is busy with: open descriptors, tasks, clients that listen to events."""
 
@@ -161,7 +168,7 @@ def info(
         **_counts(states),
         "Images": images,
         "Driver": DRIVER,
-        "DriverStatus": [["Supports d_type", "true"], ["Using metacopy", "false"], ["userxattr", "false"]],
+        "DriverStatus": _storage(host),
         "Plugins": {
             "Volume": ["local"],
             "Network": ["bridge", "host", "ipvlan", "macvlan", "null"],

@@ -231,6 +231,7 @@ class HostInfo(Message, frozen=True):
     """Facts of the host for `docker info` and placement."""
 
     platform: Platform
+    """Its own."""
     kernel_version: str
     operating_system: str
     os_version: str
@@ -249,6 +250,8 @@ class HostInfo(Message, frozen=True):
     features: dict[str, bool] = {}
     """Docker's switches: memory_limit, swap_limit, cpu_cfs_period, cpu_shares, cpu_set, pids_limit ..."""
     warnings: tuple[str, ...] = ()
+    platforms: tuple[Platform, ...] = ()
+    """Of which images workloads can run now, its own first, by itself or by emulation."""
 
 
 class UpdateRequest(Message, frozen=True):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
-from tools.images import Image, digest, oci_layout
+from tests.support.cache import kept
+from tools.images import Image, busybox_layer, digest, oci_layout
+from tools.toolchain.debian import PrivateApt, unpack
 
+SUITE = "trixie"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -37,3 +42,28 @@ def several_platforms(name: str, *images: Image) -> bytes:
             header.size = len(data)
             out.addfile(header, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def busybox_of(architecture: str) -> bytes:
+    """The layer of `tools.images.busybox`, of programs for another architecture."""
+    return busybox_layer(program_of(architecture))
+
+
+def program_of(architecture: str) -> Path:
+    """Busybox for another architecture, out of Debian's `busybox-static`."""
+    with kept("foreign", f"busybox-static-{architecture}") as path:
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                _fetch(architecture, Path(folder)).rename(path)
+    return path
+
+
+def _fetch(architecture: str, folder: Path) -> Path:
+    root, apt = folder / "root", folder / "apt"
+    root.mkdir()
+    apt.mkdir()
+    private = PrivateApt(apt, (SUITE,), architecture=architecture)
+    private.update()
+    for package in private.download(SUITE, ("busybox-static",)):
+        unpack(package, root)
+    return next(each for each in root.rglob("busybox") if each.is_file() and each.parent.name == "bin")

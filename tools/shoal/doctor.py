@@ -18,10 +18,14 @@ def command(config_file: Config = None) -> None:
     Looks at the kernel, the programs, disk space, clashes with other software, and, when the engine runs, whether
     each service answers. Changes nothing. Exit code 1 when something essential is wrong; warnings do not count.
     """
-    from tools.doctor import addresses, engine, kernel, runtimes, storage
+    from tools.doctor import addresses, emulation, engine, kernel, runtimes, storage
 
     settings = config.load(config_file)
-    found = [finding for module in (kernel, storage, runtimes, addresses, engine) for finding in module.check(settings)]
+    found = [
+        finding
+        for module in (kernel, storage, runtimes, emulation, addresses, engine)
+        for finding in module.check(settings)
+    ]
     print(report(found))
     raise typer.Exit(1 if any(finding.level is Level.WRONG for finding in found) else 0)
 

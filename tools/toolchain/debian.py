@@ -71,9 +71,10 @@ def sources(mirror: Mirror, suites: Sequence[str], architecture: str) -> str:
     )
 
 
-def configuration(root: Path) -> str:
-    """apt settings that keep everything below root; read after the machine's own."""
-    return f"""
+def configuration(root: Path, architecture: str = "") -> str:
+    """apt settings that keep everything below root (for another architecture); read after the machine's own."""
+    other = f'APT::Architecture "{architecture}";\n#clear APT::Architectures;\n' if architecture else ""
+    return f"""{other}
 Dir::Etc::SourceList "/dev/null";
 Dir::Etc::SourceParts "{root}/sources";
 Dir::Etc::Preferences "/dev/null";
@@ -100,13 +101,16 @@ class PrivateApt:
     """apt on a root of its own, an existing empty folder.
 
     The packages of `assumed` count as installed, whatever version is asked for: neither they nor what only they need
-    are fetched.
+    are fetched. `architecture` in Debian's words; empty: this machine's.
     """
 
-    def __init__(self, root: Path, suites: Sequence[str] = SUITES, assumed: Iterable[str] = ()) -> None:
+    def __init__(
+        self, root: Path, suites: Sequence[str] = SUITES, assumed: Iterable[str] = (), architecture: str = ""
+    ) -> None:
         self._root = root
         self._suites = suites
         self._assumed = tuple(assumed)
+        self._architecture = architecture
         self._options = (f"-c={root}/apt.conf",)
 
     def fetch(self, parts: Sequence[Part]) -> tuple[str, list[Path]]:
@@ -132,9 +136,9 @@ class PrivateApt:
     def _prepare(self, mirror: Mirror) -> None:
         for folder in ("sources", "none", "state/lists/partial", "cache", "archives/partial"):
             (self._root / folder).mkdir(parents=True)
-        architecture = _run("dpkg", "--print-architecture").strip()
+        architecture = self._architecture or _run("dpkg", "--print-architecture").strip()
         (self._root / "sources/shoal.sources").write_text(sources(mirror, self._suites, architecture))
-        (self._root / "apt.conf").write_text(configuration(self._root))
+        (self._root / "apt.conf").write_text(configuration(self._root, self._architecture))
         (self._root / "status").write_text("".join(installed(name, architecture) for name in self._assumed))
 
 

@@ -28,6 +28,7 @@ from ..domain.mounts.resolve import (
     with_volume,
     without_recursion,
 )
+from ..domain.platforms import mismatch
 from ..domain.sandbox import may_be_id, wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
 from ..domain.validation.networks import check_exposed
@@ -41,6 +42,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
     container_id = new_id()
     async with AsyncExitStack() as undo:
         name, snapshot = await _name_and_snapshot(engine, request, container_id, undo)
+        warnings += mismatch(snapshot.image.platform, (await engine.host()).platform, request.platform)
         config = merge.with_image(config, snapshot.image.config)
         path, args = merge.program(config)
         spec = ContainerSpec(

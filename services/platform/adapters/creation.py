@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ..domain.process import granted
 from . import bundle, copyup, devices, images, monitor, process, rootfs, rotation
 from . import shm as sharing
 from .cgroup import Cgroups
+from .native import Adapter
 from .runtime import Runtime, Runtimes
 
 LEAST_LOG = 1 << 20
@@ -31,10 +32,12 @@ class Creator:
     """Makes workloads below `run` (bundles, roots) with logs in `logs`."""
 
     def __init__(
-        self, run: Path, logs: Path, facts: Facts, program: monitor.Program, runtimes: Runtimes, cgroups: Cgroups
-    ) -> None:
+        self, run: Path, logs: Path, facts: Facts, program: monitor.Program, runtimes: Runtimes, cgroups: Cgroups,
+        adapters: Sequence[Adapter],
+    ) -> None:  # fmt: skip
         self.run, self.logs, self.facts = run, logs, facts
         self._program, self._runtimes, self._cgroups = program, runtimes, cgroups
+        self._adapters = adapters
         self._filters: dict[tuple[object, ...], str] = {}
 
     def folder(self, workload: str) -> Path:
@@ -53,6 +56,7 @@ class Creator:
         folder, root = self.folder(request.id), self.root(request.id)
         folder.mkdir(mode=0o700)
         try:
+            next(each for each in self._adapters if each.serves(request.platform)).prepare(request.platform)
             root.mkdir(mode=0o700, exist_ok=True)
             config = self._prepare(request, root, cgroup, shm)
             (folder / "config.json").write_bytes(config)

@@ -21,12 +21,11 @@ INIT_NAMES = ("docker-init", "tini-static", "catatonit")
 
 def read(settings: Settings, cgroup_v2: bool) -> Facts:
     """All facts, by a few small files."""
-    machine = platform.machine()
     bounding = _bounding()
     return Facts(
         cgroup_v2=cgroup_v2,
         bounding=bounding,
-        architecture=_ARCHITECTURES.get(machine, machine),
+        architecture=architecture(),
         kernel=_kernel(),
         hard_limits=_hard_limits(),
         open_files=raise_open_files(),
@@ -34,6 +33,12 @@ def read(settings: Settings, cgroup_v2: bool) -> Facts:
         init_path=next((path for name in INIT_NAMES if (path := init_program(settings, name))), ""),
         masked_extra=tuple(str(path) for path in sorted(Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle"))),
     )
+
+
+def architecture() -> str:
+    """The host's, in Go's words as OCI has them."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
 
 
 def init_program(settings: Settings, name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import msgspec
+
 from shared import hostmounts
 from shared.config import Settings
 from shared.contracts.platform import CreateRequest, HostInfo
@@ -15,16 +17,20 @@ from .cgroup import Cgroups
 from .control import Control
 from .copies import Copies
 from .creation import Creator
+from .emulated import Emulated
 from .execs import Execs
 from .execution import Executor
 from .forwarding import Forwarding
 from .launcher import Launcher
 from .making import Making
+from .native import Native
 from .rotation import Rotation
 from .runtime import Runtimes, program
 from .streams import Streams
 from .views import Views
 from .workloads import Told, Workloads
+
+BINFMT_MISC = ".binfmt_misc"
 
 
 class Linux:
@@ -43,7 +49,13 @@ class Linux:
         self._host: HostInfo | None = None
         self.cgroups, self.runtimes = Cgroups(), Runtimes(settings)
         self.facts = facts.read(settings, self.cgroups.v2)
-        self.creator = Creator(run, logs, self.facts, self._monitor, self.runtimes, self.cgroups)
+        architecture = self.facts.architecture
+        self._adapters = (
+            Native(architecture), Emulated(architecture, launcher.roots_dir(settings) / BINFMT_MISC)
+        )  # fmt: skip
+        self.creator = Creator(
+            run, logs, self.facts, self._monitor, self.runtimes, self.cgroups, self._adapters
+        )  # fmt: skip
         self.workloads, self.attachments, self._forwarding = Workloads(told), Attachments(), Forwarding()
         self.making = Making(
             self.workloads, self._launcher, self.creator, self.runtimes, self.cgroups, self.attachments,
@@ -71,7 +83,8 @@ class Linux:
         if self._host is None:
             work = partial(host.read, self._settings, self.facts, self.cgroups, self.runtimes, self._monitor.path)
             self._host = await self._launcher.plain(work)
-        return self._host
+        platforms = await self._launcher.plain(lambda: [one for each in self._adapters for one in each.platforms()])
+        return msgspec.structs.replace(self._host, platforms=tuple(platforms))
 
     async def close(self) -> None:
         """Stops watching. Workloads go on."""

@@ -1,0 +1,115 @@
+"""Images of several platforms under one name, and containers of another platform than the host's, by the real CLI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.platforms import busybox_of, several_platforms
+from tools.images import Image, busybox_layer
+
+pytestmark = pytest.mark.shoal_only
+CONFIG = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["uname", "-m"]}
+CLASSIC = {"DOCKER_BUILDKIT": "0"}
+WARNING = (
+    "The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64) "
+    "and no specific platform was requested"
+)
+
+
+@pytest.fixture
+def both(image_engine: Engine) -> Engine:
+    """`both:1` is there for amd64 and arm64."""
+    layers = {"arm64": busybox_of("arm64"), "amd64": busybox_layer()}
+    images = [Image((layer,), CONFIG, (), name) for name, layer in layers.items()]
+    assert image_engine.ok("load", input=several_platforms("both:1", *images)) == "Loaded image: both:1"
+    return image_engine
+
+
+def test_the_image_for_the_platform_runs(both: Engine) -> None:
+    assert both.run("both:1") == "x86_64"
+    assert both.run("--platform", "linux/arm64", "both:1") == "aarch64"
+    assert both.run("--platform", "linux/arm64/v8", "both:1", "sh", "-c", "uname -m; id -un") == "aarch64\nroot"
+    missing = both.docker("create", "--pull", "never", "--platform", "linux/s390x", "both:1")
+    assert missing.code != 0
+    assert "its platform (linux/amd64, linux/arm64) does not match the specified platform (linux/s390x)" in missing.err
+
+
+def test_exec_stop_and_start_under_emulation(both: Engine) -> None:
+    name = both.start(
+        "--platform", "linux/arm64", "both:1", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+    )
+    assert both.ok("exec", name, "uname", "-m") == "aarch64"
+    assert both.ok("exec", "--user", "alice", name, "sh", "-c", "id -un") == "alice"
+    both.ok("stop", name)
+    assert both.inspect(name)["State"]["ExitCode"] == 7
+    both.ok("start", name)
+    assert both.ok("exec", name, "uname", "-m") == "aarch64"
+
+
+def test_a_foreign_image_without_a_platform_is_run_with_dockers_warning(image_engine: Engine) -> None:
+    image = Image((busybox_of("arm64"),), CONFIG, (), "arm64")
+    image_engine.ok("load", input=several_platforms("arm:1", image))
+    done = image_engine.docker("run", "--rm", "arm:1")
+    assert (done.code, done.out) == (0, "aarch64\n")
+    assert WARNING in done.err
+    done = image_engine.docker("run", "--rm", "--platform", "linux/arm64", "arm:1")
+    assert (done.code, done.out, done.err) == (0, "aarch64\n", "")
+
+
+def test_what_cannot_run_says_what_to_install(image_engine: Engine) -> None:
+    image = Image((busybox_of("arm64"),), CONFIG, (), "sparc")
+    image_engine.ok("load", input=several_platforms("other:1", image))
+    done = image_engine.docker("run", "--rm", "other:1")
+    assert done.code == 125
+    assert "the image is for linux/sparc, which this host (linux/amd64) runs only by emulation: no emulator" in done.err
+    assert image_engine.ok("ps", "-aq") == ""
+
+
+def test_info_tells_which_platforms_run(image_engine: Engine) -> None:
+    status = dict(image_engine.call("GET", "/info").json["DriverStatus"])
+    assert {"linux/amd64", "linux/386", "linux/arm64", "linux/s390x"} <= set(status["Platforms"].split(", "))
+
+
+def test_saved_loaded_inspected_and_removed_by_platform(both: Engine, tmp_path: Path) -> None:
+    both.ok("save", "--output", str(tmp_path / "all.tar"), "both:1")
+    both.ok("save", "--platform", "linux/arm64", "--output", str(tmp_path / "arm.tar"), "both:1")
+    (listed,) = [
+        each for each in both.call("GET", "/v1.47/images/json?manifests=1").json if each["RepoTags"] == ["both:1"]
+    ]
+    shown = {each["ImageData"]["Platform"]["architecture"]: each for each in listed["Manifests"]}
+    assert set(shown) == {"amd64", "arm64"}
+    assert "linux/arm64" in both.ok("image", "ls", "--tree")
+    arm = json.loads(both.ok("image", "inspect", "--platform", "linux/arm64", "both:1"))[0]
+    assert (arm["Architecture"], arm["RepoTags"]) == ("arm64", ["both:1"])
+    assert both.ok("history", "-q", "--no-trunc", "--platform", "linux/arm64", "both:1").splitlines()[0] == arm["Id"]
+    both.ok("rmi", "--platform", "linux/amd64", "both:1")
+    assert json.loads(both.ok("image", "inspect", "both:1"))[0]["Id"] == arm["Id"]
+    both.ok("rmi", "both:1")
+    assert both.ok("load", "--input", str(tmp_path / "arm.tar")) == "Loaded image: both:1"
+    assert json.loads(both.ok("image", "inspect", "both:1"))[0]["Architecture"] == "arm64"
+    both.ok("load", "--platform", "linux/amd64", "--input", str(tmp_path / "all.tar"))
+    assert json.loads(both.ok("image", "inspect", "both:1"))[0]["Architecture"] == "amd64"
+    both.ok("load", "--input", str(tmp_path / "all.tar"))
+    assert both.run("--platform", "linux/arm64", "both:1") == "aarch64"
+
+
+def test_built_for_another_platform(both: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM both:1\nARG TARGETARCH\nARG BUILDPLATFORM\nRUN uname -m >/machine\n"
+        "RUN echo $TARGETARCH $BUILDPLATFORM >>/machine\nCMD cat /machine\n"
+    )
+    for platform, machine, architecture in (("linux/arm64", "aarch64", "arm64"), ("linux/amd64", "x86_64", "amd64")):
+        built = both.docker("build", "--platform", platform, "-t", "made:1", str(tmp_path), env=CLASSIC)
+        assert built.code == 0, built
+        assert json.loads(both.ok("image", "inspect", "made:1"))[0]["Architecture"] == architecture
+        assert both.run("--platform", platform, "made:1") == f"{machine}\n{architecture} linux/amd64"
+
+
+def test_imported_for_another_platform(image_engine: Engine) -> None:
+    image_engine.ok("import", "--platform", "linux/arm64", "-", "imported:1", input=busybox_of("arm64"))
+    assert json.loads(image_engine.ok("image", "inspect", "imported:1"))[0]["Architecture"] == "arm64"
+    assert image_engine.run("--platform", "linux/arm64", "imported:1", "uname", "-m") == "aarch64"
