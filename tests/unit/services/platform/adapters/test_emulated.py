@@ -58,7 +58,7 @@ def test_what_the_kernel_does_not_take(entries: Path, tmp_path: Path) -> None:
     assert "binfmt_misc is disabled" in refusal(Emulated("amd64", tmp_path), ARM)
 
 
-def test_only_static_programs_serve(tmp_path: Path) -> None:
+def test_only_static_programs_serve(entries: Path, tmp_path: Path) -> None:
     assert is_static(str(QEMU))
     assert not is_static("/usr/bin/env")
     assert not is_static("/etc/passwd")
