@@ -23,7 +23,7 @@ from shared.streams import Channel
 
 from ..domain import copying
 from . import rootfs
-from .extraction import extract
+from .extraction import Extraction
 from .outflow import Outflow
 from .views import View, Views
 
@@ -94,6 +94,7 @@ class Copies:
         self._limits = settings.max_unpack_bytes, settings.max_unpack_entries, settings.max_unpack_ratio
         self._threads = ThreadPoolExecutor(THREADS, "copy")
         self._writing: set[Writing] = set()
+        self._extraction = Extraction()
 
     async def stat(self, request: FilesRequest) -> PathStat:
         def work(view: View) -> PathStat:
@@ -153,7 +154,7 @@ class Copies:
     async def receive(self, writing: Writing, channel: Channel) -> None:
         """Unpacks what comes; raises what is wrong with it."""
         try:
-            await extract(channel, {
+            await self._extraction.extract(channel, {
                 "root": writing.view.root,
                 "top": writing.top,
                 "destination": writing.destination,
@@ -170,6 +171,7 @@ class Copies:
         self._writing.discard(writing)
 
     def close(self) -> None:
+        self._extraction.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

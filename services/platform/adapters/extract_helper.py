@@ -1,7 +1,7 @@
 """The process that takes apart what is copied into a container: own network, the container's root, six capabilities.
 
 Its standard input is the archive as it comes from the client, plain or compressed. It answers with one line of JSON:
-`{}`, or `error` and `kind`.
+`{}`, or `error` and `kind`. It is forked from a process (`serve`) that has loaded all this and sees no archive.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import errno
 import json
 import os
 import select
+import signal
+import socket
+import traceback
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 from shared.archive import confine
 from shared.archive.compression import HEAD, recognise
@@ -25,7 +28,55 @@ from .copy_tree import CopyTree
 
 MEMORY = 2 << 30
 MOST_DESCRIPTORS = 1 << 20
+LONGEST = 1 << 16
+"""Bytes of a helper's options."""
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+def serve(control: int) -> None:
+    """Forks a helper for each message of options that comes by this socket, until its other end is closed.
+
+    With them come descriptors: archive, answer, root, top. What goes back is a descriptor of the helper's process.
+    """
+    confine.die_with_parent()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with socket.socket(fileno=control) as requests:
+        while True:
+            options, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 4)
+            if not options:
+                return
+            helper = os.fork()
+            if not helper:
+                _become(json.loads(options), descriptors)
+            process = os.pidfd_open(helper)
+            socket.send_fds(requests, [b"."], [process])
+            for each in (process, *descriptors):
+                os.close(each)
+            _reap()
+
+
+def _reap() -> None:
+    """Takes the helpers off that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return  # there are none
+
+
+def _become(options: dict[str, Any], descriptors: list[int]) -> NoReturn:
+    """This process is a helper from now on, and ends as one."""
+    code = 1
+    try:
+        archive, answer, root, top = descriptors
+        os.dup2(archive, STDIN)
+        os.dup2(answer, STDOUT)
+        main(json.dumps(options | {"root": root, "top": top}))
+        code = 0
+    except Exception:  # noqa: BLE001  # the end of a process: what its interpreter would say, said here
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def main(options: str) -> None:

@@ -15,8 +15,13 @@ from typing import Any
 import pytest
 import zstandard
 
-from services.platform.adapters.extraction import _BOOT, _paths
+from services.platform.adapters.extraction import _paths
 from tools.images import entry, symlink, tar
+
+_BOOT = (
+    "import sys; sys.path[:0] = sys.argv[2:]; from services.platform.adapters.extract_helper import main; "
+    "main(sys.argv[1])"
+)
 
 
 def run(root: Path, data: bytes, code: str = _BOOT, **more: Any) -> tuple[dict[str, str], str]:
