@@ -1,31 +1,30 @@
 """Images as a whole: loaded and saved, pulled and pushed, imported and committed; of a Debian tree of many files.
 
-Each engine has a registry in its own network namespace, at `localhost:REGISTRY_PORT`. Between samples the image is
-removed and the disk gets to rest, so that no engine pays for what another, or it itself, did before.
+Each engine has a registry in its own network namespace, at `localhost:REGISTRY_PORT`. Every sample has an image of its
+own (`variant`), and begins when the disk is at rest; images are removed at the end of the bench. It takes 20 GB.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 from tools.bench.client import CLOSE, PREFIX, ApiError, Incomplete, dial, receive_all
-from tools.bench.debian_image import MOST_FILES, NAME, DebianImage, made, sha256
+from tools.bench.debian_image import MOST_FILES, REPOSITORY, DebianImage, made, sha256, variant
 from tools.bench.engine import Engine
 from tools.bench.processes import peer
 from tools.bench.reference import REGISTRY_PORT
 from tools.bench.registry import Registry
 
 Sampler = Callable[[], float]
-REPOSITORY = f"localhost:{REGISTRY_PORT}/bench-debian"
+REGISTRY = f"localhost:{REGISTRY_PORT}/bench-debian"
 IMPORTED = "bench-imported"
 COMMITTED = "bench-committed"
 QUIET_SECONDS = 0.5
@@ -66,17 +65,6 @@ def measure(connection: Any) -> int:
     return size
 
 
-def forget(engine: Engine, *names: str) -> None:
-    """Removes images, whether they are there or not, and waits until the engine has nothing to do any more."""
-    for name in names:
-        try:
-            engine.api.call("DELETE", f"/images/{name}?force=1")
-        except ApiError as error:
-            if error.status != 404:
-                raise
-    rest(engine)
-
-
 def rest(engine: Engine) -> None:
     """Returns when all is on disk and the engine's processes have been quiet for a moment."""
     deadline = time.monotonic() + LONGEST_REST
@@ -99,66 +87,52 @@ def timed(work: Callable[[], object]) -> float:
 
 
 @contextmanager
-def cleared(engine: Engine, *names: str) -> Iterator[None]:
-    """A block that begins and ends without the images."""
-    forget(engine, *names)
-    try:
-        yield
-    finally:
-        forget(engine, *names)
-
-
-@contextmanager
 def load(engine: Engine) -> Iterator[Sampler]:
     """`docker load` of an archive with plain layers."""
-    image = made()
 
     def sample() -> float:
-        forget(engine, NAME)
-        return timed(lambda: exchange(engine, "/images/load?quiet=1", image.archive, {}))
+        with variant(made()) as image:
+            rest(engine)
+            return timed(lambda: take_in(engine, image))
 
-    with cleared(engine, NAME):
-        yield sample
+    yield sample
 
 
-@contextmanager
-def loaded(engine: Engine) -> Iterator[DebianImage]:
-    """A block in which the image is there."""
-    image = made()
-    with cleared(engine, NAME):
-        exchange(engine, "/images/load?quiet=1", image.archive, {})
-        rest(engine)
-        yield image
+def take_in(engine: Engine, image: DebianImage) -> None:
+    """Loads the image."""
+    engine.images.append(image.name)
+    exchange(engine, "/images/load?quiet=1", image.archive, {})
 
 
 @contextmanager
 def save(engine: Engine) -> Iterator[Sampler]:
     """`docker save`, read to its end."""
-    with loaded(engine) as image:
-        least = image.archive.stat().st_size // 2  # some engines save compressed layers as they are
+    with variant(made()) as image:
+        take_in(engine, image)
+        name, least = image.name, image.archive.stat().st_size // 2  # some engines save layers compressed
+    rest(engine)
 
-        def work() -> None:
-            if (got := exchange(engine, f"/images/get?names={NAME}")) < least:
-                raise Incomplete(f"{got} bytes came")
+    def work() -> None:
+        if (got := exchange(engine, f"/images/get?names={name}")) < least:
+            raise Incomplete(f"{got} bytes came")
 
-        yield lambda: timed(work)
+    yield lambda: timed(work)
 
 
 @contextmanager
 def disk(engine: Engine) -> Iterator[Sampler]:
-    """What the loaded image takes in the engine's folder."""
-    image = made()
+    """What one more loaded image takes in the engine's folder."""
     root = Path(engine.api.json("GET", "/info")["DockerRootDir"])
 
     def sample() -> float:
-        forget(engine, NAME)
+        rest(engine)
         before = used(root)
-        exchange(engine, "/images/load?quiet=1", image.archive, {})
+        with variant(made()) as image:
+            take_in(engine, image)
         rest(engine)
         return (used(root) - before) / 1e6
 
-    with cleared(engine, NAME):
-        yield sample
+    yield sample
 
 
 def used(root: Path) -> int:
@@ -179,30 +153,35 @@ def used(root: Path) -> int:
 @contextmanager
 def import_(engine: Engine) -> Iterator[Sampler]:
     """`docker import` of the layer with most of the files."""
-    image = made()
 
     def sample() -> float:
-        forget(engine, IMPORTED)
-        return timed(lambda: exchange(
-            engine, f"/images/create?fromSrc=-&repo={IMPORTED}", image.layer(MOST_FILES), {}
-        ))  # fmt: skip
+        with variant(made()) as image:
+            name, layer = f"{IMPORTED}:{image.tag}", image.layer(MOST_FILES)
+            engine.images.append(name)
+            rest(engine)
+            path = f"/images/create?fromSrc=-&repo={IMPORTED}&tag={image.tag}"
+            return timed(lambda: exchange(engine, path, layer, {}))
 
-    with cleared(engine, IMPORTED):
-        yield sample
+    yield sample
 
 
 @contextmanager
 def commit(engine: Engine) -> Iterator[Sampler]:
     """`docker commit` of a container that has copied that layer's files."""
-    copying = ["busybox", "cp", "-a", "/usr/include", "/copy"]
-    with loaded(engine), cleared(engine, COMMITTED), engine.container(copying, Image=NAME) as container:
-        engine.start(container)
-        if engine.wait(container) != 0:
-            raise RuntimeError("the files could not be copied")
+    with variant(made()) as image, ExitStack() as stack:
+        take_in(engine, image)
 
         def sample() -> float:
-            forget(engine, COMMITTED)
-            return timed(lambda: engine.api.call("POST", f"/commit?container={container}&repo={COMMITTED}"))
+            script = f"busybox cp -a /usr/include /copy; echo {time.monotonic_ns()} >/copy/when"
+            copying = ["busybox", "sh", "-c", script]
+            container = stack.enter_context(engine.container(copying, Image=image.name))
+            engine.start(container)
+            if engine.wait(container) != 0:
+                raise RuntimeError("the files could not be copied")
+            engine.images.append(f"{COMMITTED}:{container[:12]}")
+            rest(engine)
+            path = f"/commit?container={container}&repo={COMMITTED}&tag={container[:12]}"
+            return timed(lambda: engine.api.call("POST", path))
 
         yield sample
 
@@ -210,37 +189,40 @@ def commit(engine: Engine) -> Iterator[Sampler]:
 @contextmanager
 def pull(engine: Engine) -> Iterator[Sampler]:
     """`docker pull` from a registry on loopback: three layers, compressed by gzip."""
-    name = f"{REPOSITORY}:1"
-    with tempfile.TemporaryDirectory(prefix="bench-registry-") as folder:
-        seed(Path(folder), made())
-        with cleared(engine, name), registry(engine, Path(folder)):
 
-            def sample() -> float:
-                forget(engine, name)
-                took = timed(lambda: exchange(engine, f"/images/create?fromImage={REPOSITORY}&tag=1", None, {}))
-                engine.api.call("GET", f"/images/{name}/json")
-                return took
+    def sample() -> float:
+        with tempfile.TemporaryDirectory(prefix="bench-registry-") as folder, variant(made()) as image:
+            seed(Path(folder), image)
+            rest(engine)
+            engine.images.append(f"{REGISTRY}:1")
+            with registry(engine, Path(folder)):
+                took = timed(lambda: exchange(engine, f"/images/create?fromImage={REGISTRY}&tag=1", None, {}))
+            config = sha256(image.folder / "config.json")
+            if engine.api.json("GET", f"/images/{REGISTRY}:1/json")["Id"].removeprefix("sha256:") != config:
+                raise RuntimeError("the image did not come")
+            engine.api.call("POST", f"/images/{REGISTRY}:1/tag?repo={REPOSITORY}&tag={image.tag}")
+            engine.images.append(image.name)
+            return took
 
-            yield sample
+    yield sample
 
 
 @contextmanager
 def push(engine: Engine) -> Iterator[Sampler]:
-    """`docker push` of the loaded image to an empty registry on loopback."""
-    name, login = f"{REPOSITORY}:1", {"X-Registry-Auth": "e30="}
-    with tempfile.TemporaryDirectory(prefix="bench-registry-") as folder, cleared(engine, name):
+    """`docker push` of an image just loaded to an empty registry on loopback."""
+    login = {"X-Registry-Auth": "e30="}
 
-        def sample() -> float:
-            forget(engine, name, NAME)
-            exchange(engine, "/images/load?quiet=1", image.archive, {})
-            engine.api.call("POST", f"/images/{NAME}/tag?repo={REPOSITORY}&tag=1")
-            shutil.rmtree(f"{folder}/store", ignore_errors=True)
+    def sample() -> float:
+        with tempfile.TemporaryDirectory(prefix="bench-registry-") as folder:
+            with variant(made()) as image:
+                take_in(engine, image)
+            engine.api.call("POST", f"/images/{image.name}/tag?repo={REGISTRY}&tag={image.tag}")
+            engine.images.append(f"{REGISTRY}:{image.tag}")
             rest(engine)
             with registry(engine, Path(folder)):
-                return timed(lambda: exchange(engine, f"/images/{REPOSITORY}/push?tag=1", None, login))
+                return timed(lambda: exchange(engine, f"/images/{REGISTRY}/push?tag={image.tag}", None, login))
 
-        with loaded(engine) as image:
-            yield sample
+    yield sample
 
 
 def registry(engine: Engine, root: Path) -> Registry:
@@ -256,14 +238,14 @@ def seed(root: Path, image: DebianImage) -> None:
         layers = [_upload(connection, f"{_TYPE}.image.rootfs.diff.tar.gzip", blob) for blob in image.blobs()]
         kind = f"{_TYPE}.distribution.manifest.v2+json"
         document = {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers}
-        connection.request("PUT", "/v2/bench-debian/manifests/1", json.dumps(document), {"Content-Type": kind})
+        connection.request("PUT", f"/v2/{REPOSITORY}/manifests/1", json.dumps(document), {"Content-Type": kind})
         _done(connection, 201)
         connection.close()
 
 
 def _upload(connection: HTTPConnection, kind: str, blob: Path) -> dict[str, object]:
     digest = f"sha256:{sha256(blob)}"
-    connection.request("POST", "/v2/bench-debian/blobs/uploads/")
+    connection.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/")
     location = _done(connection, 202)
     with blob.open("rb") as file:
         size = {"Content-Length": str(blob.stat().st_size)}

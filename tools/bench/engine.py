@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +32,8 @@ class Engine:
         self.disposable = disposable
         self.population: list[str] = []
         self.pile: list[str] = []
+        self.images: list[str] = []
+        """Names of images to be removed at the end."""
 
     def prepare(self) -> None:
         """Loads the image where it lacks; removes what an earlier run left."""
@@ -95,4 +97,7 @@ class Engine:
         """Leaves nothing behind, except in an engine that ends with the bench anyway."""
         if not self.disposable and Path(self.path).exists():
             self.sweep()
+            for name in self.images:
+                with suppress(ApiError):
+                    self.api.call("DELETE", f"/images/{name}?force=1")
         self.api.close()
