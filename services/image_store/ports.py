@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -195,11 +196,18 @@ class Session(Protocol):
     def link(self, blob: Path) -> str: ...
 
 
+@dataclass
+class Budget:
+    """The bytes that several sessions have unpacked of what one archive may take."""
+
+    spent: int = 0
+
+
 class Unpacker(Protocol):
     """Maker of helpers that take archives apart."""
 
-    def session(self) -> AbstractAsyncContextManager[Session]:
-        """A fresh helper; all it left behind is gone when the context ends."""
+    def session(self, budget: Budget | None = None) -> AbstractAsyncContextManager[Session]:
+        """A fresh helper; all it left behind is gone when the context ends. `budget`: shared with other sessions."""
 
 
 class Document(Message, frozen=True):

@@ -33,7 +33,7 @@ MOST_FILES = 1
 
 @dataclass(frozen=True)
 class DebianImage:
-    """`folder` has each layer: `N.tar`, `N.tar.gz`; that of a variant `image.tar` too, as older Dockers' `save` writes it."""
+    """`folder` has each layer: `N.tar`, `N.tar.gz`; a variant `image.tar` too, as older Dockers save it."""
 
     folder: Path
 
@@ -64,7 +64,7 @@ class DebianImage:
 
 def made() -> DebianImage:
     """The image, made by the first who asks; that takes minutes and a Debian mirror."""
-    key = hashlib.sha256(f"{SUITE} {LAYERS}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"2 {SUITE} {LAYERS}".encode()).hexdigest()[:16]
     folder = CACHE / f"debian-{key}"
     with _alone(folder):
         if not folder.exists():
@@ -113,9 +113,15 @@ def pack(tree: Path, target: Path) -> None:
     """A tree as a layer: `target`, and the same compressed beside it."""
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as opened:
         for name in sorted(str(path.relative_to(tree)) for path in tree.rglob("*")):
-            opened.add(tree / name, name, recursive=False)
+            opened.add(tree / name, name, recursive=False, filter=_whole_seconds)
     with target.open("rb") as plain, gzip.GzipFile(f"{target}.gz", "wb", 6, mtime=0) as packed:
         shutil.copyfileobj(plain, packed, 1 << 20)
+
+
+def _whole_seconds(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """As engines write layers."""
+    entry.mtime = int(entry.mtime)
+    return entry
 
 
 @contextmanager

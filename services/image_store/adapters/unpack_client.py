@@ -21,7 +21,7 @@ from shared.archive.remove_tree import remove_tree
 from shared.config import Settings
 from shared.errors import DataLoss, Internal, InvalidArgument, ShoalError, from_kind
 
-from ..ports import Entry, Progress, Unpacked
+from ..ports import Budget, Entry, Progress, Unpacked
 from .layout import StoreLayout
 
 _BOOT = "import sys; sys.path[:0] = sys.argv[1:]; from services.image_store.adapters.unpack_helper import main; main()"
@@ -45,14 +45,14 @@ class LocalUnpacker:
         self._limits = settings.max_unpack_bytes, settings.max_unpack_entries, settings.max_unpack_ratio
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[HelperSession]:
+    async def session(self, budget: Budget | None = None) -> AsyncIterator[HelperSession]:
         """A helper ready for commands. Afterwards it is gone, and so is all it wrote that was not moved away."""
         folder = self._layout.ingest / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
         try:
             process = await self._start(folder)
             try:
-                yield HelperSession(process, folder, self._limits)
+                yield HelperSession(process, folder, self._limits, budget or Budget())
             finally:
                 await asyncio.shield(_end(process))
         finally:
@@ -85,11 +85,11 @@ class HelperSession:
     All layers of an archive together may take as many bytes as one.
     """
 
-    def __init__(self, process: Process, folder: Path, limits: tuple[int, int, int]) -> None:
+    def __init__(self, process: Process, folder: Path, limits: tuple[int, int, int], budget: Budget) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._in, self._out, self._folder, self._limits = process.stdin, process.stdout, folder, limits
-        self._trees = self._spent = 0
+        self._budget, self._trees = budget, 0
 
     def path(self, file: str) -> Path:
         return self._folder / file
@@ -151,7 +151,9 @@ class HelperSession:
             else:
                 done = await self._beside(command | {"growing": True}, self._grow(growth), [], progress)
                 told = msgspec.convert(done, Unpacked)
-        self._spent += told.bytes
+        self._budget.spent += told.bytes
+        if self._budget.spent > self._limits[0]:  # several at once may each have had room
+            raise InvalidArgument(f"the archive unpacks to more than {self._limits[0]} bytes (max_unpack_bytes)")
         return self.path(tree), told
 
     async def _grow(self, growth: AsyncIterator[int]) -> None:
@@ -163,7 +165,7 @@ class HelperSession:
 
     async def _command(self, command: dict[str, Any]) -> None:
         most_bytes, *others = self._limits
-        await self._frame(msgspec.json.encode(command | {"limits": [most_bytes - self._spent, *others]}))
+        await self._frame(msgspec.json.encode(command | {"limits": [most_bytes - self._budget.spent, *others]}))
 
     async def _frame(self, data: bytes) -> bool:
         return await self._write(len(data).to_bytes(4, "big"), data)

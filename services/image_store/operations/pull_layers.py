@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from ..domain import manifests
 from ..domain.digest import chain_ids, hex_of, short
 from ..domain.manifests import Manifest, Pullable
 from ..domain.progress import Step
-from ..ports import ContentSource, Layer, Session, Unpacked, Unpacker
+from ..ports import Budget, ContentSource, Layer, Session, Unpacked, Unpacker
 from .download import Downloads, Growth
 from .images import Images
 from .transfers import Tell
+
+MOST_UNPACKERS = 3
+"""Layers of an image that are unpacked at once, each by a process of its own."""
 
 
 @dataclass
@@ -30,10 +34,37 @@ class Part:
     chain_id: str
     parent: str
     growth: Growth = field(default_factory=Growth)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
         return short(self.blob.digest)
+
+
+class Helpers:
+    """The helpers of one pull. Who asks first gets one first; after an error one is of no use to anybody else."""
+
+    def __init__(self, unpacker: Unpacker, stack: AsyncExitStack) -> None:
+        self._unpacker, self._stack, self._budget = unpacker, stack, Budget()
+        self._slots = asyncio.Semaphore(MOST_UNPACKERS)
+        self._idle: list[Session] = []
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """As long as it is one of those who unpack."""
+        async with self._slots:
+            yield
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Within a turn."""
+        session = (
+            self._idle.pop()
+            if self._idle
+            else await self._stack.enter_async_context(self._unpacker.session(self._budget))
+        )
+        yield session
+        self._idle.append(session)
 
 
 class LayerPull:
@@ -47,7 +78,6 @@ class LayerPull:
     ) -> None:
         self._images, self._unpacker, self._downloads = images, unpacker, downloads
         self._source, self._manifest = source, manifest
-        self._session: Session
 
     async def run(self, tell: Tell) -> None:
         """Raises `InvalidArgument` for content that is not what the manifest says, and what `Downloads` raises."""
@@ -75,13 +105,16 @@ class LayerPull:
         return here
 
     async def _layers(self, parts: list[Part], tell: Tell) -> None:
-        """All come at once, as far as there is room; they are unpacked in their order, as they come."""
+        """All come at once, as far as there is room, and are unpacked while they come, several at once."""
         if not parts:
             return
         try:
-            async with asyncio.TaskGroup() as group:
-                downloads = {part.number: group.create_task(self._fetch(part, tell)) for part in parts}
-                group.create_task(self._unpack_all(parts, downloads, tell))
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+                helpers, below = Helpers(self._unpacker, stack), None
+                for part in parts:
+                    download = group.create_task(self._fetch(part, tell))
+                    group.create_task(self._extract(part, below, download, helpers, tell))
+                    below = part
         except BaseExceptionGroup as failed:
             raise first_error(failed) from None
 
@@ -93,34 +126,36 @@ class LayerPull:
             return
         await self._downloads.run(part.blob, self._source, part.growth, tell)
 
-    async def _unpack_all(self, parts: list[Part], downloads: dict[int, asyncio.Task[None]], tell: Tell) -> None:
-        async with AsyncExitStack() as sessions:
-            await self._new_session(sessions)
-            for part in parts:
-                async with self._images.unpacking(part.chain_id):
-                    if self._images.layers.get(part.chain_id) is None:
-                        await self._unpack(part, downloads[part.number], sessions, tell)
-                await downloads[part.number]
-                await tell(Step(part.name, "Pull complete"))
+    async def _extract(
+        self, part: Part, below: Part | None, download: asyncio.Task[None], helpers: Helpers, tell: Tell
+    ) -> None:
+        """From the first byte to a layer of the store. Layers below have their turn earlier, so none waits for ever."""
+        async with helpers.turn(), self._images.unpacking(part.chain_id):
+            if self._images.layers.get(part.chain_id) is None:
+                await self._unpack(part, below, download, helpers, tell)
+        await download
+        await _when_done(below)
+        await tell(Step(part.name, "Pull complete"))
+        part.done.set()
 
-    async def _new_session(self, sessions: AsyncExitStack) -> None:
-        self._session = await sessions.enter_async_context(self._unpacker.session())
-
-    async def _unpack(self, part: Part, download: asyncio.Task[None], sessions: AsyncExitStack, tell: Tell) -> None:
+    async def _unpack(
+        self, part: Part, below: Part | None, download: asyncio.Task[None], helpers: Helpers, tell: Tell
+    ) -> None:
         """Unpacks while the blob comes. What began anew meanwhile may have given wrong bytes: then once more."""
         await part.growth.begun.wait()
         if part.growth.ended:
             await download
         try:
-            await self._put(part, await self._read_along(part, download, tell))
+            async with helpers.session() as session:
+                await self._put(part, below, await self._read_along(session, part, download, tell))
         except InvalidArgument:
             await download  # that it broke off is the better reason
             if not part.growth.restarted:
                 raise
-            await self._new_session(sessions)  # one is of no use after an error
-            await self._put(part, await self._read_along(part, download, tell))
+            async with helpers.session() as session:
+                await self._put(part, below, await self._read_along(session, part, download, tell))
 
-    async def _put(self, part: Part, done: tuple[Path, Unpacked]) -> None:
+    async def _put(self, part: Part, below: Part | None, done: tuple[Path, Unpacked]) -> None:
         tree, unpacked = done
         if unpacked.digest != part.diff_id:
             raise InvalidArgument(
@@ -130,18 +165,21 @@ class LayerPull:
         layer = Layer(
             chain_id=part.chain_id, parent=part.parent, diff_id=part.diff_id, size=unpacked.size, blob=part.blob
         )
+        await _when_done(below)
         await self._images.layers.put(layer, tree, unpacked)
 
-    async def _read_along(self, part: Part, download: asyncio.Task[None], tell: Tell) -> tuple[Path, Unpacked]:
+    async def _read_along(
+        self, session: Session, part: Part, download: asyncio.Task[None], tell: Tell
+    ) -> tuple[Path, Unpacked]:
         """Tells how far it is once the whole blob has come."""
 
         async def told(current: int) -> None:
             if download.done():
                 await tell(Step(part.name, "Extracting", current, part.blob.size))
 
-        file = self._session.link(self._file(part))
+        file = session.link(self._file(part))
         try:
-            done = await self._session.unpack(file, hashed=True, progress=told, growth=part.growth.sizes())
+            done = await session.unpack(file, hashed=True, progress=told, growth=part.growth.sizes())
         except InvalidArgument as error:
             raise InvalidArgument(f"failed to register layer: {error.message}") from None
         await download
@@ -151,6 +189,11 @@ class LayerPull:
     def _file(self, part: Part) -> Path:
         content = self._images.content
         return content.path(part.blob.digest) if content.has(part.blob.digest) else self._downloads.file(part.blob)
+
+
+async def _when_done(below: Part | None) -> None:
+    if below is not None:
+        await below.done.wait()
 
 
 def lease_name(digest: str) -> str:
