@@ -274,12 +274,13 @@ class ApplyRequest(ImageSource, frozen=True):
 class ChildRequest(Message, frozen=True):
     """The image that a build made of `parent` ("": of nothing) by an instruction, as its history has it.
 
-    `cache_from` (image ids), where given: only what these were made of counts.
+    `cache_from` (image ids), where given: only what these were made of counts. `platform`: only an image for it.
     """
 
     parent: str
     created_by: str
     cache_from: tuple[str, ...] = ()
+    platform: Platform | None = None
 
 
 class ChildReply(Message, frozen=True):

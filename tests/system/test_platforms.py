@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.engine import Engine
+from tests.support.engine import Engine, unique
 from tests.support.platforms import busybox_of, several_platforms
+from tools.bench.registry import Registry
 from tools.images import Image, busybox_layer
 
 pytestmark = pytest.mark.shoal_only
@@ -107,6 +109,52 @@ def test_built_for_another_platform(both: Engine, tmp_path: Path) -> None:
         assert built.code == 0, built
         assert json.loads(both.ok("image", "inspect", "made:1"))[0]["Architecture"] == architecture
         assert both.run("--platform", platform, "made:1") == f"{machine}\n{architecture} linux/amd64"
+
+
+def test_built_of_nothing_for_another_platform(image_engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    (tmp_path / "file").write_text("x")
+    for architecture in ("amd64", "arm64", "amd64"):
+        built = image_engine.docker(
+            "build", "--platform", f"linux/{architecture}", "-t", "none:1", str(tmp_path), env=CLASSIC
+        )
+        assert built.code == 0, built
+        assert json.loads(image_engine.ok("image", "inspect", "none:1"))[0]["Architecture"] == architecture
+    assert "Using cache" in built.out
+
+
+def test_pushed_by_us_read_by_skopeo_and_pulled_platform_by_platform(
+    both: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with Registry(tmp_path_factory.mktemp("registry"), both.netns) as registry:
+        name = f"{registry.name}/{unique('r')}:1"
+        both.ok("tag", "both:1", name)
+        both.ok("push", name)
+        index = json.loads(registry.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
+        assert {each["platform"]["architecture"] for each in index["manifests"]} == {"amd64", "arm64"}
+        both.ok("rmi", name)
+        both.ok("rmi", "both:1")
+        done = both.docker("run", "--rm", name)
+        assert (done.code, done.out) == (0, "x86_64\n"), done
+        missing = both.docker("create", "--pull", "never", "--platform", "linux/arm64", name)
+        assert "does not match the specified platform (linux/arm64)" in missing.err
+        done = both.docker("run", "--rm", "--platform", "linux/arm64", name)
+        assert (done.code, done.out) == (0, "aarch64\n"), done
+        assert both.run(name) == "x86_64"
+        shown = json.loads(both.ok("image", "inspect", name))[0]
+        assert (shown["Architecture"], len(shown["RepoDigests"])) == ("amd64", 1)
+        both.ok("push", "--platform", "linux/arm64", name)
+        raw = json.loads(registry.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
+        assert "config" in raw
+
+
+def test_other_tools_read_what_is_saved_and_are_read(both: Engine, tmp_path: Path) -> None:
+    both.ok("save", "--output", str(tmp_path / "ours.tar"), "both:1")
+    source, target = f"oci-archive:{tmp_path}/ours.tar", f"oci-archive:{tmp_path}/theirs.tar:docker.io/library/both:2"
+    subprocess.run(["skopeo", "copy", "--all", source, target], check=True, capture_output=True, timeout=120)
+    both.ok("load", "--input", str(tmp_path / "theirs.tar"))
+    assert both.run("--platform", "linux/arm64", "both:2") == "aarch64"
+    assert both.run("both:2") == "x86_64"
 
 
 def test_imported_for_another_platform(image_engine: Engine) -> None:

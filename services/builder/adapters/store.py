@@ -42,8 +42,12 @@ class Store:
             _check(line)
             await told(line)
 
-    async def child(self, parent: str, created_by: str, cache_from: Sequence[str]) -> image_store.ChildReply:
-        request = image_store.ChildRequest(parent=parent, created_by=created_by, cache_from=tuple(cache_from))
+    async def child(
+        self, parent: str, created_by: str, cache_from: Sequence[str], platform: Platform | None = None
+    ) -> image_store.ChildReply:
+        request = image_store.ChildRequest(
+            parent=parent, created_by=created_by, cache_from=tuple(cache_from), platform=platform
+        )
         return await self._bus.call(image_store.CHILD, request)
 
     async def tag(self, image_id: str, repository: str, tag: str) -> None:

@@ -131,7 +131,8 @@ class Build:
         """The image that this step made before; where images to take steps from are named, none but theirs."""
         if self.request.no_cache or (self.request.cache_from and not self.cache_from):
             return None
-        reply = await self.store.child(state.image_id, history, self.cache_from)
+        platform = None if state.image_id else self.platform  # an image on another one is for that one's platform
+        reply = await self.store.child(state.image_id, history, self.cache_from, platform)
         return reply.image
 
     async def describe(self, state: State, history: str) -> Image:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from shared.contracts.image_store import ChildRequest, Image
 
+from . import platform as platforms
 from .catalog import Catalog
 
 
@@ -19,6 +20,8 @@ def child(catalog: Catalog, request: ChildRequest) -> Image | None:
 
 
 def _made_so(image: Image, request: ChildRequest) -> bool:
+    if request.platform and platforms.normalise(image.platform) != platforms.normalise(request.platform):
+        return False
     return image.parent == request.parent and bool(image.history) and image.history[-1].created_by == request.created_by
 
 

@@ -5,7 +5,7 @@ import msgspec
 from services.image_store.domain import cache
 from services.image_store.domain.catalog import Catalog, Stored
 from services.image_store.domain.digest import digest_of
-from shared.contracts.common import Descriptor
+from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import ChildRequest, HistoryEntry, Image
 
 
@@ -54,3 +54,24 @@ def test_an_image_of_elsewhere_that_has_the_step() -> None:
     asked = ChildRequest(parent=base.id, created_by="RUN x", cache_from=(other.id,))
     assert cache.origin(catalog, asked) == other.id
     assert cache.origin(catalog, msgspec.structs.replace(asked, created_by="RUN y")) == ""
+
+
+def test_a_step_on_nothing_is_for_one_platform() -> None:
+    catalog = Catalog()
+    made = {}
+    for name in ("amd64", "arm64"):
+        image = Image(
+            id=digest_of(name.encode()),
+            platform=Platform(architecture=name),
+            history=(HistoryEntry(created_by="COPY x"),),
+        )
+        manifest = Descriptor(media_type="m", digest=image.id, size=1)
+        catalog.add(Stored(image=image, manifest=manifest, blobs=frozenset(), chains=()))
+        made[name] = image.id
+    for name, image_id in made.items():
+        asked = ChildRequest(parent="", created_by="COPY x", platform=Platform(architecture=name))
+        found = cache.child(catalog, asked)
+        assert found is not None
+        assert found.id == image_id
+    other = ChildRequest(parent="", created_by="COPY x", platform=Platform(architecture="s390x"))
+    assert cache.child(catalog, other) is None
