@@ -104,10 +104,7 @@ class ResolveRequest(Message, frozen=True):
 
 
 class ListRequest(Message, frozen=True):
-    """Docker's filters of `GET /images/json`: dangling, label, before, since, reference, until.
-
-    Of the images that share a name the one that is meant without a platform stands for all.
-    """
+    """Docker's filters of `GET /images/json`. Of those that share a name the one meant without a platform is listed."""
 
     filters: dict[str, tuple[str, ...]] = {}
     all: bool = False
