@@ -17,7 +17,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stats, "INTERVAL", 0.01)
 
 
-async def test_listeners_share_samples(world: World, create: Create) -> None:
+async def test_listeners_share_samples(world: World, create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "INTERVAL", 3600)
     one, other = await create("sleep", "1", name="a"), await create("sleep", "1", name="b")
     world.platform.using = {one, other}
     sampler = world.app._gateway.sampler
@@ -25,6 +26,7 @@ async def test_listeners_share_samples(world: World, create: Create) -> None:
         start = await first.next()
         assert start == await second.next()  # the newest there was
         assert len(world.platform.asked) == 2
+        await sampler._take()
         assert await first.next() == await second.next()
         assert set(world.platform.asked[2]) == {one, other}  # one question for all
 
