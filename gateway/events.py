@@ -60,7 +60,7 @@ class Feed:
         """How many clients listen."""
         return len(self._listeners)
 
-    async def _receive(self, event: DockerEvent) -> None:
+    def _receive(self, event: DockerEvent) -> None:
         for listener in self._listeners:
             listener.put(event)
 
@@ -72,7 +72,7 @@ class Feed:
         try:
             async with self._changing:
                 if not self._heard:
-                    self._heard = [await self._bus.listen(kind, self._receive) for kind in self._kinds]
+                    self._heard = [await self._bus.hear(kind, self._receive) for kind in self._kinds]
                     await self._bus.transport.flush()
             yield listener
         finally:

@@ -64,4 +64,4 @@ async def _follow(bus: Bus, contract: Contract, source: Source, event: Event[Emp
     bus.on_started(contract.name, source.changed)
     bus.transport.on_reconnect(source.changed)
     if event is not None:
-        await bus.hear(event, source.changed)
+        await bus.hear(event, lambda _: source.changed())

@@ -153,12 +153,21 @@ class Bus:
         def receive(delivery: Delivery) -> None:
             self._tasks.start(self._handle(event, handler, delivery), f"event {event.name}")
 
-        subject = f"{event.subject}.>" if event.kept else event.subject
-        return await self.transport.subscribe(subject, receive)
+        return await self.transport.subscribe(_every(event), receive)
 
-    async def hear(self, signal: Event[M], callback: Callable[[], None]) -> Subscription:
-        """Calls back for each such signal, in order with answers to calls; for who needs only to know that it came."""
-        return await self.transport.subscribe(signal.subject, lambda delivery: callback())
+    async def hear(self, event: Event[M], callback: Callable[[M], object]) -> Subscription:
+        """Calls back for each event or signal from now on, at once and in order with answers to calls.
+
+        For who only passes on or notes what it hears: there is neither task nor span.
+        """
+
+        def receive(delivery: Delivery) -> None:
+            try:
+                callback(wire.decode(delivery.payload, event.message))
+            except ShoalError as error:
+                log.warning("event %s: %s", event.name, error)
+
+        return await self.transport.subscribe(_every(event), receive)
 
     @staticmethod
     async def _handle(event: Event[M], handler: Callable[[M], Awaitable[None]], delivery: Delivery) -> None:
@@ -205,6 +214,10 @@ class Bus:
                 return await self._answer(Request(subject, payload, dict(headers or {})), patience)
         except DeadlineExceeded:
             raise Unavailable(f"the broker does not answer {subject}") from None
+
+
+def _every(event: Event[M]) -> str:
+    return f"{event.subject}.>" if event.kept else event.subject
 
 
 def _event_subject(event: Event[M], suffix: str) -> str:

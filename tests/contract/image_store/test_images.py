@@ -73,7 +73,7 @@ async def test_an_image_without_names(bus: Bus, load: Load, made: images.Image) 
 @pytest.mark.parties("real")
 async def test_changes_are_told_before_their_answers(bus: Bus, load: Load, made: images.Image, name: str) -> None:
     told: list[str] = []
-    await bus.hear(image_store.CHANGED, lambda: told.append("changed"))
+    await bus.hear(image_store.CHANGED, lambda _: told.append("changed"))
     await bus.transport.flush()
     await load(docker_archive(made))
     await until(lambda: bool(told))  # a stream may be faster than the bus

@@ -85,7 +85,7 @@ async def test_a_sandbox_has_an_address_and_files(bus: Bus) -> None:
 @pytest.mark.parties("real")
 async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
     told: list[str] = []
-    await bus.hear(network.CHANGED, lambda: told.append("changed"))
+    await bus.hear(network.CHANGED, lambda _: told.append("changed"))
     await bus.transport.flush()
     name, other, container = unique(), unique(), new_id()
     request = SandboxRequest(container_id=container, container_name=unique(), endpoints={name: EndpointSettings()})

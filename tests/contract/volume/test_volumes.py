@@ -44,7 +44,7 @@ async def test_a_volume_is_made_once_and_removed(bus: Bus) -> None:
 @pytest.mark.parties("real")
 async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
     told: list[str] = []
-    await bus.hear(volume.CHANGED, lambda: told.append("changed"))
+    await bus.hear(volume.CHANGED, lambda _: told.append("changed"))
     await bus.transport.flush()
     name = unique()
     for work in (create(bus, name), remove(bus, name)):
