@@ -227,7 +227,7 @@ async def top(gateway: Gateway, request: Request) -> Response:
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), listing.PRUNE_ACCEPTED)
     until = until_filter(wanted)
-    by_node: dict[str, list[str]] = {}
+    by_node: dict[str, list[str]] = {gateway.kernel.node: []}
     for one in gateway.containers.all():
         if listing.prunable(one.spec, one.status, wanted, until) and one.node not in gateway.hosts.down():
             by_node.setdefault(one.node, []).append(one.id)

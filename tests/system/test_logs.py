@@ -196,7 +196,7 @@ def test_log_driver_local(engine: Engine) -> None:
     [
         pytest.param(
             ("--log-driver", "nope"),
-            "logger: no log driver named 'nope' is registered",
+            'error looking up logging plugin nope: plugin "nope" not found',
             marks=pytest.mark.beyond_reference("20.10 says that there is no such plugin"),
         ),
         (("--log-opt", "nope=1"), "unknown log opt 'nope' for json-file log driver"),

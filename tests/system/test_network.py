@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import IMAGE, Engine
+from tests.support.engine import IMAGE, Engine, unique
 from tests.support.namespaces import socket_in
 
 SERVE = ["sh", "-c", "echo page >/tmp/index.html; exec httpd -f -p 80 -h /tmp"]
@@ -242,6 +242,17 @@ def test_user_network_has_a_subnet_of_its_own(engine: Engine) -> None:
         assert ip_address(found["IPAddress"]) in ip_network(subnet)
         script = f"until wget -q -O - http://{found['IPAddress']}/index.html; do usleep 20000; done"
         assert engine.run("--network", "own", IMAGE, "sh", "-c", script) == "page"
+
+
+def test_the_network_of_a_container_that_just_ended_can_be_removed(engine: Engine) -> None:
+    for number in range(5):
+        name = unique("left")
+        network = engine.ok("network", "create", name)
+        if number % 2:
+            engine.run("--network", name, IMAGE, "true")
+        else:
+            engine.ok("rm", "-f", engine.start("--network", name, IMAGE, "sleep", "1000"))
+        engine.ok("network", "rm", network)
 
 
 def test_networks_are_apart(engine: Engine) -> None:

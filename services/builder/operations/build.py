@@ -186,7 +186,7 @@ async def _stages(build: Build, before: Sequence[Arg], escape: str) -> State:
     total = len(before) + sum(1 + len(stage.instructions) for stage in build.stages)
     arguments = Arguments.of(build.request.build_args, platform_arguments(build.platform, build.host))
     for number, step in enumerate(before, start=1):
-        build.show(0, f"Step {number}/{total} : {step.source}\n")
+        build.show_step(0, f"Step {number}/{total} : {step.source}")
         known = {**arguments.visible_before(), **arguments.visible()}
         expanded = step.expanded(lambda word, known=known: Lex(escape).expand(word, known))  # type: ignore[misc]
         assert isinstance(expanded, Arg)

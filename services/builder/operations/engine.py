@@ -95,6 +95,11 @@ class Build:
     def show(self, stage: int, text: str) -> None:
         self.console.write(stage, output.stream(text))
 
+    def show_step(self, stage: int, text: str) -> None:
+        """The line of a step: clients find it without its end, which comes by itself as from dockerd."""
+        self.show(stage, text)
+        self.show(stage, "\n")
+
     async def base(self, reference: str, platform: Platform | None, stage: int) -> Image:
         """An image to stand on or to copy from; fetched when it is not there, or when that is asked for."""
         key = reference, platform

@@ -29,7 +29,7 @@ SCRATCH = "scratch"
 async def build_stage(build: Build, position: int, arguments: Arguments, escape: str, number: int, total: int) -> State:
     """The stage's last state. Its steps are numbered from `number` of `total`."""
     stage = build.stages[position]
-    build.show(position, f"Step {number}/{total} : {stage.begin.source}\n")
+    build.show_step(position, f"Step {number}/{total} : {stage.begin.source}")
     config, image_id, told = await _base(build, position, stage.begin, arguments, escape)
     state, triggers = steps.begin(config, image_id, told, escape)
     if triggers:
@@ -38,7 +38,7 @@ async def build_stage(build: Build, position: int, arguments: Arguments, escape:
             state = await _step(build, position, state, _triggered(trigger))
     build.show(position, f" ---> {output.short(state.image_id)}\n")
     for offset, each in enumerate(stage.instructions, start=number + 1):
-        build.show(position, f"Step {offset}/{total} : {each.source}\n")
+        build.show_step(position, f"Step {offset}/{total} : {each.source}")
         state = await _step(build, position, state, each)
         build.show(position, f" ---> {output.short(state.image_id)}\n")
     if build.request.aux and state.image_id:

@@ -53,6 +53,7 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
         return
     delay = restart.after_exit(container.spec.host_config.restart_policy, last, end.code, end.at) if retry else None
     surroundings = engine.tasks.start(release.surroundings(engine, container), "surroundings")
+    await release.networks_left(container.spec, surroundings)
     following = status.exited(last, end) if delay is None else status.retrying(last, end, delay)
     await engine.save(container, following)
     engine.emit(died(container.spec, end, last.started_at, now_ns()))

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 from shared.contracts import image_store, network, platform, volume
 from shared.contracts.common import Ref
+from shared.contracts.container import ContainerSpec
 
 from ..container import Container
 from ..domain.mounts.resolve import volume_names
 from ..domain.sandbox import sandbox_request
+from ..domain.validation.modes import is_user_defined
 from .engine import Engine, patiently
 
 FORGET_SECONDS = 0.25
 PORT_PATIENCE = 2.0
 """Seconds a start waits for ports that ended containers are giving back."""
+NETWORK_PATIENCE = 2.0
+"""Seconds for which an exit is not told yet, since networks that can be removed still have the container."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ async def surroundings(engine: Engine, container: Container, *, keep_files: bool
     if volume_names(spec.mounts):
         works.append(unmount(engine, spec.id))
     await asyncio.gather(*works)
+
+
+async def networks_left(spec: ContainerSpec, work: asyncio.Task[None]) -> None:
+    """Waits for the work that leaves a user's networks: who knows that a container ended may remove its network."""
+    if any(is_user_defined(name) for name in spec.networks):
+        await asyncio.wait((work,), timeout=NETWORK_PATIENCE)
 
 
 async def network_stack(engine: Engine, container_id: str, *, keep_files: bool) -> None:

@@ -95,6 +95,7 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
     container.removing = True
     last = container.status
     disconnected = engine.tasks.start(release.surroundings(engine, container, keep_files=False), "surroundings")
+    await release.networks_left(container.spec, disconnected)
     saving = engine.save(container, status.exited(last, end))
     if volume_names(container.spec.mounts):
         await saving

@@ -20,7 +20,7 @@ async def rename(engine: Engine, request: RenameRequest) -> int:
     if not request.name.removeprefix("/"):
         raise InvalidArgument("Neither old nor new names may be empty")
     container = engine.registry.get(request.id)
-    name = names.checked(request.name)
+    name = _checked(request.name)
     async with container.lock:
         if container.removing:
             raise lifecycle.removal_in_progress(container.spec.name)
@@ -40,6 +40,13 @@ async def rename(engine: Engine, request: RenameRequest) -> int:
         await engine.records.release_name(old)
     engine.tell(container, "rename", oldName=f"/{old}")
     return revision
+
+
+def _checked(name: str) -> str:
+    try:
+        return names.checked(f"/{name.removeprefix('/')}")
+    except InvalidArgument as error:
+        raise InvalidArgument(f"Error when allocating new name: {error.message}") from None
 
 
 async def _take(engine: Engine, name: str, container_id: str) -> None:

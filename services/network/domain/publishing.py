@@ -170,10 +170,11 @@ def _host(text: str) -> Address:
 
 
 def _range(text: str) -> tuple[int, int]:
-    """Docker's `HostPort`: empty, one port, or `first-last`."""
-    if text in ("", "0"):
+    """Docker's `HostPort`: empty, one port, or `first-last`; a protocol after it (`8080/udp`) is ignored."""
+    numbers = text.partition("/")[0]
+    if numbers in ("", "0"):
         return 0, 0
-    begin, separator, end = text.partition("-")
+    begin, separator, end = numbers.partition("-")
     first = _port(begin, text)
     last = _port(end, text) if separator else first
     if last < first:

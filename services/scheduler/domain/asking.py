@@ -42,7 +42,7 @@ def load_of(config: HostConfig) -> Load:
     if not cpus and config.cpu_quota > 0:
         cpus = config.cpu_quota * 1_000_000_000 // (config.cpu_period or 100_000)
     ports = {
-        f"{binding.host_port}/{port.partition('/')[2] or 'tcp'}"
+        f"{binding.host_port.partition('/')[0]}/{port.partition('/')[2] or 'tcp'}"
         for port, bindings in config.port_bindings.items()
         for binding in bindings
         if binding.host_port not in ("", "0")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from shared.contracts.container import LogConfig
 from shared.errors import InvalidArgument
 
-from ..text import parse_bool, parse_size
+from ..text import parse_bool, parse_size, quote
 
 _FILES = frozenset({"max-file", "max-size", "compress"})
 _ATTRIBUTES = frozenset({"labels", "labels-regex", "env", "env-regex", "tag"})
@@ -43,7 +43,7 @@ def checked_log_config(config: LogConfig, exists: Callable[[str], bool] = lambda
         return LogConfig(type=driver, config=options)
     _check_common(options)
     if driver not in DRIVERS:
-        raise InvalidArgument(f"logger: no log driver named '{driver}' is registered")
+        raise InvalidArgument(f"error looking up logging plugin {driver}: plugin {quote(driver)} not found")
     for key in options:
         if key not in _OPTIONS[driver] | _COMMON:
             name = "log driver local" if driver == "local" else f"{driver} log driver"

@@ -61,7 +61,8 @@ def check_ports(asked: HostConfig) -> None:
         if protocol.lower() not in ("", *_PROTOCOLS):
             raise InvalidArgument(f"invalid proto: {protocol}")
         for binding in bindings:
-            if binding.host_port and not _is_range(binding.host_port):
+            wanted = binding.host_port.partition("/")[0]  # a protocol is ignored there, as in Docker
+            if wanted and not _is_range(wanted):
                 raise InvalidArgument(f"invalid port specification: {quote(binding.host_port)}")
             if binding.host_ip and not _is_address(binding.host_ip.strip("[]"), 0):
                 raise InvalidArgument(f"invalid IP address in port binding: {binding.host_ip}")

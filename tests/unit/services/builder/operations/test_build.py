@@ -19,6 +19,14 @@ async def test_a_build_as_it_is_shown(world: World) -> None:
     assert [line["aux"]["ID"] for line in world.lines if "aux" in line] == [(await world.image("u:1")).id]
 
 
+async def test_the_line_of_a_step_comes_before_its_end(world: World) -> None:
+    """As from dockerd; clients look for the line as a message of its own."""
+    await world.build("FROM busybox\nENV A=1\n")
+    said = [line["stream"] for line in world.lines if "stream" in line]
+    assert said[:2] == ["Step 1/2 : FROM busybox", "\n"]
+    assert said[3:5] == ["Step 2/2 : ENV A=1", "\n"]
+
+
 async def test_a_quiet_build_tells_the_id_alone(world: World) -> None:
     await world.build("FROM busybox\nENV A=1\n", quiet=True, tags=("t",))
     assert world.lines == [{"stream": f"{(await world.image('t')).id}\n"}]

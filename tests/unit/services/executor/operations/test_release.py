@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.executor.operations import release
+from shared.contracts import executor as contract
+from shared.contracts.executor import KillRequest
 from shared.contracts.network import ReleaseRequest
 from tests.support.executor_node import Node
 
@@ -38,3 +42,26 @@ async def test_waiting_for_ports_has_an_end(node: Node) -> None:
     await releasing
     await release.ports_free(engine)
     assert not engine.releasing
+
+
+@pytest.mark.parametrize("auto_remove", [False, True])
+async def test_an_exit_is_told_when_the_users_network_is_left(node: Node, auto_remove: bool) -> None:
+    """Who has seen the end of a container removes its network, and must not be told that it is in use."""
+    container_id = await node.run("sleep", network_mode="web", auto_remove=auto_remove)
+    node.network.hold("release")
+    stopping = asyncio.get_running_loop().create_task(node.call(contract.KILL, KillRequest(id=container_id)))
+    await node.network.arrived("release")
+    assert node.status(container_id).state == "running"
+    node.network.let_go("release")
+    await stopping
+    await (node.gone(container_id) if auto_remove else node.in_state(container_id, "exited"))
+
+
+async def test_waiting_for_a_network_has_an_end(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "NETWORK_PATIENCE", 0.01)
+    container_id = await node.run("sleep", network_mode="web")
+    node.network.hold("release")
+    await node.call(contract.KILL, KillRequest(id=container_id))
+    assert node.network.count("release") == 1
+    node.network.let_go("release")
+    await node.in_state(container_id, "exited")

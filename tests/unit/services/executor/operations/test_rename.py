@@ -40,7 +40,7 @@ async def test_the_network_is_not_told_of_what_does_not_run(node: Node) -> None:
     [
         ("", "Neither old nor new names may be empty"),
         ("/", "Neither old nor new names may be empty"),
-        ("a b", r"Invalid container name \(a b\), only"),
+        ("a b", r"Error when allocating new name: Invalid container name \(/a b\), only"),
         ("old", "Renaming a container with the same name as its current name"),
     ],
 )

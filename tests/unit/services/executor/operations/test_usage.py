@@ -19,3 +19,8 @@ async def test_prune_leaves_what_runs(node: Node) -> None:
     await node.gone(stopped)
     assert node.status(running).state == "running"
     assert (await node.call(contract.PRUNE, PruneRequest())).removed == ()
+    await node.until(lambda: len([event for event in node.events if event.action == "prune"]) == 2)
+    assert [event.attributes for event in node.events if event.action == "prune"] == [
+        {"reclaimed": "10"},
+        {"reclaimed": "0"},
+    ]

@@ -122,6 +122,12 @@ def test_bad_bindings_are_refused(binding: tuple[str, str]) -> None:
         wishes(bind(*binding))
 
 
+@pytest.mark.parametrize(("text", "ports"), [("8080/udp", (8080, 8080)), ("80-81/tcp", (80, 81)), ("/udp", (0, 0))])
+def test_a_protocol_after_a_host_port_is_ignored(text: str, ports: tuple[int, int]) -> None:
+    (wish,) = wishes({"80/tcp": (PortBinding(host_port=text),)})
+    assert (wish.protocol, (wish.first, wish.last)) == ("tcp", ports)
+
+
 def test_fixed_ports_come_before_chosen_ones() -> None:
     publish: PUBLISH = {
         "90/tcp": (PortBinding(),),

@@ -10,7 +10,7 @@ from shared.errors import InvalidArgument
 @pytest.mark.parametrize(
     ("driver", "options", "text"),
     [
-        ("fish", {}, "logger: no log driver named 'fish' is registered"),
+        ("fish", {}, 'error looking up logging plugin fish: plugin "fish" not found'),
         ("json-file", {"fish": "1"}, "unknown log opt 'fish' for json-file log driver"),
         ("local", {"fish": "1"}, "unknown log opt 'fish' for log driver local"),
         ("journald", {"max-size": "1m"}, "unknown log opt 'max-size' for journald log driver"),
