@@ -77,7 +77,8 @@ def test_refused_ports(port: str, binding: PortBinding, text: str) -> None:
 
 def test_usable_ports() -> None:
     bindings = (PortBinding(host_ip="::1", host_port="8000-8010"), PortBinding(), PortBinding(host_ip="127.0.0.1"))
-    bindings += (PortBinding(host_port="8080/udp"), PortBinding(host_port="/tcp"))
+    of_protocols = (PortBinding(host_port="8080/udp"), PortBinding(host_port="/tcp"))
+    check_ports(HostConfig(port_bindings={"80/tcp": of_protocols}))
     check_ports(HostConfig(port_bindings={"80/tcp": bindings, "53/udp": (), "22": ()}))
     check_exposed({"80": {}, "8000-8010/udp": {}, "22/tcp": {}})
     check_exposed(None)
