@@ -88,7 +88,14 @@ AIODOCKER = Suite(
 TESTCONTAINERS = Suite(
     sdist="testcontainers==4.14.2",  # the last release whose source distribution has them
     requires=(
-        *("testcontainers[redis,postgres]==4.14.2", "sqlalchemy", "psycopg2-binary", "psycopg[binary]", "pg8000"),
+        *(
+            "testcontainers[redis,postgres]==4.14.2",
+            "sqlalchemy",
+            "anyio",
+            "psycopg2-binary",
+            "psycopg[binary]",
+            "pg8000",
+        ),
         *("pytest==9.0.3", "pytest-asyncio==1.3.0", "pytest-mock", "pytest-timeout==2.4.0", "paramiko", "tomli"),
     ),
     paths=("core/tests", "modules/redis/tests", "modules/postgres/tests"),

@@ -252,7 +252,7 @@ def test_the_network_of_a_container_that_just_ended_can_be_removed(engine: Engin
             engine.run("--network", name, IMAGE, "true")
         else:
             engine.ok("rm", "-f", engine.start("--network", name, IMAGE, "sleep", "1000"))
-        engine.ok("network", "rm", network)
+        assert engine.ok("network", "rm", network) == network
 
 
 def test_networks_are_apart(engine: Engine) -> None:
