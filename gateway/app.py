@@ -83,6 +83,11 @@ class App:
         await listener.open(self.connection)
         self._listeners.append(listener)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no client is connected."""
+        return not self._connections
+
     async def close(self) -> None:
         """Stops listening; requests under way end, at most within `DRAIN_SECONDS`."""
         for listener in self._listeners:
@@ -105,6 +110,10 @@ class GatewayService:
     async def start(self) -> None:
         for listener in addresses(self._kernel):
             await self._app.listen(listener)
+
+    def at_rest(self) -> bool:
+        """Whether another process may take over unnoticed: the unix socket outlives this one, no other address does."""
+        return self._app.at_rest and not self._kernel.settings.hosts
 
     async def close(self) -> None:
         await self._app.close()

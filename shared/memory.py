@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import re
+from collections.abc import Callable
 from pathlib import Path
 
-QUIET = 20.0
+QUIET = 30.0
 """Seconds without work after which a process tidies up."""
+MOST_GROWTH = 3 << 20
+"""Bytes by which a process may have grown after that."""
 
 M_ARENA_MAX = -8
 MADV_DONTNEED = 4
@@ -41,14 +45,30 @@ def release_code() -> None:
             _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
 
 
-class Rest:
-    """Calls `release` each time there was work and then none for `quiet` seconds. For the thread of the event loop."""
+def grown() -> int:
+    """Bytes that this process shares with no other."""
+    text = Path("/proc/self/smaps_rollup").read_text()
+    return sum(int(size) for size in re.findall(r"^Private_Dirty:\s+(\d+) kB$", text, re.MULTILINE)) << 10
 
-    def __init__(self, quiet: float = QUIET) -> None:
-        self._quiet = quiet
+
+class Rest:
+    """Calls `release` each time there was work and then none for `quiet` seconds. For the thread of the event loop.
+
+    A forked process copies the pages that it writes to, and no allocator gives back a page that still holds a little:
+    what has grown by more than `MOST_GROWTH` since `begin` is `outgrown`, and only a new process is small again.
+    """
+
+    def __init__(self, outgrown: Callable[[], object] = lambda: None, quiet: float | None = None) -> None:
+        self._outgrown, self._quiet = outgrown, QUIET if quiet is None else quiet
         self._loop = asyncio.get_running_loop()
+        self._first = 0
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """The process is ready: from here on it grows."""
+        release()
+        self._first = grown()
 
     def worked(self) -> None:
         """There was work just now."""
@@ -63,3 +83,5 @@ class Rest:
             return
         self._timer = None
         release()
+        if self._first and grown() > self._first + MOST_GROWTH:
+            self._outgrown()

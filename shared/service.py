@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from shared.streams import Streams
 from shared.tasks import TaskGroup
 
 log = logging.getLogger(__name__)
+
+followed = False
+"""Whether another process takes this one's place when it ends: whoever starts services says so."""
 
 PATIENCE = 5.0
 """Seconds a stopping service takes to end the requests it has."""
@@ -115,16 +119,19 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     starting = asyncio.current_task()
     assert starting is not None
     _on_signals(starting.cancel)
+    stopping = asyncio.Event()
     kernel, spans = await _kernel(contract, settings)
     implementation = await build(kernel)
     server = Server(kernel.bus, contract, implementation)
+    rest = Rest(partial(_begin_anew, kernel, server, implementation, stopping))
+    spans.worked = rest.worked
     await _hook(contract, implementation, "open", "start")
     await server.open()
-    stopping = asyncio.Event()
     _on_signals(stopping.set)
     lost = _when_lost(kernel.bus, stopping)
     log.info("%s serves on node %s", contract.name, kernel.node)
     ready()
+    rest.begin()
     await stopping.wait()
     await server.close(PATIENCE)
     await _hook(contract, implementation, "close")
@@ -135,13 +142,20 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
 
 async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanSender]:
     bus, state = await connect(settings, contract.name)
-    rest = Rest()
-    spans = SpanSender(bus, rest.worked)
+    spans = SpanSender(bus)
     telemetry.configure(contract.name, bus.node, spans.add)
     await ensure(bus, agreed_domain(settings))
     streams = Streams(bus, settings.run_path / "streams", contract.name)
     await streams.open()
     return Kernel(settings, bus.node, bus, state, streams, bool(agreed_domain(settings))), spans
+
+
+def _begin_anew(kernel: Kernel, server: Server, implementation: Any, stopping: asyncio.Event) -> None:
+    """Ends this process, which a burst has left large, if another will follow and nobody is to notice."""
+    at_rest = getattr(implementation, "at_rest", None)
+    if followed and at_rest is not None and at_rest() and server.at_rest and kernel.streams.at_rest:
+        log.info("%s makes way for a small process of its own", kernel.bus.name)
+        stopping.set()
 
 
 async def _close(kernel: Kernel, spans: SpanSender) -> None:

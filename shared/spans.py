@@ -31,7 +31,7 @@ class SpanSender:
 
     def __init__(self, bus: Bus, worked: Callable[[], None] = lambda: None) -> None:
         self._bus, self._loop = bus, asyncio.get_running_loop()
-        self._worked = worked
+        self.worked = worked
         self._waiting: list[SpanRecord] = []
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskGroup("spans")
@@ -51,7 +51,7 @@ class SpanSender:
         if not self._bus.transport.connected:  # what others have to say must not wait behind this
             self._waiting = self._waiting[-MOST:]
             return
-        self._worked()
+        self.worked()
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), BATCH):
             self._tasks.start(self._publish(waiting[start : start + BATCH]), "send")

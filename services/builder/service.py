@@ -32,6 +32,10 @@ class BuilderService:
 
         await recover(self._kernel)
 
+    def at_rest(self) -> bool:
+        """Whether another process may take over unnoticed: nothing is built."""
+        return self._running is None or not self._running.builds
+
     async def build(self, request: contract.BuildRequest) -> StreamOffer:
         from .operations.build import Running, serve
 

@@ -88,6 +88,10 @@ class Executor:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def at_rest(self) -> bool:
+        """Whether another process may take over unnoticed: health, restarts, execs of what runs are only known here."""
+        return not any(container.running for container in self._engine.registry)
+
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         return await finish(self._engine.tasks, work)
 

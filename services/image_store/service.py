@@ -121,6 +121,10 @@ class ImageStoreService:
         await self._registry.close()
         await self._layers.settle()
 
+    def at_rest(self) -> bool:
+        """Whether another process may take over unnoticed: nothing is transferred or tidied up."""
+        return not self._tidying and not self._transfers.keys()
+
     def _tidy(self) -> None:
         """Has the disk put in order behind the requests' backs; one at a time."""
         self._untidy = True

@@ -36,6 +36,10 @@ class PlatformService:
     async def close(self) -> None:
         await self._linux.close()
 
+    def at_rest(self) -> bool:
+        """Whether another process may take over unnoticed: nothing runs."""
+        return all(workload.ended.done() for workload in self._linux.workloads)
+
     async def _ended(self, watched: Watched, ended: Ended) -> None:
         record = watched.record
         message = platform.Exited(

@@ -91,6 +91,11 @@ class Server:
         await self._tasks.drain(patience)
         await self._tasks.close()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it has no request."""
+        return not len(self._tasks) and not len(self._work_tasks)
+
     async def _serve(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> None:
         request_id = delivery.headers.get(wire.REQUEST_ID, "")
         known = self._answers.get(request_id)

@@ -196,6 +196,11 @@ class RemoteServer:
             await self._subscription.drain()
         await self._tasks.close()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no stream is taken."""
+        return not len(self._tasks)
+
     def _taken(self, delivery: Delivery) -> None:
         ticket, _, token = delivery.payload.decode("ascii", "replace").partition(" ")
         if delivery.reply and token.isalnum():

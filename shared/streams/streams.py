@@ -57,6 +57,11 @@ class Streams:
         if self._listener is not None:
             self._listener.close()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is offered and nobody reads or writes."""
+        return not self._offers and len(self._tasks) <= 1 and self._remote.at_rest  # one accepts
+
     def offer(
         self, serve: ServeStream, framed: bool = True, expired: Callable[[], object] = lambda: None
     ) -> StreamOffer:

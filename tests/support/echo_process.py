@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shared import config
+import os
+
+from shared import config, memory, service
 from shared.service import Kernel, serve
 from shared.telemetry import annotate
 from tests.support.echo import CONTRACT, EchoService, Text
@@ -13,6 +15,10 @@ class EchoProcess(EchoService):
 
     async def start(self) -> None:
         print("started", flush=True)
+
+    def at_rest(self) -> bool:
+        print("asked", flush=True)
+        return True
 
     async def close(self) -> None:
         print("closed", flush=True)
@@ -33,4 +39,6 @@ async def build(kernel: Kernel) -> EchoProcess:
 
 
 if __name__ == "__main__":
+    if os.environ.get("ECHO_FOLLOWED"):  # it counts as large whatever it does, and others take its place
+        service.followed, memory.QUIET, memory.MOST_GROWTH = True, 0.1, -(1 << 40)
     serve(CONTRACT, build, config.load(), lambda: print("ready", flush=True))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from shared import listening as sockets
 from shared.config import Settings
-from shared.memory import release_code
 
 from . import records
 from .plan import GATEWAY
@@ -73,8 +72,10 @@ def serve(name: str, settings: Settings, where: Path) -> None:
 
     def ready() -> None:
         records.write(where, records.of_this_process(name, ready=True))
-        release_code()
 
+    import shared.service  # here: the supervisor's own first steps need none of it
+
+    shared.service.followed = True
     gc.enable()
     importlib.import_module(module_of(name)).run(settings, ready)
 

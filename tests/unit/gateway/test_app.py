@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.app import addresses
+from gateway.app import GatewayService, addresses
 from gateway.http.router import Router
 from gateway.routes.table import ROUTES
 from shared.config import Settings
@@ -16,6 +16,7 @@ from shared.errors import InvalidArgument
 from shared.testing import kernel
 from tests.support.gateways import World
 from tests.support.http import Answer, connected
+from tests.support.waiting import until
 
 Api = Callable[..., Awaitable[Answer]]
 Create = Callable[..., Awaitable[str]]
@@ -213,3 +214,18 @@ async def test_a_wrong_address_is_named(tmp_path: Path) -> None:
     async with kernel("gateway", tmp_path, settings=settings) as made:
         with pytest.raises(InvalidArgument, match="http://x"):
             addresses(made)
+
+
+async def test_it_makes_way_for_another_only_without_clients_and_other_addresses(world: World, tmp_path: Path):
+    settings = Settings(state_dir=str(tmp_path / "state"), run_dir=str(tmp_path / "run"))
+    public = msgspec.structs.replace(settings, hosts=("tcp://127.0.0.1:0",))
+    async with (
+        kernel("gateway", tmp_path, settings=settings) as made,
+        kernel("other", tmp_path, settings=public) as other,
+    ):
+        alone, listening = GatewayService(made, world.app), GatewayService(other, world.app)
+        assert alone.at_rest()
+        assert not listening.at_rest()
+        async with connected(world.socket):
+            await until(lambda: not alone.at_rest())
+        await until(alone.at_rest)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -103,6 +104,35 @@ async def test_it_ends_the_requests_it_has_before_it_ends(echo, user):
         await calling
 
 
+async def test_a_process_that_has_grown_makes_way_for_another_when_nothing_is_under_way(echo, user):
+    echo.environment["ECHO_FOLLOWED"] = "1"
+    process = await running(echo)
+    assert await user.bus.call(ECHO, Text(text="hello")) == Text(text="hello")
+    assert await asyncio.to_thread(process.join) == 0
+    assert "closed\n" in process.lines
+
+
+async def test_a_request_or_a_stream_keeps_it_however_large_it_is(echo, user):
+    echo.environment["ECHO_FOLLOWED"] = "1"
+    process = await running(echo)
+    channel = await user.streams.take(await user.bus.call(OPEN, Text()))
+    await channel.write(b"first")
+    assert await channel.read() == b"first"
+    await asyncio.to_thread(_until_printed, process, "asked")
+    await channel.write(b"second")
+    assert await channel.read() == b"second"
+    calling = asyncio.ensure_future(user.bus.call(WAIT, Text(text="x")))
+    await asyncio.to_thread(_until_printed, process, "waits x")
+    channel.close()
+    asked = process.lines.count("asked\n")
+    assert await user.bus.call(ECHO, Text(text="hello")) == Text(text="hello")
+    await asyncio.to_thread(_until, lambda: process.lines.count("asked\n") > asked)
+    assert await user.bus.call(ECHO, Text(text="still here")) == Text(text="still here")
+    assert process.close() == 0
+    with pytest.raises(Unavailable):
+        await calling
+
+
 async def test_it_ends_at_once_when_it_was_still_waiting_for_the_broker(echo, broker):
     broker.kill()
     process = await running(echo, "broker connection")
@@ -142,7 +172,11 @@ async def test_after_a_kill_the_next_one_answers(echo, user):
 
 
 def _until_printed(process: Process, text: str) -> None:
-    while text not in process.log:
+    _until(lambda: text in process.log)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    while not holds():
         os.sched_yield()
 
 

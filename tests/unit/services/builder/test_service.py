@@ -17,9 +17,11 @@ async def started(world: World) -> None:
 async def test_a_cancelled_build_leaves_nothing(world: World) -> None:
     building = asyncio.ensure_future(world.build("FROM busybox\nRUN sleep\n", id="this"))
     await started(world)
+    assert not world.builder.at_rest()
     await world.user.bus.call(builder.CANCEL, builder.CancelRequest(id="this"))
     await building
     assert world.error == "Build cancelled"
+    assert world.builder.at_rest()
     assert world.containers.machines == {}
     assert [each async for each in records(world)] == []
 

@@ -16,6 +16,14 @@ async def test_run_to_the_end(node: Node) -> None:
     await node.until(lambda: node.actions(container_id) == ["create", "start", "die", "destroy"])
 
 
+async def test_it_makes_way_for_another_only_while_nothing_runs(node: Node) -> None:
+    container_id = await node.run("sleep")
+    assert not node.executor.at_rest()
+    await node.stop(container_id)
+    await node.in_state(container_id, "exited")
+    assert node.executor.at_rest()
+
+
 async def test_auto_remove(node: Node) -> None:
     container_id = await node.run("exit", "7", auto_remove=True)
     await node.gone(container_id)
