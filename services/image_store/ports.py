@@ -321,10 +321,11 @@ class Registry(Protocol):
 
 
 class Kept(Message, frozen=True):
-    """A lease that outlives its process: blobs by digest, layers by chain id, until (nanoseconds)."""
+    """A lease that outlives its process: blobs by digest, layers by chain id, images by id; until (nanoseconds)."""
 
     blobs: tuple[str, ...] = ()
     chains: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     until: int = 0
 
 

@@ -144,6 +144,7 @@ class ImageStoreService:
 
     async def resolve(self, request: contract.ResolveRequest) -> contract.Image:
         image = self._catalog.resolve(request.reference, request.platform)
+        self._images.hold(request.lease, image.id)
         directories = tuple(str(self._layers.directory(layer)) for layer in self._layers.lineage(image.chain_id))
         manifests = self._images.of_name(image.id) if request.manifests else ()
         return msgspec.structs.replace(image, graph_driver=graph_driver(directories), manifests=manifests)
@@ -255,7 +256,14 @@ class ImageStoreService:
         )
 
     async def child(self, request: contract.ChildRequest) -> contract.ChildReply:
-        return look.find_child(self._images, request)
+        found = look.find_child(self._images, request)
+        if found.image is not None:
+            self._images.hold(request.lease, found.image.id)
+        return found
+
+    async def end_lease(self, request: Ref) -> Empty:
+        self._leases.end_key(request.id)
+        return Empty()
 
     async def look(self, request: contract.LookRequest) -> contract.LookReply:
         return await look.look(self._images, request)

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
-from shared.contracts.common import (
-    Descriptor,
-    DockerEvent,
-    Mount,
-    Platform,
-    PruneReport,
-    Ref,
-    StreamOffer,
-)
+from shared.contracts.common import Descriptor, DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
 from shared.contracts.container import ContainerConfig
 from shared.contracts.distribution import (
     DISTRIBUTION,
@@ -24,11 +16,12 @@ from shared.contracts.distribution import (
     PullRequest,
     PushRequest,
 )
+from shared.contracts.leases import END_LEASE, Leased
 from shared.contracts.peers import FETCH, HOLDS, READ, FetchRequest, HoldsRequest, ReadRequest
 from shared.errors import Conflict, InvalidArgument, NotFound
 
 __all__ = (  # they stand elsewhere and are found here
-    "FETCH", "HOLDS", "PULL", "PUSH", "READ",
+    "END_LEASE", "FETCH", "HOLDS", "PULL", "PUSH", "READ",
     "Credentials", "FetchRequest", "HoldsRequest", "PullRequest", "PushRequest", "ReadRequest",
 )  # fmt: skip
 
@@ -95,7 +88,7 @@ class ReferenceRecord(Message, frozen=True):
 REFERENCES = Keys("references.*.*", ReferenceRecord)
 
 
-class ResolveRequest(Message, frozen=True):
+class ResolveRequest(Leased, frozen=True):
     """`reference` as users type it: name, name:tag, name@digest, (short) id."""
 
     reference: str
@@ -220,7 +213,7 @@ class Change(Message, frozen=True):
     kind: int
 
 
-class ImageSource(Message, frozen=True):
+class ImageSource(Leased, frozen=True):
     """What is said of an image that is made on top of another.
 
     `config` changed by `changes` (Dockerfile lines), then completed by `defaults`, becomes its configuration.
@@ -268,7 +261,7 @@ class ApplyRequest(ImageSource, frozen=True):
     platform: Platform | None = None
 
 
-class ChildRequest(Message, frozen=True):
+class ChildRequest(Leased, frozen=True):
     """The image that a build made of `parent` ("": of nothing) by an instruction, as its history has it.
 
     `cache_from` (image ids), where given: only what these were made of counts. `platform`: only an image for it.
@@ -390,7 +383,7 @@ CONTRACT = Contract(
         APPLY,
         PULL, PUSH, SEARCH, LOGIN, DISTRIBUTION, REFERRERS,
         CHILD, LOOK, CONTENTS, NAMES,
-        HOLDS, READ, FETCH,
+        HOLDS, READ, FETCH, END_LEASE,
     ),
     events=(IMAGE_EVENT, CHANGED),
     owns=(REFERENCES,),

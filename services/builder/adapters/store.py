@@ -10,7 +10,7 @@ import msgspec
 
 from shared.archive import writer
 from shared.contracts import image_store
-from shared.contracts.common import Platform, StreamOffer
+from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.image_store import Credentials, Image
 from shared.errors import InvalidArgument, NotFound, Unavailable
 from shared.service import Kernel
@@ -25,15 +25,18 @@ LONGEST_LINE = 1 << 20
 
 
 class Store:
-    """Calls of one build."""
+    """Calls of one build. Whatever image it is told of stays until `end`, under the lease of the build's id."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel, self._bus = kernel, kernel.bus
+    def __init__(self, kernel: Kernel, build: str) -> None:
+        self._kernel, self._bus, self._lease = kernel, kernel.bus, lease(build)
+
+    async def end(self) -> None:
+        """The build needs no image any more."""
+        await self._bus.call(image_store.END_LEASE, Ref(id=self._lease))
 
     async def resolve(self, reference: str, platform: Platform | None = None) -> Image:
-        return await self._bus.call(
-            image_store.RESOLVE, image_store.ResolveRequest(reference=reference, platform=platform)
-        )
+        request = image_store.ResolveRequest(reference=reference, platform=platform, lease=self._lease)
+        return await self._bus.call(image_store.RESOLVE, request)
 
     async def pull(self, reference: str, platform: Platform | None, auth: Credentials, told: Told) -> None:
         """Fetches an image; its progress lines are `told`. Raises what the store says."""
@@ -46,7 +49,7 @@ class Store:
         self, parent: str, created_by: str, cache_from: Sequence[str], platform: Platform | None = None
     ) -> image_store.ChildReply:
         request = image_store.ChildRequest(
-            parent=parent, created_by=created_by, cache_from=tuple(cache_from), platform=platform
+            parent=parent, created_by=created_by, cache_from=tuple(cache_from), platform=platform, lease=self._lease
         )
         return await self._bus.call(image_store.CHILD, request)
 
@@ -91,11 +94,13 @@ class Store:
 
     async def describe(self, source: image_store.CommitRequest) -> Image:
         """An image without a new layer, or of a container's snapshot."""
-        return (await self._bus.call(image_store.COMMIT, source)).image
+        leased = msgspec.structs.replace(source, lease=self._lease)
+        return (await self._bus.call(image_store.COMMIT, leased)).image
 
     async def add_layer(self, source: image_store.ApplyRequest, made: Tree, spools: Spools) -> Image:
         """An image with the tree as its new layer."""
-        channel = await self._kernel.streams.take(await self._bus.call(image_store.APPLY, source))
+        leased = msgspec.structs.replace(source, lease=self._lease)
+        channel = await self._kernel.streams.take(await self._bus.call(image_store.APPLY, leased))
         try:
             await _send(channel, archive(made, spools))
             answer = b""
@@ -120,6 +125,11 @@ class Store:
                 yield rest
         finally:
             channel.close()
+
+
+def lease(build: str) -> str:
+    """The key under which a build holds its images."""
+    return f"build {build}"
 
 
 async def _read(channel: Channel) -> bytes:

@@ -59,7 +59,7 @@ async def serve(kernel: Kernel, request: BuildRequest, channel: Channel, running
     screen = Screen(channel, request.quiet)
     spools = Spools(kernel.settings.state_path / "builder")
     build = Build(
-        identifier, request, kernel, spools, Store(kernel), Containers(kernel), screen, mount_files(kernel),
+        identifier, request, kernel, spools, Store(kernel, identifier), Containers(kernel), screen, mount_files(kernel),
         running.busy, running.locks,
     )  # fmt: skip
     work = kernel.tasks.start(_work(build, channel), "build")
@@ -102,6 +102,7 @@ async def _clear(build: Build) -> None:
     build.containers.close()
     try:
         await build.end_running()
+        await build.store.end()
     except ShoalError as error:
         log.warning("build %s: %s", build.id, error)
 

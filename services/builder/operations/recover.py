@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from shared.contracts import executor
+from shared.contracts import executor, image_store
 from shared.contracts.builder import ANNOTATION, BUILDS
+from shared.contracts.common import Ref
 from shared.errors import NotFound, ShoalError
 from shared.service import Kernel
 
 from ..adapters.mount_files import mount_files
+from ..adapters.store import lease
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ async def recover(kernel: Kernel) -> None:
         if build in left and not await _remove(kernel, container):
             unfinished.add(build)
     for build in left - unfinished:
+        await kernel.bus.call(image_store.END_LEASE, Ref(id=lease(build)))
         await kernel.state.delete(BUILDS, kernel.node, build)
 
 

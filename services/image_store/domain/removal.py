@@ -19,6 +19,7 @@ class Users:
 
     containers: Mapping[str, str] = field(default_factory=dict)
     running: frozenset[str] = frozenset()
+    leased: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ class _Removal:
         container = short(self._users.containers.get(image_id, ""))
         if self._children(image_id):
             _refuse(image_id, "cannot be forced", "image has dependent child images")
+        if image_id in self._users.leased:
+            _refuse(image_id, "cannot be forced", "image is being used by a running build", True)
         if image_id in self._users.running:
             _refuse(image_id, "cannot be forced", f"image is being used by running container {container}", True)
         if referenced and self._references(image_id):

@@ -56,6 +56,7 @@ class Child:
         manifest = archive.make_manifest(digest_of(document), len(document), blobs)
         stored = await images.commit(document, manifest, image.parent, lease)
         image_id, labels = stored.image.id, stored.image.config.labels
+        images.hold(source.lease, image_id)
         images.tell("create", image_id, labels)
         if self._name is not None:
             await images.name(self._name, image_id)

@@ -96,6 +96,11 @@ class Images:
             raise
         self.leases.drop(name)
 
+    def hold(self, key: str, image_id: str) -> None:
+        """Adds an image to a lease that somebody has asked for; "" is none."""
+        if key:
+            self.leases.add(key, image_id)
+
     async def give_up(self, names: Iterable[str] = ()) -> int:
         """Ends kept leases whose time has run out, and those named; the bytes of blobs that only they held."""
         held = self.leases.sweep(names)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from shared import clock
 
+from ..domain.digest import digest_of, hex_of
 from ..ports import Kept, LeaseFiles
 
 LASTING_SECONDS = 24 * 3600
@@ -61,9 +62,30 @@ class Leases:
     ) -> None:
         """Holds content past the end of this process, until `drop` or until its time has run out."""
         until = clock.now_ns() + int(seconds * _SECOND)
-        kept = self._kept[name] = Kept(blobs=tuple(blobs), chains=tuple(chains), until=until)
+        self._put(name, Kept(blobs=tuple(blobs), chains=tuple(chains), until=until))
+
+    def _put(self, name: str, kept: Kept) -> None:
+        self._kept[name] = kept
         with suppress(OSError):  # a full disk: it holds as long as this process does
             self._files.put(name, kept)
+
+    def add(self, key: str, image_id: str) -> None:
+        """Holds an image, with all that it stands on, under a key of somebody else's."""
+        name = _of_images(key)
+        images = self._kept[name].images if name in self._kept else ()
+        if image_id in images and self.left(name) > LASTING_SECONDS / 2:
+            return
+        until = clock.now_ns() + LASTING_SECONDS * _SECOND
+        self._put(name, Kept(images=tuple(dict.fromkeys((*images, image_id))), until=until))
+
+    def images(self) -> frozenset[str]:
+        """Ids of the images that are held."""
+        now = clock.now_ns()
+        return frozenset(image for kept in self._kept.values() if kept.until > now for image in kept.images)
+
+    def end_key(self, key: str) -> None:
+        """Holds nothing under this key any more."""
+        self.drop(_of_images(key))
 
     def drop(self, name: str) -> Kept | None:
         """Ends a kept one; what it held."""
@@ -88,3 +110,8 @@ class Leases:
                 given_up.blobs.update(kept.blobs)
                 given_up.chains.update(kept.chains)
         return given_up
+
+
+def _of_images(key: str) -> str:
+    """A name for a file, whatever the key."""
+    return f"key-{hex_of(digest_of(key.encode()))}"

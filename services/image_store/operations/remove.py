@@ -15,7 +15,7 @@ from .images import Images
 
 async def remove(images: Images, request: RemoveRequest) -> RemoveReply:
     """Names first, then images; what of it is done is told line by line."""
-    users = Users(request.in_use, frozenset(request.running))
+    users = Users(request.in_use, frozenset(request.running), images.leases.images())
     plan = removal.plan(images.catalog, request.reference, request.force, not request.no_prune, users, request.platform)
     return RemoveReply(removed=await _carry_out(images, plan))
 
@@ -38,7 +38,7 @@ async def _carry_out(images: Images, plan: tuple[removal.Step, ...]) -> tuple[Re
 async def prune(images: Images, request: PruneRequest) -> PruneReport:
     """Removes what the filters choose and nobody uses."""
     chosen = filters.prunable(images.catalog, request.filters, now_ns())
-    users = Users(dict.fromkeys(request.in_use, "-"))
+    users = Users(dict.fromkeys(request.in_use, "-"), leased=images.leases.images())
     sizes = {layer.chain_id: layer.size for layer in images.layers.all()}
     lines: list[Removed] = []
     for image in chosen:

@@ -17,7 +17,7 @@ const newest = (images) => [...images].sort((a, b) => b.created_ns - a.created_n
 
 export class Store {
   constructor({ nats, contract, records, content, snapshots, streams, translate }) {
-    Object.assign(this, { nats, contract, records, content, snapshots, streams, translate, last: Promise.resolve() });
+    Object.assign(this, { nats, contract, records, content, snapshots, streams, translate, last: Promise.resolve(), leases: new Map() });
   }
 
   alone(work) {
@@ -50,7 +50,21 @@ export class Store {
     return this.shown(found[0]);
   }
 
-  resolve({ reference, platform }) {
+  // Images of a lease are not removed until it ends. (Ours keeps leases over a restart; here they are forgotten.)
+  hold(lease, id) {
+    if (lease) this.leases.set(lease, new Set([...(this.leases.get(lease) ?? []), id]));
+  }
+
+  leased() {
+    return [...this.leases.values()].flatMap((each) => [...each]);
+  }
+
+  end_lease({ id }) {
+    this.leases.delete(id);
+    return {};
+  }
+
+  resolve({ reference, platform, lease }) {
     const image = this.find(reference), has = image.platform;
     const differs = (key) => platform?.[key] && has[key] && platform[key] !== has[key];
     if (differs("os") || differs("architecture") || differs("variant")) {
@@ -58,6 +72,7 @@ export class Store {
       throw notFound(`image with reference ${reference} was found but its platform (${shown(has)}) ` +
         `does not match the specified platform (${shown(platform)})`);
     }
+    this.hold(lease, image.id);
     return image;
   }
 
@@ -95,6 +110,7 @@ export class Store {
   remove(request) {
     return this.alone(async () => {
       const image = this.find(request.reference);
+      request.running = [...request.running, ...this.leased()];
       return { removed: await this.#perform(removal(this, image, request)) };
     });
   }
@@ -121,7 +137,7 @@ export class Store {
       const removed = [];
       let freed = 0;
       for (const image of prunable(newest([...this.content.images.keys()].map((id) => this.shown(id))), filters)) {
-        if (used.includes(image.id) || !this.content.images.has(image.id) || this.children(image.id).length) continue;
+        if (used.includes(image.id) || this.leased().includes(image.id) || !this.content.images.has(image.id) || this.children(image.id).length) continue;
         const request = { reference: image.id, force: true, no_prune: false, in_use: {}, running: used };
         const done = await this.#perform(removal(this, this.shown(image.id), request));
         freed += done.freed;
@@ -263,7 +279,7 @@ export class Store {
     return id;
   }
 
-  #child(parent, source, name, diffId, platform) {
+  async #child(parent, source, name, diffId, platform) {
     const config = changed(source.config, source.changes), created = source.created || now();
     const by = source.created_by || (source.container_config?.cmd ?? []).join(" ");
     const entry = { created, created_by: by, author: source.author, comment: source.comment, empty_layer: !diffId };
@@ -272,7 +288,9 @@ export class Store {
       config: source.defaults ? completed(config, source.defaults) : config,
       diff_ids: [...(parent?.diff_ids ?? []), ...(diffId ? [diffId] : [])], history: [...(parent?.history ?? []), entry],
     };
-    return this.#add(image, source, parent?.id ?? "", name);
+    const id = await this.#add(image, source, parent?.id ?? "", name);
+    this.hold(source.lease, id);
+    return id;
   }
 
   commit(request) {
@@ -305,11 +323,13 @@ export class Store {
   }
 
   // Without the rules of `cache_from`: where it is given nothing is found, and the step is made anew.
-  child({ parent, created_by: by, cache_from: from }) {
+  child({ parent, created_by: by, cache_from: from, lease }) {
     const made = [...this.content.images.values()].filter((each) => {
       return (this.content.parents.get(each.id) ?? "") === parent && each.history.at(-1)?.created_by === by;
     });
-    return { image: made.length && !from.length ? this.shown(newest(made)[0].id) : null, origin: "" };
+    const image = made.length && !from.length ? this.shown(newest(made)[0].id) : null;
+    if (image) this.hold(lease, image.id);
+    return { image, origin: "" };
   }
 
   // What other hosts' stores ask. Configurations and plain layers are the blobs that are here.

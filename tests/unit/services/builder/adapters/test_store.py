@@ -12,7 +12,7 @@ from tests.support.builder_world import World
 
 
 async def test_images_are_made_and_found_again(world: World, spools: Spools) -> None:
-    store = Store(world.kernel)
+    store = Store(world.kernel, "b")
     base = await store.resolve("busybox")
     described = await store.describe(
         CommitRequest(parent=base.id, config=ContainerConfig(user="u"), created_by="USER u")
@@ -36,7 +36,7 @@ async def test_images_are_made_and_found_again(world: World, spools: Spools) -> 
 
 
 async def test_names(world: World) -> None:
-    store = Store(world.kernel)
+    store = Store(world.kernel, "b")
     assert await store.names(["a", "docker.io/library/a:1"]) == (("a", "latest"), ("a", "1"))
     with pytest.raises(InvalidArgument, match="must be lowercase"):
         await store.names(["A"])
@@ -45,7 +45,7 @@ async def test_names(world: World) -> None:
 
 
 async def test_contents_that_are_not_there(world: World, spools: Spools) -> None:
-    store = Store(world.kernel)
+    store = Store(world.kernel, "b")
     base = await store.resolve("busybox")
     with pytest.raises(NotFound):
         await store.contents(base.id, "none", spools)

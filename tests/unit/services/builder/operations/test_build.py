@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from shared.contracts import builder, executor, image_store
+from shared.contracts.image_store import PruneRequest, RemoveRequest
+from shared.errors import Conflict, NotFound
 from tests.support.builder_world import World
+from tests.support.waiting import until
 
 
 async def test_a_build_as_it_is_shown(world: World) -> None:
@@ -83,3 +89,38 @@ async def test_labels_of_the_request(world: World) -> None:
     image = await world.built("FROM busybox\n", labels={"b": "$x", "a": "1"})
     assert image.config.labels == {"a": "1", "b": "$x"}
     assert "Step 3/3 : LABEL b=$x" in world.text
+
+
+STEPS = "".join(f"ENV A{number}=b\nCOPY a /a{number}\nRUN echo {number}\n" for number in range(5))
+
+
+async def test_nothing_of_a_running_build_is_removed(world: World) -> None:
+    """Whatever is pruned meanwhile, each step finds the image of the one before."""
+    ended = asyncio.Event()
+
+    async def prune() -> None:
+        while not ended.is_set():
+            await world.user.bus.call(image_store.PRUNE, PruneRequest())
+
+    pruning = asyncio.ensure_future(prune())
+    try:
+        built = await world.built(f"FROM busybox\n{STEPS}", {"a": b"x"}, tags=("t",))
+        assert (await world.built(f"FROM busybox\n{STEPS}", {"a": b"x"})).id == built.id
+    finally:
+        ended.set()
+        await pruning
+    assert len(built.history) == 16
+
+
+async def test_the_base_of_a_running_build_cannot_be_removed(world: World) -> None:
+    base = (await world.image("busybox")).id
+    building = asyncio.ensure_future(world.build("FROM busybox\nRUN sleep\n", id="this"))
+    remove = RemoveRequest(reference=base, force=True)
+    await until(lambda: any(isinstance(call, executor.StartRequest) for call in world.containers.calls), 60)
+    with pytest.raises(Conflict, match="image is being used by a running build"):
+        await world.user.bus.call(image_store.REMOVE, remove)
+    await world.user.bus.call(builder.CANCEL, builder.CancelRequest(id="this"))
+    await building
+    await world.user.bus.call(image_store.REMOVE, remove)
+    with pytest.raises(NotFound):
+        await world.image(base)

@@ -164,3 +164,15 @@ def test_no_plan_breaks_what_is_used(
         assert catalog.children(image_id) <= set(deleted[:position])
     left = {(step.image_id, step.reference) for step in found if isinstance(step, Untag)}
     assert all((image_id, each) in left for image_id in deleted for each in catalog.references(image_id))
+
+
+def test_what_a_build_holds_keeps_its_image_and_loses_its_names(catalog: Catalog, add: Add) -> None:
+    parent = add("parent")
+    image_id = add("a", "x:1", parent=parent)
+    users = Users(leased=frozenset({parent, image_id}))
+    for force in (False, True):
+        with pytest.raises(Conflict, match="image is being used by a running build"):
+            plan(catalog, image_id, force, True, users)
+    assert [type(step) for step in plan(catalog, "x:1", False, True, users)] == [Untag]
+    only_parent = Users(leased=frozenset({parent}))
+    assert [type(step) for step in plan(catalog, "x:1", False, True, only_parent)] == [Untag, Delete]

@@ -54,3 +54,19 @@ def test_a_file_that_a_power_cut_tore(files: LocalLeases, tmp_path: Path) -> Non
     leases.open()
     assert leases.names() == ()
     assert list((tmp_path / "leases").iterdir()) == []
+
+
+def test_images_are_held_under_keys(files: LocalLeases, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases(files)
+    for key, image in (("build 1", "a"), ("build 1", "b"), ("build/../2", "b")):
+        leases.add(key, image)
+    assert leases.images() == {"a", "b"}
+    leases.end_key("build 1")
+    leases.end_key("nobody's")
+    assert leases.images() == {"b"}
+    again = Leases(files)
+    again.open()
+    assert again.images() == {"b"}
+    begun = clock.now_ns()
+    monkeypatch.setattr(clock, "now_ns", lambda: begun + 25 * 3600 * 1_000_000_000)
+    assert again.images() == frozenset()

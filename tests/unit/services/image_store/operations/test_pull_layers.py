@@ -12,6 +12,7 @@ from aiohttp import web
 
 from services.image_store.operations import pull_layers
 from shared.contracts import image_store as contract
+from shared.contracts.common import Ref
 from shared.contracts.image_store import PrepareRequest
 from shared.errors import NotFound
 from tests.support.fake_registry import DOCKER_MANIFEST, FakeRegistry, cut
@@ -234,6 +235,87 @@ async def test_what_came_in_part_is_pruned_unless_it_is_coming(store: Store, reg
     assert [each.name for each in store.partial()] == [digest[7:]]
     go.set()
     assert (await pulling)[-1]["status"].startswith("Status: Downloaded")
+
+
+async def broken_off(store: Store, registry: FakeRegistry) -> str:
+    """A pull of which one layer has come whole, and the other does not; the digest of the one."""
+    whole, missing = (
+        images.digest(images.compress(layer, "gzip")) for layer in small(content=DATA, below=b"below").layers
+    )
+    registry.add("a", "1", small(content=DATA, below=b"below"))
+    arrived = asyncio.Event()
+
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        await arrived.wait()
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    registry.override["GET", f"/v2/a/blobs/{missing}"] = hang_up
+    pulling = asyncio.ensure_future(store.pull(f"{registry.name}/a:1"))
+    await until(lambda: whole[7:] in store.blobs(), 60)
+    arrived.set()
+    assert "error" in (await pulling)[-1]
+    del registry.override["GET", f"/v2/a/blobs/{missing}"]
+    return whole
+
+
+async def test_what_came_whole_waits_for_the_next_pull(world: World, registry: FakeRegistry) -> None:
+    """Whatever is removed meanwhile, and over a restart."""
+    async with world.store() as store:
+        whole = await broken_off(store, registry)
+        await store.load(images.docker_archive(small("other:1", below=b"below")))
+        await store.call(contract.REMOVE, contract.RemoveRequest(reference="other:1"))
+        assert whole[7:] in store.blobs()
+    async with world.store() as store:
+        assert whole[7:] in store.blobs()
+        before = len(registry.asked)
+        assert (await store.pull(f"{registry.name}/a:1"))[-1]["status"].startswith("Status: Downloaded")
+        assert f"/v2/a/blobs/{whole}" not in [each.path for each in registry.asked[before:]]
+        assert list((store.root / "leases").iterdir()) == []
+
+
+async def test_pruning_gives_it_up(store: Store, registry: FakeRegistry) -> None:
+    whole = await broken_off(store, registry)
+    size = (store.root / "blobs/sha256" / whole[7:]).stat().st_size
+    freed = (await store.call(contract.PRUNE, contract.PruneRequest())).bytes_freed
+    assert freed >= size
+    assert store.blobs() == set()
+    assert [*(store.root / "leases").iterdir(), *(store.root / "layers").iterdir()] == []
+
+
+async def test_pulls_beside_removals_and_prunes(store: Store, registry: FakeRegistry) -> None:
+    """Images that share layers come and go in any order: each pull ends with an image that is whole."""
+    names = [f"{registry.name}/i{number}:1" for number in range(3)]
+    for number in range(len(names)):
+        registry.add(f"i{number}", "1", small(content=b"%d" % number, below=b"below"))
+    ended = asyncio.Event()
+
+    async def churn() -> None:
+        while not ended.is_set():
+            await store.call(contract.PRUNE, contract.PruneRequest())
+            await store.load(images.docker_archive(small("other:1", below=b"below")))
+            await store.call(contract.REMOVE, contract.RemoveRequest(reference="other:1"))
+
+    churning = asyncio.ensure_future(churn())
+    try:
+        for _ in range(2):
+            for lines_ in await asyncio.gather(*(store.pull(name) for name in names)):
+                assert lines_[-1]["status"].startswith("Status: Downloaded"), lines_
+            for name in names:
+                await store.prepare(name.rpartition("/")[2], name)
+                await store.call(contract.RELEASE, Ref(id=name.rpartition("/")[2]))
+                assert images.digest(await blob_of(store, name)) == (await store.resolve(name)).id
+                await store.call(contract.REMOVE, contract.RemoveRequest(reference=name))
+    finally:
+        ended.set()
+        await churning
+    assert store.blobs() == set()
+
+
+async def blob_of(store: Store, name: str) -> bytes:
+    """The configuration, as the store keeps it."""
+    return (store.root / "blobs/sha256" / (await store.resolve(name)).id[7:]).read_bytes()
 
 
 def test_the_reason_is_told_not_what_it_brought_about() -> None:
