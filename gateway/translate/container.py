@@ -11,6 +11,7 @@ from shared.ids import SHORT
 
 from ..http.version import Version
 from .container_shapes import CONFIG, ENDPOINT, HOST_CONFIG, MOUNT_POINT
+from .manifests import descriptor
 from .ports import show as show_ports
 from .status import is_running
 
@@ -164,7 +165,15 @@ def inspect(
         "Mounts": mounts(spec.mounts),
         "Config": _config(spec, version),
         "NetworkSettings": network_settings(spec, status, version),
+        **_manifest(spec, version),
     }
+
+
+def _manifest(spec: ContainerSpec, version: Version) -> dict[str, Any]:
+    """Of a container made before there was such a thing, nothing."""
+    if version < (1, 48) or spec.image_manifest is None:
+        return {}
+    return {"ImageManifestDescriptor": descriptor(spec.image_manifest, spec.platform)}
 
 
 def command(spec: ContainerSpec) -> str:
@@ -211,6 +220,7 @@ def summary(
         "HostConfig": host_config,
         "NetworkSettings": {"Networks": _networks(spec, status, version)},
         "Mounts": mounts(spec.mounts),
+        **_manifest(spec, version),
     }
     if version >= (1, 52):
         health = status.health

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.contracts.common import Platform
+from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import Image, PlatformImage
 
 
@@ -18,14 +18,22 @@ def _summary(image: PlatformImage, containers: list[str]) -> dict[str, Any]:
     found, platform = image.manifest, _platform(image.platform)
     return {
         "ID": found.digest,
-        "Descriptor": {
-            "mediaType": found.media_type, "digest": found.digest, "size": found.size, "platform": platform
-        },
+        "Descriptor": descriptor(found, image.platform),
         "Available": True,
         "Size": {"Content": image.content, "Total": image.content + image.unpacked},
         "Kind": "image",
         "ImageData": {"Platform": platform, "Containers": containers, "Size": {"Unpacked": image.unpacked}},
     }  # fmt: skip
+
+
+def descriptor(manifest: Descriptor, platform: Platform) -> dict[str, Any]:
+    """The OCI descriptor of the manifest for a platform."""
+    return {
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest,
+        "size": manifest.size,
+        "platform": _platform(platform),
+    }
 
 
 def _platform(platform: Platform) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from shared.contracts.base import Message
-from shared.contracts.common import Platform
+from shared.contracts.common import Descriptor, Platform
 
 
 class Healthcheck(Message, frozen=True):
@@ -255,7 +255,7 @@ class ContainerSpec(Message, frozen=True):
     """Record `containers.<id>.spec`: what should exist. Written by the executor on the clients' behalf.
 
     `config` is the user's configuration already merged with the image's (as dockerd stores it); `path` and
-    `args` are the process to run; `image_id` the image it was made from;
+    `args` are the process to run; `image_id` the image it was made from, `image_manifest` that image's manifest;
     `graph_driver` where its layers are on its host, in the words of Docker's overlay2 driver.
     """
 
@@ -266,6 +266,7 @@ class ContainerSpec(Message, frozen=True):
     host_config: HostConfig
     networks: dict[str, EndpointSettings] = {}
     image_id: str = ""
+    image_manifest: Descriptor | None = None
     platform: Platform = Platform()
     path: str = ""
     args: tuple[str, ...] = ()

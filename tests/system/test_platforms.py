@@ -45,11 +45,22 @@ def test_exec_stop_and_start_under_emulation(both: Engine) -> None:
         "--platform", "linux/arm64", "both:1", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"
     )
     assert both.ok("exec", name, "uname", "-m") == "aarch64"
+    shown = both.inspect(name)
+    assert shown["ImageManifestDescriptor"]["platform"] == {"architecture": "arm64", "os": "linux"}
+    (listed,) = both.call("GET", "/containers/json").json
+    assert listed["ImageManifestDescriptor"] == shown["ImageManifestDescriptor"]
     assert both.ok("exec", "--user", "alice", name, "sh", "-c", "id -un") == "alice"
     both.ok("stop", name)
     assert both.inspect(name)["State"]["ExitCode"] == 7
     both.ok("start", name)
     assert both.ok("exec", name, "uname", "-m") == "aarch64"
+
+
+def test_a_workload_that_ends_takes_the_emulator_from_nobody(both: Engine) -> None:
+    first, second = (both.start("--platform", "linux/arm64", "both:1", "sleep", "1000") for _ in range(2))
+    both.ok("rm", "--force", first)
+    assert both.ok("exec", second, "uname", "-m") == "aarch64"
+    assert both.run("--platform", "linux/arm64", "both:1") == "aarch64"
 
 
 def test_a_foreign_image_without_a_platform_is_run_with_dockers_warning(image_engine: Engine) -> None:

@@ -53,6 +53,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             host_config=asked,
             networks=await _named(engine, wanted_networks(asked, request.networks)),
             image_id=snapshot.image.id,
+            image_manifest=snapshot.image.descriptor,
             graph_driver=snapshot.graph_driver,
             platform=snapshot.image.platform,
             path=path,
