@@ -6,7 +6,7 @@ import ctypes
 import os
 import resource
 
-CLONE_NEWIPC, CLONE_NEWNET = 0x08000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWNET = 0x00020000, 0x08000000, 0x40000000
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SYS_CHROOT, CAP_MKNOD, CAP_SETFCAP = 0, 1, 3, 4, 18, 27, 31
 WRITING = (CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP)
 """What it takes to give files any owner, mode, kind and capability (capabilities(7))."""
@@ -39,6 +39,11 @@ def die_with_parent() -> None:
 def leave_network() -> None:
     """A network and IPC of its own, with nothing in it."""
     _check(_libc.unshare(CLONE_NEWNET | CLONE_NEWIPC), "unshare")
+
+
+def leave_mounts() -> None:
+    """Mounts of its own: what it mounts from now on nobody else sees, once they are made private."""
+    _check(_libc.unshare(CLONE_NEWNS), "unshare")
 
 
 def enter_root(path: str) -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from shared.errors import ResourceExhausted
 
 CHUNK = 1 << 20
+FOLDERS = "folders"
+
+
+def sweep(folder: Path) -> None:
+    """Removes what builds of a crashed builder left below `folder`."""
+    shutil.rmtree(folder / FOLDERS, ignore_errors=True)
 
 
 class Spools:
@@ -24,6 +34,14 @@ class Spools:
         self._files.append(os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._sizes.append(0)
         return len(self._files) - 1
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """An empty folder beside the files, gone afterwards; `sweep` removes what a crash leaves of it."""
+        parent = self._folder / FOLDERS
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
+            yield Path(made)
 
     def append(self, number: int, data: bytes | memoryview) -> None:
         """Writes at the end; raises `ResourceExhausted` on a full disk."""

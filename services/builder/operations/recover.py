@@ -10,6 +10,7 @@ from shared.contracts.common import Ref
 from shared.errors import NotFound, ShoalError
 from shared.service import Kernel
 
+from ..adapters import spool
 from ..adapters.mount_files import mount_files
 from ..adapters.store import lease
 
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 async def recover(kernel: Kernel) -> None:
     """Follows the records that unfinished builds of this node left. What cannot be removed keeps its record."""
     mount_files(kernel).sweep()
+    spool.sweep(kernel.settings.state_path / "builder")
     records = await kernel.state.view(BUILDS)
     records.stop()
     left = {parts[1] for parts, _ in records.items(BUILDS) if parts[0] == kernel.node}

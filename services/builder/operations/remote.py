@@ -6,26 +6,32 @@ import asyncio
 import re
 
 from shared.dockerfile.parser import LONGEST_FILE
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 
 from ..adapters import archive_index
-from ..adapters.fetch import fetch
+from ..adapters.fetch import clone, fetch
+from ..domain import git
 from ..domain.tree import Source
 from .context import Context, parsed_of, with_dockerfile
 from .engine import Build
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_GIT = re.compile(r"(https?://.+\.git(#.*)?\Z)|(git://)|(github\.com/)|(git@)", re.IGNORECASE)
 
 
 async def source(build: Build) -> Context:
     """The context that `remote` names; raises `InvalidArgument`."""
     remote = build.request.remote
-    if _GIT.match(remote):
-        raise NotImplementedYet("building from a git repository is not implemented yet")
+    if git.is_repository(remote):
+        return await _cloned(build, git.parse(remote))
     if _URL.match(remote):
         return await _fetched(build, remote)
     raise InvalidArgument(f"remoteURL ({remote}) could not be recognized as URL")
+
+
+async def _cloned(build: Build, repository: git.Repository) -> Context:
+    number = await clone(repository, build.spools, build.limits[0])
+    tree = await asyncio.to_thread(archive_index.index, build.spools, number, build.limits)
+    return with_dockerfile(build.spools, tree, build.request.dockerfile)
 
 
 async def _fetched(build: Build, url: str) -> Context:

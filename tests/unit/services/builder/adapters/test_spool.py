@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from services.builder.adapters.spool import Spools
+from services.builder.adapters.spool import Spools, sweep
 
 
 def test_files_without_a_name(spools: Spools) -> None:
@@ -13,3 +14,13 @@ def test_files_without_a_name(spools: Spools) -> None:
     assert (spools.size(first), spools.read(first, 2, 3), spools.read(second, 0, 9)) == (6, b"cde", b"x")
     assert os.listdir(spools._folder) == []
     spools.close()
+
+
+def test_folders_go_and_what_a_crash_leaves_is_swept(tmp_path: Path) -> None:
+    spools = Spools(tmp_path)
+    with spools.folder() as folder:
+        (folder / "x").write_text("x")
+    assert not folder.exists()
+    (tmp_path / "folders" / "left").mkdir()
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []

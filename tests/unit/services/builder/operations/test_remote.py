@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 
 from tests.support.builder_world import World
+from tests.support.git import GitRepository, git_http
 from tools.images import entry, tar
 
 
@@ -33,10 +34,14 @@ async def test_what_is_no_place(world: World, remote: str) -> None:
     assert world.error == f"remoteURL ({remote}) could not be recognized as URL"
 
 
-@pytest.mark.parametrize("remote", ["git://h/a", "https://h/a.git#main", "github.com/a/b"])
-async def test_git_is_said_to_be_missing(world: World, remote: str) -> None:
-    await world.send(b"", remote=remote)
-    assert world.lines[-1]["errorDetail"]["code"] == 501
+async def test_a_git_repository(world: World, tmp_path: Path) -> None:
+    repository = GitRepository(tmp_path)
+    repository.commit({"sub/Dockerfile": "FROM busybox\nCOPY x /in/\n", "sub/x": "1", "Dockerfile": "FROM scratch\n"})
+    with git_http(tmp_path, smart=True) as base:
+        await world.send(b"", remote=f"{base}made.git#main:sub", tags=("t",))
+        assert "in/x" in await world.files(await world.image("t"))
+        await world.send(b"", remote=f"{base}other.git")
+    assert "unable to 'git clone'" in world.error
 
 
 async def test_a_dockerfile_and_an_archive(world: World, server: str, tmp_path: Path) -> None:
