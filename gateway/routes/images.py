@@ -103,24 +103,24 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 async def remove(gateway: Gateway, request: Request) -> Response:
+    name, chosen = shown.require_name(request.params["name"]), request.query.all("platforms")
+    platforms = [json_platform(each) for each in chosen] if chosen and request.version >= (1, 50) else [None]
+    if len(platforms) > 1:  # all of them or none
+        for platform in platforms:
+            await gateway.call(image_store.RESOLVE, image_store.ResolveRequest(reference=name, platform=platform))
     in_use, running = users(gateway)
-    asked = image_store.RemoveRequest(
-        reference=shown.require_name(request.params["name"]),
-        platform=_platform_to_remove(request),
-        force=request.query.flag("force"),
-        no_prune=request.query.flag("noprune"),
-        in_use=in_use,
-        running=running,
-    )
-    done = await gateway.call(image_store.REMOVE, asked)
-    return reply(shown.removed(done.removed))
-
-
-def _platform_to_remove(request: Request) -> Platform | None:
-    platforms = request.query.all("platforms") if request.version >= (1, 50) else ()
-    if len(platforms) > 1:
-        raise InvalidArgument("multiple platforms are not supported")
-    return json_platform(platforms[0]) if platforms else None
+    lines: list[image_store.Removed] = []
+    for platform in platforms:
+        asked = image_store.RemoveRequest(
+            reference=name,
+            platform=platform,
+            force=request.query.flag("force"),
+            no_prune=request.query.flag("noprune"),
+            in_use=in_use,
+            running=running,
+        )
+        lines += (await gateway.call(image_store.REMOVE, asked)).removed
+    return reply(shown.removed(tuple(lines)))
 
 
 async def prune(gateway: Gateway, request: Request) -> Response:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.engine import Engine, unique
 from tests.support.platforms import busybox_of, several_platforms
+from tools.bench.reference import Dockerd
 from tools.bench.registry import Registry
 from tools.images import Image, busybox_layer
 
@@ -157,6 +159,23 @@ def test_pushed_by_us_read_by_skopeo_and_pulled_platform_by_platform(
         both.ok("push", "--platform", "linux/arm64", name)
         raw = json.loads(registry.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
         assert "config" in raw
+
+
+def test_several_platforms_are_removed_together_or_not_at_all(both: Engine) -> None:
+    arm, amd, other = (json.dumps({"os": "linux", "architecture": name}) for name in ("arm64", "amd64", "s390x"))
+    path = "/v1.50/images/both:1?"
+    assert both.call("DELETE", path + urlencode({"platforms": [amd, other]}, doseq=True)).status == 404
+    assert both.run("both:1") == "x86_64"
+    done = both.call("DELETE", path + urlencode({"platforms": [arm, amd]}, doseq=True))
+    assert (done.status, [each["Untagged"] for each in done.json if "Untagged" in each]) == (200, ["both:1"])
+
+
+def test_dockerd_loads_the_hosts_of_what_is_saved(both: Engine, tmp_path: Path) -> None:
+    both.ok("save", "--output", str(tmp_path / "all.tar"), "both:1")
+    with Dockerd() as dockerd:
+        other = Engine(dockerd.host, dockerd.netns)
+        assert "Loaded image: both:1" in other.ok("load", "--input", str(tmp_path / "all.tar"))
+        assert other.run("--network", "none", "both:1") == "x86_64"
 
 
 def test_other_tools_read_what_is_saved_and_are_read(both: Engine, tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ def test_images(engine: Engine) -> None:
     other = f"/images/{IMAGE}/history?platform=" + '{"os":"linux","architecture":"s390x"}'
     assert (status(47, other), status(48, other)) == (200, 404)
     two = "platforms={}&platforms={}"
-    assert engine.call("DELETE", f"/v1.50/images/{IMAGE}?{two}").message == "multiple platforms are not supported"
+    assert engine.call("DELETE", f"/v1.50/images/{IMAGE}?{two}").message == "both OS and Architecture must be provided"
     several = engine.call("GET", f"/v1.51/images/{IMAGE}/get?platform=a&platform=b")
     assert several.message.endswith("use API version 1.52 or later")
 
