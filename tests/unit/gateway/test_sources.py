@@ -47,6 +47,17 @@ async def test_nobody_is_asked_the_same_again(world: World, path: str, monkeypat
     assert calls == []
 
 
+async def test_info_asks_again_only_what_may_have_changed(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await api("GET", "/info")).json()["Images"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(world.kernel.bus, "call", lambda *arguments, **named: pytest.fail(f"asked {arguments}"))
+        assert (await api("GET", "/info")).json()["Images"] == 1
+    assert (await api("POST", "/images/busybox/tag?repo=mine")).status == 201
+    assert (await api("GET", "/info")).json()["Images"] == 2
+
+
 async def test_who_changes_something_sees_it(api: Api, create: Create) -> None:
     assert b"mine" not in (await api("GET", "/networks")).body
     assert (await api("POST", "/networks/create", {"Name": "mine"})).status == 201
