@@ -66,16 +66,9 @@ class GitRepository:
 def git_daemon(root: Path) -> Iterator[str]:
     """Serves the repositories below root; what stands before their names."""
     port = free_port()
-    command = [
-        "git",
-        "daemon",
-        "--listen=127.0.0.1",
-        f"--port={port}",
-        f"--base-path={root}",
-        "--export-all",
-        str(root),
-    ]
-    with subprocess.Popen(command, env=_ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+    options = ["--listen=127.0.0.1", f"--port={port}", f"--base-path={root}", "--export-all", str(root)]
+    command = ["git", "daemon", *options]
+    with subprocess.Popen(command, env=_ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             until_listening(process.pid, port)
             yield f"git://127.0.0.1:{port}/"
