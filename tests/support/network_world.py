@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -153,13 +154,26 @@ async def listen(
     return task
 
 
-async def ask(client: socket.socket, address: tuple[str, int], timeout: float = 5) -> str:
-    """What a server of `listen` answers: the client's address as seen there. Raises when nobody is reached."""
-    loop = asyncio.get_running_loop()
+async def ask(client: socket.socket, address: tuple[str, int], timeout: float = 60) -> str:
+    """What a server of `listen` answers: the client's address as seen there. Raises when nobody is reached.
+
+    What cannot be reached is tried again: it is a worker of the kernel that makes a new IPv6 address one of the host's
+    own, on a busy machine seconds after it was added, and so long it is asked for among the neighbours.
+    """
     client.setblocking(False)
     with client:
         async with asyncio.timeout(timeout):
-            await loop.sock_connect(client, address)
-            if client.type == socket.SOCK_DGRAM:
-                await loop.sock_sendall(client, b"?")
-            return (await loop.sock_recv(client, 100)).decode()
+            while True:
+                try:
+                    return await _ask(client, address)
+                except OSError as error:
+                    if error.errno not in (errno.EHOSTUNREACH, errno.ECONNABORTED):  # it was, so it may be used again
+                        raise
+
+
+async def _ask(client: socket.socket, address: tuple[str, int]) -> str:
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, address)
+    if client.type == socket.SOCK_DGRAM:
+        await loop.sock_sendall(client, b"?")
+    return (await loop.sock_recv(client, 100)).decode()
