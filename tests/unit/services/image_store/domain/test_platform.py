@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain.platform import acceptable, check, choose, describe, matches, normalise
+from services.image_store.domain.platform import acceptable, check, choose, describe, matches, normalise, pick
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument
 
@@ -79,3 +79,30 @@ def test_every_host_runs_its_own_platform(architecture: str, variant: str) -> No
     platform = Platform(architecture=architecture, variant=variant)
     assert matches(platform, platform)
     assert normalise(normalise(platform)) == normalise(platform)
+
+
+SOME = st.builds(
+    Platform,
+    os=st.sampled_from(["linux", "linux", "windows", "unknown"]),
+    architecture=st.sampled_from(["amd64", "arm", "arm64", "386", "s390x", "x86_64", "aarch64", "unknown"]),
+    variant=st.sampled_from(["", "", "v5", "v6", "v7", "v8", "v9"]),
+)
+
+
+@given(SOME, st.lists(SOME, max_size=8))
+def test_whatever_is_picked_is_what_was_asked_for_and_nothing_that_is_there_is_missed(
+    wanted: Platform, offered: list[Platform]
+) -> None:
+    found = pick(wanted, [(each, position) for position, each in enumerate(offered)])
+    assert (found is not None) == any(matches(wanted, each) for each in offered)
+    assert found is None or matches(wanted, offered[found])
+
+
+@given(SOME, st.lists(SOME, min_size=1, max_size=8), st.data())
+def test_the_very_platform_goes_before_all_that_would_do(
+    wanted: Platform, offered: list[Platform], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations([*offered, wanted]))
+    found = pick(wanted, [(each, each) for each in shuffled])
+    assert found is not None
+    assert normalise(found) == normalise(wanted)
