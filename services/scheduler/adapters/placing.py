@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
+from itertools import islice
 
 import msgspec
 
@@ -17,6 +19,9 @@ from shared.service import Kernel
 
 from ..domain.asking import ask_of
 from .world import World
+
+FIRST_ASKED = 3
+"""Hosts whose image stores are asked for an image before all others are."""
 
 
 class Placing:
@@ -71,7 +76,7 @@ class Placing:
                     return answer
             raise
 
-    async def _bring(self, image: Image, node: str, holders: frozenset[str]) -> None:
+    async def _bring(self, image: Image, node: str, holders: Set[str]) -> None:
         """The image is on the host when this returns, under the names that it has elsewhere."""
         if node in holders or image.descriptor is None:
             return
@@ -79,7 +84,7 @@ class Placing:
             image_store.FETCH,
             image_store.FetchRequest(
                 manifest=image.descriptor,
-                nodes=tuple(sorted(holders)),
+                nodes=tuple(islice(holders, FIRST_ASKED)),
                 names=self._world.names_lacking(image.id, node),
             ),
             node=node,

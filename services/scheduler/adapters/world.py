@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Set
 from typing import Any
 
 from shared.contracts import executor, image_store, network, volume
@@ -46,8 +47,9 @@ class Index:
         for of, key in [pair for pair in self._named if pair[0] == host]:
             self.set(of, key, ())
 
-    def of(self, name: str) -> frozenset[str]:
-        return frozenset(self._hosts.get(name, ()))
+    def of(self, name: str) -> Set[str]:
+        """Not a copy: it changes with the index."""
+        return self._hosts[name].keys() if name in self._hosts else frozenset()
 
 
 class World:
@@ -164,10 +166,10 @@ class World:
         return self.fleet.host_of(ids[0]) if len(ids) == 1 else ""
 
     def with_volume(self, name: str) -> frozenset[str]:
-        return self._volumes.of(name)
+        return frozenset(self._volumes.of(name))
 
     def with_network(self, name: str) -> frozenset[str]:
-        return self._networks.of(name)
+        return frozenset(self._networks.of(name))
 
     def names_lacking(self, image_id: str, node: str) -> tuple[str, ...]:
         """Names of an image on hosts that have it, of which a host has none yet, neither for this image nor another."""
@@ -181,5 +183,5 @@ class World:
         found = view.items(image_store.REFERENCES) if view is not None else ()
         return {entry.value.reference: entry.value.image_id for _, entry in found}
 
-    def with_image(self, image_id: str) -> frozenset[str]:
+    def with_image(self, image_id: str) -> Set[str]:
         return self._images.of(image_id)

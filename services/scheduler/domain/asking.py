@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Protocol
 
 from shared.contracts.common import Platform
@@ -33,7 +33,8 @@ class Known(Protocol):
     def with_network(self, name: str) -> frozenset[str]:
         """By name or id; of a network that is on all hosts, none."""
 
-    def with_image(self, image_id: str) -> frozenset[str]: ...
+    def with_image(self, image_id: str) -> Set[str]:
+        """Not a copy: valid until something changes."""
 
 
 def load_of(config: HostConfig) -> Load:

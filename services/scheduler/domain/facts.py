@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from shared.contracts.scheduler import NodeRecord
@@ -10,7 +10,7 @@ from shared.contracts.scheduler import NodeRecord
 from .constraints import Constraint, attributes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Host:
     """A host as seen last: `memory` (bytes) and `cpus` (billionths of one) may be reserved. `is_open`: it is there
     and takes new containers. `attributes` are what constraints are about.
@@ -38,7 +38,7 @@ class Host:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """What one container reserves of its host: bytes, billionths of a processor, ports of the host."""
 
@@ -47,7 +47,7 @@ class Load:
     ports: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bond:
     """Something on certain hosts that the container needs, or, `apart`, must not be beside. `text` names it."""
 
@@ -59,7 +59,7 @@ class Bond:
         return (host in self.hosts) is not self.apart
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One container to place. `architecture` empty: any; `image`: hosts that have its image: among equals they win."""
 
@@ -68,4 +68,4 @@ class Ask:
     architecture: str = ""
     constraints: tuple[Constraint, ...] = ()
     bonds: tuple[Bond, ...] = ()
-    image: frozenset[str] = frozenset()
+    image: Set[str] = frozenset()

@@ -7,9 +7,9 @@ the one with the most free memory. A host whose published ports it asks for is t
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from shared.errors import FailedPrecondition
 
@@ -19,7 +19,7 @@ from .pool import NEVER, Pool
 
 MOST_POOLS = 32
 """Kinds of containers for which a tree is kept; the longest unused is given up."""
-TIES = 16
+TIES = 6
 """Hosts of equal load that are compared by image."""
 _COUNT_BIT = 44
 _KIB = 10
@@ -27,9 +27,9 @@ _KIB = 10
 Kind = tuple[str, str, tuple[Constraint, ...]]
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class _Slot:
-    """A host's place in the trees, and what is reserved of it."""
+    """A host's place in the trees, what is reserved of it, and the kinds of containers whose trees it is in."""
 
     host: Host
     number: int
@@ -37,15 +37,25 @@ class _Slot:
     cpus: int = 0
     containers: int = 0
     ports: Counter[str] = field(default_factory=Counter)
+    kinds: list[Kind] = field(default_factory=list)
 
     @property
-    def free_memory(self) -> int:
-        """Never less than none: hosts bring what they have into the cluster."""
-        return max(0, self.host.memory - self.memory)
+    def standing(self) -> tuple[int, int, int]:
+        """Rank, free memory and processors: never less than none, for hosts bring what they have into the cluster."""
+        free = max(0, self.host.memory - self.memory)
+        rank = (self.containers << _COUNT_BIT) + (1 << _COUNT_BIT - 1) - (free >> _KIB)
+        return rank, free, max(0, self.host.cpus - self.cpus)
 
-    @property
-    def rank(self) -> int:
-        return (self.containers << _COUNT_BIT) + (1 << _COUNT_BIT - 1) - (self.free_memory >> _KIB)
+    def may(self, ask: Ask, avoid: Set[str]) -> bool:
+        """Whether the container may come."""
+        _, memory, cpus = self.standing
+        return (
+            memory >= ask.load.memory
+            and cpus >= ask.load.cpus
+            and self.host.id not in avoid
+            and _is_of(self.host, _kind(ask))
+            and all(bond.allows(self.host.id) for bond in ask.bonds)
+        )
 
 
 class Fleet:
@@ -65,7 +75,11 @@ class Fleet:
         if slot is None:
             slot = self._slots[host.id] = _Slot(host, self._number())
             self._numbered[slot.number] = slot
+        elif slot.host == host:
+            return
         slot.host = host
+        self._touch(slot)
+        slot.kinds = [kind for kind in self._pools if _is_of(host, kind)]
         self._touch(slot)
 
     def _number(self) -> int:
@@ -73,7 +87,8 @@ class Fleet:
             return self._free.pop()
         self._numbered.append(None)
         if any(pool.size < len(self._numbered) for pool in self._pools.values()):
-            self._pools.clear()
+            for kind in tuple(self._pools):
+                self._give_up(kind)
         return len(self._numbered) - 1
 
     def remove_host(self, id: str) -> None:
@@ -83,16 +98,17 @@ class Fleet:
             return
         for container in [key for key, (of, _) in self._where.items() if of is slot]:
             self.drop(container)
+        self._touch(slot)
         self._numbered[slot.number] = None
         self._free.append(slot.number)
-        self._touch(slot)
 
     def put(self, container: str, host: str, load: Load) -> None:
         """A container is on a host, whatever was known of it before; on a host that is not known it is forgotten."""
         present = self._where.get(container)
-        if present is not None and present[0].host.id == host and present[1] == load:
-            return
-        self.drop(container)
+        if present is not None:
+            if present[0].host.id == host and present[1] == load:
+                return
+            self.drop(container)
         slot = self._slots.get(host)
         if slot is not None:
             self._where[container] = (slot, load)
@@ -119,8 +135,8 @@ class Fleet:
         self._touch(slot)
 
     def _touch(self, slot: _Slot) -> None:
-        for pool in self._pools.values():
-            pool.stale.add(slot.number)
+        for kind in slot.kinds:
+            self._pools[kind].stale.add(slot.number)
 
     def host_of(self, container: str) -> str:
         """Where a container is; empty for one that is not known."""
@@ -133,68 +149,77 @@ class Fleet:
 
     def decide(self, ask: Ask) -> str:
         """The host for a container; raises `FailedPrecondition` that says what is wrong with how many hosts."""
-        pool = self._pool((ask.os, ask.architecture, ask.constraints))
         busy = frozenset[str]().union(*(self._ports.get(port, ()) for port in ask.load.ports))
-        chosen = self._choose(pool, ask, busy) or (self._choose(pool, ask, frozenset()) if busy else "")
-        if not chosen:
+        chosen = self._choose(ask, busy) or (self._choose(ask, frozenset()) if busy else None)
+        if chosen is None:
             raise FailedPrecondition(f"no suitable node ({explain((slot.host for slot in self._slots.values()), ask)})")
-        return chosen
+        return chosen.host.id
 
-    def _pool(self, kind: Kind) -> Pool:
-        pool = self._pools.get(kind)
-        if pool is None:
-            pool = self._pools[kind] = Pool(1 << max(4, (len(self._numbered) - 1).bit_length()))
-            pool.stale.update(range(len(self._numbered)))
-            if len(self._pools) > MOST_POOLS:
-                self._pools.popitem(last=False)
-        self._pools.move_to_end(kind)
-        for number in pool.stale:
-            slot = self._numbered[number]
-            if slot is None or not _is_of(slot.host, kind):
-                pool.set(number, NEVER, -1, -1)
-            else:
-                pool.set(number, slot.rank, slot.free_memory, max(0, slot.host.cpus - slot.cpus))
-        pool.stale.clear()
-        return pool
-
-    def _choose(self, pool: Pool, ask: Ask, avoid: frozenset[str]) -> str:
-        found = self._suitable(pool, ask, avoid)
-        first = next(found, None)
-        if first is None:
-            return ""
-        if not ask.image or first.host.id in ask.image:
-            return first.host.id
-        fewest = first.containers
-        few = (slot for slot in map(self._slots.get, islice(ask.image, TIES)) if slot is not None)
-        rivals = [slot for slot in islice(found, TIES) if slot.host.id in ask.image]
-        rivals += [slot for slot in few if self._may(pool, slot, ask, avoid)]
-        return min((slot for slot in rivals if slot.containers == fewest), key=_rank, default=first).host.id
-
-    def _suitable(self, pool: Pool, ask: Ask, avoid: frozenset[str]) -> Iterator[_Slot]:
-        """The best first. What binds to few hosts is not searched for among all."""
+    def _choose(self, ask: Ask, avoid: Set[str]) -> _Slot | None:
         near = [bond.hosts for bond in ask.bonds if not bond.apart]
-        if near:
-            hosts = frozenset[str].intersection(*near)
-            few = [slot for slot in map(self._slots.get, hosts) if slot is not None]
-            yield from sorted((slot for slot in few if self._may(pool, slot, ask, avoid)), key=_rank)
-            return
-        for number in pool.best(ask.load.memory, ask.load.cpus):
+        if near:  # only few come into question
+            few = self._allowed(frozenset[str].intersection(*near), ask, avoid)
+            return min(
+                few, key=lambda slot: (slot.containers, slot.host.id not in ask.image, slot.standing), default=None
+            )
+        found = self._suitable(ask, avoid)
+        best = next(found, None)
+        if best is None or not ask.image or best.host.id in ask.image:
+            return best
+        holders = [
+            slot for slot in self._allowed(islice(ask.image, TIES), ask, avoid) if slot.containers == best.containers
+        ]
+        if holders or len(ask.image) <= TIES:
+            return min(holders, key=lambda slot: slot.standing, default=best)
+        equals = takewhile(lambda slot: slot.containers == best.containers, islice(found, TIES))
+        return next((slot for slot in equals if slot.host.id in ask.image), best)
+
+    def _allowed(self, hosts: Iterable[str], ask: Ask, avoid: Set[str]) -> list[_Slot]:
+        known = (slot for slot in map(self._slots.get, hosts) if slot is not None)
+        return [slot for slot in known if slot.may(ask, avoid)]
+
+    def _suitable(self, ask: Ask, avoid: Set[str]) -> Iterator[_Slot]:
+        """The best first."""
+        for number in self._pool(_kind(ask)).best(ask.load.memory, ask.load.cpus):
             slot = self._numbered[number]
             assert slot is not None
             if slot.host.id not in avoid and all(bond.allows(slot.host.id) for bond in ask.bonds):
                 yield slot
 
-    @staticmethod
-    def _may(pool: Pool, slot: _Slot, ask: Ask, avoid: frozenset[str]) -> bool:
-        return (
-            slot.host.id not in avoid
-            and pool.fits(slot.number, ask.load.memory, ask.load.cpus)
-            and all(bond.allows(slot.host.id) for bond in ask.bonds)
-        )
+    def _pool(self, kind: Kind) -> Pool:
+        pool = self._pools.get(kind)
+        if pool is None:
+            return self._new_pool(kind)
+        self._pools.move_to_end(kind)
+        for number in pool.stale:
+            slot = self._numbered[number]
+            if slot is None or kind not in slot.kinds:
+                pool.set(number, NEVER, -1, -1)
+            else:
+                pool.set(number, *slot.standing)
+        pool.stale.clear()
+        return pool
+
+    def _new_pool(self, kind: Kind) -> Pool:
+        pool = Pool(1 << max(4, (len(self._numbered) - 1).bit_length()))
+        members = [slot for slot in self._slots.values() if _is_of(slot.host, kind)]
+        pool.fill({slot.number: slot.standing for slot in members})
+        if len(self._pools) == MOST_POOLS:
+            self._give_up(next(iter(self._pools)))
+        self._pools[kind] = pool
+        for slot in members:
+            slot.kinds.append(kind)
+        return pool
+
+    def _give_up(self, kind: Kind) -> None:
+        del self._pools[kind]
+        for slot in self._slots.values():
+            if kind in slot.kinds:
+                slot.kinds.remove(kind)
 
 
-def _rank(slot: _Slot) -> int:
-    return slot.rank
+def _kind(ask: Ask) -> Kind:
+    return ask.os, ask.architecture, ask.constraints
 
 
 def _is_of(host: Host, kind: Kind) -> bool:

@@ -8,7 +8,7 @@ change of one cost a few steps for each doubling of the cluster.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 NEVER = 1 << 62
 """The rank of a slot without a host of this pool."""
@@ -20,10 +20,20 @@ class Pool:
     def __init__(self, size: int) -> None:
         self.size = size
         self.stale: set[int] = set()
-        """Slots whose hosts changed since they were last set here."""
+        """Slots that changed since they were last set here: for who feeds this pool."""
         self._rank = [NEVER] * (2 * size)
         self._memory = [-1] * (2 * size)
         self._cpus = [-1] * (2 * size)
+
+    def fill(self, slots: Mapping[int, tuple[int, int, int]]) -> None:
+        """All at once, into an empty pool: cheaper than one after another."""
+        for slot, (rank, memory, cpus) in slots.items():
+            at = slot + self.size
+            self._rank[at], self._memory[at], self._cpus[at] = rank, memory, cpus
+        for at in range(self.size - 1, 0, -1):
+            self._rank[at] = min(self._rank[2 * at], self._rank[2 * at + 1])
+            self._memory[at] = max(self._memory[2 * at], self._memory[2 * at + 1])
+            self._cpus[at] = max(self._cpus[2 * at], self._cpus[2 * at + 1])
 
     def set(self, slot: int, rank: int, memory: int, cpus: int) -> None:
         """A host's rank (the least is taken first) and what is free of it; `NEVER`: no host of this pool."""
@@ -40,14 +50,6 @@ class Pool:
                 return
             ranks[at], memories[at], all_cpus[at] = rank, memory, cpus
             at >>= 1
-
-    def fits(self, slot: int, memory: int, cpus: int) -> bool:
-        """Whether the slot has a host of this pool with so much room."""
-        at = slot + self.size
-        return self._rank[at] < NEVER and self._memory[at] >= memory and self._cpus[at] >= cpus
-
-    def rank(self, slot: int) -> int:
-        return self._rank[slot + self.size]
 
     def best(self, memory: int, cpus: int) -> Iterator[int]:
         """Slots with room, the least rank first."""

@@ -1,0 +1,1 @@
+"""Simulated clusters: the scheduler's pure part under loads that no lab holds (`python -m tools.sim`)."""
