@@ -160,10 +160,11 @@ class Packer(Protocol):
     def folder(self) -> AbstractAsyncContextManager[Path]:
         """An empty folder of the store; all that is left in it is gone when the context ends."""
 
-    async def pack(self, upper: Path, below: tuple[Layer, ...], folder: Path, move: bool) -> Packed:
+    async def pack(self, upper: Path, below: tuple[Layer, ...], folder: Path, move: bool, latest: int = 0) -> Packed:
         """Writes archive and tree of a layer into `folder`; the tree is the directory itself when `move`.
 
-        `below`: the layers it stands on, top first. `ResourceExhausted` for more than may be unpacked again.
+        `below`: the layers it stands on, top first. `latest`: see `CommitRequest`.
+        `ResourceExhausted` for more than may be unpacked again.
         """
 
 

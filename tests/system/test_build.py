@@ -48,6 +48,18 @@ def test_an_image_is_built_run_and_found_again(image_engine: Engine, tmp_path: P
     assert image_engine.call("GET", "/containers/json?all=1").json == []
 
 
+def test_the_same_image_twice(image_engine: Engine, tmp_path: Path) -> None:
+    dockerfile = (
+        "FROM busybox\nRUN mkdir -p /made/here && echo 1 > /made/here/f && ln -s f /made/link && rm -r /var/data\n"
+    )
+    arguments = "-q", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1000000000"
+    first = build(image_engine, tmp_path, *arguments, files={"Dockerfile": dockerfile})
+    assert first.code == 0, first
+    time.sleep(1.1)  # another second on the clock, so that it would be another image
+    assert build(image_engine, tmp_path, *arguments, files={}).out == first.out
+    assert image_engine.run(first.out.strip(), "stat", "-c", "%Y", "/made/here/f") == "1000000000"
+
+
 def test_stages_and_their_files(image_engine: Engine, tmp_path: Path) -> None:
     dockerfile = (
         "ARG BASE=busybox\nFROM $BASE AS one\nRUN echo 1 > /one; chown alice /one; ln -s one /link\n"

@@ -147,7 +147,8 @@ class Build:
 
     async def keep(self, state: State, history: str, container: str) -> Image:
         """The image of what a container has changed, which may not be started again if it is to be removed."""
-        request = CommitRequest(key=container, release=self.request.remove, **self._said(state, history))
+        said, latest = self._said(state, history), self.epoch() or 0
+        request = CommitRequest(key=container, release=self.request.remove, latest=latest, **said)
         return await self.store.describe(request)
 
     async def add_layer(self, state: State, history: str, made: Tree) -> Image:

@@ -52,18 +52,22 @@ class LayerWriter:
         finally:
             await asyncio.to_thread(remove_tree, str(made))
 
-    async def pack(self, upper: Path, below: tuple[Layer, ...], folder: Path, move: bool) -> Packed:
+    async def pack(self, upper: Path, below: tuple[Layer, ...], folder: Path, move: bool, latest: int = 0) -> Packed:
         trees = tuple(self._layers.directory(layer) / "diff" for layer in below)
         with telemetry.span("pack layer"):
-            return await asyncio.to_thread(self._pack, upper, below[0] if below else None, trees, folder, move)
+            top = below[0] if below else None
+            return await asyncio.to_thread(self._pack, upper, top, trees, folder, move, latest)
 
-    def _pack(self, upper: Path, top: Layer | None, trees: tuple[Path, ...], folder: Path, move: bool) -> Packed:
+    def _pack(
+        self, upper: Path, top: Layer | None, trees: tuple[Path, ...], folder: Path, move: bool, latest: int
+    ) -> Packed:
         target, blob = folder / "tree", folder / "layer"
         target.mkdir(mode=0o700)
         if not move:
             (target / "diff").mkdir()
         with _Packing(upper, None if move else target / "diff", trees, blob) as packing:
             packing.limits = self._most_bytes, self._most_entries
+            packing.latest = latest
             empty = _readable(lambda: packing.run(top))
             digest, size = packing.archive.digest, packing.writer.size
         if move:
@@ -110,6 +114,7 @@ class _Packing:
     """One layer being made."""
 
     limits = (0, 0)
+    latest = 0
 
     def __init__(self, upper: Path, copy: Path | None, below: tuple[Path, ...], blob: Path) -> None:
         self._upper = os.open(upper, _DIRECTORY)
@@ -133,6 +138,8 @@ class _Packing:
     def run(self, top: Layer | None) -> bool:
         """Whether there was nothing to say."""
         for found in walk(self._upper):
+            if self.latest:
+                found.header.mtime = min(found.header.mtime, self.latest)
             if self._copy:
                 self._copy.add(found)
             if found.path or not _like(found, top):

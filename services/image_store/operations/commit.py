@@ -105,7 +105,8 @@ async def _layer(
     snapshots = images.snapshots
     stands = snapshots.find(request.key)
     upper = snapshots.take(request.key, folder) if request.release else snapshots.upper(request.key)
-    packed = await packer.pack(upper, images.layers.lineage(made.chain_id), folder, move=request.release)
+    below = images.layers.lineage(made.chain_id)
+    packed = await packer.pack(upper, below, folder, move=request.release, latest=request.latest)
     if not request.release and snapshots.find(request.key) is not stands:
         raise Conflict(f"snapshot {request.key} was removed while it was read")
     if packed.empty:

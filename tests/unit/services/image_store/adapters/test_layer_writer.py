@@ -169,3 +169,18 @@ async def test_the_same_tree_makes_the_same_bytes(packing: Packing) -> None:
         async with packing.writer.folder() as folder:
             digests.add((await packing.run(folder)).digest)
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("move", [False, True])
+async def test_times_may_have_a_latest(packing: Packing, tmp_path: Path, move: bool) -> None:
+    (packing.upper / "d").mkdir()
+    for name, when in (("d/old", 5), ("d/new", 1_000_000_000_000)):
+        (packing.upper / name).touch()
+        os.utime(packing.upper / name, ns=(when, when * 1_000_000_000))
+    os.symlink("x", packing.upper / "link")
+    latest = 10_000_000_000
+    packed = await packing.writer.pack(packing.upper, (BELOW,), tmp_path, move, latest)
+    with tarfile.open(packed.blob) as archive:
+        assert {member.name: member.mtime for member in archive} == {"d": 10, "d/old": 5, "d/new": 10, "link": 10}
+    for name in ("d", "d/new", "link"):
+        assert (packed.folder / "diff" / name).lstat().st_mtime_ns == latest

@@ -110,7 +110,7 @@ async def test_a_snapshot_removed_meanwhile(store: Store, monkeypatch: pytest.Mo
         await store.call(contract.RELEASE, Ref(id="c1"))
         return packed
 
-    monkeypatch.setattr(store.service._packer, "pack", lambda *a, move: slow(*a, move))
+    monkeypatch.setattr(store.service._packer, "pack", lambda *a, move, latest: slow(*a, move))
     with pytest.raises(Conflict, match="was removed while it was read"):
         await store.call(contract.COMMIT, CommitRequest(key="c1"))
 
