@@ -19,6 +19,9 @@ from .peer_source import PeerSource, Sources
 from .pull_layers import LayerPull
 from .transfers import Transfers
 
+ROUNDS = 3
+"""How often hosts are asked that do not answer."""
+
 
 class Fetching:
     """Fetches, with what they share with pulls: the same image on its way twice comes once."""
@@ -48,7 +51,18 @@ class Fetching:
         looking = self._peers.look()
         if not (request.nodes or self._peers.known):
             await looking
-        failure, manifest = f"no image store has the manifest {digest}", None
+        for _ in range(ROUNDS - 1):
+            try:
+                return await self._from_any(request, peers)
+            except NotFound:
+                if self._peers.known and not peers.silent:
+                    raise
+            await self._peers.look()  # who did not answer may be joining again
+        return await self._from_any(request, peers)
+
+    async def _from_any(self, request: FetchRequest, peers: PeerSource) -> str:
+        """The image's id."""
+        failure, manifest = "", None
         for registry in (None, *await self._registries(request)):
             try:
                 manifest = manifest or await self._manifest(peers, registry, request.manifest)

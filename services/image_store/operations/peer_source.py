@@ -35,12 +35,15 @@ class PeerSource:
     def __init__(self, peers: Peers, first: Sequence[str] = ()) -> None:
         self._peers, self._first = peers, tuple(first)
         self._liars: set[str] = set()
+        self.silent = False
+        """Whether anybody did not answer the last question."""
 
     def _nodes(self) -> list[str]:
         return [node for node in dict.fromkeys((*self._first, *self._peers.known)) if node not in self._liars]
 
     async def fetch(self, blob: Descriptor, file: Path, told: Progress) -> None:
         """Goes on with what the file has. When what came of several is wrong, each is asked alone."""
+        self.silent = False
         if not (nodes := self._nodes()):
             raise _nobody(blob)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -50,7 +53,7 @@ class PeerSource:
             if sink.at != begin:
                 sink.restart()
             await _catch_up(sink)
-            if not await _Fetching(self._peers, blob, sink, told).run(nodes):
+            if not await _Fetching(self, self._peers, blob, sink, told).run(nodes):
                 await self._one_by_one(nodes, blob, sink, told)
         finally:
             os.close(descriptor)
@@ -60,7 +63,7 @@ class PeerSource:
         for node in nodes:
             sink.restart()
             try:
-                if await _Fetching(self._peers, blob, sink, told).run([node]):
+                if await _Fetching(self, self._peers, blob, sink, told).run([node]):
                     return
             except RegistryError:
                 continue  # it has gone
@@ -73,10 +76,12 @@ class PeerSource:
         """Of the first that gives the right bytes. Raises `RegistryError` when nobody does."""
         if blob.size > config.LONGEST:
             raise RegistryError(f"blob {blob.digest} has {blob.size} bytes, at most {config.LONGEST}", again=False)
+        self.silent = False
         for node in self._nodes():
             try:
                 data = await self._whole(node, blob)
             except ShoalError as error:
+                self.silent = True
                 log.info("peer %s gives no %s: %s", node, blob.digest, error)
                 continue
             if data is not None and digest_of(data) == blob.digest:
@@ -107,8 +112,8 @@ async def _catch_up(sink: Sink) -> None:
 class _Fetching:
     """One blob from a number of peers."""
 
-    def __init__(self, peers: Peers, blob: Descriptor, sink: Sink, told: Progress) -> None:
-        self._peers, self._blob, self._sink, self._told = peers, blob, sink, told
+    def __init__(self, source: PeerSource, peers: Peers, blob: Descriptor, sink: Sink, told: Progress) -> None:
+        self._source, self._peers, self._blob, self._sink, self._told = source, peers, blob, sink, told
         self._pieces = Pieces(sink.at, blob.size, PIECE_BYTES, AHEAD)
         self._changed = asyncio.Condition()
 
@@ -137,6 +142,7 @@ class _Fetching:
                 return
         except ShoalError as error:
             log.warning("peer %s does not say what it has: %s", node, error.message)
+            self._source.silent = True
             return
         try:
             async with asyncio.TaskGroup() as group:
@@ -151,6 +157,7 @@ class _Fetching:
                 data = await self._peers.read(node, self._blob.digest, piece.offset, piece.length)
             except ShoalError as error:
                 log.warning("peer %s is left while it gave %s: %s", node, self._blob.digest, error.message)
+                self._source.silent = True
                 return await self._leave(node)
             if len(data) != piece.length:
                 log.warning("peer %s gave %d bytes of %s, not %d", node, len(data), self._blob.digest, piece.length)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from services.image_store.operations import fetch as module
 from shared.contracts import image_store as contract
 from shared.contracts.common import Descriptor
 from shared.contracts.image_store import FetchRequest, PrepareRequest, RemoveRequest
@@ -106,3 +108,18 @@ async def test_it_can_be_run_at_once(store: Store, other: Store) -> None:
     done = await fetch(other, await request(store, "a:1", nodes=("node1",)))
     snapshot = await other.call(contract.PREPARE, PrepareRequest(key="c", reference=done.image_id))
     assert snapshot.image.id == small().id
+
+
+async def test_a_host_that_comes_back_is_asked_again(
+    world: World, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its broker lost its way to the others for a while, for one."""
+    monkeypatch.setattr(module, "ROUNDS", 1000)
+    elsewhere = World(tmp_path / "2", "node2", world.broker)
+    async with elsewhere.store() as other:
+        await other.load(docker_archive(small("a:1")))
+        asked = await request(other, "a:1", nodes=("node2",))
+    fetching = asyncio.ensure_future(fetch(store, asked))
+    await asyncio.sleep(4)  # longer than a call waits for somebody who serves
+    async with elsewhere.store():
+        assert (await fetching).image_id == small().id

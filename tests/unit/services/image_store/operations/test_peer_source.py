@@ -225,3 +225,17 @@ async def test_those_named_come_first() -> None:
             media_type="x", digest=BLOB.digest, size=5
         ))  # fmt: skip
     assert asked == ["c", "b", "a"]
+
+
+async def test_it_says_whether_anybody_did_not_answer(tmp_path: Path) -> None:
+    async def tell(size: int) -> None:
+        pass
+
+    for peers, silent in (({"a": Peer(None)}, False), ({"a": Peer(None), "b": Peer(dies=0)}, True)):
+        source = PeerSource(World(**peers))
+        with pytest.raises(RegistryError):
+            await source.fetch(BLOB, tmp_path / "blob", tell)
+        assert source.silent == silent
+        with pytest.raises(RegistryError):
+            await source.small(Descriptor(media_type="x", digest=BLOB.digest, size=3))
+        assert source.silent == silent

@@ -1,0 +1,69 @@
+"""Hosts of a cluster give each other their images, and each store stays sound."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import Hosts, engines
+from tests.support.shoal import CHECKOUT
+from tools import images
+
+pytestmark = pytest.mark.shoal_only
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    with engines(tmp_path_factory.mktemp("lab"), 3) as made:
+        made.init()
+        made.join(2)
+        made.join(3)
+        yield made
+
+
+def call(hosts: Hosts, number: int, operation: str, request: dict[str, object]) -> dict[str, object]:
+    """An endpoint of the host's image store."""
+    program = ("env", f"PYTHONPATH={CHECKOUT}", sys.executable, "-P", "-m", "tests.support.store_call")
+    answer: dict[str, object] = json.loads(hosts.ok(number, *program, operation, json.dumps(request)))
+    return answer
+
+
+def load(hosts: Hosts, name: str, *numbers: int) -> images.Image:
+    """An image with a big file, on some of the hosts."""
+    base = images.busybox()
+    big = images.tar([images.entry("big", os.urandom(20 << 20))])
+    made = images.Image((*base.layers, big), {"Cmd": ["sha256sum", "/big"]}, (name,))
+    path = hosts.lab.plan.folder / "loaded.tar"
+    path.write_bytes(images.docker_archive(made))
+    for number in numbers:
+        hosts.docker(number, "load", "-i", str(path))
+    path.unlink()
+    return made
+
+
+def test_an_image_comes_from_the_hosts_that_have_it(hosts: Hosts) -> None:
+    """Nobody says which these are; one of them may be down."""
+    for name, down in (("first:1", False), ("second:1", True)):
+        made = load(hosts, name, 1, 2)
+        manifest = call(hosts, 1, "resolve", {"reference": name})["descriptor"]
+        if down:
+            hosts.shoal_ok(2, "down")
+        try:
+            assert call(hosts, 3, "fetch", {"manifest": manifest, "names": [name]}) == {"image_id": made.id}
+        finally:
+            if down:
+                hosts.shoal_ok(2, "up")
+        assert hosts.docker(3, "inspect", "-f", "{{.Id}} {{.RepoTags}}", name) == f"{made.id} [{name}]"
+    assert hosts.docker(3, "run", "--rm", "--label", "shoal.node=node3", "second:1").endswith("/big")
+    said = json.loads(hosts.shoal_ok(3, "fsck", "--json"))
+    assert (said["sound"], said["online"], said["names"], said["checked"]["findings"]) == (True, True, True, [])
+
+
+def test_an_image_that_no_host_has(hosts: Hosts) -> None:
+    manifest = {"media_type": "x", "digest": f"sha256:{0:064}", "size": 2}
+    with pytest.raises(AssertionError, match="no other image store gives sha256:000"):
+        call(hosts, 3, "fetch", {"manifest": manifest})
