@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.contracts import image_store
 from shared.contracts.common import Platform
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 
 from ..context import CREATED, Gateway, reply
 from ..http.message import Request, Response
@@ -145,16 +146,27 @@ async def create(gateway: Gateway, request: Request) -> Response | None:
     platform = parse_platform(query.get("platform")) if request.version >= (1, 32) and query.get("platform") else None
     if query.get("fromImage"):
         return await _pull(gateway, request, platform)
-    if query.get("fromSrc") != "-":
-        raise NotImplementedYet("importing from a URL is not implemented: send the archive with fromSrc=-")
+    source = query.get("fromSrc")
     asked = image_store.ImportRequest(
+        source="" if source == "-" else _url(source),
         repository=query.get("repo"),
         tag=query.get("tag"),
-        message=query.get("message") or "Imported from -",
+        message=query.get("message") or f"Imported from {source}",
         changes=query.all("changes"),
         platform=platform,
     )
     return await transfer(gateway, request, await gateway.call(image_store.IMPORT, asked))
+
+
+def _url(text: str) -> str:
+    """What is imported from; without a scheme it is meant to be HTTP."""
+    url = text if "://" in text else f"http://{text}"
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in ("http", "https"):
+        raise InvalidArgument(f'Get "{url}": unsupported protocol scheme "{parts.scheme}"')
+    if not parts.hostname:
+        raise InvalidArgument(f'Get "{url}": http: no Host in request URL')
+    return url
 
 
 async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -> Response | None:

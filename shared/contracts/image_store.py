@@ -197,8 +197,11 @@ class SaveRequest(Message, frozen=True):
 
 
 class ImportRequest(Message, frozen=True):
-    """A flat root file system as one layer. `changes` are Dockerfile lines; `message` becomes the comment."""
+    """A flat root file system as one layer: fetched from `source`, a URL (http or https), or, without one, sent.
 
+    `changes` are Dockerfile lines; `message` becomes the comment."""
+
+    source: str = ""
     repository: str = ""
     tag: str = ""
     message: str = ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import IMAGE, Engine, unique
+from tests.support.website import website
 from tools.images import CREATED, Compression, Image, busybox, digest, docker_archive, entry, oci_layout, tar
 
 
@@ -136,6 +137,16 @@ def test_import(engine: Engine) -> None:
     assert "A=b" in config["Env"]
     assert config["ExposedPorts"] == {"80/tcp": {}}
     assert found["RootFS"]["Layers"] == [digest(data)]
+
+
+def test_import_from_a_url(engine: Engine) -> None:
+    tag = f"{unique('imported')}:1"
+    with website({"/root.tar": busybox().layers[0]}, engine.netns) as url:
+        engine.ok("import", f"{url}/root.tar", tag)
+        refused = engine.docker("import", f"{url}/none")
+    assert engine.run(tag, "busybox", "echo", "came by URL") == "came by URL"
+    assert engine.call("GET", f"/images/{tag}/json").json["Comment"] == f"Imported from {url}/root.tar"
+    assert (refused.code, "404 Not Found" in refused.err) == (1, True)
 
 
 def test_import_of_a_root_file_system_runs(engine: Engine) -> None:

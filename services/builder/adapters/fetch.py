@@ -1,28 +1,18 @@
-"""Fetching by URL or from git, in a process of its own: what that takes of memory and rights is gone with it."""
+"""What is fetched by URL or from git goes into a spool."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-import msgspec
-
-from shared import telemetry
 from shared.errors import InvalidArgument
+from shared.fetch import Coming, coming_from, fetching
 
 from ..domain.git import Repository
 from .spool import Spools
 
 CLONE_SECONDS = 600
-LONGEST_LINE = 1 << 16
-_PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE",
-              "SSL_CERT_DIR")  # fmt: skip
+_GIT = "services.builder.adapters.git_helper"
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,8 @@ class Fetched:
 
 async def fetch(url: str, spools: Spools, most: int) -> Fetched:
     """Fetches at most `most` bytes; raises `InvalidArgument` saying why not."""
-    return await _fetched("fetch_helper", (url,), Path("/"), url, spools, most)
+    async with fetching(url) as coming:
+        return Fetched(await _spooled(coming, url, spools, most), coming.name, coming.modified)
 
 
 async def clone(repository: Repository, spools: Spools, most: int) -> int:
@@ -45,42 +36,18 @@ async def clone(repository: Repository, spools: Spools, most: int) -> int:
     with spools.folder() as folder:
         try:
             async with asyncio.timeout(CLONE_SECONDS):
-                return (await _fetched("git_helper", arguments, folder, repository.url, spools, most)).spool
+                async with coming_from(_GIT, arguments, repository.url, folder) as coming:
+                    return await _spooled(coming, repository.url, spools, most)
         except TimeoutError:
             raise InvalidArgument(
                 f"unable to 'git clone' {repository.url}: it takes longer than {CLONE_SECONDS} seconds"
             ) from None
 
 
-async def _fetched(
-    helper: str, arguments: tuple[str, ...], folder: Path, url: str, spools: Spools, most: int
-) -> Fetched:
-    room = Path(__file__).resolve().parents[3]
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    with telemetry.span("fetch", url=url):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", f"services.builder.adapters.{helper}", *arguments, start_new_session=True,
-            stdin=DEVNULL, stdout=PIPE, cwd=folder, env={**env, "PYTHONPATH": str(room)}, limit=LONGEST_LINE,
-        )  # fmt: skip
-        try:
-            return await _receive(process, url, spools, most)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-
-
-async def _receive(process: asyncio.subprocess.Process, url: str, spools: Spools, most: int) -> Fetched:
-    assert process.stdout is not None
-    line = await process.stdout.readline()
-    said = msgspec.json.decode(line) if line else {"error": f"Get {url}: the fetching process ended"}
-    if "error" in said:
-        raise InvalidArgument(str(said["error"]))
+async def _spooled(coming: Coming, url: str, spools: Spools, most: int) -> int:
     spool = spools.new()
-    while data := await process.stdout.read(LONGEST_LINE):
+    async for data in coming.chunks:
         if spools.size(spool) + len(data) > most:
             raise InvalidArgument(f"{url} is larger than {most} bytes (max_unpack_bytes)")
         spools.append(spool, data)
-    if await process.wait() != 0:
-        raise InvalidArgument(f"Get {url}: the connection was broken off")
-    return Fetched(spool, str(said["name"]), int(said["modified"]))
+    return spool

@@ -71,6 +71,22 @@ async def test_an_import(api: Api, world: World) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "url"), [("http://h/a.tar", "http://h/a.tar"), ("h:80/a", "http://h:80/a"), ("HTTPS://h", "HTTPS://h")]
+)
+async def test_an_import_from_a_url(api: Api, world: World, source: str, url: str) -> None:
+    await api("POST", f"/images/create?fromSrc={source}&repo=r", b"")
+    assert world.images.last() == image_store.ImportRequest(
+        source=url, repository="r", message=f"Imported from {source}"
+    )
+
+
+@pytest.mark.parametrize("source", ["", "ftp://h/a", "http:///a"])
+async def test_what_cannot_be_imported_from(api: Api, source: str) -> None:
+    answer = await api("POST", f"/images/create?fromSrc={source}")
+    assert (answer.status, "Get " in answer.message) == (400, True)
+
+
 async def test_a_pull_carries_its_credentials(api: Api, world: World) -> None:
     header = base64.urlsafe_b64encode(json.dumps({"username": "u"}).encode()).decode()
     answer = await api("POST", "/images/create?fromImage=r/i&tag=1&platform=linux/arm64", None, X_Registry_Auth=header)

@@ -5,6 +5,7 @@ import pytest
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument, NotFound
 from tests.support.image_store import Store
+from tests.support.website import website
 from tools.images import Compression, compress, digest, directory, entry, tar
 
 FLAT = tar([directory("etc"), entry("etc/x", b"1")])
@@ -35,6 +36,24 @@ async def test_without_a_name_and_for_another_platform(store: Store) -> None:
     (line,) = await store.import_(FLAT, platform=Platform(architecture="arm64", variant="v8"))
     image = await store.resolve(line["status"])
     assert (image.repo_tags, image.platform.architecture) == ((), "arm64")
+
+
+async def test_from_a_url(store: Store) -> None:
+    big = tar([entry("big", b"x" * 3_000_000)])
+    with website({"/a.tar": big}) as url:
+        told = await store.import_(b"", source=f"{url}/a.tar", repository="far")
+    assert told[0] == {"status": f"Downloading from {url}/a.tar"}
+    assert all(line["progressDetail"]["total"] == len(big) for line in told[1:-1])
+    assert told[1:-1]
+    image = await store.resolve("far:latest")
+    assert (image.id, image.diff_ids) == (told[-1]["status"], (digest(big),))
+
+
+async def test_from_a_url_that_leads_nowhere(store: Store) -> None:
+    with website({}) as url:
+        (line,) = await store.import_(b"", source=f"{url}/a.tar", repository="far")
+    assert "with status 404 Not Found" in line["error"]
+    assert store.leftovers() == []
 
 
 async def test_of_nothing_comes_an_empty_image(store: Store) -> None:

@@ -4,7 +4,7 @@ from email.message import Message
 
 import pytest
 
-from services.builder.adapters.fetch_helper import modified, name_of
+from shared.fetch_helper import modified, name_of
 
 
 def headers(**values: str) -> Message:

@@ -1,6 +1,6 @@
 """The process that fetches what a Dockerfile or a client names by URL: no capability, little memory, http(s) only.
 
-`python -m services.builder.adapters.fetch_helper URL`. A JSON line says what comes, or why nothing does (`error`);
+`python -m shared.fetch_helper URL`. A JSON line says what comes, or why nothing does (`error`);
 then the bytes. Proxies are those of the engine's environment.
 """
 
@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from shared.archive import confine
+from .archive import confine
 
 MEMORY = 1 << 30
 TIMEOUT = 60.0
@@ -50,7 +50,7 @@ def main(url: str) -> None:
         _say({"error": f"Get {json.dumps(url)}: {getattr(error, 'reason', error)}"})
         return
     with answer:
-        _say({"name": name_of(url, answer.headers), "modified": modified(answer.headers)})
+        _say({"name": name_of(url, answer.headers), "modified": modified(answer.headers), "size": answer.length or 0})
         while data := answer.read(CHUNK):
             _write(data)
         if answer.length:
