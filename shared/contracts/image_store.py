@@ -197,9 +197,7 @@ class SaveRequest(Message, frozen=True):
 
 
 class ImportRequest(Message, frozen=True):
-    """A flat root file system as one layer: fetched from `source`, a URL (http or https), or, without one, sent.
-
-    `changes` are Dockerfile lines; `message` becomes the comment."""
+    """One layer: a flat file system that is sent, or fetched from the URL `source`; `changes` as in a Dockerfile."""
 
     source: str = ""
     repository: str = ""

@@ -10,33 +10,32 @@ import tempfile
 from pathlib import Path
 
 from tests.clients.suites import Suite
-from tests.support.cache import CACHE
+from tests.support.cache import kept
 
 
 def sources(suite: Suite) -> Path:
     """The suite's source distribution, unpacked; nothing of it is built or installed."""
-    target = CACHE / "sources" / suite.sdist.replace("==", "-")
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            command = ["download", "--no-deps", "--no-binary", suite.sdist.partition("==")[0], "--dest", folder]
-            _pip(Path(sys.executable), *command, suite.sdist)
-            [archive] = Path(folder).glob("*.tar.gz")
-            subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
-            [unpacked] = (each for each in Path(folder).iterdir() if each.is_dir())
-            unpacked.rename(target)
+    with kept("sources", suite.sdist.replace("==", "-")) as target:
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+                command = ["download", "--no-deps", "--no-binary", suite.sdist.partition("==")[0], "--dest", folder]
+                _pip(Path(sys.executable), *command, suite.sdist)
+                [archive] = Path(folder).glob("*.tar.gz")
+                subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
+                [unpacked] = (each for each in Path(folder).iterdir() if each.is_dir())
+                unpacked.rename(target)
     return target
 
 
 def python(suite: Suite) -> Path:
     """The interpreter of an environment that has what the suite requires."""
     name = hashlib.sha256("\n".join(suite.requires).encode()).hexdigest()[:16]
-    target = CACHE / "environments" / name
-    if not (target / "complete").exists():
-        shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["/usr/bin/python3", "-m", "venv", target], check=True)
-        _pip(target / "bin/python", "install", *suite.requires)
-        (target / "complete").touch()
+    with kept("environments", name) as target:
+        if not (target / "complete").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            subprocess.run(["/usr/bin/python3", "-m", "venv", target], check=True)
+            _pip(target / "bin/python", "install", *suite.requires)
+            (target / "complete").touch()
     return target / "bin/python"
 
 

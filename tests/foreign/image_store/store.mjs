@@ -255,7 +255,8 @@ export class Store {
     return repository ? target(repository, tag) : null;
   }
 
-  import_({ repository, tag, message, changes, platform }) {
+  import_({ source, repository, tag, message, changes, platform }) {
+    if (source) throw new ServiceError("not_implemented", "this image store fetches nothing");
     const name = this.#named(repository, tag), blank = this.contract.complete({}, this.contract.schema("ContainerConfig"));
     const config = changed(blank, changes), created = now();
     return this.#receiving(async (spooled, say) => {
