@@ -1,6 +1,6 @@
 // The endpoints of the contract. What changes the store is done one after the other (`alone`).
 import fs from "node:fs";
-import { conflict, invalid, notFound } from "./contract.mjs";
+import { ServiceError, conflict, invalid, notFound } from "./contract.mjs";
 import { isId, parse, target } from "./names.mjs";
 import { Archive, saved } from "./archive.mjs";
 import { changed, completed } from "./changes.mjs";
