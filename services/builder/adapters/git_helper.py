@@ -2,7 +2,7 @@
 
 `python -m services.builder.adapters.git_helper URL REFERENCE FOLDER MOST_BYTES`, begun in an empty folder. Nothing is
 checked out: git writes the commit's tree as a tar, so no link and no hook of the repository is ever followed or run.
-Submodules are empty directories. Says what `shared.fetch_helper` says. By ssh it stays root's, for the keys are, without
+Submodules are empty directories. Says what `fetch_helper` says. By ssh it stays root's, for the keys are, without
 capabilities.
 """
 
