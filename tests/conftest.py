@@ -13,10 +13,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker
 from tests.support.limits import Limits
 from tests.support.worlds import NatsWorld, World, memory_world, nats_world
+
+# How long an example takes, or making one, is the machine's matter.
+settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from tools.supervisor.plan import GATEWAY, SERVICES
 from tools.supervisor.watch import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SECONDS = 20.0
+SECONDS = 60.0
 
 SERVICE = """
 import signal

@@ -28,7 +28,7 @@ def socket_in(namespace: Path, kind: socket.SocketKind, family: socket.AddressFa
     def make() -> socket.socket:
         enter_network(namespace)
         made = socket.socket(family, kind)
-        made.settimeout(10)
+        made.settimeout(60)
         return made
 
     with ThreadPoolExecutor(1) as pool:

@@ -30,7 +30,7 @@ from tools.supervisor import records
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 120
-REPLACED_SECONDS = 20
+REPLACED_SECONDS = 60
 
 
 @dataclass(frozen=True)

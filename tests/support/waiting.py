@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     """Returns once `holds()`. Only where there is no event to wait for."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110

@@ -43,7 +43,7 @@ def leftovers(shoal: Shoal, engine: Engine) -> dict[str, Any]:
     }
 
 
-def waited(holds: Callable[[], object], seconds: float = 20) -> None:
+def waited(holds: Callable[[], object], seconds: float = 60) -> None:
     """Returns once it holds, or when there is no more patience."""
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:

@@ -111,7 +111,7 @@ def test_a_listening_server_and_its_port(engine: Engine) -> None:
 
     def fetched() -> bytes:
         with engine.connect(("127.0.0.1", 18077)) as client:
-            client.settimeout(10)
+            client.settimeout(60)
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             data = b""
             while piece := client.recv(4096):

@@ -15,7 +15,7 @@ from tests.support.engine import IMAGE, Engine
 LOOP = "while :; do usleep 20000; done"
 
 
-def until(check: Callable[[], Any], what: str, seconds: float = 15) -> Any:
+def until(check: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """The first true value of check; each call of it is a request, which is wait enough."""
     deadline = time.monotonic() + seconds
     while not (value := check()):

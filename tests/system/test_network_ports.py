@@ -31,7 +31,7 @@ def listener(engine: Engine, name: str, port: int = 80) -> socket.socket:
     made = socket_in(Path(f"/proc/{engine.inspect(name)['State']['Pid']}/ns/net"), socket.SOCK_STREAM)
     made.bind(("0.0.0.0", port))
     made.listen()
-    made.settimeout(10)
+    made.settimeout(60)
     return made
 
 
@@ -52,7 +52,7 @@ def test_a_port_comes_and_goes_and_connections_through_others_live_on(engine: En
         with engine.connect(("127.0.0.1", 18081)) as other:
             second, _ = server.accept()
             change(engine, "web", "rm", "18081:80")
-            other.settimeout(10)
+            other.settimeout(60)
             other.send(b"x")
             with pytest.raises(ConnectionError):
                 other.recv(10)

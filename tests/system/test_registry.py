@@ -173,7 +173,7 @@ def test_a_pull_goes_on_after_the_store_was_killed(tmp_path: Path) -> None:
             asyncio.run(until(lambda: any(each.stat().st_size > 1 << 20 for each in partial.glob("*")), 30))
             (store,) = [each for each in shoal.processes() if each.name == "image_store"]
             os.kill(store.pid, signal.SIGKILL)
-            assert client.wait(30) != 0
+            assert client.wait(60) != 0
             client.communicate()
             engine.ok("pull", image)
             assert registry.lines[-1].startswith("asked bytes=")

@@ -88,6 +88,6 @@ def test_dial_stdio(world: World) -> None:
     environment = {**os.environ, "DOCKER_HOST": world.shoal.host, "DOCKER_CONFIG": "/nonexistent"}
     request = b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     command = [CLI, "system", "dial-stdio"]
-    done = subprocess.run(command, input=request, capture_output=True, timeout=30, env=environment)
+    done = subprocess.run(command, input=request, capture_output=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(b"\r\n\r\nOK")

@@ -55,7 +55,7 @@ class Client:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Returns when what was told fulfils the condition."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 await self._changed.wait()
 

@@ -217,7 +217,7 @@ async def test_events_tell_what_happens(bus: Bus, load: Load, made: images.Image
     await bus.call(image_store.TAG, TagRequest(source=made.id, repository=name, tag="2"))
     await remove(bus, f"{name}:2")
     await remove(bus, f"{name}:1")
-    await asyncio.wait_for(deleted.wait(), 10)
+    await asyncio.wait_for(deleted.wait(), 60)
     assert [event.action for event in heard] == ["load", "tag", "untag", "untag", "delete"]
     assert heard[1].attributes["name"] == f"{name}:2"
     assert all(event.type == "image" and event.time_ns for event in heard)

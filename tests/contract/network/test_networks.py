@@ -38,7 +38,7 @@ async def until(view: View, holds: Callable[[], bool]) -> None:
     """Endpoints are told soon, not at once."""
     changed = asyncio.Event()
     stop = view.on_change(lambda *_: changed.set())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not holds():
             await changed.wait()
             changed.clear()
@@ -259,7 +259,7 @@ async def test_events_are_told(bus: Bus) -> None:
     async with user_network(bus, name) as identity, sandbox(bus, endpoints={name: EndpointSettings()}) as made:
         pass
     about = {"name": name, "type": "bridge"}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         events = [await told.get() for _ in range(4)]
     assert [(event.action, event.actor, event.attributes) for event in events] == [
         ("create", identity, about),

@@ -132,7 +132,7 @@ async def test_events_are_told(bus: Bus) -> None:
     name = unique()
     await create(bus, name)
     await remove(bus, name)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         events = [await told.get(), await told.get()]
     assert [(event.action, event.actor, event.attributes) for event in events] == [
         ("create", name, {"driver": "local"}),

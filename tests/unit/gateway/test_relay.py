@@ -48,7 +48,7 @@ class Wires:
     channel: LocalChannel
 
     async def recv(self, end: socket.socket) -> bytes:
-        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(end, 65536), 5)
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(end, 65536), 60)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_input_that_nobody_wants_is_dropped(wires: Wires) -> None:
 async def test_a_client_that_closes_both_ways_ends_the_relay(wires: Wires) -> None:
     running = start(wires)
     wires.client.close()
-    assert await asyncio.wait_for(running, 5) == "gone"
+    assert await asyncio.wait_for(running, 60) == "gone"
     assert await wires.recv(wires.service) == b""
 
 
@@ -100,7 +100,7 @@ async def test_detach_keys_end_the_relay(wires: Wires) -> None:
     running = start(wires, scanner=Scanner(b"\x10\x11"))
     wires.client.send(b"ab\x10\x11cd")
     assert await wires.recv(wires.service) == b"ab"
-    assert await asyncio.wait_for(running, 5) == "keys"
+    assert await asyncio.wait_for(running, 60) == "keys"
     assert await wires.recv(wires.client) == b""
 
 

@@ -67,7 +67,7 @@ def test_a_later_mount_is_seen_by_who_left_earlier(tmp_path: Path) -> None:
     def leaver() -> None:
         unshare_mounts()
         left.set()
-        mounted.wait(10)
+        mounted.wait(60)
         seen.append(mounts(settings.run_path / "inner"))
 
     def work() -> None:
@@ -76,7 +76,7 @@ def test_a_later_mount_is_seen_by_who_left_earlier(tmp_path: Path) -> None:
         inner.mkdir()
         thread = threading.Thread(target=leaver)
         thread.start()
-        left.wait(10)
+        left.wait(60)
         hostmounts.mount("tmpfs", inner, "tmpfs")
         mounted.set()
         thread.join()

@@ -23,7 +23,7 @@ print("raw", file=sys.stderr)
 
 def run(path, lines):
     with open(path, "ab") as log:
-        subprocess.run([sys.executable, "-c", PROGRAM, str(lines)], stderr=log, timeout=20, check=True)
+        subprocess.run([sys.executable, "-c", PROGRAM, str(lines)], stderr=log, timeout=60, check=True)
     return path.read_text().splitlines()
 
 

@@ -45,7 +45,7 @@ async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]
 
 
 async def next_batch(collector: Collector) -> list[str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await collector.batches.get()
 
 

@@ -56,7 +56,7 @@ class Node:
     async def helper(self) -> int:
         """The process that unpacks, once it has begun to."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not list((self.root / "ingest").glob("*/0")):  # noqa: ASYNC110 - nobody tells when
                 await asyncio.sleep(0.01)
         return int(children.read_text().split()[0])

@@ -141,7 +141,7 @@ async def test_its_helpers_die_with_it(node: Node) -> None:
     await node.kill()
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(helper, ended.set)
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 60)
     loop.remove_reader(helper)
     os.close(helper)
     channel.close()

@@ -104,7 +104,7 @@ class World:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Returns when the condition holds; it is looked at after each turn of the loop."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110  # anything may change it
                 await asyncio.sleep(0)
 

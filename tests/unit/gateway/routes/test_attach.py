@@ -162,7 +162,7 @@ async def test_attach_by_websocket(api: Api, create: Create, world: World) -> No
         await client.send(bytes((0x82, 0x80 | 5)) + mask + payload)
         assert await client.reader.readexactly(7) == ws_frame(2, b"hello")
         await client.send(bytes((0x88, 0x80)) + mask)
-        assert (await asyncio.wait_for(client.reader.read(), 5))[:2] == b"\x88\x02"
+        assert (await asyncio.wait_for(client.reader.read(), 60))[:2] == b"\x88\x02"
 
 
 async def test_a_websocket_must_be_asked_for(api: Api, create: Create) -> None:

@@ -67,7 +67,7 @@ async def test_detach_keys_are_told(api: Api, create: Create, world: World) -> N
         )
         assert (await client.head()).status == 200
         assert await client.reader.read() == b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while world.executor.last() != executor.DetachedRequest(id=container, exec_id=id):  # noqa: ASYNC110
             await asyncio.sleep(0)
 

@@ -27,7 +27,7 @@ async def ask(sandbox: Sandbox, name: str, kind: int = dns.A) -> tuple[int, list
     with socket_in(sandbox.path, socket.SOCK_DGRAM) as client:
         client.connect(("127.0.0.11", 53))
         await loop.sock_sendall(client, question)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             reply = await loop.sock_recv(client, 1000)
     count = struct.unpack_from("!H", reply, 6)[0]
     records = [reply[len(question) + 16 * each :][12:16] for each in range(count)] if kind == dns.A else []

@@ -33,7 +33,7 @@ async def create(world: NetworkWorld, name: str, **fields: object) -> str:
 
 
 async def event(world: NetworkWorld) -> tuple[str, str, dict[str, str]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         told = await world.events.get()
     return told.action, told.actor, told.attributes
 

@@ -51,7 +51,7 @@ def links(host_network: None) -> Iterator[HostLinks]:
 
 
 async def told(stacks: Watched, *expected: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert [await stacks.told.get() for _ in expected] == list(expected)
 
 

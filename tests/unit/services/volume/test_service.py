@@ -18,7 +18,7 @@ TMPFS = {"type": "tmpfs", "device": "tmpfs"}
 
 
 async def event(world: VolumeWorld) -> tuple[str, str, dict[str, str]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         told = await world.events.get()
     return told.action, told.actor, told.attributes
 

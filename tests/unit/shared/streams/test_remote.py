@@ -65,14 +65,14 @@ async def test_a_taker_that_died_is_known_by_its_silence(server, client, monkeyp
 
     channel = await client.streams.take(server.streams.offer(serve))
     await channel._tasks.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert "gone" in await ended
 
 
 async def test_keep_alives_keep_an_idle_stream(server, client, monkeypatch):
-    monkeypatch.setattr(remote, "SILENCE_SECONDS", 0.06)
+    monkeypatch.setattr(remote, "SILENCE_SECONDS", 2.0)
     channel = await client.streams.take(server.streams.offer(echo))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(2.4)  # it would be broken by now
     await channel.write(b"x")
     assert await channel.read() == b"x"
     channel.close()
@@ -127,5 +127,5 @@ async def test_an_offer_of_a_host_that_is_gone_is_told_at_once(server, client):
     await server.streams.close()
     await server.bus.close()
     with pytest.raises((Unavailable, NotFound)):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await client.streams.take(offer)

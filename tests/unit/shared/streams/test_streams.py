@@ -132,7 +132,7 @@ async def test_offers_of_a_server_that_is_no_more_are_refused(server, client, wo
     offer = server.streams.offer(echo)
     await server.streams.close()
     with pytest.raises((ConnectionResetError, NotFound, Unavailable)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await taken_again(client, offer)
 
 
@@ -169,7 +169,7 @@ async def test_a_taker_that_leaves_is_noticed_by_who_writes_and_who_reads(server
     channel = await client.streams.take(server.streams.offer(serve))
     await channel.read()
     channel.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert {await ended.get(), await ended.get()} == {"write", "read"}
 
 
@@ -190,7 +190,7 @@ async def test_closing_wakes_who_reads(server, client):
     reading = asyncio.ensure_future(channel.read())
     await asyncio.sleep(0.01)
     channel.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionResetError):
             assert await reading == b""
     assert reading.done()
@@ -225,7 +225,7 @@ async def test_without_a_free_descriptor_takers_wait(world, server, way):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     await channel.write(b"x")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await channel.read() == b"x"
     channel.close()
 

@@ -37,7 +37,7 @@ def test_an_engine_that_does_not_start_shows_its_log() -> None:
 def test_end_all_ends_what_carries_the_text() -> None:
     with carrying("97.5311") as process:
         end_all("97.5311")
-        assert process.join(5) == -9
+        assert process.join(60) == -9
 
 
 def test_nobody_answers_at_a_path_that_is_not_there(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def door(files: Path) -> Iterator[tuple[Place, list[JoinRequest]]]:
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield place, heard
     finally:

@@ -25,7 +25,7 @@ def run(where, work):
     """Forks from a fresh process: pytest's own has threads."""
     lines = "\n".join(f"    {line}" for line in work.splitlines())
     command = [sys.executable, "-c", PROGRAM.replace("{work}", lines), str(where)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     log = where / "volume.log"
     return done.returncode, log.read_text() if log.exists() else done.stderr
 

@@ -18,7 +18,7 @@ DEAD = "import signal; signal.pidfd_send_signal(guardian.pidfd, 9); guardian.dis
 
 def run(where, then, command=("/bin/sh", "-c", "echo started")):
     program = PROGRAM.format(then=then, command=command)
-    subprocess.run([sys.executable, "-c", program, str(where)], timeout=20, check=True)
+    subprocess.run([sys.executable, "-c", program, str(where)], timeout=60, check=True)
     log = where / "guardian.log"
     return log.read_text() if log.exists() else ""
 

@@ -68,7 +68,7 @@ async def link(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Link]:
     its.close()
     yield Link(ours)
     ours.close()
-    await asyncio.wait_for(server, 10)
+    await asyncio.wait_for(server, 60)
 
 
 async def test_a_command_has_its_file(link: Link) -> None:

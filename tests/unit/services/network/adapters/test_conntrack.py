@@ -39,7 +39,7 @@ def redirect(target: int, family: str = "ip") -> None:
 def server(host: str = "127.0.0.1") -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     made.bind((host, 0))
-    made.settimeout(5)
+    made.settimeout(60)
     return made
 
 

@@ -25,7 +25,7 @@ def path(host_network: None, tmp_path: Path) -> Iterator[Path]:
 
 def client(kind: socket.SocketKind) -> socket.socket:
     made = socket.socket(socket.AF_INET, kind)
-    made.settimeout(5)
+    made.settimeout(60)
     return made
 
 

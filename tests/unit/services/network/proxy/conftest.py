@@ -22,7 +22,7 @@ class Running(Poller):
             done.set()
 
         self._calls.append(work)
-        assert done.wait(5)
+        assert done.wait(60)
 
     def run(self) -> None:
         self._calls: list[Callable[[], None]] = []

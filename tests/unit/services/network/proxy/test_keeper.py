@@ -18,7 +18,7 @@ class Service:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        connection.settimeout(5)
+        connection.settimeout(60)
 
     def say(self, message: Message, *sockets: socket.socket) -> None:
         socket.send_fds(self.connection, [message.encode()], [each.fileno() for each in sockets])
@@ -53,7 +53,7 @@ class World:
 def world(directory: Path) -> Iterator[World]:
     made = World(directory)
     yield made
-    made.thread.join(5)
+    made.thread.join(60)
     assert not made.thread.is_alive(), "it ends when it keeps nothing and nobody is there"
 
 

@@ -71,7 +71,7 @@ def test_every_process_is_signalled(
     cgroups: Cgroups, group: str, member: subprocess.Popen[bytes], number: signal.Signals
 ) -> None:
     cgroups.signal(group, number)
-    assert member.wait(10) == -number
+    assert member.wait(60) == -number
 
 
 def test_removing_ends_what_is_in_it_even_frozen(cgroups: Cgroups, group: str, member: subprocess.Popen[bytes]) -> None:
@@ -79,7 +79,7 @@ def test_removing_ends_what_is_in_it_even_frozen(cgroups: Cgroups, group: str, m
     cgroups.freeze(group, True)
     os.waitid(os.P_PID, member.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     cgroups.remove(group)
-    assert member.wait(10) == -signal.SIGKILL
+    assert member.wait(60) == -signal.SIGKILL
     assert not cgroups.directory(group).exists()
     cgroups.remove(group)
 

@@ -27,7 +27,7 @@ async def test_the_end_is_told_once(child: subprocess.Popen[bytes]) -> None:
     handle, ended = process.Handle(child.pid), asyncio.Event()
     handle.on_end(ended.set)
     handle.send(15)
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 60)
     assert child.wait() == -15
     with pytest.raises(ProcessLookupError):
         handle.send(0)
@@ -69,7 +69,7 @@ def test_a_process_is_found_by_its_arguments_and_ended() -> None:
         assert process.with_argument("4711.25") == [child.pid]
         assert process.with_argument("4711") == []
         process.end(child.pid)
-        assert child.join(5) == -9
+        assert child.join(60) == -9
         process.end(child.pid)
 
 

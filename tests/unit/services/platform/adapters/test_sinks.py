@@ -29,7 +29,7 @@ def message(text: bytes) -> Logged:
 def listening(family: socket.AddressFamily, address: str | tuple[str, int]) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM)
     made.bind(address)
-    made.settimeout(5)
+    made.settimeout(60)
     return made
 
 
@@ -46,7 +46,7 @@ class Lines:
             self.lines.put_nowait(line)
 
     async def next(self) -> bytes:
-        return await asyncio.wait_for(self.lines.get(), 5)
+        return await asyncio.wait_for(self.lines.get(), 60)
 
 
 @asynccontextmanager

@@ -71,14 +71,14 @@ async def test_a_client_whose_container_cannot_be_made_is_let_go(host: Host) -> 
     await asyncio.sleep(0.05)
     with pytest.raises(Exception, match="executable file not found"):
         await host.service.create(request)
-    assert await asyncio.wait_for(reading, 5) == b""
+    assert await asyncio.wait_for(reading, 60) == b""
 
 
 async def test_a_removed_container_lets_its_waiting_clients_go(host: Host) -> None:
     reading = asyncio.ensure_future(everything(await host.attach("never-made")))
     await asyncio.sleep(0.05)
     await host.delete("never-made")
-    assert await asyncio.wait_for(reading, 5) == b""
+    assert await asyncio.wait_for(reading, 60) == b""
 
 
 async def test_a_client_waits_for_the_next_start_over_the_removal_of_the_last(host: Host) -> None:

@@ -35,7 +35,7 @@ def record(init: Child, monitor: Child) -> Record:
 
 
 async def end_of(watched: Watched) -> tuple[int, bool]:
-    ended = await asyncio.wait_for(asyncio.shield(watched.ended), 10)
+    ended = await asyncio.wait_for(asyncio.shield(watched.ended), 60)
     return ended.exit_code, ended.oom_killed
 
 

@@ -26,7 +26,7 @@ class Shim:
     def __init__(self, folder: Path) -> None:
         self.folder, self.count = folder, 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(20)
+        self.control.settimeout(60)
         with theirs:
             self.pid = client.start(theirs.fileno(), str(folder))
 
