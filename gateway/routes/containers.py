@@ -57,6 +57,7 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
 async def list_(gateway: Gateway, request: Request) -> Response:
     query = request.query
     wanted = filters.parse(query.get("filters"))
+    hosts = wanted.pop("node", None) if gateway.kernel.clustered else None
     listing.check(wanted)
     limit = query.integer("limit", 0) or 0
     criteria = listing.Criteria(
@@ -68,11 +69,16 @@ async def list_(gateway: Gateway, request: Request) -> Response:
         images=await _ancestors(gateway, wanted),
     )
     found = [one for one in gateway.containers.all() if listing.includes(one.spec, one.status, criteria)]
+    if hosts is not None:
+        chosen = {one.id for one in gateway.hosts.all() if one.name in hosts or one.id in hosts}
+        found = [one for one in found if one.node in chosen]
     if limit > 0:
         found = found[:limit]
     sizes = await usage_by_id(gateway, {one.node for one in found}) if query.flag("size") else None
     body = list_bytes(found, request.version, now_ns(), sizes, gateway.hosts.down())
-    return Response(200, body, JSON, fresh=None if wanted or sizes is not None else _fresh(gateway, found))
+    return Response(
+        200, body, JSON, fresh=None if wanted or hosts is not None or sizes is not None else _fresh(gateway, found)
+    )
 
 
 def _fresh(gateway: Gateway, shown: Iterable[Container]) -> Fresh | None:

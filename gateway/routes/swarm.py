@@ -1,12 +1,17 @@
-"""Swarm and what belongs to it: this engine answers as a Docker engine outside a swarm."""
+"""Swarm and what belongs to it: answers as of a Docker engine outside a swarm, but for a cluster's hosts."""
 
 from __future__ import annotations
 
-from shared.errors import NotImplementedYet, Unavailable
+from typing import Any
 
-from ..context import Gateway
+from shared.contracts.scheduler import NodeRecord
+from shared.errors import NotFound, NotImplementedYet, Unavailable
+
+from ..context import Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Operation, Route
+from ..translate import filters
+from ..translate.nodes import show as shown_node
 
 NOT_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
@@ -16,6 +21,43 @@ NOT_MANAGER = (
 
 async def not_manager(gateway: Gateway, request: Request) -> Response:
     raise Unavailable(NOT_MANAGER)
+
+
+async def nodes(gateway: Gateway, request: Request) -> Response:
+    """`docker node ls`: the hosts of the cluster."""
+    known = _hosts(gateway)
+    wanted = filters.parse(request.query.get("filters"), ("id", "name", "role"))
+    roles = {"manager": "hub", "worker": "leaf"}
+    shown = [
+        _show(gateway, one)
+        for one in known
+        if filters.match(wanted, "id", one.id)
+        and filters.match(wanted, "name", one.name)
+        and ("role" not in wanted or one.role in [roles.get(role) for role in wanted["role"]])
+    ]
+    return reply(shown)
+
+
+async def node(gateway: Gateway, request: Request) -> Response:
+    """By id, name, or the begin of an id; `self` is this host."""
+    asked = request.params["id"]
+    known, reference = _hosts(gateway), gateway.kernel.node if asked == "self" else asked
+    found = [one for one in known if reference in (one.id, one.name)]
+    found = found or [one for one in known if one.id.startswith(reference)]
+    if len(found) != 1:
+        raise NotFound(f"node {asked} not found" if not found else f"node {asked} is ambiguous")
+    return reply(_show(gateway, found[0]))
+
+
+def _hosts(gateway: Gateway) -> list[NodeRecord]:
+    if not gateway.kernel.clustered:
+        raise Unavailable(NOT_MANAGER)
+    return gateway.hosts.all()
+
+
+def _show(gateway: Gateway, host: NodeRecord) -> dict[str, Any]:
+    hubs = sum(one.role == "hub" for one in gateway.hosts.all())
+    return shown_node(host, host.id in gateway.hosts.reachable(), hubs)
 
 
 async def leave(gateway: Gateway, request: Request) -> Response:
@@ -35,8 +77,8 @@ ROUTES = (
     Route("POST", "/swarm/update", _OUTSIDE, "SwarmUpdate"),
     Route("GET", "/swarm/unlockkey", _OUTSIDE, "SwarmUnlockkey"),
     Route("POST", "/swarm/unlock", _OUTSIDE, "SwarmUnlock"),
-    Route("GET", "/nodes", _OUTSIDE, "NodeList"),
-    Route("GET", "/nodes/{id}", _OUTSIDE, "NodeInspect"),
+    Route("GET", "/nodes", nodes, "NodeList"),
+    Route("GET", "/nodes/{id}", node, "NodeInspect"),
     Route("DELETE", "/nodes/{id}", _OUTSIDE, "NodeDelete"),
     Route("POST", "/nodes/{id}/update", _OUTSIDE, "NodeUpdate"),
     Route("GET", "/services", _OUTSIDE, "ServiceList"),

@@ -24,8 +24,17 @@ from shared.contracts.scheduler import (
     TokenRecord,
     TokenReply,
     TokenRequest,
+    UpdateRequest,
 )
-from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, FailedPrecondition, ShoalError, Unavailable
+from shared.errors import (
+    AlreadyExists,
+    Conflict,
+    DeadlineExceeded,
+    FailedPrecondition,
+    NotFound,
+    ShoalError,
+    Unavailable,
+)
 from shared.joining import Token, digest
 from shared.service import Kernel
 from shared.state.streams import ensure_agreed
@@ -95,6 +104,20 @@ class SchedulerService:
         records = sorted(self._records(), key=lambda record: record.name)
         ready = await asyncio.gather(*(self._answers(record.id) for record in records))
         return NodesReply(nodes=tuple(Node(record=one, ready=is_) for one, is_ in zip(records, ready, strict=True)))
+
+    async def update(self, request: UpdateRequest) -> NodeRecord:
+        """Writes what an operator says of a host."""
+        node = admission.named(request.node, self._records()).id
+        while True:
+            present = await self._kernel.state.get(NODES, node)
+            if present is None:
+                raise NotFound(f"node {request.node} not found")
+            changed = admission.updated(present.value, request)
+            try:
+                await self._kernel.state.update(NODES, node, value=changed, revision=present.revision)
+            except Conflict:  # the host has told something of itself meanwhile
+                continue
+            return changed
 
     async def here(self, request: Empty) -> Empty:
         """That this host is there."""

@@ -8,6 +8,7 @@ from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Keys, Messa
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.errors import (
     AlreadyExists,
+    Conflict,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -81,6 +82,15 @@ class NodesReply(Message, frozen=True):
     nodes: tuple[Node, ...] = ()
 
 
+class UpdateRequest(Message, frozen=True):
+    """What an operator says of a host, named by name or id; what is not given stays."""
+
+    node: str
+    labels: dict[str, str] = {}
+    without: tuple[str, ...] = ()
+    availability: Availability | None = None
+
+
 class CreatedReply(CreateReply, frozen=True, kw_only=True):
     """`node`: the host that has the container; `revision` is of its records."""
 
@@ -122,13 +132,15 @@ CREATE = Endpoint(
 host is suitable."""
 TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPrecondition, InvalidArgument))
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
+UPDATE = Endpoint("scheduler.update", UpdateRequest, NodeRecord, (NotFound, InvalidArgument, Conflict, Unavailable))
+"""`labels` are added, `without` removed; the record as it is now."""
 HERE = Endpoint("scheduler.here", Empty, Empty, idempotent=True, timeout=2)
 
 CONTRACT = Contract(
     name="scheduler",
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
-    endpoints=(CREATE, TOKEN, LIST, HERE),
+    endpoints=(CREATE, TOKEN, LIST, UPDATE, HERE),
     owns=(NODES, TOKENS),
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),
     calls=("scheduler.here", "platform.host", "image_store.resolve", "image_store.fetch", "executor.create"),

@@ -182,3 +182,22 @@ def test_the_trace_of_a_run_on_another_host_is_one_tree(hosts: Hosts) -> None:
     assert "[executor@node3]" in made
     assert "[gateway@node1]" in made
     hosts.docker(1, "rm", "-f", "traced")
+
+
+def test_hosts_are_labelled_and_drained(hosts: Hosts) -> None:
+    table = hosts.docker(3, "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
+    seen = [line.strip() for line in table.splitlines()]
+    assert seen == ["node1 Ready Active Leader", "node2 Ready Active", "node3 Ready Active"]
+    assert hosts.docker(2, "node", "inspect", "node3", "-f", "{{.Status.Addr}}") == "198.18.0.3"
+    assert "not found" in hosts.shoal(1, "node", "update", "nowhere", "--availability", "drain").stderr
+    hosts.shoal_ok(1, "node", "update", "node3", "--label-add", "disk=ssd")
+    disk = ("--label", "shoal.constraint=node.labels.disk==ssd")
+    hosts.docker(2, "create", *disk, "--name", "labelled", "busybox", "true")
+    assert places(hosts, "labelled") == ["node3"]
+    assert hosts.docker(1, "ps", "-a", "--filter", "node=node3", "--format", "{{.Names}}") == "labelled"
+    assert "labelled  created" in hosts.shoal_ok(2, "node", "drain", "node3")
+    refusal = hosts.refused(2, "create", *disk, "busybox", "true")
+    assert "1 node not available for new tasks; scheduling constraints not satisfied on 2 nodes" in refusal
+    assert json.loads(hosts.shoal_ok(1, "node", "inspect", "node3"))["availability"] == "drain"
+    hosts.shoal_ok(3, "node", "update", "node3", "--availability", "active", "--label-rm", "disk")
+    hosts.docker(1, "rm", "labelled")

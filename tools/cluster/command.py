@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import quote
 
 import msgspec
 import typer
@@ -12,10 +13,11 @@ from shared import cluster, config
 from shared.cluster import DEFAULT_PORT, Place
 from shared.config import Settings
 from shared.contracts.base import Empty, Endpoint, Message
-from shared.contracts.scheduler import LIST, TOKEN, Node, TokenRequest
-from shared.errors import FailedPrecondition
+from shared.contracts.scheduler import LIST, TOKEN, UPDATE, Node, TokenRequest, UpdateRequest
+from shared.errors import FailedPrecondition, NotFound
 from shared.joining import Token
 from shared.service import connect
+from tools.shoal import api
 from tools.shoal.options import Config
 
 from . import membership
@@ -36,6 +38,7 @@ clusters = typer.Typer(
 """,
 )
 nodes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The hosts of this host's cluster.")
+Named = Annotated[str, typer.Argument(metavar="NODE", help="A host's name or id.")]
 Address = Annotated[
     str,
     typer.Option(
@@ -91,6 +94,58 @@ def ls(
     """List the hosts of the cluster. STATUS is Ready when the host answers now, else Down."""
     found = asyncio.run(_call(config.load(config_file), LIST, Empty())).nodes
     print(msgspec.json.encode(found).decode() if as_json else table(found))
+
+
+@nodes.command()
+def inspect(node: Named, config_file: Config = None) -> None:
+    """Show a host's record as JSON: its labels, availability, and what it says of itself."""
+    found = asyncio.run(_call(config.load(config_file), LIST, Empty())).nodes
+    shown = [one for one in found if node in (one.record.id, one.record.name)]
+    if not shown:
+        raise NotFound(f"node {node} not found")
+    told = msgspec.to_builtins(shown[0].record) | {"ready": shown[0].ready}
+    print(msgspec.json.format(msgspec.json.encode(told)).decode())
+
+
+@nodes.command()
+def update(
+    node: Named,
+    label_add: Annotated[list[str] | None, typer.Option("--label-add", help="KEY=VALUE, for constraints.")] = None,
+    label_rm: Annotated[list[str] | None, typer.Option("--label-rm", help="A label's name.")] = None,
+    availability: Annotated[
+        Literal["active", "pause", "drain"] | None, typer.Option(help="Only an active host gets new containers.")
+    ] = None,
+    config_file: Config = None,
+) -> None:
+    """Set a host's labels and whether it gets new containers. Its containers go on."""
+    labels = dict(text.partition("=")[::2] for text in label_add or ())
+    asked = UpdateRequest(node=node, labels=labels, without=tuple(label_rm or ()), availability=availability)
+    print(asyncio.run(_call(config.load(config_file), UPDATE, asked)).name)
+
+
+@nodes.command()
+def drain(node: Named, config_file: Config = None) -> None:
+    """Give a host no new containers, and tell which it has. They stay until they are removed.
+
+    Taken back by: shoal node update NODE --availability active
+    """
+    settings = config.load(config_file)
+    name = asyncio.run(_call(settings, UPDATE, UpdateRequest(node=node, availability="drain"))).name
+    wanted = quote(msgspec.json.encode({"node": [name]}))
+    left = api.call(settings.socket_path, "GET", f"/containers/json?all=1&filters={wanted}")
+    print(remaining(name, left))
+
+
+def remaining(name: str, left: list[dict[str, Any]]) -> str:
+    """What stays on a drained host, and what of the host it holds on to."""
+    if not left:
+        return f"{name} gets no new containers, and has none"
+    lines = [f"{name} gets no new containers. None leaves by itself, running ones are not moved yet:"]
+    for one in left:
+        volumes = [mount["Name"] for mount in one["Mounts"] if mount["Type"] == "volume"]
+        bound = f"  volumes: {', '.join(volumes)}" if volumes else ""
+        lines.append(f"  {one['Id'][:12]}  {one['Names'][0].removeprefix('/')}  {one['State']}{bound}")
+    return "\n".join(lines)
 
 
 def table(found: tuple[Node, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Iterator
 
@@ -99,8 +100,14 @@ class Simulation:
         self.fleet.drop(self._present.pop())
 
     def fill(self, containers: int) -> None:
+        """Evenly, with containers that want nothing but room: deciding about each would take minutes."""
+        least = [(0, host.id) for host in self.hosts]
         for _ in range(containers):
-            self.place(self.requests.next())
+            count, host = least[0]
+            heapq.heapreplace(least, (count + 1, host))
+            id = next(self._ids)
+            self.fleet.put(id, host, Load(*self.chosen.choice(SIZES)))
+            self._present.append(id)
 
     @property
     def containers(self) -> int:

@@ -29,7 +29,10 @@ class Result:
 
 
 def measure(hosts: int, containers: int, placements: int, seed: int = 1) -> Result:
-    """Fills a cluster, then lets as many come as go. One placement is a decision, and its taking effect."""
+    """Fills a cluster evenly, then lets as many come as go: these count.
+
+    One placement is a decision, and its taking effect.
+    """
     before = _memory()
     simulation = Simulation(hosts, seed)
     simulation.fill(containers)

@@ -1,13 +1,15 @@
-"""Whether a newcomer may join."""
+"""Whether a newcomer may join; what operators say of hosts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from shared.cluster import Place
-from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord
-from shared.errors import AlreadyExists, InvalidArgument, Unauthenticated
+from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, UpdateRequest
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, Unauthenticated
 
 _NODE = re.compile(r"[a-z0-9]{25}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -36,3 +38,23 @@ def check_life(seconds: int) -> None:
     """How long a token may be good."""
     if not 0 < seconds <= LONGEST_SECONDS:
         raise InvalidArgument(f"a token is good for 1 to {LONGEST_SECONDS} seconds, not {seconds}")
+
+
+def named(reference: str, nodes: Iterable[NodeRecord]) -> NodeRecord:
+    """The host of a name, an id, or the begin of one; raises `NotFound`, `InvalidArgument` where several are meant."""
+    known = tuple(nodes)
+    found = [one for one in known if reference in (one.id, one.name)]
+    found = found or [one for one in known if reference and one.id.startswith(reference)]
+    if len(found) > 1:
+        raise InvalidArgument(f"node {reference} is ambiguous ({len(found)} matches found)")
+    if not found:
+        raise NotFound(f"node {reference} not found")
+    return found[0]
+
+
+def updated(record: NodeRecord, request: UpdateRequest) -> NodeRecord:
+    """The host's record with what an operator says; raises `InvalidArgument` for a label without a name."""
+    if not all(request.labels):
+        raise InvalidArgument("a label needs a name")
+    labels = {key: value for key, value in (record.labels | request.labels).items() if key not in request.without}
+    return msgspec.structs.replace(record, labels=labels, availability=request.availability or record.availability)

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.domain.admission import LONGEST_SECONDS, check_life, check_request, check_token
-from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord
-from shared.errors import AlreadyExists, InvalidArgument, ShoalError, Unauthenticated
+from services.scheduler.domain.admission import LONGEST_SECONDS, check_life, check_request, check_token, named, updated
+from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, UpdateRequest
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError, Unauthenticated
 
 ID, OTHER = "a" * 25, "b" * 25
 
@@ -60,3 +60,23 @@ def test_how_long_a_token_may_live(seconds):
     check_life(1)
     with pytest.raises(InvalidArgument, match=f"not {seconds}"):
         check_life(seconds)
+
+
+def test_hosts_are_named_by_name_id_or_its_begin() -> None:
+    known = [record("abc", "one"), record("abd", "abc2")]
+    assert named("one", known).id == named("abc", known).id == "abc"
+    assert named("abd", known).name == "abc2"
+    with pytest.raises(InvalidArgument, match="ambiguous"):
+        named("ab", known)
+    for nothing in ("", "x"):
+        with pytest.raises(NotFound):
+            named(nothing, known)
+
+
+def test_what_operators_say_of_a_host() -> None:
+    record = NodeRecord(id="a", name="one", role="leaf", address="a:1", joined=1, labels={"x": "1", "y": "2"})
+    changed = updated(record, UpdateRequest(node="a", labels={"z": "3"}, without=("x",)))
+    assert (changed.labels, changed.availability) == ({"y": "2", "z": "3"}, "active")
+    assert updated(changed, UpdateRequest(node="a", availability="drain")).availability == "drain"
+    with pytest.raises(InvalidArgument):
+        updated(record, UpdateRequest(node="a", labels={"": "3"}))
