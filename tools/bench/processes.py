@@ -76,8 +76,8 @@ def tree(roots: Iterable[int]) -> list[int]:
     while queue:
         pid = queue.pop()
         found.append(pid)
-        for listing in (PROC / str(pid) / "task").glob("*/children"):
-            queue += [int(child) for child in _read(listing).split()]
+        for listing in glob.glob(f"{PROC}/{pid}/task/*/children"):  # none, not an error, of one that has just ended
+            queue += [int(child) for child in _read(Path(listing)).split()]
     return found
 
 
