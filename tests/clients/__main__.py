@@ -38,9 +38,14 @@ def engine(name: str) -> Iterator[Engine]:
         yield Engine(name)
 
 
+def junit_file(results: Path, name: str) -> Path:
+    """Where the outcomes of an engine's run are."""
+    return results / f"{name.replace('/', '_')}.xml"
+
+
 def run(suite: Suite, name: str, tests: Path, results: Path, arguments: Sequence[str]) -> outcomes.Outcomes:
     """Runs the suite where the engine publishes its ports; its output goes to the terminal, a JUnit file to results."""
-    junit = results / f"{name.replace('/', '_')}.xml"
+    junit = junit_file(results, name)
     junit.unlink(missing_ok=True)
     with engine(name) as under_test:
         for image in suite.images:
@@ -67,15 +72,18 @@ def main() -> int:
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("--engine", action="append", help="shoal, dockerd or unix:///path; default: both of the first")
     parser.add_argument("--source", type=Path, help="a checkout with the tests; default: the one on PyPI")
+    parser.add_argument("--saved", action="store_true", help="run nothing: compare what earlier runs left in --results")
     parser.add_argument("--results", type=Path, default=Path("/tmp/shoal-clients"), help="folder of the JUnit files")
     chosen, arguments = parser.parse_known_args()
     suite = SUITES[chosen.suite]
-    tests = chosen.source or workplace.sources(suite)
     results = chosen.results / chosen.suite
     results.mkdir(parents=True, exist_ok=True)
-    runs = {
-        name: run(suite, name, tests.resolve(), results, arguments) for name in chosen.engine or ("dockerd", "shoal")
-    }
+    engines = chosen.engine or ("dockerd", "shoal")
+    if chosen.saved:
+        runs = {name: outcomes.read(junit_file(results, name)) for name in engines}
+    else:
+        tests = (chosen.source or workplace.sources(suite)).resolve()
+        runs = {name: run(suite, name, tests, results, arguments) for name in engines}
     table = outcomes.table(runs)
     (results / "table.md").write_text(table)
     print(table)
