@@ -184,6 +184,10 @@ class Containers:
             self._sorted = sorted(self._by_id.values(), key=lambda one: one.spec.created, reverse=True)
         return self._sorted
 
+    def own(self) -> list[Container]:
+        """Those of this host, the newest first: whose images, volumes and networks are here."""
+        return [one for one in self.all() if one.node == self._node]
+
     def get(self, id: str) -> Container | None:
         return self._by_id.get(id)
 

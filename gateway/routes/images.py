@@ -52,7 +52,7 @@ async def list_(gateway: Gateway, request: Request) -> Response:
 def _containers(gateway: Gateway) -> dict[str, list[str]]:
     """The ids of the containers of each image."""
     found: dict[str, list[str]] = {}
-    for one in gateway.containers.all():
+    for one in gateway.containers.own():
         found.setdefault(one.spec.image_id, []).append(one.id)
     return found
 
@@ -95,7 +95,7 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
     """Image ids with one container that uses each, a running one first; and those of running containers."""
     in_use: dict[str, str] = {}
     running = []
-    for one in gateway.containers.all():
+    for one in gateway.containers.own():
         if is_running(one.status):
             running.append(one.spec.image_id)
             in_use[one.spec.image_id] = one.id

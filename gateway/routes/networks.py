@@ -44,8 +44,8 @@ async def remove(gateway: Gateway, request: Request) -> Response:
 
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("label", "label!", "until"))
-    named = {name for one in gateway.containers.all() for name in one.spec.networks}
-    named |= {one.spec.host_config.network_mode for one in gateway.containers.all()}
+    named = {name for one in gateway.containers.own() for name in one.spec.networks}
+    named |= {one.spec.host_config.network_mode for one in gateway.containers.own()}
     done = await gateway.call(network.PRUNE, network.PruneRequest(filters=wanted, in_use=tuple(sorted(named))))
     return reply({"NetworksDeleted": done.removed or None})
 

@@ -78,12 +78,12 @@ async def _usage(gateway: Gateway, request: Request, kinds: frozenset[str]) -> d
     images, layers, containers, volumes, sizes = await asyncio.gather(
         gateway.call(image_store.LIST, image_store.ListRequest(all=False, shared_size=True)),
         gateway.call(image_store.USAGE, image_store.UsageRequest()),
-        usage_by_id(gateway),
+        usage_by_id(gateway, (gateway.kernel.node,)),
         gateway.call(volume.LIST, volume.ListRequest()),
         gateway.call(volume.USAGE, Empty()),
     )
     return usage.disk_usage(
-        kinds, gateway.containers.all(), images, layers, containers, volumes, sizes, request.version,
+        kinds, gateway.containers.own(), images, layers, containers, volumes, sizes, request.version,
         verbose=request.query.flag("verbose"),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from .swarm import NOT_MANAGER
 
 
 def users(gateway: Gateway) -> dict[str, tuple[str, ...]]:
-    return volumes_in_use(one.spec for one in gateway.containers.all())
+    return volumes_in_use(one.spec for one in gateway.containers.own())
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
