@@ -24,6 +24,7 @@ class Hosts:
         self._state, self._node, self._containers = state, node, containers
         self._nodes: View | None = None
         self._views: dict[str, View] = {}
+        self._coming: set[str] = set()
         self._tasks = TaskGroup("hosts")
 
     async def open(self) -> None:
@@ -44,11 +45,15 @@ class Hosts:
         if entry is None:
             self._views.pop(node, None)
             self._containers.drop_host(node)
-        elif node not in self._views:
+        elif node not in self._views and node not in self._coming:
             self._tasks.start(self._add(node), "host")
 
     async def _add(self, node: str) -> None:
-        self._views[node] = await self._containers.add_host(node, WAIT)
+        self._coming.add(node)
+        try:
+            self._views[node] = await self._containers.add_host(node, WAIT)
+        finally:
+            self._coming.discard(node)
         if self.record(node) is None:  # removed meanwhile
             self._views.pop(node)
             self._containers.drop_host(node)

@@ -11,7 +11,7 @@ from shared.contracts import executor, image_store
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.executor import UsageEntry
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 
 from ..context import NO_CONTENT, Gateway, reply
 from ..http.message import JSON, Fresh, Request, Response
@@ -28,8 +28,18 @@ from ..views import Container
 async def usage_by_id(gateway: Gateway, nodes: Iterable[str] | None = None) -> dict[str, UsageEntry]:
     """Sizes by container, of those hosts, or of all that are there; what cannot be asked now is left out."""
     asked = gateway.hosts.reachable() if nodes is None else set(nodes) - gateway.hosts.down()
-    found = await asyncio.gather(*(gateway.call(executor.USAGE, Empty(), node) for node in asked))
-    return {entry.id: entry for one in found for entry in one.entries}
+    found = await asyncio.gather(*(_usage_of(gateway, node) for node in asked))
+    return {entry.id: entry for entries in found for entry in entries}
+
+
+async def _usage_of(gateway: Gateway, node: str) -> tuple[UsageEntry, ...]:
+    """It takes a moment until a host that has gone counts as down."""
+    try:
+        return (await gateway.call(executor.USAGE, Empty(), node)).entries
+    except (Unavailable, DeadlineExceeded):
+        if node == gateway.kernel.node:
+            raise
+        return ()
 
 
 async def create(gateway: Gateway, request: Request) -> Response:

@@ -41,6 +41,7 @@ class Records:
     ) -> None:
         self._state, self._node, self._node_name, self._tasks = state, node, node_name, tasks
         self._names = names
+        self._leaving: dict[str, asyncio.Task[None]] = {}  # names whose removal is on its way
 
     async def load(self) -> Stored:
         """Everything this node owns."""
@@ -66,6 +67,8 @@ class Records:
         if self._names is None:
             await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
             return
+        if name in self._leaving:  # whoever saw its container go may take it
+            await asyncio.wait((self._leaving[name],))
         await self._names.take(name, container_id)
         try:
             await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
@@ -138,7 +141,8 @@ class Records:
         return revision
 
     async def _free(self, name: str) -> None:
-        self._tasks.start(self._release(name), "name")
+        leaving = self._leaving[name] = self._tasks.start(self._release(name), "name")
+        leaving.add_done_callback(lambda _: self._leaving.pop(name, None))
 
     async def _release(self, name: str) -> None:
         await patiently(lambda: self._state.delete(NAMES, name))

@@ -59,6 +59,7 @@ class World:
         self._state, self._node, self._nodes = state, node, nodes
         self.fleet = Fleet()
         self._views: dict[str, View] = {}
+        self._coming: set[str] = set()
         self._volumes, self._networks, self._images = Index(), Index(), Index()
         self._names: dict[str, list[str]] = defaultdict(list)
         self._called: dict[str, str] = {}
@@ -91,9 +92,13 @@ class World:
             self._tasks.start(self._add(node), "host")
 
     async def _add(self, node: str) -> None:
-        if node in self._views:
+        if node in self._views or node in self._coming:
             return
-        view = await self._state.view(*FAMILIES, host="" if node == self._node else node, wait=WAIT)
+        self._coming.add(node)
+        try:
+            view = await self._state.view(*FAMILIES, host="" if node == self._node else node, wait=WAIT)
+        finally:
+            self._coming.discard(node)
         self._views[node] = view
         self._set_host(node)
         for keys in FAMILIES:

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import msgspec
+
 from gateway.hosts import Hosts
 from gateway.views import Containers
+from shared.contracts.base import Keys
 from shared.contracts.scheduler import NODES, NodeRecord
 from shared.state import MemoryState
+from shared.state.view import View
 from tests.support.waiting import until
 from tests.unit.gateway.test_views import A, B, add
 
@@ -48,5 +55,37 @@ async def test_a_host_that_is_not_heard_of_is_down() -> None:
         assert hosts.down() == frozenset()
         hosts._views["n2"].become_live(False)
         assert (hosts.down(), hosts.reachable()) == (frozenset({"n2"}), ("n1",))
+    finally:
+        await hosts.close()
+
+
+class Slow(MemoryState):
+    """Hosts answer when they are let go; counts who asks for their records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.let_go = asyncio.Event()
+
+    async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        if host:
+            self.asked.append(host)
+            await self.let_go.wait()
+        return await super().view(*keys, host=host, wait=wait)
+
+
+async def test_a_host_that_changes_while_it_is_waited_for_is_followed_once() -> None:
+    state = Slow()
+    state.hosts = {"n2": MemoryState()}
+    hosts = Hosts(state, "n1", await Containers.open(state, "n1"))
+    await hosts.open()
+    try:
+        revision = await state.create(NODES, "n2", value=record("n2"))
+        await until(lambda: bool(state.asked), 60)
+        await state.update(NODES, "n2", value=msgspec.structs.replace(record("n2"), role="hub"), revision=revision)
+        await until(lambda: getattr(hosts.record("n2"), "role", "") == "hub", 60)
+        state.let_go.set()
+        await until(lambda: "n2" in hosts.reachable(), 60)
+        assert state.asked == ["n2"]
     finally:
         await hosts.close()

@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import quote
 
 import pytest
 
+from gateway.context import Gateway
+from gateway.routes.containers import usage_by_id
 from shared.contracts import executor
 from shared.errors import Unavailable
 from tests.support.gateways import World
@@ -169,6 +173,23 @@ async def test_sizes_are_shown_when_asked_for(api: Api, create: Create) -> None:
     assert "SizeRw" not in (await api("GET", "/containers/c1/json")).json()
     shown = (await api("GET", "/containers/c1/json?size=1")).json()
     assert (shown["SizeRw"], shown["SizeRootFs"]) == (5, 1005)
+
+
+async def test_sizes_of_a_host_that_has_just_gone_are_left_out() -> None:
+    gone: set[str] = {"n2"}
+
+    async def call(endpoint: object, request: object, node: str) -> executor.UsageReply:
+        if node in gone:
+            raise Unavailable("nobody answers")
+        return executor.UsageReply(entries=(executor.UsageEntry(id=f"on-{node}", rw_bytes=1, rootfs_bytes=2),))
+
+    hosts = SimpleNamespace(reachable=lambda: ("n1", "n2"), down=frozenset)
+    gateway = cast(Gateway, SimpleNamespace(call=call, hosts=hosts, kernel=SimpleNamespace(node="n1")))
+    assert list(await usage_by_id(gateway)) == ["on-n1"]
+    assert list(await usage_by_id(gateway, ("n2",))) == []
+    gone.add("n1")
+    with pytest.raises(Unavailable):
+        await usage_by_id(gateway)
 
 
 async def test_top_and_resize(api: Api, create: Create, world: World) -> None:

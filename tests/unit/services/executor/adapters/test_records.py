@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from services.executor.adapters import patience
+from services.executor.adapters.cluster_names import ClusterNames
 from services.executor.adapters.records import Records
+from shared.contracts.base import AGREED
 from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig
 from shared.contracts.executor import NAMES, PLACEMENTS, SPECS, STATUSES
 from shared.errors import AlreadyExists, Conflict, ShoalError, Unavailable
@@ -119,3 +121,31 @@ async def test_volumes_in_the_making() -> None:
     assert (await records.load()).placements["c"].making == ("v1", "v2")
     await records.making("c", ())
     assert (await records.load()).placements["c"].making == ()
+
+
+class Distant(MemoryState):
+    """The agreed records are far away: what is deleted there goes when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def delete(self, keys: Any, *parts: str, **kwargs: Any) -> int:
+        if keys.bucket == AGREED:
+            await self.let_go.wait()
+        return await super().delete(keys, *parts, **kwargs)
+
+
+async def test_who_saw_a_container_go_takes_its_name_in_the_cluster() -> None:
+    state, tasks = Distant(), TaskGroup("test")
+    records = Records(state, "node1", "host1", tasks, ClusterNames(state, "node1", tasks))
+    await records.reserve("web", "c")
+    await records.create(SPEC)
+    await records.forget(SPEC)
+    taking = asyncio.ensure_future(records.reserve("web", "d"))
+    await asyncio.wait((taking,), timeout=0.1)
+    assert not taking.done()
+    state.let_go.set()
+    await taking
+    assert await records.holder("web") == "d"
+    assert records._leaving == {}

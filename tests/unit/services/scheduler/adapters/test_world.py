@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
+import msgspec
 import pytest
 
 from services.scheduler.adapters.world import World
 from services.scheduler.domain.facts import Ask, Load
 from shared.contracts import executor, image_store, network, volume
+from shared.contracts.base import Keys
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 from shared.contracts.image_store import ReferenceRecord
 from shared.contracts.network import NetworkSpec
@@ -14,6 +18,7 @@ from shared.contracts.scheduler import NODES, NodeRecord
 from shared.contracts.volume import VolumeSpec
 from shared.errors import FailedPrecondition
 from shared.state import MemoryState
+from shared.state.view import View
 from tests.support.waiting import until
 
 GIB = 1 << 30
@@ -106,3 +111,28 @@ async def test_a_container_that_moves_is_counted_once(state: MemoryState, world:
     await until(lambda: not view.count(executor.SPECS), 60)
     assert world.host_of("two") == "n1"
     assert (world.fleet.containers("n1"), world.fleet.containers("n2")) == (1, 0)
+
+
+async def test_a_host_that_changes_while_it_is_waited_for_is_watched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, asked, let_go = MemoryState(), list[str](), asyncio.Event()
+    state.hosts["n2"] = MemoryState()
+    view = state.view
+
+    async def slow(*keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        if host:
+            asked.append(host)
+            await let_go.wait()
+        return await view(*keys, host=host, wait=wait)
+
+    monkeypatch.setattr(state, "view", slow)
+    nodes = await view(NODES)
+    world = World(state, "n1", nodes)
+    await world.open()
+    revision = await state.create(NODES, "n2", value=record("n2"))
+    await until(lambda: bool(asked), 60)
+    await state.update(NODES, "n2", value=msgspec.structs.replace(record("n2"), role="hub"), revision=revision)
+    await until(lambda: any(entry.value.role == "hub" for _, entry in nodes.items(NODES)), 60)
+    let_go.set()
+    await until(lambda: world.view("n2") is not None, 60)
+    await world.close()
+    assert asked == ["n2"]
