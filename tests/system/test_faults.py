@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import IMAGE, Engine
+from tests.support.process import running
 from tests.support.shoal import EngineProcess, Shoal
 
 pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(300)]
@@ -298,17 +299,13 @@ def test_kill_in_the_middle_of_starts(shoal: Shoal, client: Engine, victim: str)
     client.run(IMAGE, "true")
     with nothing_leaks(shoal):
         names = [f"mid{n}" for n in range(12)]
-        started = subprocess.Popen(
-            ["sh", "-c", LOOP, " ".join(names)],
-            stdout=subprocess.PIPE,
-            env=client.environment(),
-            text=True,
-        )
-        assert started.stdout is not None
-        started.stdout.readline()
-        process = next(each for each in shoal.processes() if each.name == victim)
-        os.kill(process.pid, signal.SIGKILL)
-        answers = dict(line.split() for line in started.stdout.read().splitlines())
+        loop, environment = ["sh", "-c", LOOP, " ".join(names)], client.environment()
+        with running(loop, stdout=subprocess.PIPE, env=environment) as started:
+            assert started.stdout is not None
+            started.stdout.readline()
+            process = next(each for each in shoal.processes() if each.name == victim)
+            os.kill(process.pid, signal.SIGKILL)
+            answers = dict(line.split() for line in started.stdout.read().decode().splitlines())
         wait_replaced(shoal, process)
         for name, code in answers.items():
             if code == "0":

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support.engine import IMAGE, Engine
+from tests.support.process import running
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
 
@@ -89,16 +90,14 @@ def test_follow_ends_with_the_container(engine: Engine) -> None:
 def test_follow_comes_at_once(engine: Engine) -> None:
     engine.start("-i", "--name", "echo", IMAGE, "cat")
     command = [engine.cli, "logs", "-f", "echo"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=engine.environment()) as follower:
+    with running(command, stdout=subprocess.PIPE, env=engine.environment()) as follower:
         assert follower.stdout is not None
         for number in range(3):
-            attached = subprocess.Popen([engine.cli, "attach", "echo"], stdin=subprocess.PIPE, env=engine.environment())
-            assert attached.stdin is not None
-            attached.stdin.write(f"{number}\n".encode())
-            attached.stdin.flush()
-            assert follower.stdout.readline() == f"{number}\n".encode()
-            attached.kill()
-            attached.communicate()
+            with running([engine.cli, "attach", "echo"], stdin=subprocess.PIPE, env=engine.environment()) as attached:
+                assert attached.stdin is not None
+                attached.stdin.write(f"{number}\n".encode())
+                attached.stdin.flush()
+                assert follower.stdout.readline() == f"{number}\n".encode()
         engine.ok("kill", "echo")
         assert follower.wait(60) == 0
 

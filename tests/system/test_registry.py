@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import IMAGE, Engine, unique
-from tests.support.process import Process
+from tests.support.process import Process, running
 from tests.support.shoal import CHECKOUT, Shoal
 from tests.support.waiting import until
 from tools import images
@@ -166,15 +166,12 @@ def test_a_pull_goes_on_after_the_store_was_killed(tmp_path: Path) -> None:
         registry = Process(inside, r"port (\d+)", {**os.environ, "PYTHONPATH": str(CHECKOUT)})
         try:
             image = f"localhost:{registry.wait()[1]}/a:1"
-            client = subprocess.Popen(
-                [engine.cli, "pull", image], env=engine.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
             partial = Path(f"{shoal.root}/state/image_store/partial")
-            asyncio.run(until(lambda: any(each.stat().st_size > 1 << 20 for each in partial.glob("*")), 30))
-            (store,) = [each for each in shoal.processes() if each.name == "image_store"]
-            os.kill(store.pid, signal.SIGKILL)
-            assert client.wait(60) != 0
-            client.communicate()
+            with running([engine.cli, "pull", image], env=engine.environment(), stdout=subprocess.DEVNULL) as client:
+                asyncio.run(until(lambda: any(each.stat().st_size > 1 << 20 for each in partial.glob("*"))))
+                (store,) = [each for each in shoal.processes() if each.name == "image_store"]
+                os.kill(store.pid, signal.SIGKILL)
+                assert client.wait(60) != 0
             engine.ok("pull", image)
             assert registry.lines[-1].startswith("asked bytes=")
             assert engine.call("GET", f"/images/{image}/json").json["RepoTags"] == [image]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import CLI, IMAGE, Engine
+from tests.support.process import running
 
 PORT = 22_022
 
@@ -39,13 +40,10 @@ def sshd(folder: Path, netns: Path, docker_host: str) -> Iterator[None]:
     }
     (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in options.items()))
     command = ["nsenter", f"--net={netns}", "/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "sshd_config")]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+    with running(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         assert server.stderr is not None
-        try:
-            assert b"Server listening on" in server.stderr.readline()
-            yield
-        finally:
-            server.kill()
+        assert b"Server listening on" in server.stderr.readline()
+        yield
 
 
 def client(folder: Path) -> dict[str, str]:

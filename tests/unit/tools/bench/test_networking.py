@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.process import running
 from tools.bench import networking
 from tools.bench.client import Incomplete
 
 
 def test_a_socket_of_another_namespace_sees_nothing_of_this_one() -> None:
-    holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo ready; read x"], stdin=-1, stdout=-1)
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    command = ["unshare", "--net", "sh", "-c", "echo ready; read x"]
+    with running(command, stdin=-1, stdout=-1) as holder, socket.create_server(("127.0.0.1", 0)) as server:
+        assert holder.stdout is not None
+        holder.stdout.readline()
         with (
             networking.socket_in(Path(f"/proc/{holder.pid}/ns/net"), socket.SOCK_STREAM) as client,
             pytest.raises(OSError, match="unreachable"),
@@ -23,7 +23,6 @@ def test_a_socket_of_another_namespace_sees_nothing_of_this_one() -> None:
             client.connect(server.getsockname())
         with networking.socket_in(Path(f"/proc/{os.getpid()}/ns/net"), socket.SOCK_STREAM) as client:
             client.connect(server.getsockname())
-    holder.communicate()
 
 
 def test_a_transfer_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.process import running
 from tools.bench.processes import ProcessSet, matching, parse, peer, recorded, tree
 
 
@@ -27,20 +28,18 @@ def test_parse_refuses(text: str) -> None:
 
 def test_tree_has_the_children_of_children() -> None:
     script = "import subprocess, sys; subprocess.run(['sh', '-c', 'echo ready; read x; :'])"
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+    with running([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
         found = tree([parent.pid])
         assert len(found) == 2
         assert set(found) < set(tree([os.getpid()]))
-        parent.communicate(b"\n")
 
 
 def test_matching_by_command_line() -> None:
-    with subprocess.Popen(["sleep", "86.4201"]) as sleeper:
+    with running(["sleep", "86.4201"]) as sleeper:
         assert matching("sleep 86[.]4201") == [sleeper.pid]
         assert matching("") == []
-        sleeper.kill()
 
 
 def test_recorded(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from shared import hostmounts
 from shared.config import Settings
+from tests.support.process import running
 from tools.shoal.leftovers import containers_go_on, is_mount, take_back
 
 
@@ -38,11 +39,10 @@ def test_mounts_on_mounts_are_taken_back(settings):
 def process(settings, program):
     """A process with a path of the run folder among its arguments, which has got as far as to speak."""
     command = [program, "-c", "echo; read x", f"{settings.run_path}/bundle"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
-        assert running.stdout is not None
-        running.stdout.readline()
+    with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as made:
+        assert made.stdout is not None
+        made.stdout.readline()
         yield
-        running.kill()
 
 
 def test_they_stay_while_a_container_goes_on(settings, tmp_path):

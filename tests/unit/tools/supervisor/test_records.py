@@ -1,19 +1,18 @@
 import os
 import select
-import subprocess
 
 import msgspec
 import pytest
 
 from shared.config import Settings
+from tests.support.process import running
 from tools.supervisor import records
 
 
 @pytest.fixture
 def sleeper():
-    with subprocess.Popen(["sleep", "100"]) as process:
+    with running(["sleep", "1000"]) as process:
         yield process
-        process.kill()
 
 
 def record_of(pid: int, **changes: object) -> records.Record:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_engine import FakeEngine, fake_engine
+from tests.support.process import running
 from tools.supervisor.broker import accepts
 from tools.supervisor.plan import GATEWAY, SERVICES
 
@@ -114,16 +115,14 @@ def test_a_second_supervisor_refuses_and_harms_nothing(engine):
 
 def test_a_crash_loop_is_slowed_and_named(engine):
     engine.program("services/volume", "def run(settings, ready):\n    ready()\n    raise ValueError('no disk')\n")
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tools.supervisor"], env=engine.environment, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    line = next(line for line in process.stderr if b"times in a row" in line)
+    command = [sys.executable, "-P", "-m", "tools.supervisor"]
+    with running(command, env=engine.environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if b"times in a row" in line)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
     assert b"volume ended 5 times in a row soon after its start" in line
     assert "ValueError: no disk" in (engine.state_dir / "log/volume.log").read_text()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
-    process.stderr.close()
 
 
 def test_a_socket_in_use_is_refused_before_anything_starts(engine):

@@ -14,6 +14,7 @@ from services.platform.adapters import launcher
 from services.platform.adapters.launcher import Launcher
 from shared import hostmounts
 from shared.config import Settings
+from tests.support.process import running
 
 
 def namespace() -> str:
@@ -69,14 +70,11 @@ async def test_a_failure_brings_the_thread_back(threads: Launcher) -> None:
 
 async def test_work_beside_a_process_sees_what_it_sees(threads: Launcher, directory: Path) -> None:
     script = f"mount -t tmpfs x {directory}; echo; exec sleep 100"
-    child = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE)  # noqa: ASYNC220
-    assert child.stdout is not None
-    child.stdout.readline()
-    assert await threads.beside(child.pid, lambda: os.path.ismount(directory))
-    assert not await threads.plain(lambda: os.path.ismount(directory))
-    child.kill()
-    child.wait()
-    child.stdout.close()
+    with running(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert await threads.beside(child.pid, lambda: os.path.ismount(directory))
+        assert not await threads.plain(lambda: os.path.ismount(directory))
     with pytest.raises(ProcessLookupError):
         await threads.beside(child.pid, namespace)
 

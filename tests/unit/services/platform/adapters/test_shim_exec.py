@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ class Processes:
     """What stands for the program, and what for its shim."""
 
     def __init__(self) -> None:
-        self.program, self.shim = subprocess.Popen(["sleep", "100"]), subprocess.Popen(["sleep", "100"])
+        self.program, self.shim = subprocess.Popen(["sleep", "1000"]), subprocess.Popen(["sleep", "1000"])
 
     def end(self, one: subprocess.Popen[bytes]) -> None:
         one.kill()
@@ -33,8 +34,11 @@ class Processes:
 
 
 @pytest.fixture
-def processes() -> Processes:
-    return Processes()
+def processes() -> Iterator[Processes]:
+    made = Processes()
+    yield made
+    made.end(made.program)
+    made.end(made.shim)
 
 
 def write_exit(folder: Path, code: int) -> None:
