@@ -19,7 +19,7 @@ FORGET_SECONDS = 0.25
 PORT_PATIENCE = 2.0
 """Seconds a start waits for ports that ended containers are giving back."""
 NETWORK_PATIENCE = 2.0
-"""Seconds for which an exit is not told yet, since networks that can be removed still have the container."""
+"""Seconds for which an exit is not told yet, since networks that can be removed, or ports, are still held."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,12 @@ async def surroundings(engine: Engine, container: Container, *, keep_files: bool
 
 
 async def networks_left(spec: ContainerSpec, work: asyncio.Task[None]) -> None:
-    """Waits for the work that leaves a user's networks: who knows that a container ended may remove its network."""
-    if any(is_user_defined(name) for name in spec.networks):
+    """Waits for the work that leaves a user's networks and gives ports back.
+
+    Who knows that a container ended may remove its network, and finds its ports closed.
+    """
+    host = spec.host_config
+    if host.port_bindings or host.publish_all_ports or any(is_user_defined(name) for name in spec.networks):
         await asyncio.wait((work,), timeout=NETWORK_PATIENCE)
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from services.executor.operations import release
 from shared.contracts import executor as contract
+from shared.contracts.container import PortBinding
 from shared.contracts.executor import KillRequest
 from shared.contracts.network import ReleaseRequest
 from tests.support.executor_node import Node
@@ -45,9 +47,14 @@ async def test_waiting_for_ports_has_an_end(node: Node) -> None:
 
 
 @pytest.mark.parametrize("auto_remove", [False, True])
-async def test_an_exit_is_told_when_the_users_network_is_left(node: Node, auto_remove: bool) -> None:
-    """Who has seen the end of a container removes its network, and must not be told that it is in use."""
-    container_id = await node.run("sleep", network_mode="web", auto_remove=auto_remove)
+@pytest.mark.parametrize(
+    "held", [{"network_mode": "web"}, {"publish_all_ports": True}, {"port_bindings": {"80/tcp": (PortBinding(),)}}]
+)
+async def test_an_exit_is_told_when_networks_and_ports_are_given_back(
+    node: Node, auto_remove: bool, held: dict[str, Any]
+) -> None:
+    """Who has seen the end of a container removes its network or takes its port, and must not find them in use."""
+    container_id = await node.run("sleep", auto_remove=auto_remove, **held)
     node.network.hold("release")
     stopping = asyncio.get_running_loop().create_task(node.call(contract.KILL, KillRequest(id=container_id)))
     await node.network.arrived("release")
