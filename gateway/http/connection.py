@@ -60,11 +60,16 @@ class Connection(asyncio.Protocol):
         if self._hijacked:
             assert self._inbox is not None
             self._inbox.feed(data)
-        elif self._request is None and not self._buffer and (answer := self._kept.get(data)) is not None:
+        elif self._idle and (answer := self._kept.get(data)) is not None:
             self.send((answer,))
         else:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
+
+    @property
+    def _idle(self) -> bool:
+        """Whether the next bytes begin a request, and its answer can be written."""
+        return self._request is None and not self._buffer and not self._write_paused
 
     def eof_received(self) -> bool:
         self._eof = True
@@ -158,15 +163,17 @@ class Connection(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         try:
             response = await self._handler(request)
+            if response is not None:
+                self._respond(request, response)
+                if self._write_paused:
+                    await self.drain()  # who does not take its answers gets no more of them
         except ClientGone:
             self.abort()
             return
         except asyncio.CancelledError:
             self.abort()
             raise
-        if response is not None:
-            self._respond(request, response)
-        elif self._stream is not None:
+        if response is None and self._stream is not None:
             self._end_stream(self._stream)
         if not self._hijacked:
             self._finish(request, response is not None and response.close)

@@ -12,10 +12,13 @@ from gateway.http.connection import Connection
 from gateway.http.errors import HttpError, refusal
 from gateway.http.kept import Kept
 from gateway.http.message import Request, Response
+from gateway.sources import Unchanged
 from shared.tasks import TaskGroup
 from tests.support.http import Client, connected
+from tests.support.waiting import until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+MUCH = bytes(60_000)
 
 
 class Site:
@@ -33,6 +36,8 @@ class Site:
             "/deaf": self.deaf,
             "/forever": self.forever,
             "/later": self.later,
+            "/much": self.much,
+            "/fresh": self.fresh,
             "/body": self.body,
         }
         page = pages.get(request.path)
@@ -73,6 +78,12 @@ class Site:
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
+
+    async def much(self, request: Request) -> Response:
+        return Response(200, MUCH)
+
+    async def fresh(self, request: Request) -> Response:
+        return Response(200, MUCH, fresh=Unchanged())
 
     async def later(self, request: Request) -> Response:
         self.waiting.set()
@@ -271,6 +282,21 @@ async def test_a_stopping_server_ends_idle_connections_and_finishes_busy_ones(
         assert await idle.reader.read() == b""
     site.release.set()
     assert (await client.answer()).headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("path", ["much", "fresh"])
+async def test_who_does_not_read_its_answers_gets_no_more_of_them(client: Client, site: Site, path: str) -> None:
+    for _ in range(200):
+        await client.send(f"GET /{path} HTTP/1.1\r\n\r\n".encode())
+        await asyncio.sleep(0)
+    [one] = site.connections
+    await until(lambda: one._write_paused, 60)
+    waiting = 0
+    for _ in range(200):
+        assert one._transport is not None
+        waiting = max(waiting, one._transport.get_write_buffer_size())
+        assert (await client.answer()).body == MUCH
+    assert waiting < module.WRITE_HIGH + 2 * len(MUCH)
 
 
 async def test_no_connection_is_kept_after_its_client_has_gone(site: Site, tmp_path: Path) -> None:
