@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -40,11 +41,16 @@ def fetching(url: str) -> AbstractAsyncContextManager[Coming]:
     return coming_from("shared.fetch_helper", (url,), url, Path("/"))
 
 
+def without_credentials(url: str) -> str:
+    """The address as traces may keep it."""
+    return re.sub(r"//[^/]*@", "//", url, count=1)
+
+
 @asynccontextmanager
 async def coming_from(helper: str, arguments: tuple[str, ...], url: str, folder: Path) -> AsyncIterator[Coming]:
     """What a helper says that comes: a module whose output is a line of JSON, then the bytes. It works in `folder`."""
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    with telemetry.span("fetch", url=url):
+    with telemetry.span("fetch", url=without_credentials(url)):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", helper, *arguments, stdin=DEVNULL, stdout=PIPE, cwd=folder,
             start_new_session=True, env={**env, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
@@ -53,8 +59,9 @@ async def coming_from(helper: str, arguments: tuple[str, ...], url: str, folder:
         try:
             yield await _begun(process, url)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            if process.returncode is None:  # else its number may be somebody else's by now
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 

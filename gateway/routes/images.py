@@ -106,9 +106,10 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
 async def remove(gateway: Gateway, request: Request) -> Response:
     name, chosen = shown.require_name(request.params["name"]), request.query.all("platforms")
     platforms = [json_platform(each) for each in chosen] if chosen and request.version >= (1, 50) else [None]
-    if len(platforms) > 1:  # all of them or none
-        for platform in platforms:
-            await gateway.call(image_store.RESOLVE, image_store.ResolveRequest(reference=name, platform=platform))
+    if len(platforms) > 1:  # all of them or none; each once, however it is called
+        asked_for = [image_store.ResolveRequest(reference=name, platform=platform) for platform in platforms]
+        found = {(await gateway.call(image_store.RESOLVE, each)).id: each.platform for each in asked_for}
+        platforms = list(found.values())
     in_use, running = users(gateway)
     lines: list[image_store.Removed] = []
     for platform in platforms:
@@ -161,7 +162,10 @@ async def create(gateway: Gateway, request: Request) -> Response | None:
 def _url(text: str) -> str:
     """What is imported from; without a scheme it is meant to be HTTP."""
     url = text if "://" in text else f"http://{text}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidArgument(f'Get "{url}": invalid URL: {error}') from None
     if parts.scheme.lower() not in ("http", "https"):
         raise InvalidArgument(f'Get "{url}": unsupported protocol scheme "{parts.scheme}"')
     if not parts.hostname:

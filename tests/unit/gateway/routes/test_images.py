@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 import pytest
 
@@ -39,6 +40,13 @@ async def test_tag_and_remove(api: Api, world: World, create: Create) -> None:
     assert world.images.last() == image_store.RemoveRequest(
         reference="a/b:x", force=True, no_prune=True, in_use={BUSYBOX.id: id}, running=(BUSYBOX.id,)
     )
+
+
+async def test_a_platform_that_is_named_twice_is_removed_once(api: Api, world: World) -> None:
+    platform = quote(json.dumps({"os": "linux", "architecture": "amd64"}))
+    answer = await api("DELETE", f"/v1.50/images/busybox:latest?platforms={platform}&platforms={platform}")
+    assert answer.status == 200, answer.body
+    assert sum(isinstance(call, image_store.RemoveRequest) for call in world.images.calls) == 1
 
 
 async def test_a_load_streams_in_and_answers_in_lines(api: Api, world: World) -> None:
@@ -81,7 +89,7 @@ async def test_an_import_from_a_url(api: Api, world: World, source: str, url: st
     )
 
 
-@pytest.mark.parametrize("source", ["", "ftp://h/a", "http:///a"])
+@pytest.mark.parametrize("source", ["", "ftp://h/a", "http:///a", "http://[", "http://[x]/a"])
 async def test_what_cannot_be_imported_from(api: Api, source: str) -> None:
     answer = await api("POST", f"/images/create?fromSrc={source}")
     assert (answer.status, "Get " in answer.message) == (400, True)
