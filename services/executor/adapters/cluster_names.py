@@ -24,6 +24,7 @@ class ClusterNames:
     def __init__(self, state: State, node: str, tasks: TaskGroup) -> None:
         self._state, self._node, self._tasks = state, node, tasks
         self._taken: set[str] = set()  # since this process began: their containers may just be being made
+        self._doubtful: dict[str, str] = {}  # who may have got a name of the hubs, whose answer did not come
 
     async def take(self, name: str, container_id: str) -> None:
         """Raises `AlreadyExists` when another container has it, `Unavailable` when the hubs cannot be asked."""
@@ -36,9 +37,28 @@ class ClusterNames:
                 raise
         except (Unavailable, DeadlineExceeded):
             self._taken.discard(name)
+            self._doubt(name, container_id)
             raise Unavailable(
                 f"this host is cut off from its cluster: nobody knows whether the name {name} is free"
             ) from None
+
+    def _doubt(self, name: str, container_id: str) -> None:
+        begins = not self._doubtful
+        self._doubtful[name] = container_id
+        if begins:
+            self._tasks.start(self._settle(), "names")
+
+    async def _settle(self) -> None:
+        while self._doubtful:
+            name, container_id = next(iter(self._doubtful.items()))
+            await patiently(partial(self._give_back, name, container_id))
+            if self._doubtful[name] == container_id:
+                del self._doubtful[name]
+
+    async def _give_back(self, name: str, container_id: str) -> None:
+        entry = await self._state.get(CLUSTER_NAMES, name)
+        if entry is not None and entry.value.id == container_id and name not in self._taken:
+            await self._delete(name, entry)
 
     async def holder(self, name: str) -> str:
         """The id of the container that has a name; empty when none has it, or nobody can be asked."""

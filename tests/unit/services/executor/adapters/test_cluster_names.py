@@ -9,7 +9,7 @@ from services.executor.adapters.cluster_names import ClusterNames
 from shared.contracts.base import AGREED, Keys
 from shared.contracts.common import NameRecord
 from shared.contracts.executor import CLUSTER_NAMES
-from shared.errors import AlreadyExists, Unavailable
+from shared.errors import AlreadyExists, DeadlineExceeded, Unavailable
 from shared.state import MemoryState
 from shared.tasks import TaskGroup
 from tests.support.waiting import until
@@ -18,7 +18,7 @@ from tests.support.waiting import until
 class Cluster(MemoryState):
     """The agreed records, which may be cut off."""
 
-    cut = False
+    cut = mute = False
 
     def _check(self, keys: Keys[Any]) -> None:
         if self.cut and keys.bucket == AGREED:
@@ -30,7 +30,10 @@ class Cluster(MemoryState):
 
     async def create(self, keys: Any, *parts: str, value: Any) -> int:
         self._check(keys)
-        return await super().create(keys, *parts, value=value)
+        revision = await super().create(keys, *parts, value=value)
+        if self.mute:
+            raise DeadlineExceeded("no answer")
+        return revision
 
 
 async def holders(state: MemoryState) -> dict[str, str]:
@@ -80,3 +83,23 @@ async def test_reconciling_gives_up_what_a_crash_left_and_takes_what_was_brought
     await names.reconcile(lambda: {"kept": "k", "brought": "c", "both": "mine"})
     expected = {"kept": "k", "theirs": "t", "both": "b", "making": "m", "brought": "c"}
     assert await holders(state) == expected
+
+
+async def test_what_the_hubs_gave_without_an_answer_is_given_back() -> None:
+    state = Cluster()
+    one, two = made(state), made(state, "n2")
+    state.mute = True
+    for name, container in (("web", "a"), ("db", "b")):
+        with pytest.raises(Unavailable):
+            await one.take(name, container)
+    state.mute = False
+    await until(lambda: not one._doubtful, 60)
+    assert await holders(state) == {}
+    await two.take("web", "c")
+    state.mute = True
+    with pytest.raises(Unavailable):
+        await one.take("cache", "d")
+    state.mute = False
+    await one.take("cache", "d")  # again, and now it hears of it
+    await until(lambda: not one._doubtful, 60)
+    assert await holders(state) == {"web": "c", "cache": "d"}
