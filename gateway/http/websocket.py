@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from shared.errors import InvalidArgument
 
+from .inbox import ClientGone
 from .message import Request
 from .outlet import Duplex
 
@@ -145,17 +146,24 @@ class WebSocket:
                 elif frame.opcode == _PING:
                     await self._send(_PONG, frame.payload)
                 elif frame.opcode == _CLOSE:
-                    self._closed = True
+                    await self._end(frame.payload[:2] or struct.pack(">H", NORMAL))
         except BrokenFrame as error:
-            await self._send(_CLOSE, struct.pack(">H", error.code))
-            self._closed = True
+            await self._end(struct.pack(">H", error.code))
         return payload
+
+    async def _end(self, code: bytes) -> None:
+        """Good-bye is answered at once: clients wait for that before they end the connection."""
+        if not self._closed:
+            self._closed = True
+            await self._send(_CLOSE, code)
 
     async def _send(self, opcode: int, payload: bytes) -> None:
         await self._duplex.write(frame(opcode, payload))
 
     async def write(self, data: bytes) -> None:
-        """Sends one message."""
+        """Sends one message; raises `ClientGone` once good-bye was said, which ends both directions."""
+        if self._closed:
+            raise ClientGone
         await self._send(self._kind, data)
 
     def fileno(self) -> int:
@@ -163,4 +171,4 @@ class WebSocket:
 
     def close(self) -> None:
         """Says good-bye and ends the connection."""
-        self._duplex.finish(frame(_CLOSE, struct.pack(">H", NORMAL)))
+        self._duplex.finish(b"" if self._closed else frame(_CLOSE, struct.pack(">H", NORMAL)))

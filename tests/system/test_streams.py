@@ -281,5 +281,7 @@ async def test_attach_by_a_real_websocket_client(engine: Engine) -> None:
             while len(got) < 11:
                 got += await channel.receive_bytes(timeout=SECONDS)
             assert got == b"hello\ntext\n"
+        assert channel.close_code == aiohttp.WSCloseCode.OK, "good-bye is answered while the program runs"
+        async with session.ws_connect(f"http://engine/v1.41/containers/{name}/attach/ws?{query}") as channel:
             await asyncio.to_thread(engine.ok, "kill", name)
             assert (await channel.receive(timeout=SECONDS)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)

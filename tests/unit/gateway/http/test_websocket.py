@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.inbox import Inbox
+from gateway.http.inbox import ClientGone, Inbox
 from gateway.http.message import Request
 from gateway.http.websocket import LONGEST, BrokenFrame, Frame, FrameReader, WebSocket, check, frame
 from shared.errors import InvalidArgument
@@ -79,10 +79,19 @@ async def test_a_ping_is_answered_and_a_close_ends_the_reading() -> None:
     socket = WebSocket(cast("Any", wire))
     assert [await socket.read(), await socket.read()] == [b"ab", b"late"]
     assert await socket.read() == b""
-    assert wire.sent == b"\x8a\x01p"
+    assert wire.sent == b"\x8a\x01p" + b"\x88\x02\x03\xe8", "good-bye is answered at once"
+    with pytest.raises(ClientGone):
+        await socket.write(b"x")
+    socket.close()
+    assert wire.sent == b"\x8a\x01p" + b"\x88\x02\x03\xe8"
+
+
+async def test_the_server_says_good_bye_first() -> None:
+    wire = Wire()
+    socket = WebSocket(cast("Any", wire))
     await socket.write(b"x")
     socket.close()
-    assert wire.sent == b"\x8a\x01p" + b"\x82\x01x" + b"\x88\x02\x03\xe8"
+    assert wire.sent == b"\x82\x01x" + b"\x88\x02\x03\xe8"
 
 
 async def test_messages_may_be_text() -> None:
