@@ -19,7 +19,7 @@ from tests.support.engine import IMAGE, Engine
 from tests.support.process import running
 from tests.support.shoal import EngineProcess, Shoal
 
-pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(600)]
 COUNTERS = 20
 ENDING = 5
 AGAIN_SECONDS = 10.0
