@@ -11,7 +11,6 @@ from shared import telemetry
 from shared.contracts import scheduler
 from shared.contracts.base import Endpoint, Message
 from shared.contracts.executor import CREATE, CreateReply, CreateRequest
-from shared.contracts.platform import HostInfo
 from shared.service import Kernel
 from shared.state.history import History
 
@@ -42,8 +41,8 @@ class Gateway:
     history: History
     sampler: Sampler
     execs: Execs = field(default_factory=Execs)
-    facts: tuple[Fresh, HostInfo, int] | None = None
-    """What `info` was last told by others: the host, the number of images, and while what these hold."""
+    images: tuple[Fresh, int] | None = None
+    """While what the number of images holds, and how many there are."""
 
     async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
         """A call to the service on a node, this one when none is named."""

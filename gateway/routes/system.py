@@ -45,22 +45,20 @@ async def version(gateway: Gateway, request: Request) -> Response:
 
 
 async def info(gateway: Gateway, request: Request) -> Response:
-    host, images = await _facts(gateway)
+    host, images = await asyncio.gather(gateway.call(platform.HOST, Empty()), _number_of_images(gateway))
     states = [container.status.state for container in gateway.containers.all()]
     kernel = gateway.kernel
     activity = system.Activity(len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()), gateway.feed.listeners)
     return reply(system.info(kernel.settings, kernel.node, host, states, images, request.version, activity))
 
 
-async def _facts(gateway: Gateway) -> tuple[platform.HostInfo, int]:
-    """The host, and how many images there are; asked for again only when that may have changed."""
-    if gateway.facts is None or not gateway.facts[0].holds():
-        fresh = Unchanged(gateway.sources.host, gateway.sources.images)
-        host, images = await asyncio.gather(
-            gateway.call(platform.HOST, Empty()), gateway.call(image_store.LIST, image_store.ListRequest(all=True))
-        )
-        gateway.facts = (fresh, host, len(images.images))
-    return gateway.facts[1:]
+async def _number_of_images(gateway: Gateway) -> int:
+    """How many there are; asked for again only when that may have changed."""
+    if gateway.images is None or not gateway.images[0].holds():
+        fresh = Unchanged(gateway.sources.images)
+        listed = await gateway.call(image_store.LIST, image_store.ListRequest(all=True))
+        gateway.images = (fresh, len(listed.images))
+    return gateway.images[1]
 
 
 async def events(gateway: Gateway, request: Request) -> None:
