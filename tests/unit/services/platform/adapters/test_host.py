@@ -23,4 +23,5 @@ async def test_the_machine_is_described(host: Host) -> None:
 
 
 async def test_the_tools_are_asked_once(host: Host) -> None:
-    assert await host.linux.host() is await host.linux.host()
+    first, again = await host.linux.host(), await host.linux.host()
+    assert first.runtimes is again.runtimes
