@@ -52,16 +52,19 @@ class Cgroups:
         return not self.v2 and (self._mount / "cpu" / "cpu.rt_runtime_us").exists()
 
     def joining(self, group: str, first: int) -> list[str]:
-        """How a further process gets in. v1: the files of all hierarchies that take its pid. v2: folders, one of which
-        it is made in: the group, and where that has no room for processes, because it has groups below, the one of the
-        process `first`.
+        """How a further process gets in. v1: files of all hierarchies, by which a thread moves itself with a `0`; a
+        process of one thread is then in as a whole. v2: folders, one of which it is made in: the group, and where that
+        has no room for processes, because it has groups below, the one of the process `first`.
+
+        A thread moves itself at once; before any other move, by `cgroup.procs` too, the kernel waits for an RCU grace
+        period (kernel/cgroup/cgroup.c, cgroup_procs_write_start), 7 to 15 ms.
         """
         if self.v2:
             with contextlib.suppress(OSError):
                 own = Path(f"/proc/{first}/cgroup").read_text().strip().rpartition(":")[2]
                 return [str(self.directory(group)), str(self.directory(own))]
             return [str(self.directory(group))]
-        files = (root / group.lstrip("/") / "cgroup.procs" for root in self._roots)
+        files = (folder / "tasks" for folder in self.folders(group))
         return [str(file) for file in files if file.exists()]
 
     def read(self, group: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def configure(folder: Path, annotations: dict[str, str]) -> None:
 def inside(runtime: Runtime, folder: Path, groups: Iterable[Path]) -> Runtime:
     """The runtime as a program that enters these control groups first: what criu restores is where criu is."""
     program = folder / "restore"
-    enter = "".join(f"echo $$ > {shlex.quote(f'{group}/cgroup.procs')} &&\n" for group in groups)
+    enter = "".join(f"echo 0 > {shlex.quote(f'{group}/tasks')} &&\n" for group in groups)
     program.write_text(f'#!/bin/sh\n{enter}exec {shlex.quote(runtime.program)} "$@"\n')
     program.chmod(0o700)
     return Runtime(runtime.name, str(program), runtime.state)
