@@ -39,6 +39,7 @@ async def build(kernel: Kernel) -> EchoProcess:
 
 
 if __name__ == "__main__":
+    service.PATIENCE = 1.0
     if os.environ.get("ECHO_FOLLOWED"):  # it counts as large whatever it does, and others take its place
         service.followed, memory.QUIET, memory.MOST_GROWTH = True, 0.1, -(1 << 40)
     serve(CONTRACT, build, config.load(), lambda: print("ready", flush=True))

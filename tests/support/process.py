@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 SECONDS = 60.0
+LAST_WORDS = 1.0
+"""Seconds for what a killed process printed; what it started and left behind may hold its pipe for ever."""
 
 
 @contextmanager
@@ -89,14 +91,14 @@ class Process:
 
     def kill(self) -> int:
         """SIGKILL, and waits for the end."""
-        return self._end(signal.SIGKILL, SECONDS)
+        self._popen.kill()
+        code = self._popen.wait(SECONDS)
+        self._reader.join(LAST_WORDS)
+        return code
 
     def close(self, patience: float = 30.0) -> int:
         """SIGTERM, then SIGKILL; the exit code."""
-        return self._end(signal.SIGTERM, patience)
-
-    def _end(self, number: signal.Signals, patience: float) -> int:
-        self._popen.send_signal(number)
+        self._popen.send_signal(signal.SIGTERM)
         try:
             code = self._popen.wait(patience)
         except subprocess.TimeoutExpired:

@@ -27,7 +27,12 @@ def suite() -> Suite:
     return Suite(
         image_store.CONTRACT,
         simulator=ImageStoreModel,
-        settings={"max_unpack_bytes": str(64 << 20), "max_unpack_entries": "2000", "max_unpack_ratio": "50"},
+        settings={
+            "max_unpack_bytes": str(64 << 20),
+            "max_unpack_entries": "2000",
+            "max_unpack_ratio": "50",
+            "registry_retry_delay": "0",
+        },
     )
 
 

@@ -243,6 +243,7 @@ async def crashed_at(step: int, scenario: Scenario) -> bool:
             await asyncio.wait((playing, struck), return_when=asyncio.FIRST_COMPLETED)
             for task in (playing, booting, struck):
                 task.cancel()
+            crash.end()
             await asyncio.gather(playing, booting, struck, return_exceptions=True)
             await node.die()
             await node.boot()

@@ -7,6 +7,9 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
+from services.network.adapters import proxy as adapter
 from services.network.adapters.proxy import Proxy
 
 
@@ -78,7 +81,8 @@ async def test_a_proxy_that_dies_is_replaced_with_all_it_had(proxy: Proxy, direc
         successor.close()
 
 
-async def test_a_proxy_that_hangs_is_killed(proxy: Proxy) -> None:
+async def test_a_proxy_that_hangs_is_killed(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "PATIENCE", 1.0)
     with listening() as held:
         proxy.hold("a", (held,))
         proxy.hold("b", (held,))
