@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from shared.contracts.executor import ExecCreateRequest
+from shared.contracts.execs import ExecCreateRequest
 
 MOST = 256
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts import executor
+from shared.contracts.execs import ExecRef
 from shared.errors import ShoalError
 from shared.streams.frames import STDOUT
 
@@ -37,7 +38,7 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
         return OK
     asked = gateway.execs.begin(id)
     if asked is None:
-        asked = (await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)).request
+        asked = (await gateway.call(executor.EXEC_INSPECT, ExecRef(exec_id=id), node)).request
     keys = detach.parse(asked.detach_keys)
     # docker-py loses what comes in one piece with the head: the head goes out before the process can say anything
     client = request.hijack(render_hijack(request.upgrade, stream_type(wanted.tty, request.version)))
@@ -71,14 +72,14 @@ def _conversion(terminal: bool, raw: bool) -> Convert | None:
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
     id = request.params["id"]
-    state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node_of(gateway, id))
+    state = await gateway.call(executor.EXEC_INSPECT, ExecRef(exec_id=id), node_of(gateway, id))
     return reply(shown.inspect(state))
 
 
 async def resize(gateway: Gateway, request: Request) -> Response:
     height, width = request.query.size("h", "resize height"), request.query.size("w", "resize width")
     id, node = request.params["id"], node_of(gateway, request.params["id"])
-    state = await gateway.call(executor.EXEC_INSPECT, executor.ExecRef(exec_id=id), node)
+    state = await gateway.call(executor.EXEC_INSPECT, ExecRef(exec_id=id), node)
     wanted = executor.ResizeRequest(id=state.container_id, exec_id=id, height=height, width=width)
     await gateway.call(executor.RESIZE, wanted, node)
     return OK

@@ -6,6 +6,7 @@ import msgspec
 
 from shared.contracts import executor
 from shared.contracts.common import Ref, StreamOffer
+from shared.contracts.execs import PathRequest, PathStat, WriteRequest
 from shared.contracts.image_store import Change
 from shared.errors import InvalidArgument
 
@@ -49,7 +50,7 @@ async def write(gateway: Gateway, request: Request) -> Response | None:
     wanted, node = await _asked(gateway, request)
     offer = await gateway.call(
         executor.WRITE_ARCHIVE,
-        executor.WriteRequest(
+        WriteRequest(
             id=wanted.id,
             path=wanted.path,
             reference=wanted.reference,
@@ -61,7 +62,7 @@ async def write(gateway: Gateway, request: Request) -> Response | None:
     return await deliver(gateway, request, offer)
 
 
-async def _asked(gateway: Gateway, request: Request) -> tuple[executor.PathRequest, str]:
+async def _asked(gateway: Gateway, request: Request) -> tuple[PathRequest, str]:
     """What is asked for, and of which node."""
     path = request.query.get("path")
     if not path:
@@ -69,10 +70,10 @@ async def _asked(gateway: Gateway, request: Request) -> tuple[executor.PathReque
     if "\0" in path:
         raise InvalidArgument("invalid path: it must not contain NUL bytes")
     container = await gateway.container(request)
-    return executor.PathRequest(id=container.id, path=path, reference=request.params["id"]), container.node
+    return PathRequest(id=container.id, path=path, reference=request.params["id"]), container.node
 
 
-def _headers(found: executor.PathStat) -> Headers:
+def _headers(found: PathStat) -> Headers:
     return (("X-Docker-Container-Path-Stat", path_stat(found)),)
 
 

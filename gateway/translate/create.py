@@ -9,7 +9,8 @@ import msgspec
 
 from shared.contracts.common import Platform
 from shared.contracts.container import EndpointSettings, HostConfig
-from shared.contracts.executor import CreateRequest, ExecCreateRequest
+from shared.contracts.execs import ExecCreateRequest
+from shared.contracts.executor import CreateRequest
 from shared.errors import InvalidArgument
 
 from ..http.version import Version

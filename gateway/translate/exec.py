@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.contracts.executor import ExecStartRequest, ExecState
+from shared.contracts.execs import ExecStartRequest, ExecState
 from shared.errors import InvalidArgument
 from shared.streams import FRAME_HEADER
 

@@ -11,6 +11,17 @@ from shared.bus.bus import Started
 from shared.contracts import platform
 from shared.contracts.base import Empty, Event
 from shared.contracts.common import PruneReport, Ref, Revision, StreamOffer
+from shared.contracts.execs import (
+    ExecCreateRequest,
+    ExecRef,
+    ExecStartReply,
+    ExecStartRequest,
+    ExecState,
+    PathRequest,
+    PathStat,
+    ReadReply,
+    WriteRequest,
+)
 from shared.contracts.executor import (
     AttachRequest,
     CheckpointListReply,
@@ -24,19 +35,11 @@ from shared.contracts.executor import (
     CreateRequest,
     DetachedRequest,
     DisconnectRequest,
-    ExecCreateRequest,
-    ExecRef,
-    ExecStartReply,
-    ExecStartRequest,
-    ExecState,
     KillRequest,
     LogsRequest,
-    PathRequest,
-    PathStat,
     PortsReply,
     PortsRequest,
     PruneRequest,
-    ReadReply,
     RemoveRequest,
     RenameRequest,
     ResizeRequest,
@@ -47,7 +50,6 @@ from shared.contracts.executor import (
     UpdateReply,
     UpdateRequest,
     UsageReply,
-    WriteRequest,
 )
 from shared.service import Kernel
 from shared.shielded import finish

@@ -5,15 +5,8 @@ from __future__ import annotations
 from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref, StreamOffer
-from shared.contracts.executor import (
-    AttachRequest,
-    LogsRequest,
-    PathStat,
-    ReadReply,
-    ResizeRequest,
-    TopReply,
-    TopRequest,
-)
+from shared.contracts.execs import PathStat, ReadReply
+from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.service import Kernel
 from shared.streams import Channel
 

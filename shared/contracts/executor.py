@@ -15,6 +15,17 @@ from shared.contracts.container import (
     Resources,
     RestartPolicy,
 )
+from shared.contracts.execs import (
+    ExecCreateRequest,
+    ExecRef,
+    ExecStartReply,
+    ExecStartRequest,
+    ExecState,
+    PathRequest,
+    PathStat,
+    ReadReply,
+    WriteRequest,
+)
 from shared.errors import (
     AlreadyExists,
     Conflict,
@@ -187,50 +198,6 @@ class LogsRequest(Message, frozen=True):
     attributes: dict[str, str] = {}
 
 
-class ExecCreateRequest(Message, frozen=True):
-    id: str
-    cmd: tuple[str, ...]
-    attach_stdin: bool = False
-    attach_stdout: bool = False
-    attach_stderr: bool = False
-    tty: bool = False
-    env: tuple[str, ...] = ()
-    working_dir: str = ""
-    user: str = ""
-    privileged: bool = False
-    detach_keys: str = ""
-    console_size: tuple[int, int] = (0, 0)
-
-
-class ExecStartRequest(Message, frozen=True):
-    exec_id: str
-    detach: bool = False
-    tty: bool = False
-    console_size: tuple[int, int] = (0, 0)
-
-
-class ExecStartReply(Message, frozen=True):
-    """`offer` is None when detached."""
-
-    offer: StreamOffer | None = None
-    tty: bool = False
-
-
-class ExecRef(Message, frozen=True):
-    exec_id: str
-
-
-class ExecState(Message, frozen=True):
-    """Docker's `ExecInspectResponse`. `exit_code` None while not ended."""
-
-    id: str
-    container_id: str
-    request: ExecCreateRequest
-    running: bool = False
-    exit_code: int | None = None
-    pid: int = 0
-
-
 class TopRequest(Message, frozen=True):
     id: str
     ps_args: str = "-ef"
@@ -303,41 +270,6 @@ class CommitReply(Message, frozen=True):
     image_id: str
 
 
-class PathRequest(Message, frozen=True):
-    """Something in a container's file system; error texts call the container `reference`."""
-
-    id: str
-    path: str
-    reference: str = ""
-
-
-class PathStat(Message, frozen=True):
-    """What is there: `mode` as in stat(2), `mtime` in nanoseconds. `link_target`: where a link leads in the end."""
-
-    name: str
-    size: int
-    mode: int
-    mtime: int
-    link_target: str = ""
-
-
-class ReadReply(Message, frozen=True):
-    """`offer` is a tar archive; its two last blocks tell that it is complete."""
-
-    stat: PathStat
-    offer: StreamOffer
-
-
-class WriteRequest(PathRequest, frozen=True):
-    """`no_overwrite_dir_non_dir`: a directory does not replace something else, nor the other way round.
-
-    `copy_uid_gid`: all becomes the container's user's.
-    """
-
-    no_overwrite_dir_non_dir: bool = False
-    copy_uid_gid: bool = False
-
-
 _NF, _C = NotFound, Conflict
 
 CREATE = Endpoint(
@@ -380,7 +312,6 @@ EXPORT = Endpoint("executor.export", Ref, StreamOffer, (_NF, _C))
 """The root file system as a tar archive, without what is mounted in it."""
 COMMIT = Endpoint("executor.commit", CommitRequest, CommitReply, (_NF, _C, InvalidArgument), timeout=0)
 PRUNE = Endpoint("executor.prune", PruneRequest, PruneReport, timeout=300)
-
 CONTAINER_EVENT = Event("container", DockerEvent)
 """All Docker container events; the subject gets `.<action>` appended."""
 

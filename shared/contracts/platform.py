@@ -11,15 +11,8 @@ from typing import Any, Literal
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Message
 from shared.contracts.common import Mount, Platform, Ref, StreamOffer
 from shared.contracts.container import LogConfig, MountPoint, Resources
-from shared.contracts.executor import (
-    AttachRequest,
-    LogsRequest,
-    PathStat,
-    ReadReply,
-    ResizeRequest,
-    TopReply,
-    TopRequest,
-)
+from shared.contracts.execs import PathStat, ReadReply
+from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, PermissionDenied
 
 

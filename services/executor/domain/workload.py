@@ -10,7 +10,7 @@ import msgspec
 from shared.contracts import platform
 from shared.contracts.common import Mount
 from shared.contracts.container import ContainerSpec, ContainerStatus, MountPoint, Resources
-from shared.contracts.executor import ExecCreateRequest
+from shared.contracts.execs import ExecCreateRequest
 from shared.contracts.network import Sandbox
 
 from .defaults import PATH

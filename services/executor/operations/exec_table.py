@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shared.contracts.executor import ExecCreateRequest, ExecState
+from shared.contracts.execs import ExecCreateRequest, ExecState
 
 MOST_ENDED = 512
 """Ended execs that can still be inspected; dockerd forgets them after five to ten minutes."""

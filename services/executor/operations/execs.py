@@ -5,14 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from shared.contracts import platform
-from shared.contracts.executor import (
-    ExecCreateRequest,
-    ExecRef,
-    ExecStartReply,
-    ExecStartRequest,
-    ExecState,
-    ResizeRequest,
-)
+from shared.contracts.execs import ExecCreateRequest, ExecRef, ExecStartReply, ExecStartRequest, ExecState
+from shared.contracts.executor import ResizeRequest
 from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError
 from shared.ids import new_id
 

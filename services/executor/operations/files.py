@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from shared.contracts import platform
 from shared.contracts.common import StreamOffer
-from shared.contracts.executor import PathRequest, PathStat, ReadReply, WriteRequest
+from shared.contracts.execs import PathRequest, PathStat, ReadReply, WriteRequest
 from shared.errors import NotFound
 
 from ..container import Container

@@ -14,7 +14,7 @@ from shared.clock import now_ns
 from shared.contracts import platform
 from shared.contracts.common import StreamOffer
 from shared.contracts.container import Health, HealthLog
-from shared.contracts.executor import ExecCreateRequest, ExecStartReply, ExecStartRequest
+from shared.contracts.execs import ExecCreateRequest, ExecStartReply, ExecStartRequest
 from shared.errors import Conflict, DeadlineExceeded, NotFound, ShoalError, Unavailable
 from shared.streams.frames import Deframer
 

@@ -15,7 +15,7 @@ from shared.archive import tar
 from shared.archive.tree import CHUNK, Found, contents, only, walk
 from shared.archive.writer import TarWriter
 from shared.config import Settings
-from shared.contracts.executor import PathStat
+from shared.contracts.execs import PathStat
 from shared.contracts.platform import FilesRequest, WriteRequest
 from shared.errors import InvalidArgument, NotFound
 from shared.paths import open_in_root

@@ -11,14 +11,12 @@ from shared.contracts import executor
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.container import ContainerConfig, RestartPolicy
+from shared.contracts.execs import ExecCreateRequest, ExecRef, ExecStartRequest
 from shared.contracts.executor import (
     NAMES,
     PLACEMENTS,
     AttachRequest,
     CreateRequest,
-    ExecCreateRequest,
-    ExecRef,
-    ExecStartRequest,
     KillRequest,
     LogsRequest,
     PruneRequest,

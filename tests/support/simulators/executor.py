@@ -10,6 +10,7 @@ import asyncio
 import msgspec
 
 from shared.clock import now_ns
+from shared.contracts import execs
 from shared.contracts import executor as contract
 from shared.contracts.base import Empty, Message
 from shared.contracts.common import DockerEvent, NameRecord, PruneReport, Ref, Revision, StreamOffer
@@ -49,7 +50,7 @@ class ExecutorSimulator:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self.machines: dict[str, Machine] = {}
-        self.execs: dict[str, contract.ExecState] = {}
+        self.execs: dict[str, execs.ExecState] = {}
         self.checkpoints: dict[str, set[str]] = {}
         self.calls: list[Message] = []
         self.fail: dict[str, Exception] = {}
@@ -288,19 +289,16 @@ class ExecutorSimulator:
 
         return self._kernel.streams.offer(serve, framed=not machine.spec.config.tty)
 
-    async def exec_create(self, request: contract.ExecCreateRequest) -> contract.ExecRef:
+    async def exec_create(self, request: execs.ExecCreateRequest) -> execs.ExecRef:
         self._note("exec_create", request)
         if self._machine(request.id).status.state != "running":
             raise Conflict(f"container {request.id} is not running")
         id = new_id()
-        self.execs[id] = contract.ExecState(id=id, container_id=request.id, request=request)
-        return contract.ExecRef(exec_id=id)
+        self.execs[id] = execs.ExecState(id=id, container_id=request.id, request=request)
+        return execs.ExecRef(exec_id=id)
 
-    async def exec_start(self, request: contract.ExecStartRequest) -> contract.ExecStartReply:
-        self._note("exec_start", request)
-        state = self.execs.get(request.exec_id)
-        if state is None:
-            raise NotFound(f"No such exec instance: {request.exec_id}")
+    async def exec_start(self, request: execs.ExecStartRequest) -> execs.ExecStartReply:
+        state = self._exec("exec_start", request)
         self.execs[request.exec_id] = msgspec.structs.replace(state, exit_code=0)
 
         async def serve(channel: Channel) -> None:
@@ -312,14 +310,16 @@ class ExecutorSimulator:
             await channel.write(out if request.tty else frame(1, out))
 
         offer = None if request.detach else self._kernel.streams.offer(serve, framed=not request.tty)
-        return contract.ExecStartReply(offer=offer, tty=request.tty)
+        return execs.ExecStartReply(offer=offer, tty=request.tty)
 
-    async def exec_inspect(self, request: contract.ExecRef) -> contract.ExecState:
-        self._note("exec_inspect", request)
-        state = self.execs.get(request.exec_id)
-        if state is None:
+    async def exec_inspect(self, request: execs.ExecRef) -> execs.ExecState:
+        return self._exec("exec_inspect", request)
+
+    def _exec(self, operation: str, request: execs.ExecStartRequest | execs.ExecRef) -> execs.ExecState:
+        self._note(operation, request)
+        if request.exec_id not in self.execs:
             raise NotFound(f"No such exec instance: {request.exec_id}")
-        return state
+        return self.execs[request.exec_id]
 
     async def top(self, request: contract.TopRequest) -> contract.TopReply:
         self._note("top", request)
@@ -336,14 +336,14 @@ class ExecutorSimulator:
         lines = b'{"path":"/a","kind":1}\n{"path":"/b","kind":2}\n'
         return self._kernel.streams.offer(lambda channel: channel.write(lines), framed=False)
 
-    async def stat_path(self, request: contract.PathRequest) -> contract.PathStat:
+    async def stat_path(self, request: execs.PathRequest) -> execs.PathStat:
         self._note("stat_path", request)
         self._machine(request.id)
         if request.path == "/nope":
             raise NotFound(f"Could not find the file /nope in container {request.reference}")
-        return contract.PathStat(name="f", size=3, mode=0o104755, mtime=1_500_000_000, link_target="/t")
+        return execs.PathStat(name="f", size=3, mode=0o104755, mtime=1_500_000_000, link_target="/t")
 
-    async def read_archive(self, request: contract.PathRequest) -> contract.ReadReply:
+    async def read_archive(self, request: execs.PathRequest) -> execs.ReadReply:
         found = await self.stat_path(request)
         end = b"" if request.path == "/cut" else bytes(1024)
 
@@ -352,9 +352,9 @@ class ExecutorSimulator:
             await channel.write(end[:1000])
             await channel.write(end[1000:])
 
-        return contract.ReadReply(stat=found, offer=self._kernel.streams.offer(serve, framed=False))
+        return execs.ReadReply(stat=found, offer=self._kernel.streams.offer(serve, framed=False))
 
-    async def write_archive(self, request: contract.WriteRequest) -> StreamOffer:
+    async def write_archive(self, request: execs.WriteRequest) -> StreamOffer:
         await self.stat_path(request)
 
         async def serve(channel: Channel) -> None:

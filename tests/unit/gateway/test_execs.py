@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from gateway import execs
 from gateway.execs import Execs
-from shared.contracts.executor import ExecCreateRequest
+from shared.contracts.execs import ExecCreateRequest
 
 ASKED = ExecCreateRequest(id="c", cmd=("true",))
 

@@ -10,15 +10,8 @@ from shared.clock import now_ns
 from shared.contracts import platform as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import Platform, Ref, StreamOffer
-from shared.contracts.executor import (
-    AttachRequest,
-    LogsRequest,
-    PathStat,
-    ReadReply,
-    ResizeRequest,
-    TopReply,
-    TopRequest,
-)
+from shared.contracts.execs import PathStat, ReadReply
+from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.errors import AlreadyExists, Conflict, NotFound
 from shared.service import Kernel
 from shared.streams import Channel

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.contracts import executor
+from shared.contracts.execs import ExecStartRequest
 from shared.errors import InvalidArgument
 from shared.streams import frame
 from tests.support.gateways import World
@@ -76,7 +77,7 @@ async def test_detached(api: Api, create: Create, world: World) -> None:
     await create("sleep", "1", start=True)
     id = await created(api, "true")
     assert (await api("POST", f"/exec/{id}/start", {"Detach": True})).status == 200
-    assert world.executor.last() == executor.ExecStartRequest(exec_id=id, detach=True)
+    assert world.executor.last() == ExecStartRequest(exec_id=id, detach=True)
     shown = (await api("GET", f"/exec/{id}/json")).json()
     assert (shown["ExitCode"], shown["ProcessConfig"]["entrypoint"]) == (0, "true")
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.contracts import executor
+from shared.contracts.execs import PathRequest, WriteRequest
 from tests.support.gateways import World
 from tests.support.http import Answer, connected
 
@@ -37,7 +37,7 @@ async def test_the_status_of_a_path(api: Api, create: Create, world: World) -> N
     id = await create("true")
     answer = await api("HEAD", "/containers/c1/archive?path=/x/")
     assert (answer.status, status(answer)["name"], status(answer)["linkTarget"]) == (200, "f", "/t")
-    assert world.executor.last() == executor.PathRequest(id=id, path="/x/", reference="c1")
+    assert world.executor.last() == PathRequest(id=id, path="/x/", reference="c1")
     assert (await api("HEAD", "/containers/c1/archive?path=/nope")).status == 404
 
 
@@ -64,7 +64,7 @@ async def test_an_archive_goes_in(api: Api, create: Create, world: World) -> Non
     id = await create("true")
     answer = await api("PUT", "/containers/c1/archive?path=/d&noOverwriteDirNonDir=1&copyUIDGID=true", b"x" * 100_000)
     assert (answer.status, answer.body, world.executor.received) == (200, b"", b"x" * 100_000)
-    assert world.executor.last() == executor.WriteRequest(
+    assert world.executor.last() == WriteRequest(
         id=id, path="/d", reference="c1", no_overwrite_dir_non_dir=True, copy_uid_gid=True
     )
     answer = await api("PUT", "/containers/c1/archive?path=/d", b"bad")

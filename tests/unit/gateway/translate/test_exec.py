@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.translate import exec as shown
-from shared.contracts.executor import ExecCreateRequest, ExecStartRequest, ExecState
+from shared.contracts.execs import ExecCreateRequest, ExecStartRequest, ExecState
 from shared.errors import InvalidArgument
 from shared.streams import frame
 

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from gateway.translate.files import go_mode, path_stat, time
-from shared.contracts.executor import PathStat
+from shared.contracts.execs import PathStat
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from shared.contracts.container import (
     MountRequest,
     TmpfsOptions,
 )
-from shared.contracts.executor import ExecCreateRequest
+from shared.contracts.execs import ExecCreateRequest
 from shared.contracts.network import Sandbox
 
 ROOTFS = (Mount(type="overlay", source="overlay"),)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from services.executor.operations.exec_table import MOST_ENDED, MOST_WAITING, Exec, ExecTable
-from shared.contracts.executor import ExecCreateRequest
+from shared.contracts.execs import ExecCreateRequest
 
 
 def make(exec_id: str, container_id: str = "c") -> Exec:

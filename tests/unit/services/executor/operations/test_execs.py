@@ -7,7 +7,8 @@ import pytest
 from shared.contracts import executor as contract
 from shared.contracts import platform
 from shared.contracts.common import Ref
-from shared.contracts.executor import ExecCreateRequest, ExecRef, ExecStartRequest, ResizeRequest
+from shared.contracts.execs import ExecCreateRequest, ExecRef, ExecStartReply, ExecStartRequest, ExecState
+from shared.contracts.executor import ResizeRequest
 from shared.errors import Conflict, Internal, InvalidArgument, NotFound
 from tests.support.executor_node import Node
 
@@ -17,15 +18,15 @@ async def made(node: Node, container_id: str, *cmd: str, **more: Any) -> str:
     return str(reply.exec_id)
 
 
-async def begun(node: Node, exec_id: str, **more: Any) -> contract.ExecStartReply:
+async def begun(node: Node, exec_id: str, **more: Any) -> ExecStartReply:
     reply = await node.call(contract.EXEC_START, ExecStartRequest(exec_id=exec_id, **more))
-    assert isinstance(reply, contract.ExecStartReply)
+    assert isinstance(reply, ExecStartReply)
     return reply
 
 
-async def state(node: Node, exec_id: str) -> contract.ExecState:
+async def state(node: Node, exec_id: str) -> ExecState:
     found = await node.call(contract.EXEC_INSPECT, ExecRef(exec_id=exec_id))
-    assert isinstance(found, contract.ExecState)
+    assert isinstance(found, ExecState)
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts import executor as contract
 from shared.contracts import network, platform
-from shared.contracts.executor import ExecCreateRequest, ExecStartRequest
+from shared.contracts.execs import ExecCreateRequest, ExecStartRequest
 from shared.errors import Conflict, InvalidArgument, NotFound
 from tests.support.executor_node import Node
 
