@@ -28,7 +28,7 @@ async def kernel(
     chosen = settings or Settings(state_dir=str(directory / "state"), run_dir=str(directory / "run"))
     bus = Bus((broker or MemoryBroker()).connect(), node, name)
     await bus.open()
-    streams = Streams(bus, chosen.run_path / "streams", name)
+    streams = Streams(bus, chosen.run_path / "streams", name, chosen.state_path)
     await streams.open()
     made = Kernel(chosen, node, bus, state or MemoryState(name), streams)
     try:

@@ -39,9 +39,10 @@ class StreamOffer(Message, frozen=True):
 
     `path` is a unix socket on the server's host: connect, send the ticket (32 ASCII bytes), and the
     stream begins; a ticket that is unknown, taken or has run out is answered by ECONNRESET. `stream_id`
-    (`<service>.<node>.<id>`) names the same stream on the bus for callers on other hosts. Either way
-    it can be taken once, within 30 seconds. The server's output comes as frames in Docker's multiplexed
-    form (1 byte stream, 3 zero bytes, 4 bytes length big endian, payload) when `framed`, else raw; the
+    (`<service>.<node>.<id>`) names the same stream on the bus for callers on other hosts, who may come
+    directly where `address` (host:port, see `shared.streams.direct`) is given. Whichever way, it can be
+    taken once, within 30 seconds. The server's output comes as frames in Docker's multiplexed form
+    (1 byte stream, 3 zero bytes, 4 bytes length big endian, payload) when `framed`, else raw; the
     caller's input is raw bytes ended by half-close.
     """
 
@@ -49,6 +50,7 @@ class StreamOffer(Message, frozen=True):
     ticket: str
     stream_id: str = ""
     framed: bool = True
+    address: str = ""
 
 
 class Revision(Message, frozen=True):

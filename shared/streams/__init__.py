@@ -1,4 +1,4 @@
-"""Live byte streams beside the messages: a unix socket on one host, credits over the bus across hosts."""
+"""Live byte streams beside the messages: a unix socket on one host, credits over the bus or TLS across hosts."""
 
 from shared.streams.channel import Channel
 from shared.streams.frames import FRAME_HEADER, frame

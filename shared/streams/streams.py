@@ -9,11 +9,15 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+
+from shared import cluster
 from shared.bus import Bus
 from shared.contracts.common import StreamOffer
 from shared.errors import ShoalError, Unavailable
 from shared.ids import new_token
 from shared.streams.channel import Channel, LocalChannel
+from shared.streams.direct import DirectServer, take_direct
 from shared.streams.remote import RemoteServer, take_remote
 from shared.tasks import TaskGroup
 
@@ -29,11 +33,13 @@ ServeStream = Callable[[Channel], Awaitable[None]]
 class Streams:
     """A service's streams: one unix socket `<run_dir>/streams/<name>.sock` (0600) for all of them."""
 
-    def __init__(self, bus: Bus, directory: Path, name: str) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, directory: Path, name: str, state_path: Path) -> None:
+        """`state_path`: where this host's membership in a cluster is kept, if it is in one."""
+        self._bus, self._state_path = bus, state_path
         self._path = directory / f"{name}.sock"
         self._offers: dict[str, tuple[ServeStream, asyncio.TimerHandle]] = {}
         self._remote = RemoteServer(bus, self._claim)
+        self._direct = DirectServer(state_path, self._claim)
         self._tasks = TaskGroup(f"streams:{name}")
         self._listener: socket.socket | None = None
 
@@ -53,6 +59,7 @@ class Streams:
 
     async def close(self) -> None:
         await self._remote.close()
+        await self._direct.close()
         await self._tasks.close()
         if self._listener is not None:
             self._listener.close()
@@ -60,7 +67,8 @@ class Streams:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is offered and nobody reads or writes."""
-        return not self._offers and len(self._tasks) <= 1 and self._remote.at_rest  # one accepts
+        accepting = 1
+        return not self._offers and len(self._tasks) <= accepting and self._remote.at_rest and self._direct.at_rest
 
     def offer(
         self, serve: ServeStream, framed: bool = True, expired: Callable[[], object] = lambda: None
@@ -70,6 +78,13 @@ class Streams:
         handle = asyncio.get_running_loop().call_later(OFFER_SECONDS, self._expire, ticket, expired)
         self._offers[ticket] = (serve, handle)
         return StreamOffer(path=str(self._path), ticket=ticket, stream_id=self._remote.stream_id(ticket), framed=framed)
+
+    async def offer_direct(
+        self, serve: ServeStream, framed: bool = True, expired: Callable[[], object] = lambda: None
+    ) -> StreamOffer:
+        """The same for bulk: takers on other hosts connect to this one, where both are in a cluster."""
+        address = await self._direct.address()
+        return msgspec.structs.replace(self.offer(serve, framed, expired), address=address)
 
     def _expire(self, ticket: str, expired: Callable[[], object]) -> None:
         if self._offers.pop(ticket, None) is not None:
@@ -130,12 +145,16 @@ class Streams:
         return any(ticket.startswith(begin.decode("ascii", "replace")) for ticket in self._offers)
 
     async def take(self, offer: StreamOffer) -> Channel:
-        """The caller's end: over the socket when the offer is of this host, else over the bus.
+        """The caller's end: over the socket when the offer is of this host, else directly if it says where, else over
+        the bus.
 
-        Raises `Unavailable` when its server is gone; over the bus, `NotFound` when it was taken or has run out.
+        Raises `Unavailable` when its server is gone; between hosts, `NotFound` when it was taken or has run out.
         (Over the socket the first read then raises `ConnectionResetError`.)
         """
-        if offer.stream_id and offer.stream_id.split(".")[1:2] != [self._bus.node]:
+        node = next(iter(offer.stream_id.split(".")[1:2]), self._bus.node)
+        if node != self._bus.node:
+            if offer.address and cluster.load(self._state_path):
+                return await take_direct(self._state_path, offer, node)
             return await take_remote(self._bus, offer)
         loop = asyncio.get_running_loop()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

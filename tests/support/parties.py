@@ -169,7 +169,7 @@ async def foreign(directory: Path) -> AsyncIterator[Party]:
     transport = await NatsTransport.connect(foreign_url(), "tool", Path(seed) if seed else None)
     bus = Bus(transport, environment.get("SHOAL_CONFORMANCE_NODE", ""), "tool")
     await bus.open()
-    state, streams = NatsState(bus), Streams(bus, directory / "streams", "tool")
+    state, streams = NatsState(bus), Streams(bus, directory / "streams", "tool", directory)
     await streams.open()
     try:
         yield Party(FOREIGN, bus, state, streams, directory)

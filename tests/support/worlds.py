@@ -52,7 +52,7 @@ class _World:
         home = self._directory / node
         settings = Settings(state_dir=str(home / "state"), run_dir=str(home / "run"))
         bus = await self.bus(name, node)
-        streams = Streams(bus, settings.run_path / "streams", name)
+        streams = Streams(bus, settings.run_path / "streams", name, settings.state_path)
         await streams.open()
         made = Kernel(settings, node, bus, await self.state(bus), streams)
         self._stack.push_async_callback(streams.close)

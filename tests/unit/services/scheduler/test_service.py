@@ -54,7 +54,7 @@ async def kernel(directory: Path) -> AsyncIterator[Kernel]:
         await NatsTransport.connect(hub.url, "scheduler", hub.seed("scheduler")), ids.node_id(directory), "scheduler"
     )
     await bus.open()
-    streams = Streams(bus, directory / "streams", "scheduler")
+    streams = Streams(bus, directory / "streams", "scheduler", directory)
     neighbour = Bus(await NatsTransport.connect(hub.url, "platform", hub.seed("platform")), bus.node, "platform")
     await neighbour.open()
     await ensure(bus)

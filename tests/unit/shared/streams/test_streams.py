@@ -265,7 +265,7 @@ async def test_streams_are_made_anew_over_what_a_predecessor_left(world, directo
     kernel = await world.kernel("volume")
     folder = kernel.settings.run_path / "streams"
     (folder / "network.sock").write_text("left over")
-    made = Streams(kernel.bus, folder, "network")
+    made = Streams(kernel.bus, folder, "network", folder)
     await made.open()
     channel = await kernel.streams.take(made.offer(echo))
     await channel.write(b"x")
