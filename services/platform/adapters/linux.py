@@ -13,7 +13,7 @@ from shared.contracts.platform import CreateRequest, HostInfo
 from ..domain.process import granted
 from . import facts, host, launcher, monitor
 from .attachments import Attachments
-from .cgroup import Cgroups
+from .cgroup import MOUNT, Cgroups
 from .control import Control
 from .copies import Copies
 from .creation import Creator
@@ -21,6 +21,7 @@ from .emulated import Emulated
 from .execs import Execs
 from .execution import Executor
 from .forwarding import Forwarding
+from .grace import Grace
 from .launcher import Launcher
 from .making import Making
 from .native import Native
@@ -48,6 +49,7 @@ class Linux:
         self._monitor = monitor.Program(program(settings, "conmon"))
         self._host: HostInfo | None = None
         self.cgroups, self.runtimes = Cgroups(), Runtimes(settings)
+        self._grace = Grace(MOUNT)
         self.facts = facts.read(settings, self.cgroups.v2)
         architecture = self.facts.architecture
         self._adapters = (
@@ -59,7 +61,7 @@ class Linux:
         self.workloads, self.attachments, self._forwarding = Workloads(told), Attachments(), Forwarding()
         self.making = Making(
             self.workloads, self._launcher, self.creator, self.runtimes, self.cgroups, self.attachments,
-            self._forwarding, settings.cgroup_parent,
+            self._forwarding, self._grace, settings.cgroup_parent,
         )  # fmt: skip
         executor = Executor(self._monitor)
         self.execs = Execs(run, self.facts, executor, self._launcher, self.cgroups, self.attachments)
@@ -95,4 +97,5 @@ class Linux:
         await self._rotation.close()
         await self._forwarding.close()
         await self.workloads.close()
+        self._grace.close()
         self._launcher.close()

@@ -19,6 +19,7 @@ from .attachments import Attachments
 from .cgroup import Cgroups
 from .creation import Creator
 from .forwarding import Forwarding
+from .grace import Grace
 from .launcher import Launcher
 from .monitor import CREATE_SECONDS
 from .runtime import Runtimes
@@ -41,11 +42,12 @@ class Making:
         cgroups: Cgroups,
         attachments: Attachments,
         forwarding: Forwarding,
+        grace: Grace,
         cgroup_parent: str,
     ) -> None:
         self._workloads, self._launcher, self._creator = workloads, launcher, creator
         self._runtimes, self._cgroups, self._attachments = runtimes, cgroups, attachments
-        self._forwarding, self._cgroup_parent = forwarding, cgroup_parent
+        self._forwarding, self._grace, self._cgroup_parent = forwarding, grace, cgroup_parent
         self._pending: dict[str, asyncio.Future[bundle.Record]] = {}
         self._tasks = TaskGroup("making")
 
@@ -54,6 +56,7 @@ class Making:
         name = request.id
         if self._workloads.find(name) or name in self._pending:
             raise AlreadyExists(f"container {name} exists on this host")
+        self._grace.begin()
         sink = await self._forwarding.prepare(request.log_sink) if request.log_sink else None
         work = partial(self._creator.create, request, self._cgroup(request), self._shm(request))
         made = self._pending[name] = self._launcher.fresh(work)
