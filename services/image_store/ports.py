@@ -68,10 +68,14 @@ class Entry(Message, frozen=True):
 
 
 class Indexed(Message, frozen=True):
-    """An image as the store's index names it: its manifest and, for images built here, its parent."""
+    """An image as the store's index names it: its manifest and, for images built here, its parent.
+
+    `index`: what the image was chosen from, when it came of an index of several platforms; kept as it came.
+    """
 
     manifest: Descriptor
     parent: str = ""
+    index: Descriptor | None = None
 
 
 Progress = Callable[[int], Awaitable[None]]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import IMAGE, Engine, unique
+from tests.support.platforms import several_platforms
 from tests.support.process import Process, running
 from tests.support.shoal import CHECKOUT, Shoal
 from tests.support.waiting import until
@@ -105,6 +106,34 @@ def test_dockerd_takes_what_we_push_and_we_what_it_pushes(
     engine.ok("pull", f"{name}:theirs")
     assert engine.ok("inspect", "-f", "{{.Id}}", f"{name}:theirs") == theirs
     assert engine.run(f"{name}:theirs", "echo", "works") == "works"
+
+
+@pytest.mark.shoal_only
+def test_an_index_keeps_its_digest(engine: Engine, registry: Registry, name: str, tmp_path: Path) -> None:
+    """By name and by digest, as dockerd shows it; pulled whole and pushed elsewhere it is the same index."""
+    both = [images.Image((images.busybox_layer(),), {"Cmd": [of]}, (), of) for of in ("amd64", "arm64")]
+    (tmp_path / "both.tar").write_bytes(several_platforms("both:1", *both))
+    registry.run(
+        "skopeo", "copy", "--all", "--dest-tls-verify=false", f"oci-archive:{tmp_path}/both.tar", f"docker://{name}:1"
+    )
+
+    def index(image: str) -> str:
+        return images.digest(registry.run("skopeo", "inspect", "--tls-verify=false", "--raw", image).encode())
+
+    def shown(asked: Engine, image: str) -> str:
+        asked.ok("pull", image)
+        return asked.ok("inspect", "-f", "{{.Id}} {{.RepoTags}} {{.RepoDigests}}", image)
+
+    digest = index(f"docker://{name}:1")
+    ours = shown(engine, f"{name}@{digest}"), shown(engine, f"{name}:1")
+    with Dockerd() as dockerd, Registry(registry.root, dockerd.netns, registry.port):
+        other = Engine(dockerd.host, dockerd.netns)
+        assert ours == (shown(other, f"{name}@{digest}"), shown(other, f"{name}:1"))
+    assert f"[{name}@{digest}]" in ours[1]
+    engine.ok("pull", "--platform", "linux/arm64", f"{name}:1")
+    engine.ok("tag", f"{name}:1", f"{name}-copy:1")
+    assert f"digest: {digest}" in engine.ok("push", f"{name}-copy:1")
+    assert index(f"docker://{name}-copy:1") == digest
 
 
 def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, name: str) -> None:

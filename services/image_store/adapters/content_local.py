@@ -23,7 +23,7 @@ from .layout import StoreLayout
 log = logging.getLogger(__name__)
 
 _PACKED = "trusted.shoal.packed"
-_PARENT = "dev.shoal.image.parent"
+_PARENT, _INDEX = "dev.shoal.image.parent", "dev.shoal.image.index"
 
 
 class _Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -132,10 +132,16 @@ class LocalContent:
 
 def _indexed(raw: _Descriptor) -> Indexed:
     descriptor = Descriptor(media_type=raw.media_type, digest=raw.digest, size=raw.size)
-    return Indexed(manifest=descriptor, parent=raw.annotations.get(_PARENT, ""))
+    index = None
+    if _INDEX in raw.annotations:
+        media_type, digest, size = raw.annotations[_INDEX].split(" ")
+        index = Descriptor(media_type=media_type, digest=digest, size=int(size))
+    return Indexed(manifest=descriptor, parent=raw.annotations.get(_PARENT, ""), index=index)
 
 
 def _described(image: Indexed) -> _Descriptor:
-    manifest = image.manifest
+    manifest, index = image.manifest, image.index
     annotations = {_PARENT: image.parent} if image.parent else {}
+    if index is not None:
+        annotations[_INDEX] = f"{index.media_type} {index.digest} {index.size}"
     return _Descriptor(manifest.media_type, manifest.digest, manifest.size, annotations)

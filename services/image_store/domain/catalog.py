@@ -17,12 +17,13 @@ from .reference import Identifier, Reference, parse, parse_any
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """An image in the store: without its names, with all content it needs."""
+    """An image in the store: without its names, with all content it needs; `index` as in `ports.Indexed`."""
 
     image: Image
     manifest: Descriptor
     blobs: frozenset[str]
     chains: tuple[str, ...]
+    index: Descriptor | None = None
 
 
 class Catalog:

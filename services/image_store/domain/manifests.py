@@ -107,10 +107,15 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The manifest that a name led to; `target` is the digest the name stands for: its own, or that of the index."""
+    """The manifest that a name led to; `index` is what the name stands for, when that is an index."""
 
     manifest: Manifest
-    target: str
+    index: Document | None = None
+
+    @property
+    def target(self) -> str:
+        """The digest that the name stands for: of the manifest, or of the index."""
+        return (self.index or self.manifest.document).digest
 
 
 class Pullable(msgspec.Struct, frozen=True):
@@ -130,11 +135,12 @@ def choose(reference: Reference, host: Platform, wanted: Platform | None) -> Pla
     Raises `InvalidArgument` for documents that are not what they should be, `NotFound` when there is none for it.
     """
     document = yield Want(reference.digest or reference.tag)
-    target = document.digest
+    index: Document | None = None
     for _ in range(DEEPEST):
         found = read(document, reference)
         if isinstance(found, Manifest):
-            return Chosen(found, target)
+            return Chosen(found, index)
+        index = index or found.document
         item = _pick(found, host, wanted)
         document = yield Want(check_sha256(item.digest, "manifest"), _size(item))
     raise InvalidArgument(f"manifests of {reference.familiar} are nested deeper than {DEEPEST}")
@@ -158,6 +164,14 @@ def _platform(raw: _Platform) -> Platform:
 def platforms_of(index: Index) -> tuple[Platform, ...]:
     """The platforms an index has entries for."""
     return tuple(_platform(each.platform) for each in index.items if each.platform)
+
+
+def members(index: Document) -> set[str]:
+    """The digests of all that an index has. Raises `InvalidArgument` for what is none."""
+    found = read(index)
+    if isinstance(found, Manifest):
+        raise InvalidArgument(f"manifest {index.digest} is no index")
+    return {item.digest for item in found.items}
 
 
 def read(document: Document, reference: Reference | None = None) -> Manifest | Index:

@@ -8,7 +8,7 @@ from shared.errors import InvalidArgument, NotFound
 
 from ..domain import manifests
 from ..domain.digest import check_sha256
-from ..domain.manifests import Manifest
+from ..domain.manifests import Chosen, Manifest
 from ..domain.progress import Step
 from ..domain.reference import parse
 from ..domain.registry_answers import RegistryError
@@ -92,7 +92,7 @@ class Fetching:
         return found
 
     async def _take(self, source: Sources, manifest: Manifest) -> None:
-        work = LayerPull(self._images, self._unpacker, self._downloads, source, manifest)
+        work = LayerPull(self._images, self._unpacker, self._downloads, source, Chosen(manifest))
 
         async def told(step: Step) -> None:
             """Nobody watches."""

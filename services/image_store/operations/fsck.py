@@ -144,6 +144,8 @@ class Check:
             return
         self.images[manifest.digest] = image.id
         self._needed_blobs.update((manifest.digest, config_digest, *layer_digests))
+        if indexed.index is not None:
+            self._needed_blobs.add(indexed.index.digest)
         self._needed_layers.update(chains)
         for chain in chains:
             if chain not in self._layers:

@@ -20,7 +20,7 @@ from ..domain import platform as platforms
 from ..domain.catalog import Catalog, Stored
 from ..domain.digest import chain_ids
 from ..domain.reference import Reference
-from ..ports import ContentStore, Events, Indexed, LayerStore, References, Snapshotter
+from ..ports import ContentStore, Document, Events, Indexed, LayerStore, References, Snapshotter
 from .leases import Lease, Leases
 
 log = logging.getLogger(__name__)
@@ -65,11 +65,13 @@ class Images:
         chains = chain_ids(image.diff_ids)
         sizes = tuple(layer.size if (layer := self.layers.get(chain)) else 0 for chain in chains)
         image = config.with_sizes(image, sizes)
+        index = () if indexed.index is None else (indexed.index.digest,)
         return Stored(
             image=msgspec.structs.replace(image, parent=indexed.parent, descriptor=indexed.manifest),
             manifest=indexed.manifest,
-            blobs=frozenset((indexed.manifest.digest, *blobs)),
+            blobs=frozenset((indexed.manifest.digest, *index, *blobs)),
             chains=chains,
+            index=indexed.index,
         )
 
     @asynccontextmanager
@@ -152,15 +154,34 @@ class Images:
             chain_id = layer.parent
 
     async def commit(
-        self, document: bytes, manifest: bytes, parent: str, lease: Lease, media_type: str = archive.MANIFEST_TYPE
-    ) -> Stored:
+        self, document: bytes, manifest: bytes, parent: str, lease: Lease, media_type: str = archive.MANIFEST_TYPE,
+        index: Document | None = None,
+    ) -> Stored:  # fmt: skip
         """Makes an image of what is in the store already; durable when it returns."""
         config_digest, layer_digests = archive.layer_digests(manifest)
         lease.blobs.add(await self.content.write(document))
-        digest = await self.content.write(manifest)
+        descriptor = await self._document(manifest, media_type, lease)
+        came_of = None if index is None else await self._document(index.data, index.media_type, lease)
+        indexed = Indexed(manifest=descriptor, parent=parent, index=came_of)
+        stored = self._stored(document, indexed, (config_digest, *layer_digests))
+        await self._add(stored)
+        return stored
+
+    async def _document(self, data: bytes, media_type: str, lease: Lease) -> Descriptor:
+        digest = await self.content.write(data)
         lease.blobs.add(digest)
-        descriptor = Descriptor(media_type=media_type, digest=digest, size=len(manifest))
-        stored = self._stored(document, Indexed(manifest=descriptor, parent=parent), (config_digest, *layer_digests))
+        return Descriptor(media_type=media_type, digest=digest, size=len(data))
+
+    async def came_of(self, image_id: str, index: Document) -> None:
+        """Keeps the index that an image of the store is in as well; the one before is given up."""
+        async with self.lease() as lease:
+            stored = self.catalog.stored(image_id)
+            before = {stored.index.digest} if stored.index else set()
+            descriptor = await self._document(index.data, index.media_type, lease)
+            blobs = (stored.blobs - before) | {descriptor.digest}
+            await self._add(msgspec.structs.replace(stored, index=descriptor, blobs=blobs))
+
+    async def _add(self, stored: Stored) -> None:
         async with self._writing:
             present = {each.image.id: each for each in self.catalog.all()}
             before = present.get(stored.image.id)
@@ -168,10 +189,11 @@ class Images:
             self.catalog.add(stored)
         if before is not None:
             await self.collect(before.blobs, ())  # the same image came by another manifest
-        return stored
 
     async def _write_index(self, images: Iterable[Stored]) -> None:
-        await self.content.write_index(Indexed(manifest=each.manifest, parent=each.image.parent) for each in images)
+        await self.content.write_index(
+            Indexed(manifest=each.manifest, parent=each.image.parent, index=each.index) for each in images
+        )
 
     async def forget(self, image_id: str) -> tuple[str, ...]:
         """Gives up an image and all that only it needed; the chain ids of removed layers, top first."""

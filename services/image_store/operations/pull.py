@@ -94,6 +94,10 @@ class Pulling:
         image_id = chosen.manifest.config.digest
         if image_id not in self._images.catalog:
             await self._take(repository, chosen, say)
+        elif (
+            chosen.index is not None and chosen.manifest.document.digest in self._images.catalog.stored(image_id).blobs
+        ):
+            await self._images.came_of(image_id, chosen.index)
         await say(progress.status(f"Digest: {chosen.target}"))
         return await self._name(reference, chosen.target, image_id)
 
@@ -126,7 +130,7 @@ class Pulling:
     async def _take(self, repository: Repository, chosen: Chosen, say: Say) -> None:
         """Whoever pulls the same meanwhile shares the work and sees how it goes."""
         source = Sources(PeerSource(self._peers), repository)
-        work = LayerPull(self._images, self._unpacker, self._downloads, source, chosen.manifest)
+        work = LayerPull(self._images, self._unpacker, self._downloads, source, chosen)
 
         async def told(step: Step) -> None:
             await say(step.line())

@@ -13,7 +13,7 @@ from shared.errors import InvalidArgument
 
 from ..domain import manifests
 from ..domain.digest import chain_ids, hex_of, short
-from ..domain.manifests import Manifest, Pullable
+from ..domain.manifests import Chosen, Pullable
 from ..domain.progress import Step
 from ..ports import Budget, ContentSource, Layer, Session, Unpacked, Unpacker
 from .download import Downloads, Growth
@@ -74,10 +74,10 @@ class LayerPull:
     """
 
     def __init__(
-        self, images: Images, unpacker: Unpacker, downloads: Downloads, source: ContentSource, manifest: Manifest
+        self, images: Images, unpacker: Unpacker, downloads: Downloads, source: ContentSource, chosen: Chosen
     ) -> None:
         self._images, self._unpacker, self._downloads = images, unpacker, downloads
-        self._source, self._manifest = source, manifest
+        self._source, self._manifest, self._index = source, chosen.manifest, chosen.index
 
     async def run(self, tell: Tell) -> None:
         """Raises `InvalidArgument` for content that is not what the manifest says, and what `Downloads` raises."""
@@ -89,7 +89,7 @@ class LayerPull:
             async with self._images.lasting(lease_name(self._manifest.document.digest), lease.blobs, lease.chains):
                 await self._layers([part for part in parts if not await self._is_here(part, tell)], tell)
                 document = self._manifest.document
-                await self._images.commit(pullable.config, document.data, "", lease, document.media_type)
+                await self._images.commit(pullable.config, document.data, "", lease, document.media_type, self._index)
 
     async def _configuration(self) -> Pullable:
         config = self._manifest.config

@@ -37,10 +37,11 @@ def pushed_reference(request: PushRequest) -> Reference:
 
 @dataclass
 class Tagged:
-    """A name and the images that have it, one for each platform."""
+    """A name and the images that have it, one for each platform; `whole`: not only that of one platform is meant."""
 
     reference: Reference
     images: tuple[Stored, ...]
+    whole: bool = True
 
 
 class Pushing:
@@ -87,7 +88,7 @@ class Pushing:
             raise NotFound(
                 f"image {reference.familiar} is for {', '.join(actual)}, not for {platforms.describe(platform)}"
             )
-        return Tagged(reference, (catalog.stored(image_id),))
+        return Tagged(reference, (catalog.stored(image_id),), whole=False)
 
     async def _to_any(self, repositories: tuple[Repository, ...], tagged: list[Tagged], say: Say) -> None:
         failure: ShoalError = Unknown("no endpoints found")
@@ -111,11 +112,10 @@ class Pushing:
                 lease.blobs.update(stored.blobs)
                 lease.chains.update(stored.chains)
             documents = [await self._content(repository, reference, stored, say) for stored in tagged.images]
-            document = documents[0]
-            if len(documents) > 1:
+            document = self._index(tagged, documents)
+            if document is not documents[0]:
                 for each in documents:
                     await repository.put_manifest(each.digest, each)
-                document = pushing.index(zip(documents, (stored.image for stored in tagged.images), strict=True))
             await repository.put_manifest(reference.tag, document)
         size = len(document.data)
         await say(progress.status(f"{reference.tag}: digest: {document.digest} size: {size}"))
@@ -124,6 +124,18 @@ class Pushing:
         if here and not self._images.catalog.holder(canonical):
             await self._images.name(canonical, *here)
         await say(progress.aux(Tag=reference.tag, Digest=document.digest, Size=size))
+
+    def _index(self, tagged: Tagged, documents: list[Document]) -> Document:
+        """What the tag will stand for: the index that the images came of when all of it is here, else one made anew."""
+        came, content = tagged.images[0].index, self._images.content
+        if came is not None and tagged.whole and all(each.index == came for each in tagged.images):
+            data = content.read(came.digest, config.LONGEST)
+            document = Document(media_type=came.media_type, digest=came.digest, data=data)
+            if manifests.members(document) == {each.digest for each in documents}:
+                return document
+        if len(documents) == 1:
+            return documents[0]
+        return pushing.index(zip(documents, (stored.image for stored in tagged.images), strict=True))
 
     async def _content(self, repository: Repository, reference: Reference, stored: Stored, say: Say) -> Document:
         """Sends layers, then the configuration; the manifest that names them all."""

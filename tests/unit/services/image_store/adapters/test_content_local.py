@@ -55,7 +55,8 @@ async def test_damaged_blobs_are_told_apart(content: LocalContent) -> None:
 async def test_the_index_is_one_of_an_oci_layout(content: LocalContent, layout: StoreLayout) -> None:
     assert content.read_index() == ()
     manifest = Descriptor(media_type="application/vnd.oci.image.manifest.v1+json", digest=digest_of(b"m"), size=1)
-    images = (Indexed(manifest=manifest), Indexed(manifest=manifest, parent=digest_of(b"p")))
+    index = Descriptor(media_type="application/vnd.oci.image.index.v1+json", digest=digest_of(b"i"), size=2)
+    images = (Indexed(manifest=manifest), Indexed(manifest=manifest, parent=digest_of(b"p"), index=index))
     await content.write_index(images)
     assert content.read_index() == images
     layout.index.write_bytes(b'{"manifests":')

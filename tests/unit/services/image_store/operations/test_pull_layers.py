@@ -15,7 +15,7 @@ from shared.contracts import image_store as contract
 from shared.contracts.common import Ref
 from shared.contracts.image_store import PrepareRequest
 from shared.errors import NotFound
-from tests.support.fake_registry import DOCKER_MANIFEST, FakeRegistry, cut
+from tests.support.fake_registry import DOCKER_MANIFEST, FakeRegistry, cut, error
 from tests.support.image_store import Store, World, lines, small
 from tests.support.waiting import until
 from tools import images
@@ -159,6 +159,27 @@ async def test_a_download_that_breaks_off_goes_on_by_itself(store: Store, regist
     lower = Path(snapshot.mounts[0].options[0].removeprefix("lowerdir=").partition(":")[0])
     assert (lower / "file").read_bytes() == DATA
     assert len([each for each in registry.asked if "Range" in each.headers]) >= 2
+
+
+async def test_a_registry_that_wants_a_pause_gets_it(store: Store, registry: FakeRegistry) -> None:
+    """429 with `Retry-After`: so many seconds later it is asked again, and meanwhile says so to who waits."""
+    image = small(content=b"content")
+    document = registry.manifest("a", image)
+    registry.add_manifest("a", "1", document, DOCKER_MANIFEST)
+    digest, times = document["layers"][0]["digest"], []
+
+    async def busy(request: web.Request) -> web.StreamResponse:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            return error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"})
+        return await registry._blob(request, "a", digest)
+
+    registry.override["GET", f"/v2/a/blobs/{digest}"] = busy
+    said = await store.pull(f"{registry.name}/a:1")
+    assert "Retrying in 1 second" in [line.get("status") for line in said]
+    assert said[-1]["status"].startswith("Status: Downloaded")
+    assert len(times) == 2
+    assert times[1] - times[0] >= 1
 
 
 async def test_what_was_read_along_may_have_been_wrong(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from shared.contracts import image_store as contract
 from shared.contracts.common import Platform
 from shared.contracts.image_store import Credentials
 from shared.errors import InvalidArgument
-from tests.support.fake_registry import DOCKER_MANIFEST, OCI_MANIFEST, FakeRegistry, bearer, error
+from tests.support.fake_registry import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, FakeRegistry, bearer, error
 from tests.support.image_store import Store, World, small
 from tools import images
 
@@ -66,6 +66,46 @@ async def test_what_was_pulled_goes_back_as_it_was(
         assert lines[-1]["aux"]["Digest"] == digest
         assert other.manifests["copy", "2"] == registry.manifests["a", "1"]
         assert other.blobs == registry.blobs
+
+
+def index(registry: FakeRegistry, *platforms: str) -> str:
+    """The tag 1 of the repository `a` becomes an index of images for these platforms; its digest."""
+    items = []
+    for name in platforms:
+        digest = registry.add("a", name, images.Image(small(content=name.encode()).layers, {}, (), name))
+        size = len(registry.manifests["a", digest][1])
+        items.append({"mediaType": DOCKER_MANIFEST, "digest": digest, "size": size, "annotations": {"of": "a test"},
+                      "platform": {"os": "linux", "architecture": name}})  # fmt: skip
+    return registry.add_manifest("a", "1", {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": items}, OCI_INDEX)
+
+
+@pytest.mark.parametrize("platforms", [("amd64",), ("amd64", "arm64")])
+async def test_an_index_goes_back_as_it_was(world: World, registry: FakeRegistry, platforms: tuple[str, ...]) -> None:
+    """Also after a restart, and when a new index has the same images."""
+    async with world.store() as store:
+        index(registry, "amd64")
+        await store.pull(f"{registry.name}/a:1")
+        digest = index(registry, *platforms)
+        for name in platforms:
+            await store.pull(f"{registry.name}/a:1", platform=Platform(architecture=name))
+    async with world.store() as store, FakeRegistry().served() as other:
+        name = f"{other.name}/copy"
+        await store.call(contract.TAG, contract.TagRequest(source=f"{registry.name}/a:1", repository=name, tag="2"))
+        assert (await store.push(f"{name}:2"))[-1]["aux"]["Digest"] == digest
+        assert other.manifests["copy", "2"] == registry.manifests["a", "1"]
+        lines = await store.push(f"{name}:2", platform=Platform(architecture="amd64"))
+        assert lines[-1]["aux"]["Digest"] == images.digest(registry.manifests["a", "amd64"][1])
+        for image in [each.id for each in store.service._images.catalog.images()]:
+            await store.call(contract.REMOVE, contract.RemoveRequest(reference=image, force=True))
+        assert store.blobs() == set()
+
+
+async def test_of_an_index_that_is_not_here_whole_the_image_goes(store: Store, registry: FakeRegistry) -> None:
+    index(registry, "amd64", "arm64")
+    await store.pull(f"{registry.name}/a:1")
+    assert (await store.push(f"{registry.name}/a:1"))[-1]["aux"]["Digest"] == images.digest(
+        registry.manifests["a", "amd64"][1]
+    )
 
 
 async def test_what_is_there_is_not_sent_again(store: Store, registry: FakeRegistry) -> None:
