@@ -15,9 +15,11 @@ from shared.contracts import image_store as contract
 from shared.contracts import peers
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
+from shared.contracts.trees import SyncInRequest, SyncOutRequest, SyncReply
 from shared.errors import NotFound
 from shared.service import Kernel
 from shared.streams import Channel
+from shared.treesync import Passing
 
 from .adapters.content_local import LocalContent
 from .adapters.layer_writer import LayerWriter
@@ -60,6 +62,7 @@ class ImageStoreService:
         self._layout = StoreLayout(kernel.settings.state_path / "image_store")
         self._content, self._layers = LocalContent(self._layout), LocalLayers(self._layout)
         self._snapshots = OverlaySnapshots(self._layout)
+        self._passing = Passing(kernel.streams, kernel.tasks)
         self._unpacker = LocalUnpacker(self._layout, kernel.settings)
         self._packer = LayerWriter(self._layout, self._layers, kernel.settings)
         self._catalog = Catalog()
@@ -211,12 +214,28 @@ class ImageStoreService:
 
     async def release(self, request: Ref) -> Empty:
         stands = self._snapshots.find(request.id)
+        self._passing.end(request.id)
         with telemetry.span("snapshot removal"):
             self._snapshots.release(request.id)
         if stands is not None and stands[0] not in self._catalog:
             await self._images.collect_below(stands[1])  # its image was removed before it
         self._tidy()
         return Empty()
+
+    async def sync_out(self, request: SyncOutRequest) -> SyncReply:
+        there = SyncInRequest(key=request.key, last=request.last)
+        return await self._passing.send(
+            request, self._upper(request.key), lambda: self._kernel.bus.call(contract.SYNC_IN, there, node=request.node)
+        )
+
+    async def sync_in(self, request: SyncInRequest) -> StreamOffer:
+        serve = self._passing.receiver(self._upper(request.key), request.last)
+        return await self._kernel.streams.offer_direct(serve, framed=False)
+
+    def _upper(self, key: str) -> str:
+        if self._snapshots.find(key) is None:
+            raise NotFound(f"no snapshot {key}")
+        return str(self._snapshots.upper(key))
 
     async def usage(self, request: contract.UsageRequest) -> contract.UsageReply:
         return await usage.usage(self._images, request)

@@ -11,11 +11,13 @@ from pathlib import Path
 from shared import clock, hostmounts, ids
 from shared.contracts import volume as contract
 from shared.contracts.base import Empty
-from shared.contracts.common import DockerEvent, PruneReport
+from shared.contracts.common import DockerEvent, PruneReport, StreamOffer
+from shared.contracts.trees import SyncInRequest, SyncOutRequest, SyncReply
 from shared.contracts.volume import VolumeSpec
-from shared.errors import Conflict, InvalidArgument, NotFound
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
 from shared.service import Kernel
 from shared.shielded import carried_through
+from shared.treesync import Passing
 
 from .adapters import mounts
 from .adapters.folders import Folders, is_empty
@@ -37,6 +39,7 @@ class VolumeService:
         self._users = Users(run / "users")
         self._parts = run / "parts"
         self._catalog = Catalog(kernel.node, kernel.state, self._folders, self._changed)
+        self._passing = Passing(kernel.streams, kernel.tasks)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def start(self) -> None:
@@ -104,6 +107,7 @@ class VolumeService:
         return Empty()
 
     async def _remove(self, spec: VolumeSpec) -> None:
+        self._passing.end(spec.name)
         if rules.needs_mount(spec.options):
             await asyncio.to_thread(mounts.unmount, self._folders.data(spec.name))
         await self._catalog.remove(spec)
@@ -181,6 +185,25 @@ class VolumeService:
         names = [spec.name for spec in self._catalog.all() if not rules.needs_mount(spec.options)]
         sizes = await asyncio.to_thread(lambda: {name: self._folders.size(name) for name in names})
         return contract.UsageReply(sizes=sizes)
+
+    async def sync_out(self, request: SyncOutRequest) -> SyncReply:
+        root = self._plain(request.key)
+        there = SyncInRequest(key=request.key, last=request.last)
+        return await self._passing.send(
+            request, root, lambda: self._kernel.bus.call(contract.SYNC_IN, there, node=request.node)
+        )
+
+    async def sync_in(self, request: SyncInRequest) -> StreamOffer:
+        return await self._kernel.streams.offer_direct(
+            self._passing.receiver(self._plain(request.key), request.last), framed=False
+        )
+
+    def _plain(self, name: str) -> str:
+        """The folder of a volume that is one; what others keep (NFS, for one) they keep for all hosts."""
+        spec = self._find(name)
+        if rules.needs_mount(spec.options):
+            raise FailedPrecondition(f"volume {name} is mounted from elsewhere: its content is not this host's")
+        return str(self._folders.data(spec.name))
 
     def _find(self, name: str) -> VolumeSpec:
         spec = self._catalog.get(name)

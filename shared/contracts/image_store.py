@@ -18,6 +18,7 @@ from shared.contracts.distribution import (
 )
 from shared.contracts.leases import END_LEASE, Leased
 from shared.contracts.peers import FETCH, HOLDS, READ, FetchRequest, HoldsRequest, ReadRequest
+from shared.contracts.trees import TREE_ERRORS, SyncInRequest, SyncOutRequest, SyncReply
 from shared.errors import Conflict, InvalidArgument, NotFound
 
 __all__ = (  # they stand elsewhere and are found here
@@ -355,6 +356,9 @@ SNAPSHOT = Endpoint("image_store.snapshot", Ref, Snapshot, (_NF,), idempotent=Tr
 """The mounts of an existing snapshot, by key."""
 RELEASE = Endpoint("image_store.release", Ref, Empty, idempotent=True)
 """Removes the snapshot `key` for good."""
+SYNC_OUT = Endpoint("image_store.sync_out", SyncOutRequest, SyncReply, (_NF, *TREE_ERRORS), timeout=0)
+"""The tree is the writable layer of the snapshot `key`."""
+SYNC_IN = Endpoint("image_store.sync_in", SyncInRequest, StreamOffer, (_NF,))
 USAGE = Endpoint("image_store.usage", UsageRequest, UsageReply, idempotent=True)
 LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)
 SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF, InvalidArgument))
@@ -386,9 +390,9 @@ CONTRACT = Contract(
         APPLY,
         PULL, PUSH, SEARCH, LOGIN, DISTRIBUTION, REFERRERS,
         CHILD, LOOK, CONTENTS, NAMES,
-        HOLDS, READ, FETCH, END_LEASE,
+        HOLDS, READ, FETCH, END_LEASE, SYNC_OUT, SYNC_IN,
     ),
     events=(IMAGE_EVENT, CHANGED),
     owns=(REFERENCES,),
-    calls=("image_store.holds", "image_store.read"),
+    calls=("image_store.holds", "image_store.read", "image_store.sync_in"),
 )  # fmt: skip

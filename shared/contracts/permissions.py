@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.contracts.base import AGREED, BUCKET, DESCRIBE_OPERATION, LEASES, ROOT, Contract, Endpoint
+from shared.contracts.common import StreamOffer
 
 STREAMS = ("KV_shoal", "KV_shoal_cluster", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
 HUB_API = "$JS.hub.API"
@@ -97,7 +98,13 @@ def _reachable(contract: Contract, contracts: Mapping[str, Contract]) -> set[str
         called = {call.partition(".")[0] for call in contracts[waiting.pop()].calls} - found
         found |= called
         waiting += called
-    return found - {contract.name}  # its own kind on other hosts hands no streams on
+    return found if _streams_to_its_kind(contract, contracts) else found - {contract.name}
+
+
+def _streams_to_its_kind(contract: Contract, contracts: Mapping[str, Contract]) -> bool:
+    """Whether its own kind on other hosts offers it streams."""
+    own = (call for call in contract.calls if call.partition(".")[0] == contract.name)
+    return any(endpoint.reply is StreamOffer for call in own for endpoint in _called(call, contracts))
 
 
 def _served_streams(name: str) -> dict[str, set[str]]:

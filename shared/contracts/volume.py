@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
-from shared.contracts.common import DockerEvent, PruneReport
+from shared.contracts.common import DockerEvent, PruneReport, StreamOffer
+from shared.contracts.trees import TREE_ERRORS, SyncInRequest, SyncOutRequest, SyncReply
 from shared.errors import Conflict, InvalidArgument, NotFound
 
 
@@ -114,6 +115,9 @@ PRUNE = Endpoint("volume.prune", PruneRequest, PruneReport, (InvalidArgument,))
 MOUNT = Endpoint("volume.mount", MountRequest, MountReply, (_NF, InvalidArgument), idempotent=True)
 UNMOUNT = Endpoint("volume.unmount", UnmountRequest, Empty, idempotent=True)
 USAGE = Endpoint("volume.usage", Empty, UsageReply, idempotent=True)
+SYNC_OUT = Endpoint("volume.sync_out", SyncOutRequest, SyncReply, (_NF, *TREE_ERRORS), timeout=0)
+"""The tree is the volume of that name."""
+SYNC_IN = Endpoint("volume.sync_in", SyncInRequest, StreamOffer, (_NF,))
 
 VOLUME_EVENT = Event("volume", DockerEvent)
 CHANGED = Event("volume.changed", Empty, kept=False)
@@ -124,7 +128,8 @@ CONTRACT = Contract(
     name="volume",
     version="v1",
     summary="Volumes of one node and their drivers.",
-    endpoints=(CREATE, INSPECT, LIST, REMOVE, PRUNE, MOUNT, UNMOUNT, USAGE),
+    endpoints=(CREATE, INSPECT, LIST, REMOVE, PRUNE, MOUNT, UNMOUNT, USAGE, SYNC_OUT, SYNC_IN),
     events=(VOLUME_EVENT, CHANGED),
     owns=(SPECS,),
+    calls=("volume.sync_in",),
 )

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.bus import MemoryBroker
 from shared.contracts import image_store as contract
 from shared.contracts.common import Platform, Ref
+from shared.contracts.trees import SyncOutRequest
 from shared.errors import InvalidArgument, NotFound
-from tests.support.image_store import Store, small
+from tests.support.image_store import Store, World, small
 from tools.images import docker_archive, oci_layout
 
 
@@ -86,3 +88,22 @@ async def test_every_answer_is_json(store: Store) -> None:
     offer = await store.call(contract.LOAD, contract.LoadRequest())
     answer = await store.transfer(offer, oci_layout(small("a:1")))
     assert all(json.loads(line) for line in answer.splitlines())
+
+
+async def test_a_writable_layer_goes_to_another_host(tmp_path: Path) -> None:
+    broker = MemoryBroker()
+    worlds = [World(tmp_path / node, node, broker) for node in ("node1", "node2")]
+    async with worlds[0].store() as here, worlds[1].store() as there:
+        uppers = []
+        for each in (here, there):
+            await each.load(docker_archive(small("a:1")))
+            uppers.append(Path((await each.prepare("c1", "a:1")).upper))
+        (uppers[0] / "file").write_text("content")
+        request = SyncOutRequest(key="c1", node="node2", first=True)
+        assert (await here.call(contract.SYNC_OUT, request)).changed == 2  # the file, and the directory it is in
+        assert (uppers[1] / "file").read_text() == "content"
+        with pytest.raises(NotFound, match="no snapshot c2"):
+            await here.call(contract.SYNC_OUT, SyncOutRequest(key="c2", node="node2"))
+        await there.call(contract.RELEASE, Ref(id="c1"))
+        with pytest.raises(NotFound, match="no snapshot c1"):
+            await here.call(contract.SYNC_OUT, request)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
+from services.volume.service import VolumeService
+from shared import testing
 from shared.contracts import volume
 from shared.contracts.base import Empty
+from shared.contracts.trees import SyncOutRequest
 from shared.contracts.volume import NameRequest, PruneRequest
-from shared.errors import Conflict, InvalidArgument, NotFound
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
 from tests.support.volume_world import VolumeWorld
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -182,3 +186,24 @@ async def test_a_name_is_no_path(world: VolumeWorld, name: str) -> None:
         await world.create(name)
     with pytest.raises(NotFound):
         await world.remove(name)
+
+
+async def test_content_goes_to_another_host(world: VolumeWorld, tmp_path: Path) -> None:
+    await world.create("v1")
+    (world.data("v1") / "file").write_text("content")
+    async with testing.kernel("volume", tmp_path / "there", world.broker, node="node2") as kernel:
+        there = VolumeService(kernel)
+        await there.start()
+        async with testing.serving(kernel, volume.CONTRACT, there):
+            request = SyncOutRequest(key="v1", node="node2")
+            with pytest.raises(NotFound, match="get v1: no such volume"):
+                await world.bus.call(volume.SYNC_OUT, request)
+            made = await world.bus.call(volume.CREATE, volume.CreateRequest(name="v1"), node="node2")
+            await world.bus.call(volume.SYNC_OUT, request)
+            assert (Path(made.mountpoint) / "file").read_text() == "content"
+
+
+async def test_what_is_mounted_from_elsewhere_stays_there(world: VolumeWorld) -> None:
+    await world.create("v1", options=TMPFS)
+    with pytest.raises(FailedPrecondition, match="mounted from elsewhere"):
+        await world.bus.call(volume.SYNC_OUT, SyncOutRequest(key="v1", node="node2"))

@@ -158,6 +158,8 @@ async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(
         "executor": called,
         "builder": called | {"executor"},
         "scheduler": called | {"executor"},
+        "image_store": {"image_store"},  # of other hosts
+        "volume": {"volume"},
     }
     for other in NAMES:
         stem = f"shoal.v1.streams.{other}.{FOREIGN_NODE}.0a1b"
