@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-import zstandard
-from isal import igzip
 
 from tests.support.engine import IMAGE, Engine, Result, unique
+from tests.support.hostile import Entries, Peak, bomb, escapes, sparse_bomb
+from tools.bench.processes import ProcessSet
 from tools.images import (
     Image,
     busybox,
@@ -29,7 +29,8 @@ from tools.images import (
 )
 
 pytestmark = pytest.mark.beyond_reference("dockerd 20.10 hangs on some, and fills the disk on others")
-Entries = Sequence[tuple[tarfile.TarInfo, bytes]]
+MOST = 200 << 20
+"""Bytes of memory that each of the engine's processes may have at most; the largest has some 60 MB by itself."""
 
 
 @pytest.fixture
@@ -55,31 +56,6 @@ def layered(engine: Engine, entries: Entries, tag: str) -> Result:
     return engine.docker("load", input=docker_archive(image))
 
 
-def escapes(canary: Path) -> Mapping[str, Entries]:
-    """Layers that try to write to the canary's folder, to / and to /tmp."""
-    up = "../" * 12
-    folder = canary.parent
-    return {
-        "dot dot": [entry(f"{up}{folder}/escaped", b"x"), entry(f"{up}tmp/escaped", b"x")],
-        "dot dot inside": [entry(f"a/b/{up}{folder}/escaped", b"x")],
-        "absolute": [entry(f"{folder}/escaped", b"x"), entry("/tmp/escaped", b"x")],
-        "over a link to a folder": [symlink("out", str(folder)), entry("out/escaped", b"x"), entry("out/canary", b"x")],
-        "over a relative link": [symlink("out", f"{up}{folder}"), entry("out/escaped", b"x")],
-        "over two links": [symlink("one", str(folder)), symlink("two", "one"), entry("two/escaped", b"x")],
-        "a folder that becomes a link": [directory("d"), symlink("d", str(folder)), entry("d/escaped", b"x")],
-        "a file over a link": [symlink("f", str(canary)), entry("f", b"x")],
-        "hard link outside": [entry("h", kind=tarfile.LNKTYPE, link=str(canary)), entry("h", b"x")],
-        "hard link by dot dot": [entry("h", kind=tarfile.LNKTYPE, link=f"{up}{canary}"), entry("h", b"x")],
-        "hard link over a link": [symlink("out", str(folder)), entry("h", kind=tarfile.LNKTYPE, link="out/canary")],
-        "whiteout by dot dot": [entry(f"{up}{folder}/.wh.canary")],
-        "whiteout over a link": [symlink("out", str(folder)), entry("out/.wh.canary")],
-        "whiteout of dot dot": [entry("d/.wh..."), entry("d/.wh..")],
-        "opaque over a link": [symlink("out", str(folder)), entry("out/.wh..wh..opq")],
-        "folder mode over a link": [symlink("out", str(folder)), directory("out", 0o000)],
-        "removed root": [entry(".wh..wh..opq"), entry(".wh.bin")],
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize("name", escapes(Path("/x")))
 def test_layer_that_escapes(engine: Engine, canary: Path, name: str) -> None:
     tag = f"{unique('hostile')}:1"
@@ -98,6 +74,101 @@ def test_import_that_escapes(engine: Engine, canary: Path, name: str) -> None:
     assert (result.code == 0) == (engine.call("GET", f"/images/{tag}/json").status == 200)
     if result.code == 0:  # unpacked at the latest now
         engine.docker("run", "--rm", tag, "/none")
+
+
+def processes(engine: Engine) -> Callable[[], Sequence[int]]:
+    """The engine's own ones."""
+    return ProcessSet(records=(f"{Path(engine.path).parent}/engine/*.json",)).pids
+
+
+def built(engine: Engine, context: bytes, tag: str) -> str:
+    """The error of a build, or ""."""
+    answer = engine.call(
+        "POST", f"/build?t={tag}", data=context, headers={"Content-Type": "application/x-tar"}, timeout=120
+    )
+    assert answer.status in (200, 400), answer.body
+    if answer.status == 400:
+        return answer.message
+    return str(json.loads(answer.body.splitlines()[-1]).get("error", ""))
+
+
+def with_dockerfile(dockerfile: str, *entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    return tar([entry("Dockerfile", f"FROM {IMAGE}\n{dockerfile}\n".encode()), *entries])
+
+
+@pytest.mark.parametrize("how", ["a context", "an archive added"])
+def test_builds_that_escape(engine: Engine, canary: Path, how: str) -> None:
+    """What is built holds nothing of the host, whatever is made of it."""
+    contained = 0
+    for name, entries in escapes(canary).items():
+        tag = f"{unique('hostile')}:1"
+        if how == "a context":
+            context = with_dockerfile("COPY . /x/", *entries)
+        else:
+            context = with_dockerfile("ADD a.tar /x/", entry("a.tar", tar(entries)))
+        error = built(engine, context, tag)
+        assert "Traceback" not in error
+        assert bool(error) == (engine.call("GET", f"/images/{tag}/json").status == 404), name
+        if not error:
+            contained += 1
+            seen = engine.docker("run", "--rm", tag, "cat", "/x/h", "/x/out/canary", "/x/f")
+            assert "untouched" not in seen.out, name
+    assert contained > 2
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_copies_that_escape(engine: Engine, canary: Path, running: bool) -> None:
+    for name, entries in escapes(canary).items():
+        container = engine.ok("create", IMAGE, "sleep", "1000")
+        if running:
+            engine.ok("start", container)
+        answer = engine.call("PUT", f"/containers/{container}/archive?path=/tmp", data=tar(entries))
+        assert answer.status in (200, 400), (name, answer.message)
+        for path in ("/tmp/h", "/tmp/out/canary", "/tmp/f"):
+            found = engine.call("GET", f"/containers/{container}/archive?path={path}")
+            assert b"untouched" not in found.body, name
+        engine.ok("rm", "-f", container)
+
+
+@pytest.mark.shoal_only
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_bombs_everywhere(engine: Engine, compression: str) -> None:
+    """In a context, in what ADD takes apart, in what is copied and imported: refused, and memory stays what it was."""
+    before, tag = free_bytes(engine), f"{unique('bomb')}:1"
+    packed = bomb(compression, 4 << 30)
+    container = engine.ok("create", IMAGE)
+    with Peak(processes(engine)) as peak:
+        assert "max_unpack_ratio" in built(engine, packed, tag)
+        assert "max_unpack_ratio" in built(engine, with_dockerfile("ADD a /x/", entry("a", packed)), tag)
+        answer = engine.call("PUT", f"/containers/{container}/archive?path=/tmp", data=packed)
+        assert (answer.status, "max_unpack_ratio" in answer.message) == (400, True)
+        assert "max_unpack_ratio" in engine.docker("import", "-", tag, input=packed).err
+    assert engine.call("GET", f"/images/{tag}/json").status == 404
+    assert before - free_bytes(engine) < 1 << 30
+    assert 0 < peak.most < MOST, f"{peak.most >> 20} MiB"
+
+
+@pytest.mark.shoal_only
+def test_contexts_of_odd_entries(engine: Engine) -> None:
+    """Sparse files, devices, headers and paths beyond all measure: an error that says what, or a build."""
+    tag = f"{unique('odd')}:1"
+    odd: Mapping[str, Entries] = {
+        "sparse": [sparse_bomb()],
+        "a device": [entry("disk", kind=tarfile.BLKTYPE, device=(254, 0))],
+        "a long header": [entry("x", pax={"comment": "x" * (2 << 20)})],
+        "a long name": [entry("n" * 5000)],
+        "a deep name": [entry("d/" * 3000 + "f")],
+        "a ring": [symlink("a", "b"), symlink("b", "a")],
+        "a Dockerfile outside": [symlink("Dockerfile", "/etc/passwd")],
+        "an ignore file outside": [symlink(".dockerignore", "/etc/passwd")],
+        "a hard link to nothing": [entry("h", kind=tarfile.LNKTYPE, link="nothing")],
+        "an unknown kind": [entry("a", kind=b"Z")],
+    }
+    with Peak(processes(engine)) as peak:
+        errors = {name: built(engine, with_dockerfile("COPY . /x/", *entries), tag) for name, entries in odd.items()}
+    assert {name for name, error in errors.items() if not error} <= {"a device", "a ring", "an ignore file outside"}
+    assert "root:" not in str(errors)
+    assert 0 < peak.most < MOST, f"{peak.most >> 20} MiB"
 
 
 def test_a_hard_link_to_a_link_of_the_host_shows_nothing(engine: Engine, canary: Path) -> None:
@@ -280,40 +351,12 @@ def test_compressed_bomb(engine: Engine, compression: str) -> None:
     assert before - free_bytes(engine) < 1 << 30, "a refused archive gives its space back"
 
 
-def bomb(compression: str, size: int) -> bytes:
-    """A compressed tar with one file of zeros."""
-    info = tarfile.TarInfo("zeros")
-    info.size = size
-    head, zeros, buffer = info.tobuf(), bytes(1 << 20), io.BytesIO()
-    if compression == "gzip":
-        with igzip.IGzipFile(fileobj=buffer, mode="wb", compresslevel=2) as file:
-            file.write(head)
-            for _ in range(size >> 20):
-                file.write(zeros)
-        return buffer.getvalue()
-    with zstandard.ZstdCompressor(level=3).stream_writer(buffer, closefd=False) as writer:
-        writer.write(head)
-        for _ in range(size >> 20):
-            writer.write(zeros)
-    return buffer.getvalue()
-
-
 @pytest.mark.shoal_only
 def test_sparse_bomb(engine: Engine) -> None:
     """A GNU sparse file of a terabyte without a byte in it does not take a terabyte."""
-    info = tarfile.TarInfo("sparse")
-    pax = {
-        "GNU.sparse.major": "1",
-        "GNU.sparse.minor": "0",
-        "GNU.sparse.name": "sparse",
-        "GNU.sparse.realsize": str(1 << 40),
-    }
-    info.pax_headers = pax
-    body = b"1\n0\n0\n".ljust(512, b"\0")
-    info.size = len(body)
     before = free_bytes(engine)
     tag = f"{unique('sparse')}:1"
-    result = layered(engine, [(info, body)], tag)
+    result = layered(engine, [sparse_bomb()], tag)
     assert before - free_bytes(engine) < 100 << 20
     if result.code == 0:
         engine.docker("run", "--rm", tag, "true")

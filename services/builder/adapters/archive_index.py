@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from shared.archive import tar
 from shared.archive.compression import HEAD, recognise
 from shared.archive.tar import Header
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, NotFound
 
 from ..domain.tree import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Node, Source, Tree
 from .spool import CHUNK, Spools
@@ -78,6 +78,12 @@ class _Indexing:
     def _take(self, header: Header) -> None:
         if len(header.name) > LONGEST_PATH or len(header.link) > LONGEST_PATH:
             raise InvalidArgument(f"a path of more than {LONGEST_PATH} bytes: {header.name[:100]!r}...")
+        try:
+            self._put(header)
+        except NotFound as error:  # a link on its way leads out of the archive, or nowhere
+            raise InvalidArgument(f"{header.name[:200]!r}: {error.message}") from None
+
+    def _put(self, header: Header) -> None:
         if header.kind == tar.HARD_LINK:
             self._tree.link(header.name, header.link)
             return

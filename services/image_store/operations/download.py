@@ -87,6 +87,7 @@ class Downloads:
 
         try:
             await self._transfers.join(f"blob {blob.digest}", lambda say: self._download(blob, source, say), told)
+            growth.reach(blob.size)  # nobody has told of what was there in full
         finally:
             growth.end()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,8 @@ import uvloop
 
 from shared.bus import Bus
 from shared.contracts import image_store
-from shared.contracts.image_store import Image, LoadRequest, ResolveRequest
+from shared.contracts.common import StreamOffer
+from shared.contracts.image_store import Image, LoadRequest, PullRequest, ResolveRequest
 from shared.streams import Channel, Streams
 from tests.support.broker import Broker
 from tests.support.parties import RealService, Suite
@@ -63,7 +64,14 @@ class Node:
 
     async def load(self, archive: bytes) -> list[dict[str, Any]]:
         """Raises `ConnectionError` when the store dies meanwhile."""
-        channel = await self._streams.take(await self.bus.call(image_store.LOAD, LoadRequest(quiet=True)))
+        return await self._talk(await self.bus.call(image_store.LOAD, LoadRequest(quiet=True)), archive)
+
+    async def pull(self, reference: str) -> list[dict[str, Any]]:
+        """Raises as `load`."""
+        return await self._talk(await self.bus.call(image_store.PULL, PullRequest(reference=reference)))
+
+    async def _talk(self, offer: StreamOffer, archive: bytes = b"") -> list[dict[str, Any]]:
+        channel = await self._streams.take(offer)
         try:
             for start in range(0, len(archive), 1 << 16):
                 await channel.write(archive[start : start + (1 << 16)])
@@ -82,11 +90,11 @@ class Node:
 
 
 @asynccontextmanager
-async def serving(broker: Broker | None = None) -> AsyncIterator[Node]:
-    """A host whose store serves; on a broker of its own, where none is given."""
+async def serving(broker: Broker | None = None, settings: Mapping[str, str] = {}) -> AsyncIterator[Node]:
+    """A host whose store serves; on a broker of its own, where none is given. `settings` are more of its process."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="shoal-")))  # short: it holds sockets
-        suite = Suite(image_store.CONTRACT, simulator=lambda kernel: None)
+        suite = Suite(image_store.CONTRACT, simulator=lambda kernel: None, settings=settings)
         service = RealService(suite, home, broker=broker)
         stack.callback(service.close)
         world = await stack.enter_async_context(nats_world(home, service.broker))

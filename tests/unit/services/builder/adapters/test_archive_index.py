@@ -61,6 +61,7 @@ def test_an_archive_inside_an_archive(spools: Spools) -> None:
         (images.tar([images.entry("../x", b"")]), "outside of the archive"),
         (images.tar([images.entry("x" * 5000, b"")]), "a path of more than"),
         (images.tar([images.entry("h", kind=tarfile.LNKTYPE, link="none")]), "which is not there"),
+        (images.tar([images.symlink("out", "/etc"), images.entry("out/x", b"")]), "'out/x': out: no such file"),
         (images.tar([images.entry("x", kind=b"Z")]), "unhandled tar header type"),
         (images.tar([images.entry(f"{number}", b"") for number in range(1001)]), "more than 1000 entries"),
         (gzip.compress(bytes(200 << 20)), "unpacks to more than"),

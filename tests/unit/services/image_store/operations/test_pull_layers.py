@@ -238,6 +238,17 @@ async def test_what_a_killed_store_had_of_a_pull_is_used_by_the_next(world: Worl
             await store.resolve("other:1")
 
 
+async def test_what_had_come_in_full_is_not_asked_for(world: World, registry: FakeRegistry) -> None:
+    """The store was killed before it could take the blob over."""
+    document = registry.manifest("a", small(content=DATA))
+    registry.add_manifest("a", "1", document, DOCKER_MANIFEST)
+    digest = document["layers"][0]["digest"]
+    async with world.store() as store:
+        (store.root / "partial" / digest[7:]).write_bytes(registry.blobs[digest])
+        assert (await store.pull(f"{registry.name}/a:1"))[-1]["status"].startswith("Status: Downloaded")
+        assert f"/v2/a/blobs/{digest}" not in registry.paths()
+
+
 async def test_what_came_in_part_is_pruned_unless_it_is_coming(store: Store, registry: FakeRegistry) -> None:
     registry.add("a", "1", small(content=DATA))
     digest = next(each for each in registry.blobs if len(registry.blobs[each]) > 1_000_000)
