@@ -5,24 +5,35 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from shared import clock, ids
-from shared.config import Settings
+from shared.config import AddressPool, Settings
 from shared.contracts.common import NameRecord
 from shared.contracts.network import IPAM, NAMES, SPECS, CreateRequest, IPAMConfig, NetworkSpec
-from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
+from shared.contracts.network_driver import CheckRequest
+from shared.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ShoalError,
+    Unavailable,
+)
 from shared.state import State
 
 from .adapters import sysctl
 from .adapters.firewall import Firewall
 from .adapters.links import HostLinks
-from .domain import drivers, ipam, lookup, naming, networks, pools, subnets
-from .domain.addresses import AddressSpace, Subnet
-from .domain.drivers import Driver, HostLink
+from .domain import drivers, endpoints, ipam, lookup, naming, networks, options, pools, spanning, subnets
+from .domain.addresses import Address, AddressSpace, Subnet
+from .domain.drivers import Driver, HostLink, overlay
 from .domain.ruleset import BridgeRules
+from .domain.spanning import SCOPE
+from .spanning import Spanning
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +41,26 @@ log = logging.getLogger(__name__)
 class Catalog:
     """One writer of this node's network records; what is here is what is stored."""
 
-    def __init__(self, settings: Settings, node: str, state: State, links: HostLinks, firewall: Firewall) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        node: str,
+        state: State,
+        links: HostLinks,
+        firewall: Firewall,
+        spanning: Spanning | None = None,
+    ) -> None:
         self._settings = settings
         self._node = node
         self._state = state
         self._links = links
         self._firewall = firewall
+        self.spanning = spanning
+        """The networks across hosts; None where this host is in no cluster."""
         self._pools = pools.with_ipv6(settings.address_pools, node)
         self._specs: dict[str, NetworkSpec] = {}
         self._spaces: dict[str, AddressSpace] = {}
-        self._changing = asyncio.Lock()
+        self._changing, self._way_out = asyncio.Lock(), asyncio.Lock()
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of a network, or of who is on it."""
 
@@ -56,7 +77,7 @@ class Catalog:
                 self._specs[entry.value.id] = entry.value
         view.stop()
         await self._predefine()
-        for spec in self.all():
+        for spec in self.local():
             if drivers.of(spec).interface(spec, self.prefix):
                 self._spaces[spec.id] = subnets.address_space(spec)
                 await self._restore_link(spec)
@@ -97,25 +118,74 @@ class Catalog:
         )
         return self._with_pools(wanted, [*kept, *configs])
 
-    def all(self) -> list[NetworkSpec]:
+    def local(self) -> list[NetworkSpec]:
+        """The networks of this host alone."""
         return list(self._specs.values())
 
+    def all(self) -> list[NetworkSpec]:
+        """These, and those across hosts."""
+        return [*self._specs.values(), *(self.spanning.specs() if self.spanning else ())]
+
     def find(self, reference: str, scope: str = "") -> NetworkSpec:
-        """By id, name or unique begin of the id. Raises `NotFound`."""
-        return lookup.find(reference, self._specs.values(), scope)
+        """By id, name or unique begin of the id. Raises `NotFound`, or `Unavailable` where the cluster may know it."""
+        try:
+            return lookup.find(reference, self.all(), scope)
+        except NotFound:
+            if self.spanning is not None and not self.spanning.records.complete:
+                raise Unavailable(f"network {reference}: the cluster's networks are not known yet") from None
+            raise
+
+    async def look(self, reference: str, scope: str = "") -> NetworkSpec:
+        """As `find`, but a network that another host has just made is found, too."""
+        try:
+            return self.find(reference, scope)
+        except NotFound:
+            if self.spanning is None:
+                raise
+            await self.spanning.records.catch_up()
+            return self.find(reference, scope)
+
+    async def way_out(self, specs: Iterable[NetworkSpec]) -> NetworkSpec | None:
+        """The network by which what is on these networks reaches outside, where it needs one of its own."""
+        if not endpoints.needs_way_out(specs):
+            return None
+        async with self._way_out:
+            present = next((spec for spec in self.local() if spec.name == endpoints.WAY_OUT), None)
+            if present is None:
+                ipv6 = self.find("bridge").enable_ipv6
+                present, _ = await self.create(endpoints.way_out_request(ipv6=ipv6))
+            return present
+
+    async def ready(self, specs: Iterable[NetworkSpec]) -> None:
+        """Those of the networks that span hosts have their bridges here."""
+        for spec in specs:
+            if spec.vni and self.spanning is not None:
+                await self.spanning.ensure(spec)
 
     def space(self, network_id: str) -> AddressSpace:
         """What endpoints of a network get addresses from; nothing for `host` and `none`."""
-        return self._spaces.get(network_id) or AddressSpace()
+        across = self.spanning.space(network_id) if self.spanning is not None else None
+        return across or self._spaces.get(network_id) or AddressSpace()
+
+    def free(self, network_id: str, addresses: tuple[Address, ...]) -> None:
+        """Addresses of an endpoint that is gone, or was not to be, may be given out again."""
+        if self.spanning is not None and self.spanning.space(network_id) is not None:
+            self.spanning.release(network_id, addresses)
+        else:
+            self.space(network_id).release(addresses)
 
     def interfaces(self) -> frozenset[str]:
-        """Names of the host's interfaces that networks need."""
-        return frozenset(drivers.of(spec).interface(spec, self.prefix) for spec in self.all()) - {""}
+        """Names of the host's interfaces that its own networks need."""
+        return frozenset(drivers.of(spec).interface(spec, self.prefix) for spec in self.local()) - {""}
+
+    def shared_interfaces(self) -> dict[str, frozenset[str]]:
+        """Those that networks across hosts need while a container here is on them, by network."""
+        return {spec.id: self.spanning.interfaces(spec) for spec in self.spanning.specs()} if self.spanning else {}
 
     def rules(self) -> list[BridgeRules]:
-        """What the firewall must know of all networks."""
-        found = (drivers.of(spec).rules(spec, self.prefix) for spec in self.all())
-        return [rules for rules in found if rules is not None]
+        """What the firewall must know of all networks that have a bridge here."""
+        found = (drivers.of(spec).rules(spec, self.prefix) for spec in self.local())
+        return [rules for rules in found if rules is not None] + (self.spanning.rules() if self.spanning else [])
 
     def host_gateways(self) -> list[str]:
         """What `host-gateway` stands for."""
@@ -123,19 +193,42 @@ class Catalog:
 
     async def create(self, request: CreateRequest) -> tuple[NetworkSpec, int]:
         """Makes a network, and its interface; the revision of its record. All or nothing."""
-        request = networks.check_request(request)
+        across = await self._spans(request)
+        request = networks.check_request(request, request.driver if across else "")
         async with self._changing:
-            if any(spec.name == request.name for spec in self._specs.values()):
-                raise AlreadyExists(f"network with name {request.name} already exists")
+            self._check_name(request.name)
             request = networks.configured(request, self._configuration(request.config_from))
-            spec = self._planned(request)
-            return await self._make(spec)
+            if across is None:
+                return await self._make(self._planned(request))
+        underlay = await asyncio.to_thread(self._links.mtu_at, across.host)
+        return await across.create(lambda number: self._planned_across(across, request, number, underlay))
+
+    def _check_name(self, name: str) -> None:
+        if any(spec.name == name for spec in self.all()):
+            raise AlreadyExists(f"network with name {name} already exists")
+
+    async def _spans(self, request: CreateRequest) -> Spanning | None:
+        """The networks across hosts, if this is to be one: of the driver `overlay`, or of one that only others have."""
+        across = None if request.config_only else self.spanning
+        if across is None or (request.driver != "overlay" and drivers.find(request.driver or "bridge") is not None):
+            return None
+        await across.uplinks.check(request.driver, CheckRequest(options=request.options, internal=request.internal))
+        return across
+
+    def _planned_across(self, across: Spanning, request: CreateRequest, number: int, underlay: int) -> NetworkSpec:
+        self._check_name(request.name)
+        spec = msgspec.structs.replace(self._described(request), scope=SCOPE, node="", vni=number)
+        mtu = overlay.mtu(spec.options, underlay or options.DEFAULT_MTU, across.host.version)
+        if mtu < options.LEAST_MTU:
+            raise InvalidArgument(f"invalid MTU number: {mtu} is left of it for containers")
+        self._check_driver(spec)
+        return self._with_pools(msgspec.structs.replace(spec, mtu=mtu), spec.asked, spanning.pools_of(across.cluster))
 
     def _configuration(self, name: str) -> NetworkSpec | None:
         return next((spec for spec in self.all() if spec.name == name and spec.config_only), None)
 
-    def _planned(self, request: CreateRequest) -> NetworkSpec:
-        spec = NetworkSpec(
+    def _described(self, request: CreateRequest) -> NetworkSpec:
+        return NetworkSpec(
             id=ids.new_id(),
             name=request.name,
             created=clock.now_ns(),
@@ -152,19 +245,25 @@ class Catalog:
             ipam=msgspec.structs.replace(request.ipam, driver=request.ipam.driver or "default"),
             asked=request.ipam.config,
         )
+
+    def _planned(self, request: CreateRequest) -> NetworkSpec:
+        spec = self._described(request)
         if spec.config_only:
             return spec
+        spec = self._with_link(spec, self._check_driver(spec))
+        return self._with_pools(spec, spec.asked)
+
+    def _check_driver(self, spec: NetworkSpec) -> Driver:
         driver = drivers.of(spec)
         driver.check(spec.options, spec.internal)
         versions = tuple(ipaddress.ip_network(config.subnet, strict=False).version for config in spec.asked)
         driver.check_subnets(versions, ipv4=spec.enable_ipv4, ipv6=spec.enable_ipv6)
-        spec = self._with_link(spec, driver)
-        return self._with_pools(spec, spec.asked)
+        return driver
 
     def _with_link(self, spec: NetworkSpec, driver: Driver) -> NetworkSpec:
         """The spec, with whether the host's interface that it needs is there already. Refuses what others have."""
         name = driver.interface(spec, self.prefix)
-        others = [other for other in self.all() if drivers.of(other).interface(other, self.prefix) == name]
+        others = [other for other in self.local() if drivers.of(other).interface(other, self.prefix) == name]
         for other in others:
             text = driver.conflict(spec, other) if other.driver == spec.driver else ""
             if text:
@@ -174,21 +273,24 @@ class Catalog:
         kept = name in present and all(other.keeps_link for other in others)
         return msgspec.structs.replace(spec, keeps_link=kept)
 
-    def _with_pools(self, spec: NetworkSpec, asked: Sequence[IPAMConfig]) -> NetworkSpec:
+    def _with_pools(
+        self, spec: NetworkSpec, asked: Sequence[IPAMConfig], defaults: Sequence[AddressPool] = ()
+    ) -> NetworkSpec:
         """The spec with subnets and gateways as given, or chosen."""
         taken: list[Subnet] = []
-        for other in self.all():
+        for other in self.all() if spec.vni else self.local():
             if other.id != spec.id and not other.config_only:
                 taken += subnets.subnets(other)
+        across = self.spanning.specs() if self.spanning else ()
         configs = ipam.allocate(
             drivers.of(spec),
             spec.options,
             asked,
             internal=spec.internal,
             versions=[v for v, enabled in ((4, spec.enable_ipv4), (6, spec.enable_ipv6)) if enabled],
-            defaults=self._pools,
+            defaults=defaults or self._pools,
             networks=taken,
-            routes=self._links.routes(),
+            routes=[*self._links.routes(), *(subnet for other in across for subnet in subnets.subnets(other))],
         )
         return msgspec.structs.replace(spec, ipam=msgspec.structs.replace(spec.ipam, config=configs))
 
@@ -252,6 +354,8 @@ class Catalog:
 
     async def remove(self, spec: NetworkSpec) -> int:
         """Takes a network away that nobody uses; the revision. The record goes first, then name and interface."""
+        if spec.vni and self.spanning is not None:
+            return await self.spanning.remove(spec)
         async with self._changing:
             if spec.config_only and any(other.config_from == spec.name for other in self.all()):
                 text = f'configuration network "{spec.name}" is in use'

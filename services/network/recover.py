@@ -14,6 +14,7 @@ from .adapters.links import HostLinks
 from .announcer import Announcer
 from .catalog import Catalog
 from .domain.recovery import Found, Mending, mend
+from .domain.sandboxes import SandboxRecord
 from .sandboxes import Host, Sandboxes
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,16 @@ async def recover(
     endpoints = [entry.value for _, entry in view.items(ENDPOINTS) if entry.value.node == node]
     view.stop()
     found = await asyncio.to_thread(_look, links, host, endpoints)
-    mending = mend(found, settings.interface_prefix, catalog.interfaces(), [spec.id for spec in catalog.all()])
+    mending = mend(
+        found,
+        settings.interface_prefix,
+        catalog.interfaces(),
+        [spec.id for spec in catalog.all()],
+        catalog.shared_interfaces(),
+    )
     for record in mending.keep:
         sandboxes.adopt(record)
+    await _restore(catalog, mending.keep)
     await asyncio.to_thread(sandboxes.replace_rules, sandboxes.all())
     await asyncio.gather(*(sandboxes.resolver.resume(record) for record in mending.keep))
     host.proxy.sweep()
@@ -47,7 +55,22 @@ async def recover(
         announcer.retract(endpoint.network_id, endpoint.id)
     for record in mending.keep:
         sandboxes.tell(record)
+    if catalog.spanning is not None:
+        catalog.spanning.resume()
     log.info("recovered %d sandboxes; gone meanwhile: %d", len(mending.keep), len(mending.lost))
+
+
+async def _restore(catalog: Catalog, records: Iterable[SandboxRecord]) -> None:
+    """Networks across hosts have their bridges here exactly while containers here are on them."""
+    across = catalog.spanning
+    if across is None:
+        return
+    used = {entry.network_id for record in records for entry in record.attachments}
+    for spec in across.here():
+        if spec.id not in used:
+            await across.leave_unused(spec.id)
+    for network_id in used:
+        await across.restore(network_id)
 
 
 def _look(links: HostLinks, host: Host, endpoints: Iterable[EndpointRecord]) -> Found:

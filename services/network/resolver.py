@@ -6,6 +6,8 @@ import asyncio
 import logging
 from pathlib import Path
 
+from shared.contracts.network import EndpointRecord
+
 from .adapters import dns_server, dns_sockets
 from .adapters.dns_server import DnsServer
 from .adapters.dns_sockets import DnsSockets
@@ -40,6 +42,14 @@ class Resolver:
         self._forget(record.sandbox.container_id)
         self._records[record.sandbox.container_id] = record
         self._directory.add(record)
+        self._kept.clear()
+
+    def peer(self, before: EndpointRecord | None, after: EndpointRecord | None) -> None:
+        """An endpoint on another host has come (`after`), gone (`before`) or changed."""
+        if before is not None:
+            self._directory.remove_peer(before)
+        if after is not None:
+            self._directory.add_peer(after)
         self._kept.clear()
 
     def serve(self, record: SandboxRecord, sockets: DnsSockets) -> None:

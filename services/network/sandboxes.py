@@ -15,7 +15,7 @@ import msgspec
 from shared import ids
 from shared.contracts.container import EndpointSettings
 from shared.contracts.network import NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import FailedPrecondition, InvalidArgument, ShoalError
+from shared.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
 
 from .adapters import dns_sockets
 from .adapters.dns_sockets import DnsSockets
@@ -27,6 +27,7 @@ from .adapters.stacks import Stacks
 from .adapters.sysctl import has_ipv6
 from .announcer import Announcer
 from .catalog import Catalog
+from .claims import Taken
 from .domain import endpoints, files, resolution, sandboxes
 from .domain.endpoints import Attachment
 from .domain.publishing import Forward, Wish
@@ -99,12 +100,17 @@ class Sandboxes:
     async def make(self, request: SandboxRequest) -> SandboxRecord:
         """A sandbox as asked for; a failure leaves nothing behind."""
         named = sandboxes.wished_endpoints(request)
-        specs = {spec.id: spec for spec in map(self._catalog.find, named)}
+        specs = {spec.id: spec for spec in [await self._catalog.look(name) for name in named]}
         if len(specs) < len(named):
             raise InvalidArgument(f"container {request.container_name} names one of its networks twice")
         wishes = dict(zip(specs, named.values(), strict=True))
+        way_out = await self._catalog.way_out(specs.values())
+        hidden = way_out.id if way_out is not None else ""
+        if way_out is not None:
+            specs[hidden], wishes[hidden] = way_out, EndpointSettings()
         with self.using(specs), contextlib.ExitStack() as undo:
-            draft = self._plan(request, specs, wishes, undo)
+            draft = await self._claimed(request, specs, wishes, hidden, undo)
+            await self._catalog.ready(specs.values())
             record, sockets = await self._realise(request, draft, specs)
             self._host.ports.serve(sandboxes.forwards(record, specs))
             self.put(record)
@@ -140,19 +146,62 @@ class Sandboxes:
         finally:
             self._pending.subtract(network_ids)
 
+    async def _claimed(
+        self,
+        request: SandboxRequest,
+        specs: dict[str, NetworkSpec],
+        wishes: dict[str, EndpointSettings],
+        hidden: str,
+        undo: contextlib.ExitStack,
+    ) -> SandboxRecord:
+        """As `_plan`, with addresses that the cluster agrees on; those that others were quicker to take are not tried
+        again.
+        """
+        while True:
+            with contextlib.ExitStack() as attempt:
+                draft = self._plan(request, specs, wishes, hidden, attempt)
+                try:
+                    for entry in draft.attachments:
+                        await self.claim(draft, entry, wishes[entry.network_id], attempt)
+                except Taken:
+                    continue
+                undo.enter_context(attempt.pop_all())
+                return draft
+
+    async def claim(
+        self, record: SandboxRecord, entry: Attachment, wish: EndpointSettings, undo: contextlib.ExitStack
+    ) -> None:
+        """Takes an endpoint's addresses at the hubs, if its network spans hosts. Raises `Taken`."""
+        across = self._catalog.spanning
+        if across is None or across.space(entry.network_id) is None:
+            return
+        told = sandboxes.endpoint_record(record, entry, self._node)
+        try:
+            await across.claims.claim(told)
+        except Taken as error:
+            asked = wish.ipam_config
+            if asked is not None and error.address in (asked.ipv4_address, asked.ipv6_address):
+                raise PermissionDenied("Address already in use") from None
+            raise
+        undo.callback(across.claims.retract, told)
+
     def _plan(
         self,
         request: SandboxRequest,
         specs: dict[str, NetworkSpec],
         wishes: dict[str, EndpointSettings],
+        hidden: str,
         undo: contextlib.ExitStack,
     ) -> SandboxRecord:
-        """The sandbox with addresses and ports taken, which `undo` gives back; nothing of it is made yet."""
+        """The sandbox with addresses and ports taken, which `undo` gives back; nothing of it is made yet.
+
+        The network `hidden` nobody asked for: it is the way out.
+        """
         mode = sandboxes.stack_mode(request.mode)
         sandboxes.check_networks(mode, specs.values())
         entries: list[Attachment] = []
         for spec in specs.values():
-            entries.append(self.attach(spec, wishes[spec.id], entries, undo))
+            entries.append(self.attach(spec, wishes[spec.id], entries, undo, way_out=spec.id == hidden))
         sandbox = Sandbox(
             container_id=request.container_id,
             sandbox_id="",
@@ -179,13 +228,19 @@ class Sandboxes:
         return sandboxes.with_ports(record, taken)
 
     def attach(
-        self, spec: NetworkSpec, wish: EndpointSettings, taken: Iterable[Attachment], undo: contextlib.ExitStack
+        self,
+        spec: NetworkSpec,
+        wish: EndpointSettings,
+        taken: Iterable[Attachment],
+        undo: contextlib.ExitStack,
+        *,
+        way_out: bool = False,
     ) -> Attachment:
         """An endpoint on the network with its addresses taken, which `undo` gives back."""
-        base = Attachment(network_id=spec.id, network_name=spec.name, endpoint_id=ids.new_id())
+        base = Attachment(network_id=spec.id, network_name=spec.name, endpoint_id=ids.new_id(), way_out=way_out)
         space = self._catalog.space(spec.id)
         entry = endpoints.attach(base, spec, wish, space, tuple(taken))
-        undo.callback(space.release, entry.ips)
+        undo.callback(self._catalog.free, spec.id, entry.ips)
         return entry
 
     def reserve(self, record: SandboxRecord, wanted: Iterable[Wish], undo: contextlib.ExitStack) -> list[Forward]:
@@ -279,8 +334,13 @@ class Sandboxes:
 
     def tell(self, record: SandboxRecord) -> None:
         """Lets others know of the sandbox's endpoints."""
+        across = self._catalog.spanning
         for attachment in record.attachments:
-            self._announcer.tell(sandboxes.endpoint_record(record, attachment, self._node))
+            told = sandboxes.endpoint_record(record, attachment, self._node)
+            if across is not None and across.space(attachment.network_id) is not None:
+                across.claims.tell(told)
+            else:
+                self._announcer.tell(told)
 
     async def release(self, record: SandboxRecord) -> None:
         """Ends a sandbox; its addresses and ports are free when this returns."""
@@ -289,11 +349,16 @@ class Sandboxes:
         self.resolver.remove(record.sandbox.container_id)
         self._host.ports.release(sandboxes.held(record))
         for attachment in record.attachments:
-            self.free(attachment)
+            self.free(record, attachment)
         await self._host.proxy.settled()
 
-    def free(self, attachment: Attachment) -> None:
-        """Gives an endpoint's addresses back and forgets the endpoint."""
-        self._catalog.space(attachment.network_id).release(attachment.ips)
-        self._announcer.retract(attachment.network_id, attachment.endpoint_id)
+    def free(self, record: SandboxRecord, attachment: Attachment) -> None:
+        """Gives the addresses of a sandbox's endpoint back and forgets the endpoint."""
+        across = self._catalog.spanning
+        if across is not None and across.space(attachment.network_id) is not None:
+            across.claims.retract(sandboxes.endpoint_record(record, attachment, self._node))
+            across.left(attachment.network_id)
+        else:
+            self._catalog.free(attachment.network_id, attachment.ips)
+            self._announcer.retract(attachment.network_id, attachment.endpoint_id)
         self._catalog.changed()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
+from pathlib import Path
 
 import msgspec
 
-from shared import clock, hostmounts
+from shared import clock, cluster, hostmounts
 from shared.config import Settings
 from shared.contracts import network as contract
 from shared.contracts.base import Empty
@@ -19,7 +20,7 @@ from shared.service import Kernel
 from shared.shielded import carried_through
 
 from .adapters.firewall import Firewall
-from .adapters.host_files import ContainerFiles, Records
+from .adapters.host_files import ContainerFiles, Records, SpecFiles
 from .adapters.host_ports import HostPorts
 from .adapters.links import HostLinks
 from .adapters.proxy import Proxy
@@ -33,7 +34,9 @@ from .domain.sandboxes import SandboxRecord
 from .membership import Membership
 from .recover import recover
 from .sandboxes import Host, Sandboxes
+from .spanning import Spanning
 from .upkeep import Upkeep
+from .uplinks import Uplinks
 
 PATIENCE = 2.0
 """Seconds a stopping service takes to tell the store of endpoints; the next one tells the rest."""
@@ -50,6 +53,7 @@ class NetworkService:
         folder = settings.run_path / "network"
         self._links = HostLinks()
         proxy = Proxy(folder)
+        membership = cluster.load(settings.state_path)
         self._host = Host(
             stacks=Stacks(self._links, folder / "netns", settings.interface_prefix),
             firewall=Firewall(settings.nft_table),
@@ -58,12 +62,27 @@ class NetworkService:
             records=Records(folder / "sandboxes"),
             files=ContainerFiles(folder / "containers"),
         )
-        self._catalog = Catalog(settings, kernel.node, kernel.state, self._links, self._host.firewall)
+        self._spanning = None if membership is None else self._across(membership, folder)
+        self._catalog = Catalog(settings, kernel.node, kernel.state, self._links, self._host.firewall, self._spanning)
         self._announcer = Announcer(kernel.state, kernel.tasks)
         self._sandboxes = Sandboxes(kernel.node, self._announcer, self._catalog, self._host)
         self._membership = Membership(self._catalog, self._host, self._sandboxes)
         self._upkeep = Upkeep(self._host.stacks, kernel.tasks)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    def _across(self, membership: cluster.Membership, folder: Path) -> Spanning:
+        kernel = self._kernel
+        return Spanning(
+            membership,
+            kernel.node,
+            kernel.settings.interface_prefix,
+            kernel.state,
+            kernel.tasks,
+            self._links,
+            self._host.firewall,
+            Uplinks(kernel.bus),
+            SpecFiles(folder / "spanning"),
+        )
 
     async def start(self) -> None:
         """Brings host, records and store to agree; the first request finds everything ready."""
@@ -72,6 +91,10 @@ class NetworkService:
         for part in (self._host.stacks, self._host.records, self._host.files):
             part.open()
         self._host.proxy.open()
+        if self._spanning is not None:
+            self._spanning.busy = self._sandboxes.busy
+            self._spanning.on_peer = self._sandboxes.resolver.peer
+            await self._spanning.open()
         await self._catalog.open()
         await recover(
             settings,
@@ -83,7 +106,9 @@ class NetworkService:
             self._sandboxes,
             self._announcer,
         )
-        self._catalog.changed = lambda: self._kernel.bus.emit(contract.CHANGED, Empty())
+        self._catalog.changed = self._changed
+        if self._spanning is not None:
+            self._spanning.changed = self._changed
         self._upkeep.start()
 
     async def close(self) -> None:
@@ -96,6 +121,11 @@ class NetworkService:
         self._host.stacks.close()
         self._host.firewall.close()
         self._links.close()
+        if self._spanning is not None:
+            self._spanning.uplinks.close()
+
+    def _changed(self) -> None:
+        self._kernel.bus.emit(contract.CHANGED, Empty())
 
     async def told(self) -> None:
         """Returns when the store has the endpoints of everything asked for until now."""
@@ -108,7 +138,7 @@ class NetworkService:
         return contract.CreateReply(id=spec.id, revision=revision)
 
     async def inspect(self, request: contract.InspectRequest) -> Network:
-        return self._network(self._catalog.find(request.reference, request.scope))
+        return self._network(await self._catalog.look(request.reference, request.scope))
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         lookup.check_list(request.filters)
@@ -117,7 +147,7 @@ class NetworkService:
 
     @carried_through
     async def remove(self, request: contract.InspectRequest) -> Revision:
-        spec = self._catalog.find(request.reference)
+        spec = await self._catalog.look(request.reference)
         if spec.name in networks.PREDEFINED:
             raise PermissionDenied(f"{spec.name} is a pre-defined network and cannot be removed")
         for record, _ in self._sandboxes.on(spec.id):
@@ -135,9 +165,13 @@ class NetworkService:
         now = clock.now_ns()
         removed = []
         for spec in self._catalog.all():
-            used = self._sandboxes.busy(spec.id) or not {spec.id, spec.name}.isdisjoint(request.in_use)
-            if lookup.prunable(spec, request.filters, now) and not used:
-                await self._catalog.remove(spec)
+            if lookup.prunable(spec, request.filters, now) and not self._in_use(spec, request):
+                try:
+                    await self._catalog.remove(spec)
+                except (PermissionDenied, NotFound, Conflict):
+                    if not spec.vni:
+                        raise
+                    continue  # another host was quicker
                 self._emit("destroy", spec)
                 removed.append(spec.name)
         self._kernel.bus.emit(
@@ -149,17 +183,23 @@ class NetworkService:
         )
         return PruneReport(removed=tuple(removed))
 
+    def _in_use(self, spec: NetworkSpec, request: contract.PruneRequest) -> bool:
+        named = {*request.in_use, *(request.in_use_elsewhere if spec.vni else ())}
+        if self._spanning is not None and spec.vni and self._spanning.records.endpoints(spec.id):
+            return True
+        return self._sandboxes.busy(spec.id) or not {spec.id, spec.name}.isdisjoint(named)
+
     @carried_through
     async def sandbox(self, request: contract.SandboxRequest) -> Sandbox:
         self._check_id(request.container_id)
         async with self._lock(request.container_id):
             present = self._sandboxes.get(request.container_id)
             if present is not None:
-                return present.sandbox
+                return plans.public(present)
             record = await self._sandboxes.make(request)
         self._upkeep.used()
         self._emit_endpoints("connect", record)
-        return record.sandbox
+        return plans.public(record)
 
     @carried_through
     async def release(self, request: contract.ReleaseRequest) -> Empty:
@@ -175,12 +215,12 @@ class NetworkService:
         return Empty()
 
     async def sandboxes(self, request: Empty) -> contract.SandboxListReply:
-        return contract.SandboxListReply(sandboxes=tuple(record.sandbox for record in self._sandboxes.all()))
+        return contract.SandboxListReply(sandboxes=tuple(map(plans.public, self._sandboxes.all())))
 
     @carried_through
     async def connect(self, request: contract.ConnectRequest) -> contract.ConnectReply:
         self._check_id(request.container_id)
-        spec = self._catalog.find(request.network)
+        spec = await self._catalog.look(request.network)
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)
             if record is None or not request.running:
@@ -196,7 +236,7 @@ class NetworkService:
     @carried_through
     async def disconnect(self, request: contract.DisconnectRequest) -> contract.DisconnectReply:
         self._check_id(request.container_id)
-        spec = self._catalog.find(request.network)
+        spec = await self._catalog.look(request.network)
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)
             if record is None:
@@ -214,7 +254,7 @@ class NetworkService:
                 raise NotFound(f"container {request.container_id} has no network sandbox")
             if record.mode != "bridge":
                 raise Conflict(f"ports of a container in network mode {record.mode} cannot be published")
-            return (await self._membership.publish(record, request)).sandbox
+            return plans.public(await self._membership.publish(record, request))
 
     @carried_through
     async def link(self, request: contract.LinkRequest) -> Empty:
@@ -243,6 +283,8 @@ class NetworkService:
         return lock
 
     def _network(self, spec: NetworkSpec) -> Network:
+        if spec.vni and self._spanning is not None and self._spanning.records.complete:
+            return Network(spec=spec, endpoints=tuple(self._spanning.records.endpoints(spec.id)))
         endpoints = tuple(
             plans.endpoint_record(record, attachment, self._kernel.node)
             for record, attachment in self._sandboxes.on(spec.id)
@@ -251,7 +293,8 @@ class NetworkService:
 
     def _emit_endpoints(self, action: str, record: SandboxRecord) -> None:
         for attachment in record.attachments:
-            self._emit(action, self._spec_of(attachment), container=record.sandbox.container_id)
+            if not attachment.way_out:
+                self._emit(action, self._spec_of(attachment), container=record.sandbox.container_id)
 
     def _spec_of(self, attachment: Attachment) -> NetworkSpec:
         return self._catalog.find(attachment.network_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.base import Contract, Empty, Endpoint, Event, Keys, Message
+from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Event, Keys, Message
 from shared.contracts.common import DockerEvent, NameRecord, PruneReport, Revision
 from shared.contracts.container import EndpointSettings, PortBinding
 from shared.errors import (
@@ -13,6 +13,7 @@ from shared.errors import (
     NotFound,
     PermissionDenied,
     ResourceExhausted,
+    Unavailable,
 )
 
 
@@ -32,7 +33,11 @@ class IPAM(Message, frozen=True):
 
 
 class NetworkSpec(Message, frozen=True):
-    """Record `networks.<id>.spec`. `node` binds a local network to its host; empty: the whole cluster.
+    """Record `networks.<id>.spec`, or `cluster_networks.<vni>` of one that spans hosts (scope `global`).
+
+    `node` binds a local network to its host; empty: the whole cluster. Of networks across hosts alone: `vni` is the
+    number that tells their frames apart, `mtu` that of containers' interfaces; `removing` names the host that is just
+    taking the network away: nobody joins it any more.
 
     `ipam.config` are the pools as they are, with the gateways the network has; `asked` those a client named, as it
     named them. `keeps_link`: the host's interface (a bridge, a parent) was there before and stays after the network.
@@ -56,10 +61,17 @@ class NetworkSpec(Message, frozen=True):
     node: str = ""
     asked: tuple[IPAMConfig, ...] = ()
     keeps_link: bool = False
+    vni: int = 0
+    mtu: int = 0
+    removing: str = ""
 
 
 class EndpointRecord(Message, frozen=True):
-    """Record `endpoints.<network id>.<endpoint id>`: an address in use, and by whom. Addresses with prefix length."""
+    """Record `endpoints.<network id>.<endpoint id>`: an address in use, and by whom. Addresses with prefix length.
+
+    On a network across hosts it is the record `cluster_endpoints.<network id>.<address>`, one for each address: who
+    makes it has the address, and `node` is where all hosts send what is meant for it.
+    """
 
     id: str
     network_id: str
@@ -75,6 +87,8 @@ class EndpointRecord(Message, frozen=True):
 NAMES = Keys("names.network.*", NameRecord)
 SPECS = Keys("networks.*.spec", NetworkSpec)
 ENDPOINTS = Keys("endpoints.*.*", EndpointRecord)
+CLUSTER_SPECS = Keys("cluster_networks.*", NetworkSpec, bucket=AGREED)
+CLUSTER_ENDPOINTS = Keys("cluster_endpoints.*.*", EndpointRecord, bucket=AGREED)
 
 
 class Network(Message, frozen=True):
@@ -124,10 +138,13 @@ class ListReply(Message, frozen=True):
 
 
 class PruneRequest(Message, frozen=True):
-    """`in_use`: network names or ids that existing (also stopped) containers name."""
+    """`in_use`: network names or ids that existing (also stopped) containers of this host name; `in_use_elsewhere`:
+    those that other hosts' do, which matters for networks across hosts.
+    """
 
     filters: dict[str, tuple[str, ...]] = {}
     in_use: tuple[str, ...] = ()
+    in_use_elsewhere: tuple[str, ...] = ()
 
 
 class SandboxRequest(Message, frozen=True):
@@ -246,17 +263,20 @@ CREATE = Endpoint(
     "network.create",
     CreateRequest,
     CreateReply,
-    (AlreadyExists, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Conflict, FailedPrecondition),
-)
+    (
+        AlreadyExists, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Conflict, FailedPrecondition,
+        Unavailable,
+    ),
+)  # fmt: skip
 INSPECT = Endpoint("network.inspect", InspectRequest, Network, (_NF, InvalidArgument), idempotent=True)
 LIST = Endpoint("network.list", ListRequest, ListReply, (InvalidArgument,), idempotent=True)
-REMOVE = Endpoint("network.remove", InspectRequest, Revision, (_NF, Conflict, PermissionDenied))
+REMOVE = Endpoint("network.remove", InspectRequest, Revision, (_NF, Conflict, PermissionDenied, Unavailable))
 PRUNE = Endpoint("network.prune", PruneRequest, PruneReport)
 SANDBOX = Endpoint(
     "network.sandbox",
     SandboxRequest,
     Sandbox,
-    (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition),
+    (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition, Unavailable),
     idempotent=True,
 )
 RELEASE = Endpoint("network.release", ReleaseRequest, Empty, idempotent=True)
@@ -265,7 +285,7 @@ CONNECT = Endpoint(
     "network.connect",
     ConnectRequest,
     ConnectReply,
-    (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition),
+    (_NF, Conflict, InvalidArgument, PermissionDenied, ResourceExhausted, FailedPrecondition, Unavailable),
 )
 DISCONNECT = Endpoint("network.disconnect", DisconnectRequest, DisconnectReply, (_NF, Conflict, PermissionDenied))
 PUBLISH = Endpoint(
@@ -292,5 +312,6 @@ CONTRACT = Contract(
         LINK, RENAMED,
     ),
     events=(NETWORK_EVENT, CHANGED),
-    owns=(NAMES, SPECS, ENDPOINTS),
+    owns=(NAMES, SPECS, ENDPOINTS, CLUSTER_SPECS, CLUSTER_ENDPOINTS),
+    reads_agreed=("nodes.*",),
 )  # fmt: skip

@@ -68,6 +68,8 @@ def _writes(contract: Contract) -> set[str]:
     subjects |= {f"{HUB_API}.$KV.{AGREED}.{keys.pattern}" for keys in contract.owns if keys.bucket == AGREED}
     for keys in contract.owns:
         subjects |= _watching(keys.bucket, keys.pattern)
+        if keys.bucket == AGREED:  # the last of a whole family is asked for by the stream's name alone
+            subjects |= {f"{api}.DIRECT.GET.KV_{AGREED}" for api in ("$JS.API", HUB_API)}
     return subjects
 
 

@@ -99,6 +99,12 @@ class NatsState:
                 return _revision(found)
         raise refusal
 
+    async def latest(self, keys: Keys[Any]) -> int:
+        subject = f"{api(self._domain(keys))}.DIRECT.GET.KV_{keys.bucket}"
+        asked = msgspec.json.encode({"last_by_subj": f"$KV.{keys.bucket}.{keys.pattern}"})
+        reply = await self._bus.request_raw(subject, asked)
+        return 0 if reply.headers.get("Status") == "404" else _revision(reply)
+
     async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
         view = View(*keys)
         watch = Watch(self._bus, keys[0].bucket, view, host or self._domain(keys[0]))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from shared.contracts.network import NetworkSpec
+
 from ..domain import files
 from ..domain.sandboxes import HostFiles, SandboxRecord
 
@@ -52,6 +54,33 @@ class Records:
 
     def remove(self, container_id: str) -> None:
         (self._folder / f"{container_id}.json").unlink(missing_ok=True)
+
+
+class SpecFiles:
+    """Networks across hosts that this host has a bridge for: known here also while the hubs are away."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self) -> tuple[NetworkSpec, ...]:
+        """All of them; what is none is taken away."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o710)
+        found = []
+        for path in self._folder.iterdir():
+            try:
+                found.append(msgspec.json.decode(path.read_bytes(), type=NetworkSpec))
+            except msgspec.DecodeError:
+                log.warning("%s is not a network: removed", path)
+                path.unlink()
+        return tuple(found)
+
+    def write(self, spec: NetworkSpec) -> None:
+        temporary = self._folder / f"{spec.id}.new"
+        temporary.write_bytes(msgspec.json.encode(spec))
+        os.rename(temporary, self._folder / f"{spec.id}.json")
+
+    def remove(self, network_id: str) -> None:
+        (self._folder / f"{network_id}.json").unlink(missing_ok=True)
 
 
 def own_files() -> HostFiles:

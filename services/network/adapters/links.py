@@ -9,7 +9,7 @@ import socket
 
 from shared.errors import InvalidArgument
 
-from ..domain.addresses import Interface, Subnet
+from ..domain.addresses import Address, Interface, Subnet
 from ..domain.drivers import HostLink, Wire
 from . import rtnetlink, sysctl
 from .netlink import Netlink
@@ -36,6 +36,12 @@ class HostLinks:
     def marked(self) -> dict[str, str]:
         """Name to alias of the interfaces that have one."""
         return {link.name: link.alias for link in self._netlink.links() if link.alias}
+
+    def mtu_at(self, address: Address) -> int:
+        """Bytes in a packet of the interface that has the address; 0: none has it."""
+        bodies = self._netlink.dump(rtnetlink.all_addresses())
+        index = next((at for at, own in map(rtnetlink.parse_address, bodies) if own.ip == address), 0)
+        return next((link.mtu for link in self._netlink.links() if link.index == index), 0)
 
     def routes(self) -> list[Subnet]:
         """Destinations of the host's routes, but for default routes."""

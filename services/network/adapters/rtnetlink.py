@@ -25,9 +25,12 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 1, 
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP, IFLA_NET_NS_FD = 18, 20, 27, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFLA_VLAN_ID, IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_IPVLAN_FLAGS = 1, 1, 1, 2
+IFLA_VXLAN_ID, IFLA_VXLAN_LOCAL, IFLA_VXLAN_LEARNING, IFLA_VXLAN_PROXY = 1, 4, 7, 11
+IFLA_VXLAN_PORT, IFLA_VXLAN_LOCAL6 = 15, 17
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 IPVLAN_MODES, IPVLAN_FLAGS = {"l2": 0, "l3": 1, "l3s": 2}, {"bridge": 0, "private": 1, "vepa": 2}
 IFLA_BRPORT_STATE, IFLA_BRPORT_MODE, IFLA_BRPORT_FLUSH, IFLA_BRPORT_ISOLATED = 1, 4, 24, 33
+IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD = 8, 9
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 IFA_F_NODAD = 2
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
@@ -98,6 +101,26 @@ def new_dummy(name: str) -> Message:
 def new_vlan(name: str, under: int, tag: int) -> Message:
     """An 802.1q interface on top of another."""
     return _new_link(name, "vlan", _number(IFLA_LINK, under), attribute(IFLA_VLAN_ID, _short(tag)))
+
+
+def new_vxlan(name: str, vni: int, local: Address, port: int, mtu: int, master: int) -> Message:
+    """A VXLAN interface (RFC 7348) that is down, a port of the bridge `master`.
+
+    It learns nothing and has nowhere to flood to: whom it does not know it does not reach. It answers ARP and
+    neighbour discovery for those it knows (`proxy`).
+    """
+    own = _number(IFLA_MTU, mtu) + _number(IFLA_MASTER, master)
+    data = _number(IFLA_VXLAN_ID, vni)
+    data += attribute(IFLA_VXLAN_LOCAL if local.version == 4 else IFLA_VXLAN_LOCAL6, local.packed)
+    data += attribute(IFLA_VXLAN_LEARNING, b"\0") + attribute(IFLA_VXLAN_PROXY, b"\1")
+    data += attribute(IFLA_VXLAN_PORT, struct.pack(">H", port))
+    return _new_link(name, "vxlan", own, data, up=False)
+
+
+def uplink_port(index: int) -> Message:
+    """A bridge port behind which are other hosts: addresses are told, not learnt; unknown ones are not sent there."""
+    off = [attribute(kind, b"\0") for kind in (IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD)]
+    return Message(RTM_SETLINK, 0, _link(index, family=socket.AF_BRIDGE) + _nested(IFLA_PROTINFO, *off))
 
 
 def set_alias(name: str, alias: str) -> Message:
@@ -259,6 +282,7 @@ class Link:
     kind: str
     """`bridge`, `veth` and so on; empty for hardware."""
     alias: str = ""
+    mtu: int = 0
 
 
 def parse_link(body: bytes) -> Link:
@@ -269,7 +293,8 @@ def parse_link(body: bytes) -> Link:
     master = int.from_bytes(found.get(IFLA_MASTER, b""), sys.byteorder)
     kind = attributes(found.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
     alias = found.get(IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace")
-    return Link(index, name, master, found.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & IFF_UP), kind, alias)
+    mtu = int.from_bytes(found.get(IFLA_MTU, b""), sys.byteorder)
+    return Link(index, name, master, found.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & IFF_UP), kind, alias, mtu)
 
 
 def parse_address(body: bytes) -> tuple[int, Interface]:

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.contracts.base import Message
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import NetworkSpec
+from shared.contracts.network import CreateRequest, NetworkSpec
 from shared.errors import InvalidArgument, PermissionDenied
 
 from . import drivers, networks, options, subnets
@@ -18,6 +18,8 @@ from .addresses import Address, AddressSpace, Interface, mac_address, parse_addr
 from .drivers import Wire
 
 SHORT_ID = 12
+WAY_OUT = "docker_gwbridge"
+"""The local network by which containers that are on networks across hosts alone reach outside: libnetwork's name."""
 LINK_LOCAL_PREFIX = {4: 16, 6: 64}
 
 
@@ -38,6 +40,8 @@ class Attachment(Message, frozen=True):
     mac: str = ""
     mtu: int = options.DEFAULT_MTU
     slot: int = 0
+    way_out: bool = False
+    """Nobody asked for it: it leads outside what is on networks across hosts alone (libnetwork's default gateway)."""
 
     @property
     def ips(self) -> tuple[Address, ...]:
@@ -202,7 +206,7 @@ def attach(
         address=str(given[4]) if 4 in given else "",
         address6=str(given[6]) if 6 in given else "",
         mac=mac or (mac_address(min(given.items())[1].ip) if given and wire.kind != "ipvlan" else ""),
-        mtu=options.mtu(spec.options),
+        mtu=driver.mtu(spec),
         slot=next(slot for slot in range(len(slots) + 1) if slot not in slots),
     )
 
@@ -276,6 +280,24 @@ def _routed(entry: Attachment, spec: NetworkSpec) -> tuple[int, ...]:
         return ()
     by_link = driver.routes_by_link(spec)
     return tuple(ip.version for ip in entry.ips if by_link or subnets.next_hop(spec, ip) is not None)
+
+
+def needs_way_out(specs: Iterable[NetworkSpec]) -> bool:
+    """Whether a stack on these networks needs one more to reach outside (libnetwork's `needDefaultGW`)."""
+    specs = tuple(specs)
+    return any(spec.vni and not spec.internal for spec in specs) and not any(map(_leads_out, specs))
+
+
+def _leads_out(spec: NetworkSpec) -> bool:
+    driver = drivers.of(spec)
+    if driver.wire(spec, "") is None or driver.internal(spec):
+        return False
+    return driver.routes_by_link(spec) or bool(subnets.gateways(spec))
+
+
+def way_out_request(*, ipv6: bool) -> CreateRequest:
+    """As dockerd makes it: its containers do not reach each other there."""
+    return CreateRequest(name=WAY_OUT, enable_ipv6=ipv6, options={options.ICC: "false", options.MASQUERADE: "true"})
 
 
 def dns_names(container_id: str, container_name: str, wish: EndpointSettings, hostname: str) -> tuple[str, ...]:

@@ -13,6 +13,11 @@ def bridge_interface(prefix: str, network_id: str) -> str:
     return f"{prefix}-{network_id[:10]}"
 
 
+def uplink(prefix: str, network_id: str) -> str:
+    """The port of such a bridge that leads to other hosts."""
+    return f"{prefix}-{network_id[:9]}x"
+
+
 def veth(prefix: str, sandbox_id: str, index: int) -> str:
     """The host's end of a sandbox's interface number `index`."""
     return f"{prefix}{sandbox_id[:_VETH_PART]}{index:x}"

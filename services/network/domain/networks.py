@@ -8,6 +8,7 @@ from shared.contracts.network import CreateRequest, NetworkSpec
 from shared.errors import InvalidArgument, NotFound, PermissionDenied
 
 from . import drivers, ipam, options
+from .spanning import SCOPE
 
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
 """Name to driver of the networks that always exist."""
@@ -29,19 +30,25 @@ def default_bridge_options(interface: str, mtu: int = options.DEFAULT_MTU) -> di
     }
 
 
-def check_request(request: CreateRequest) -> CreateRequest:
-    """Refuses what no network can be made of, in dockerd's words; the request with its defaults filled in."""
+def check_request(request: CreateRequest, spanning: str = "") -> CreateRequest:
+    """Refuses what no network can be made of, in dockerd's words; the request with its defaults filled in.
+
+    `spanning` is the driver asked for, where it is one of networks across hosts.
+    """
     driver = request.driver or "bridge"
     if not request.name.strip():
         raise InvalidArgument("invalid name: name is empty")
     if request.name in PREDEFINED:
         raise PermissionDenied(f"operation is not permitted on predefined {request.name} network ")
-    if driver == "overlay":
+    if driver == "overlay" and not spanning:
         raise PermissionDenied(NO_SWARM)
     ipam.check(request.ipam, ipv4=request.enable_ipv4, ipv6=request.enable_ipv6)
     _check_configuration(request)
     if request.config_only:
         return msgspec.structs.replace(request, driver="null", scope="local")
+    if spanning:
+        _check_spanning(request)
+        return msgspec.structs.replace(request, scope=SCOPE)
     _check_driver(driver)
     _check_scope(request)
     return msgspec.structs.replace(request, driver=driver, scope="local")
@@ -74,6 +81,15 @@ def _check_driver(driver: str) -> None:
         raise PermissionDenied(f'only one instance of "{driver}" network is allowed')
     if drivers.find(driver) is None:
         raise NotFound(f'plugin "{driver}" not found')
+
+
+def _check_spanning(request: CreateRequest) -> None:
+    if request.ingress:
+        raise PermissionDenied(NO_SWARM)
+    if request.scope == "swarm":
+        raise PermissionDenied("cannot create a swarm scoped network when swarm is not active")
+    if request.scope not in ("", SCOPE):
+        raise PermissionDenied(f"a network of the driver {request.driver} cannot have the scope {request.scope!r}")
 
 
 def _check_scope(request: CreateRequest) -> None:

@@ -24,7 +24,7 @@ ENDPOINT_IFNAME = "com.docker.network.endpoint.ifname"
 ENDPOINT_SYSCTLS = "com.docker.network.endpoint.sysctls"
 PARENT = "parent"
 
-DEFAULT_MTU = 1500
+DEFAULT_MTU, LEAST_MTU = 1500, 68
 GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 _TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")
@@ -55,7 +55,7 @@ def mtu(options: Options) -> int:
     if not _INTEGER.match(text):
         raise _refused(MTU, text, f'strconv.Atoi: parsing "{text}": invalid syntax')
     number = int(text)
-    if number and not 68 <= number <= 65535:
+    if number and not LEAST_MTU <= number <= 65535:
         raise InvalidArgument(f"invalid MTU number: {number}")
     return number or DEFAULT_MTU
 

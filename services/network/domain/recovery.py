@@ -37,21 +37,31 @@ class Mending:
     endpoints: tuple[EndpointRecord, ...]
 
 
-def mend(found: Found, prefix: str, needed: Collection[str], network_ids: Collection[str]) -> Mending:
+def mend(
+    found: Found,
+    prefix: str,
+    needed: Collection[str],
+    network_ids: Collection[str],
+    shared: Mapping[str, Collection[str]] = {},
+) -> Mending:
     """A sandbox goes on when its record, its namespace and its networks are there; all else is taken away.
 
-    `needed` are the host's interfaces that networks need.
+    `needed` are the host's interfaces that networks need; `shared` those that a network needs while somebody is on it.
     """
     keep = tuple(record for record in found.records if _complete(record, found, network_ids))
     lost = tuple(record for record in found.records if record not in keep)
     files = {namespace_file(record.id) for record in keep if record.mode != "host"}
     veths = {veth(prefix, record.id, entry.slot) for record in keep for entry in record.wired if entry.kind == "veth"}
+    used = {
+        *needed,
+        *(name for record in keep for end in record.attachments for name in shared.get(end.network_id, ())),
+    }
     ends = {(end.network_id, end.endpoint_id) for record in keep for end in record.attachments}
     return Mending(
         keep=keep,
         lost=lost,
         namespaces=found.namespaces - files,
-        links=frozenset(_stray(found, prefix, veths, needed)),
+        links=frozenset(_stray(found, prefix, veths, used)),
         endpoints=tuple(end for end in found.endpoints if (end.network_id, end.id) not in ends),
     )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable, Iterator
 
+from shared.contracts.network import EndpointRecord
+
+from . import peers
 from .addresses import Address
 from .endpoints import Attachment
 from .networks import PREDEFINED
@@ -16,7 +19,7 @@ def named(record: SandboxRecord) -> list[Attachment]:
 
     In the order in which it looks: those with its default routes first, then by name.
     """
-    found = [attachment for attachment in record.wired if attachment.network_name not in PREDEFINED]
+    found = [entry for entry in record.wired if entry.network_name not in PREDEFINED and not entry.way_out]
     ways = (record.gateway, record.gateway6)
     return sorted(found, key=lambda entry: (entry.endpoint_id not in ways, entry.network_name))
 
@@ -37,23 +40,37 @@ class Directory:
     def add(self, record: SandboxRecord) -> None:
         """Makes a sandbox's names known."""
         for attachment in named(record):
-            names = _names(record, attachment)
-            for name in names:
-                self._addresses[attachment.network_id, name].append(attachment.ips)
-            for address in attachment.ips if names else ():
-                self._names[attachment.network_id, address] = f"{names[0]}.{attachment.network_name}"
+            self._add(attachment.network_id, _names(record, attachment), attachment.ips)
+
+    def add_peer(self, record: EndpointRecord) -> None:
+        """Makes the names of an endpoint on another host known."""
+        self._add(record.network_id, _lower(record.dns_names), peers.addresses(record))
+
+    def _add(self, network_id: str, names: list[str], ips: tuple[Address, ...]) -> None:
+        for name in names:
+            self._addresses[network_id, name].append(ips)
+        for address in ips if names else ():
+            self._names[network_id, address] = names[0]
 
     def remove(self, record: SandboxRecord) -> None:
         """Forgets a sandbox's names."""
         for attachment in named(record):
-            for name in _names(record, attachment):
-                key = (attachment.network_id, name)
-                if attachment.ips in self._addresses.get(key, ()):
-                    self._addresses[key].remove(attachment.ips)
-                if not self._addresses.get(key):
-                    self._addresses.pop(key, None)
-            for address in attachment.ips:
-                self._names.pop((attachment.network_id, address), None)
+            self._remove(attachment.network_id, _names(record, attachment), attachment.ips)
+
+    def remove_peer(self, record: EndpointRecord) -> None:
+        """Forgets those of an endpoint on another host."""
+        self._remove(record.network_id, _lower(record.dns_names), peers.addresses(record))
+
+    def _remove(self, network_id: str, names: list[str], ips: tuple[Address, ...]) -> None:
+        for name in names:
+            key = (network_id, name)
+            if ips in self._addresses.get(key, ()):
+                self._addresses[key].remove(ips)
+            if not self._addresses.get(key):
+                self._addresses.pop(key, None)
+        for address in ips:
+            if names and self._names.get((network_id, address)) == names[0]:
+                del self._names[network_id, address]
 
     def find(self, asker: SandboxRecord, name: str) -> list[Address] | None:
         """Addresses of a name on the first of the asker's networks that has it; each time another comes first.
@@ -75,8 +92,11 @@ class Directory:
 
     def name_of(self, asker: SandboxRecord, address: Address) -> str:
         """What is at an address of the asker's networks; empty for nothing known."""
-        names: Iterable[str] = (self._names.get((entry.network_id, address), "") for entry in named(asker))
-        return next((name for name in names if name), "")
+        for entry in named(asker):
+            name = self._names.get((entry.network_id, address))
+            if name:
+                return f"{name}.{entry.network_name}"
+        return ""
 
 
 def _readings(name: str) -> Iterator[tuple[str, str]]:
@@ -100,4 +120,8 @@ def _meant(asker: SandboxRecord, attachment: Attachment, name: str) -> str:
 
 def _names(record: SandboxRecord, attachment: Attachment) -> list[str]:
     shown = record.sandbox.endpoints.get(attachment.network_name)
-    return list(dict.fromkeys(name.lower() for name in (shown.dns_names or () if shown else ())))
+    return _lower(shown.dns_names or () if shown else ())
+
+
+def _lower(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(name.lower() for name in names))

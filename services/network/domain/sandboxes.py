@@ -267,8 +267,22 @@ def linked(record: SandboxRecord, present: Mapping[str, SandboxRecord]) -> list[
 
 
 def addresses(record: SandboxRecord) -> list[Address]:
-    """All of its endpoints' addresses."""
-    return [address for entry in record.wired for address in entry.ips]
+    """Its endpoints' addresses, but for one that only leads outside."""
+    return [address for entry in record.wired if not entry.way_out for address in entry.ips]
+
+
+def way_out(record: SandboxRecord) -> Attachment | None:
+    """The endpoint that it has only to reach outside."""
+    return next((entry for entry in record.attachments if entry.way_out), None)
+
+
+def public(record: SandboxRecord) -> Sandbox:
+    """The sandbox as others see it: without what nobody asked for."""
+    hidden = way_out(record)
+    if hidden is None:
+        return record.sandbox
+    rest = {name: shown for name, shown in record.sandbox.endpoints.items() if name != hidden.network_name}
+    return msgspec.structs.replace(record.sandbox, endpoints=rest)
 
 
 def own_name(request: SandboxRequest) -> str:

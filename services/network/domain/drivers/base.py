@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from shared.contracts.network import NetworkSpec
 
+from .. import options as named
 from ..addresses import Interface
 from ..options import Options
 from ..ruleset import BridgeRules
@@ -85,6 +86,10 @@ class Driver:
     def wire(self, spec: NetworkSpec, prefix: str) -> Wire | None:
         """How its endpoints are wired; None: they have no interface."""
         return None
+
+    def mtu(self, spec: NetworkSpec) -> int:
+        """Bytes in a packet of its containers' interfaces."""
+        return named.mtu(spec.options)
 
     def routes_by_link(self, spec: NetworkSpec) -> bool:
         """Whether the default route names the interface alone, without a gateway."""

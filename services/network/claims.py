@@ -1,0 +1,154 @@
+"""Addresses on networks across hosts: claimed at the hubs, one record each, which also tells all hosts who is where."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from shared.contracts.network import CLUSTER_ENDPOINTS, EndpointRecord
+from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, NotFound, ShoalError, Unavailable
+from shared.state import State
+from shared.state.view import Entry
+from shared.tasks import TaskGroup
+
+from .cluster_records import ClusterRecords
+from .domain import peers
+
+log = logging.getLogger(__name__)
+
+CUT_OFF = "this host is cut off from its cluster"
+
+
+class Taken(Conflict):
+    """Somebody else has the address."""
+
+    address = ""
+
+
+class Claims:
+    """This host's addresses. Taking one needs the cluster; what is given back or changes is told it later."""
+
+    def __init__(self, state: State, node: str, tasks: TaskGroup, records: ClusterRecords, pause: float = 1.0) -> None:
+        self._state, self._node, self._tasks, self._records = state, node, tasks, records
+        self._pause = pause
+        self._mine: dict[str, EndpointRecord] = {}
+        self._wanted: dict[tuple[str, str], EndpointRecord | None] = {}
+        self._running = False
+
+    async def claim(self, record: EndpointRecord) -> None:
+        """The endpoint has its addresses. Raises `Taken`, `NotFound` where the network is being removed, and
+        `Unavailable` where the cluster has to agree and cannot. All or nothing.
+        """
+        self._mine[record.id] = record
+        try:
+            for address in peers.addresses(record):
+                revision = await self._take(record, str(address))
+                await self._records.reached(revision)
+            spec = self._records.spec(record.network_id)
+            if spec is None or spec.removing:
+                raise NotFound(f"network {spec.name if spec else record.network_id} not found")
+        except (Unavailable, DeadlineExceeded):
+            self.retract(record)
+            raise Unavailable(f"{CUT_OFF}: nobody knows which addresses are free") from None
+        except ShoalError:
+            self.retract(record)
+            raise
+
+    async def _take(self, record: EndpointRecord, address: str) -> int:
+        place = (record.network_id, address)
+        self._wanted.pop(place, None)
+        while True:
+            try:
+                return await self._state.create(CLUSTER_ENDPOINTS, *place, value=record)
+            except AlreadyExists:
+                entry = await self._state.get(CLUSTER_ENDPOINTS, *place)
+            if entry is None:
+                continue
+            if entry.value == record:
+                return entry.revision
+            if entry.value.node != self._node or entry.value.id in self._mine:
+                await self._records.reached(entry.revision)
+                taken = Taken(f"{address} has been taken")
+                taken.address = address
+                raise taken
+            try:  # a crash of this host left it
+                return await self._state.update(CLUSTER_ENDPOINTS, *place, value=record, revision=entry.revision)
+            except Conflict:
+                continue
+
+    def tell(self, record: EndpointRecord) -> None:
+        """The endpoint is here, and like this."""
+        self._mine[record.id] = record
+        for address in peers.addresses(record):
+            self._want(record.network_id, str(address), record)
+
+    def retract(self, record: EndpointRecord) -> None:
+        """The endpoint is gone from this host: its addresses are free, unless it is another's by now."""
+        self._mine.pop(record.id, None)
+        for address in peers.addresses(record):
+            self._want(record.network_id, str(address), None)
+
+    def sweep(self) -> None:
+        """Gives back what a crash of this host left."""
+        for network_id in self._records.networks_in_use():
+            for record in self._records.endpoints(network_id):
+                if record.node == self._node and record.id not in self._mine:
+                    log.info("giving back what a crash left: %s on %s", record.container_name, network_id)
+                    self.retract(record)
+
+    async def reclaim(self, records: Iterable[EndpointRecord]) -> None:
+        """Frees addresses of hosts that are no more."""
+        for record in records:
+            for address in map(str, peers.addresses(record)):
+                entry = await self._state.get(CLUSTER_ENDPOINTS, record.network_id, address)
+                if entry is not None and entry.value.node == record.node:
+                    await self._delete(record.network_id, address, entry)
+
+    def _want(self, network_id: str, address: str, record: EndpointRecord | None) -> None:
+        self._wanted[network_id, address] = record
+        if not self._running:
+            self._running = True
+            self._tasks.start(self._write_all(), "claims")
+
+    async def _write_all(self) -> None:
+        """Until the hubs have all of it: it begins again while they are away."""
+        try:
+            while self._wanted:
+                round_, self._wanted = self._wanted, {}
+                done = await asyncio.gather(*(self._write(*place, record) for place, record in round_.items()))
+                if not all(done):
+                    await asyncio.sleep(self._pause)
+        finally:
+            self._running = False
+
+    async def _write(self, network_id: str, address: str, record: EndpointRecord | None) -> bool:
+        try:
+            await self._put(network_id, address, record)
+        except (Unavailable, DeadlineExceeded, Conflict, AlreadyExists):
+            self._wanted.setdefault((network_id, address), record)
+            return False
+        return True
+
+    async def _put(self, network_id: str, address: str, record: EndpointRecord | None) -> None:
+        entry = await self._state.get(CLUSTER_ENDPOINTS, network_id, address)
+        if entry is not None and (entry.value.node != self._node or self._other(entry.value, record)):
+            if record is not None:
+                log.error("%s on network %s is another's: %s", address, network_id, entry.value.container_name)
+        elif record is None:
+            if entry is not None:
+                await self._delete(network_id, address, entry)
+        elif entry is None:
+            await self._state.create(CLUSTER_ENDPOINTS, network_id, address, value=record)
+        elif entry.value != record:
+            await self._state.update(CLUSTER_ENDPOINTS, network_id, address, value=record, revision=entry.revision)
+
+    def _other(self, found: EndpointRecord, record: EndpointRecord | None) -> bool:
+        """Whether an address of this host has gone to another of its endpoints."""
+        return found.id in self._mine if record is None else found.id != record.id and found.id in self._mine
+
+    async def _delete(self, network_id: str, address: str, entry: Entry[EndpointRecord]) -> None:
+        try:
+            await self._state.delete(CLUSTER_ENDPOINTS, network_id, address, revision=entry.revision)
+        except Conflict:
+            log.info("%s on network %s was given back and taken again meanwhile", address, network_id)
