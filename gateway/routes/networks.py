@@ -12,6 +12,7 @@ from ..translate import filters
 from ..translate import network as shown
 from ..translate.create import member
 from ..translate.network_status import status
+from ..views import Container
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -44,10 +45,17 @@ async def remove(gateway: Gateway, request: Request) -> Response:
 
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("label", "label!", "until"))
-    named = {name for one in gateway.containers.own() for name in one.spec.networks}
-    named |= {one.spec.host_config.network_mode for one in gateway.containers.own()}
-    done = await gateway.call(network.PRUNE, network.PruneRequest(filters=wanted, in_use=tuple(sorted(named))))
+    here, anywhere = _named(gateway.containers.own()), _named(gateway.containers.all())
+    asked = network.PruneRequest(
+        filters=wanted, in_use=tuple(sorted(here)), in_use_elsewhere=tuple(sorted(anywhere - here))
+    )
+    done = await gateway.call(network.PRUNE, asked)
     return reply({"NetworksDeleted": done.removed or None})
+
+
+def _named(containers: list[Container]) -> set[str]:
+    """The networks, by name or id, that containers are to be on."""
+    return {name for one in containers for name in (*one.spec.networks, one.spec.host_config.network_mode)}
 
 
 async def connect(gateway: Gateway, request: Request) -> Response:

@@ -9,7 +9,7 @@ from shared.bus import Bus
 from shared.contracts import network_driver
 from shared.contracts.base import Empty
 from shared.contracts.network_driver import CheckRequest, JoinRequest, LeaveRequest, PeersRequest
-from shared.errors import NotFound, Unavailable
+from shared.errors import DeadlineExceeded, NotFound, Unavailable
 
 from .adapters.vxlan import VxlanDriver
 
@@ -69,7 +69,7 @@ class Uplinks:
             raise unknown
         try:
             await self._of(driver).check(request)
-        except Unavailable:
+        except (Unavailable, DeadlineExceeded):
             raise unknown from None
 
     async def join(self, driver: str, request: JoinRequest) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from shared.contracts import builder, executor, gateway, image_store, network, platform, scheduler, volume
+from shared.contracts import (
+    builder,
+    executor,
+    gateway,
+    image_store,
+    network,
+    network_driver,
+    platform,
+    scheduler,
+    volume,
+)
 from shared.contracts.base import Contract
 
 CONTRACTS: dict[str, Contract] = {
     module.CONTRACT.name: module.CONTRACT
-    for module in (image_store, platform, network, volume, executor, builder, scheduler, gateway)
+    for module in (image_store, platform, network_driver, network, volume, executor, builder, scheduler, gateway)
 }
 """In starting order: who is called comes before who calls."""

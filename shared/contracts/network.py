@@ -313,5 +313,6 @@ CONTRACT = Contract(
     ),
     events=(NETWORK_EVENT, CHANGED),
     owns=(NAMES, SPECS, ENDPOINTS, CLUSTER_SPECS, CLUSTER_ENDPOINTS),
+    calls=("network_driver.*",),
     reads_agreed=("nodes.*",),
 )  # fmt: skip

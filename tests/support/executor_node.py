@@ -62,7 +62,7 @@ class _Guarded:
 
     def __init__(self, state: State, guard: Callable[[Any], Any]) -> None:
         self.create, self.update, self.delete = guard(state.create), guard(state.update), guard(state.delete)
-        self.get, self.view, self.close = state.get, state.view, state.close
+        self.get, self.latest, self.view, self.close = state.get, state.latest, state.view, state.close
 
 
 class Node(World):

@@ -14,7 +14,9 @@ HUB = "hub"
 GATEWAY = "gateway"
 SCHEDULER = "scheduler"
 """Runs on hosts of a cluster only."""
-SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, SCHEDULER))
+FOREIGN = ("network_driver",)
+"""Contracts that only others serve."""
+SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, SCHEDULER, *FOREIGN))
 
 STEADY = 5.0
 """Seconds a process lives before its death counts as a new misfortune and not as part of a loop."""

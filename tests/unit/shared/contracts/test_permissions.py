@@ -152,7 +152,7 @@ async def test_events_can_be_told_by_their_owner_only(client, request):
 @every_service
 async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(client, request):
     own = CONTRACTS[request.node.callspec.params["client"]]
-    called = {"image_store", "platform", "network", "volume"}
+    called = {"image_store", "platform", "network", "network_driver", "volume"}
     reached = {
         "gateway": set(NAMES) - {"gateway"},
         "executor": called,
@@ -160,6 +160,7 @@ async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(
         "scheduler": called | {"executor"},
         "image_store": {"image_store"},  # of other hosts
         "volume": {"volume"},
+        "network": {"network_driver"},
     }
     for other in NAMES:
         stem = f"shoal.v1.streams.{other}.{FOREIGN_NODE}.0a1b"

@@ -33,6 +33,15 @@ async def test_a_write_that_is_sent_again_after_it_was_done_is_no_lost_race(nats
     assert await state.create(RECORDS, "one", value=Text(text="1")) == revision
 
 
+async def test_the_last_change_of_a_family_is_known(nats, state):
+    assert await state.latest(RECORDS) == 0
+    await state.create(RECORDS, "one", value=Text(text="1"))
+    last = await state.create(RECORDS, "two", value=Text(text="2"))
+    assert await state.latest(RECORDS) == last
+    gone = await state.delete(RECORDS, "one")
+    assert await state.latest(RECORDS) == gone
+
+
 async def test_writes_under_way_when_the_broker_is_killed_are_done_once(nats, state, broker):
     for round_ in range(3):
         names = [f"{round_}-{number}" for number in range(20)]

@@ -1,12 +1,18 @@
 from shared.config import Settings
-from tools.supervisor.plan import GATEWAY, SCHEDULER, SERVICES
+from tools.supervisor.plan import FOREIGN, GATEWAY, SCHEDULER, SERVICES
 from tools.supervisor.users import OPERATOR, broker_users
 
 
 def test_each_engine_service_has_an_identity_of_its_own(tmp_path):
     users = broker_users(Settings(state_dir=str(tmp_path)))
     assert len({user["nkey"] for user in users}) == len(users)
-    assert {path.stem for path in (tmp_path / "keys").glob("*.nk")} == {GATEWAY, OPERATOR, SCHEDULER, *SERVICES}
+    assert {path.stem for path in (tmp_path / "keys").glob("*.nk")} == {
+        GATEWAY,
+        OPERATOR,
+        SCHEDULER,
+        *SERVICES,
+        *FOREIGN,
+    }
 
 
 def test_nobody_may_say_everything(tmp_path):

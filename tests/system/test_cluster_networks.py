@@ -1,0 +1,134 @@
+"""Networks across hosts, by plain docker commands in a lab."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import Hosts, engines
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.shoal_only
+ALL = (1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Three hosts with a container each, on one network; each answers TCP at port 80 and says who it is."""
+    with engines(tmp_path_factory.mktemp("lab"), 3) as made:
+        made.load()
+        made.init()
+        made.join(2)
+        made.join(3)
+        made.docker(1, "network", "create", "-d", "overlay", "--attachable", "--ipv6", "across")
+        for number in ALL:
+            serve(made, number, f"c{number}", "across", "-p", f"80{number}0:80")
+        yield made
+
+
+def serve(hosts: Hosts, number: int, name: str, network: str, *options: str) -> None:
+    script = f"echo I am {name} >/tmp/index.html; exec httpd -f -h /tmp"
+    where = ("--label", f"shoal.node=node{number}")
+    hosts.docker(number, "run", "-d", *where, "--name", name, "--network", network, *options, "busybox", "sh", "-c",
+                 script)  # fmt: skip
+
+
+def answer(hosts: Hosts, asker: str, name: str) -> str:
+    """Who answers TCP at a name, asked from inside a container; empty: nobody."""
+    script = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {name} 80 | tail -n1"
+    return hosts.run(1, "docker", "exec", asker, "sh", "-c", script).stdout.strip()
+
+
+def pings(hosts: Hosts, asker: str, name: str, *options: str) -> bool:
+    return hosts.run(1, "docker", "exec", asker, "ping", "-c1", "-W2", *options, name).returncode == 0
+
+
+def links(hosts: Hosts, number: int) -> set[str]:
+    """Names of a host's interfaces that belong to networks."""
+    found = json.loads(hosts.ok(number, "ip", "-j", "link"))
+    return {one["ifname"] for one in found if one["ifname"].startswith("shl-")}
+
+
+def test_containers_of_all_hosts_reach_each_other_by_name(hosts: Hosts) -> None:
+    for asker in ALL:
+        for asked in ALL:
+            assert answer(hosts, f"c{asker}", f"c{asked}") == f"I am c{asked}"
+            assert pings(hosts, f"c{asker}", f"c{asked}.across", "-4")
+            assert pings(hosts, f"c{asker}", f"c{asked}", "-6")
+
+
+def test_every_host_shows_the_network_with_all_that_is_on_it(hosts: Hosts) -> None:
+    for number in ALL:
+        assert "across" in hosts.docker(number, "network", "ls", "--filter", "scope=global", "--format", "{{.Name}}")
+        shown = json.loads(hosts.docker(number, "network", "inspect", "across"))[0]
+        assert {one["Name"] for one in shown["Containers"].values()} == {"c1", "c2", "c3"}
+        assert (shown["Scope"], shown["Driver"], shown["Attachable"]) == ("global", "overlay", True)
+    assert "has active endpoints" in hosts.refused(2, "network", "rm", "across")
+    assert "already exists" in hosts.refused(3, "network", "create", "-d", "overlay", "across")
+    assert "overlaps" in hosts.refused(3, "network", "create", "-d", "overlay", "--subnet", "10.0.1.0/25", "other")
+
+
+def test_a_container_reaches_outside_and_is_reached_by_its_published_port(hosts: Hosts) -> None:
+    script = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 198.18.0.2 8020 | tail -n1"
+    assert hosts.ok(1, "sh", "-c", script) == "I am c2"
+    assert pings(hosts, "c1", "198.18.0.3")
+    shown = json.loads(hosts.docker(1, "inspect", "c2"))[0]["NetworkSettings"]["Networks"]
+    assert list(shown) == ["across"]
+    assert "1450" in hosts.docker(2, "exec", "c2", "cat", "/sys/class/net/eth0/mtu")
+
+
+def test_running_containers_come_to_a_network_and_leave_it(hosts: Hosts) -> None:
+    hosts.docker(3, "network", "create", "-d", "overlay", "--internal", "--subnet", "10.9.0.0/24", "inner")
+    hosts.docker(1, "network", "connect", "--ip", "10.9.0.77", "--alias", "first", "inner", "c1")
+    hosts.docker(1, "network", "connect", "inner", "c3")
+    assert pings(hosts, "c3", "first.inner")
+    assert "10.9.0.77" in hosts.docker(3, "exec", "c3", "nslookup", "first")
+    assert "Address already in use" in hosts.refused(2, "network", "connect", "--ip", "10.9.0.77", "inner", "c2")
+    hosts.docker(2, "network", "disconnect", "inner", "c1")
+    assert not pings(hosts, "c3", "10.9.0.77")
+    assert answer(hosts, "c3", "c1") == "I am c1"
+    hosts.docker(2, "network", "disconnect", "inner", "c3")
+    hosts.docker(2, "network", "rm", "inner")
+
+
+async def test_a_host_that_is_cut_off_goes_on_and_nothing_stale_stays(hosts: Hosts) -> None:
+    """What changes meanwhile is known when it is back; what needs agreement is refused until then."""
+    serve(hosts, 2, "moving", "across", "--network-alias", "service")
+    assert answer(hosts, "c3", "service") == "I am moving"
+    for other in (1, 2):
+        hosts.lab.cut(3, other)
+    try:
+        hosts.docker(2, "rm", "-f", "moving")
+        serve(hosts, 1, "moved", "across", "--network-alias", "service")
+        assert answer(hosts, "c2", "service") == "I am moved"
+        refused = hosts.run(3, "docker", "network", "create", "-d", "overlay", "nobody-knows")
+        assert "cut off" in refused.stderr
+        assert hosts.docker(3, "exec", "c3", "hostname")
+    finally:
+        for other in (1, 2):
+            hosts.lab.mend(3, other)
+    await until(lambda: hosts.run(3, "docker", "exec", "c3", "ping", "-c1", "-W1", "c1").returncode == 0, 120)
+    await until(lambda: answer(hosts, "c3", "service") == "I am moved", 120)
+    assert answer(hosts, "moved", "c3") == "I am c3"
+    hosts.docker(1, "rm", "-f", "moved")
+
+
+async def test_a_killed_network_service_finds_everything_again(hosts: Hosts) -> None:
+    processes = json.loads(hosts.shoal_ok(2, "status", "--json"))
+    service = next(one["pid"] for one in processes if one["name"] == "network")
+    hosts.lab.host(2).run(["kill", "-9", str(service)], {})
+    assert pings(hosts, "c1", "c2")
+    await until(lambda: answer(hosts, "c2", "c3") == "I am c3", 60)
+    shown = json.loads(hosts.docker(2, "network", "inspect", "across"))[0]
+    assert {one["Name"] for one in shown["Containers"].values()} == {"c1", "c2", "c3"}
+
+
+async def test_nothing_is_left_of_a_network_that_is_removed(hosts: Hosts) -> None:
+    assert all(links(hosts, number) for number in ALL)
+    hosts.docker(1, "rm", "-f", *(f"c{number}" for number in ALL))
+    await until(lambda: hosts.run(3, "docker", "network", "rm", "across").returncode == 0, 60)
+    await until(lambda: hosts.docker(1, "network", "ls", "-q", "--filter", "name=across") == "", 60)
+    for number in ALL:
+        hosts.docker(number, "network", "rm", "docker_gwbridge")
+    await until(lambda: not any(links(hosts, number) for number in ALL), 60)
+    assert not any(hosts.ok(number, "ls", "/run/shoal/network/spanning") for number in ALL)

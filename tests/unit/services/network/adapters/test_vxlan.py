@@ -1,0 +1,77 @@
+import ipaddress
+from collections.abc import Iterator
+
+import pytest
+
+from services.network.adapters.links import HostLinks
+from services.network.adapters.netlink import Netlink
+from services.network.adapters.vxlan import VxlanDriver
+from services.network.domain.drivers import HostLink
+from services.network.domain.peers import Entries
+from shared.contracts.network_driver import CheckRequest, JoinRequest, LeaveRequest, Peer, PeersRequest
+from shared.errors import FailedPrecondition, NotImplementedYet
+
+JOIN = JoinRequest(network="n", bridge="tst-b", port="tst-bx", vni=4097, host="127.0.0.1", mtu=1450)
+MAC, OTHER = "02:42:0a:00:01:02", "02:42:0a:00:01:03"
+
+
+@pytest.fixture
+def driver(host_network: None) -> Iterator[VxlanDriver]:
+    links = HostLinks()
+    links.ensure(HostLink("tst-b"))
+    made = VxlanDriver()
+    yield made
+    made.close()
+    links.close()
+
+
+def known(driver: VxlanDriver) -> Entries:
+    """What the kernel has of the interface."""
+    netlink = Netlink()
+    link = netlink.link("tst-bx")
+    netlink.close()
+    assert link is not None
+    return driver._present(link.index)
+
+
+def index_of(name: str) -> int:
+    netlink = Netlink()
+    link = netlink.link(name)
+    netlink.close()
+    return link.index if link is not None else 0
+
+
+async def test_joining_again_keeps_the_interface_and_another_host_address_makes_it_anew(driver: VxlanDriver) -> None:
+    await driver.join(JOIN)
+    first = index_of("tst-bx")
+    await driver.join(JOIN)
+    assert index_of("tst-bx") == first
+    await driver.join(JoinRequest(network="n", bridge="tst-b", port="tst-bx", vni=4097, host="127.0.0.2", mtu=1450))
+    assert index_of("tst-bx") not in (0, first)
+
+
+async def test_peers_are_all_that_is_known(driver: VxlanDriver) -> None:
+    await driver.join(JOIN)
+    one = Peer(mac=MAC, addresses=("10.0.1.2", "fd00::2"), host="192.0.2.2")
+    two = Peer(mac=OTHER, addresses=("10.0.1.3",), host="192.0.2.3")
+    await driver.peers(PeersRequest(network="n", port="tst-bx", peers=(one, two)))
+    moved = Peer(mac=MAC, addresses=("10.0.1.2", "fd00::2"), host="192.0.2.9")
+    await driver.peers(PeersRequest(network="n", port="tst-bx", peers=(moved,)))
+    address = ipaddress.ip_address
+    assert known(driver) == Entries({MAC: address("192.0.2.9")}, {address("10.0.1.2"): MAC, address("fd00::2"): MAC})
+
+
+async def test_leaving_takes_all_away_and_may_be_done_again(driver: VxlanDriver) -> None:
+    await driver.join(JOIN)
+    for _ in range(2):
+        await driver.leave(LeaveRequest(network="n", port="tst-bx"))
+    assert not index_of("tst-bx")
+    await driver.peers(PeersRequest(network="n", port="tst-bx"))  # nobody is there to be told
+
+
+async def test_what_cannot_be_is_refused(driver: VxlanDriver) -> None:
+    with pytest.raises(FailedPrecondition, match="tst-c does not exist"):
+        await driver.join(JoinRequest(network="n", bridge="tst-c", port="x", vni=1, host="127.0.0.1", mtu=1450))
+    with pytest.raises(NotImplementedYet):
+        await driver.check(CheckRequest(options={"encrypted": ""}))
+    await driver.check(CheckRequest())

@@ -1,0 +1,158 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from services.network.claims import Claims, Taken
+from services.network.cluster_records import ClusterRecords
+from shared.contracts.network import CLUSTER_ENDPOINTS, CLUSTER_SPECS, EndpointRecord, NetworkSpec
+from shared.errors import NotFound, Unavailable
+from shared.state import MemoryState
+from shared.tasks import TaskGroup
+from tests.support.waiting import until
+
+NET = NetworkSpec(id="net", name="net", created=1, vni=4097)
+
+
+class Hubs(MemoryState):
+    """Hubs that may be `away`."""
+
+    away = False
+
+    async def create(self, *arguments: Any, **named: Any) -> int:
+        self._check()
+        return await super().create(*arguments, **named)
+
+    async def get(self, *arguments: Any, **named: Any) -> Any:
+        self._check()
+        return await super().get(*arguments, **named)
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("nobody is there")
+
+
+class World:
+    def __init__(self) -> None:
+        self.state, self.tasks = Hubs(), TaskGroup("test")
+        self.records = ClusterRecords(self.state, self.tasks)
+
+    async def open(self) -> None:
+        self.revision = await self.state.create(CLUSTER_SPECS, "4097", value=NET)
+        await self.records.open()
+
+    def claims(self, node: str) -> Claims:
+        return Claims(self.state, node, self.tasks, self.records, pause=0.01)
+
+    async def holder(self, address: str = "10.0.1.2") -> str:
+        entry = await MemoryState.get(self.state, CLUSTER_ENDPOINTS, "net", address)
+        return f"{entry.value.node}/{entry.value.id}" if entry is not None else ""
+
+    async def becomes(self, holder: str, address: str = "10.0.1.2") -> None:
+        async def is_it() -> bool:
+            return await self.holder(address) == holder
+
+        async with asyncio.timeout(10):
+            while not await is_it():  # noqa: ASYNC110 - hubs tell only views
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def world():
+    made = World()
+    await made.open()
+    yield made
+    await made.tasks.close()
+
+
+def endpoint(node: str, id: str = "e", names: tuple[str, ...] = (), six: str = "") -> EndpointRecord:
+    return EndpointRecord(
+        id=id,
+        network_id="net",
+        container_id=f"c{id}",
+        container_name="web",
+        node=node,
+        ipv4_address="10.0.1.2/24",
+        ipv6_address=six and f"{six}/64",
+        dns_names=names,
+    )
+
+
+async def test_an_address_has_one_owner(world: World) -> None:
+    here, there = world.claims("here"), world.claims("there")
+    await here.claim(endpoint("here"))
+    await here.claim(endpoint("here"))  # again is fine
+    with pytest.raises(Taken) as refused:
+        await there.claim(endpoint("there", "f"))
+    assert refused.value.address == "10.0.1.2"
+    assert [record.node for record in world.records.endpoints("net")] == ["here"]
+    here.retract(endpoint("here"))
+    await world.becomes("")
+    await there.claim(endpoint("there", "f"))
+    assert await world.holder() == "there/f"
+
+
+async def test_of_two_addresses_none_is_kept_where_one_is_taken(world: World) -> None:
+    await world.claims("there").claim(endpoint("there", "f"))
+    here = world.claims("here")
+    one = EndpointRecord(
+        id="e",
+        network_id="net",
+        container_id="c",
+        container_name="c",
+        node="here",
+        ipv4_address="10.0.1.9/24",
+        ipv6_address="",
+    )
+    await here.claim(one)
+    with pytest.raises(Taken):
+        await here.claim(endpoint("here", "g", six="fd00::2"))
+    assert await world.holder("fd00::2") == ""
+    assert await world.holder() == "there/f"
+
+
+async def test_what_a_crash_left_is_taken_over_and_swept(world: World) -> None:
+    await world.claims("here").claim(endpoint("here", "old"))
+    again = world.claims("here")
+    await again.claim(endpoint("here", "new"))
+    assert await world.holder() == "here/new"
+    third = world.claims("here")
+    await until(lambda: [record.id for record in world.records.endpoints("net")] == ["new"])
+    third.sweep()
+    await world.becomes("")
+
+
+async def test_nobody_comes_to_a_network_that_is_being_removed(world: World) -> None:
+    marked = NetworkSpec(id="net", name="net", created=1, vni=4097, removing="there")
+    await world.state.update(CLUSTER_SPECS, "4097", value=marked, revision=world.revision)
+    with pytest.raises(NotFound):
+        await world.claims("here").claim(endpoint("here"))
+    await world.becomes("")
+
+
+async def test_without_the_hubs_nothing_is_claimed_and_what_is_given_back_is_told_later(world: World) -> None:
+    here = world.claims("here")
+    await here.claim(endpoint("here"))
+    world.state.away = True
+    with pytest.raises(Unavailable, match="cut off"):
+        await here.claim(endpoint("here", "f"))
+    here.retract(endpoint("here"))
+    world.state.away = False
+    await world.becomes("")
+
+
+async def test_a_change_is_told_and_what_is_anothers_is_left_alone(world: World) -> None:
+    here, there = world.claims("here"), world.claims("there")
+    await here.claim(endpoint("here"))
+    here.tell(endpoint("here", names=("other",)))
+    await until(lambda: world.records.endpoints("net")[0].dns_names == ("other",))
+    there.tell(endpoint("there", "f"))
+    there.retract(endpoint("there", "f"))
+    await world.tasks.drain(5)
+    assert await world.holder() == "here/e"
+
+
+async def test_addresses_of_a_host_that_is_no_more_are_freed(world: World) -> None:
+    await world.claims("gone").claim(endpoint("gone"))
+    await world.claims("here").reclaim([endpoint("other"), endpoint("gone")])
+    assert await world.holder() == ""
