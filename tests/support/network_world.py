@@ -84,10 +84,7 @@ class NetworkWorld:
         return names
 
     def rules(self) -> str:
-        nftables = Nftables()
-        text = nftables.run(f"list table inet {self.settings.nft_table}")
-        nftables.close()
-        return text
+        return Nftables().run(f"list table inet {self.settings.nft_table}")
 
     def files(self, kind: str) -> set[str]:
         folder = self.directory / "run" / "network" / kind

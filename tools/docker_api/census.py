@@ -64,11 +64,7 @@ def _host(settings: Settings) -> Counts:
 
 def _rules() -> int:
     """Rules, and elements of sets and maps."""
-    nftables = Nftables()
-    try:
-        listed = nftables.run("list ruleset")
-    finally:
-        nftables.close()
+    listed = Nftables().run("list ruleset")
     return sum(line.count(",") + 1 for line in listed.splitlines() if line.strip() not in ("", "}"))
 
 

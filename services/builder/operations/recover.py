@@ -1,4 +1,7 @@
-"""After a crash: the containers of builds that nobody finishes any more are removed."""
+"""After a crash: the containers of builds that nobody finishes any more are removed.
+
+What that needs is imported when there is something to remove: a builder that starts stays small.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,32 @@ from shared.contracts.common import Ref
 from shared.errors import NotFound, ShoalError
 from shared.service import Kernel
 
-from ..adapters import spool
-from ..adapters.mount_files import mount_files
-from ..adapters.store import lease
-
 log = logging.getLogger(__name__)
 
 
 async def recover(kernel: Kernel) -> None:
     """Follows the records that unfinished builds of this node left. What cannot be removed keeps its record."""
-    mount_files(kernel).sweep()
-    spool.sweep(kernel.settings.state_path / "builder")
+    _sweep(kernel)
     records = await kernel.state.view(BUILDS)
     records.stop()
     left = {parts[1] for parts, _ in records.items(BUILDS) if parts[0] == kernel.node}
-    if not left:
+    if left:
+        await _finish(kernel, left)
+
+
+def _sweep(kernel: Kernel) -> None:
+    if not any((path / "builder").exists() for path in (kernel.settings.state_path, kernel.settings.run_path)):
         return
+    from ..adapters import spool
+    from ..adapters.mount_files import mount_files
+
+    mount_files(kernel).sweep()
+    spool.sweep(kernel.settings.state_path / "builder")
+
+
+async def _finish(kernel: Kernel, left: set[str]) -> None:
+    from ..adapters.store import lease
+
     specs = await kernel.state.view(executor.SPECS)
     specs.stop()
     unfinished = set()

@@ -58,8 +58,7 @@ def _open(rules: str) -> DnsSockets:
         connections = undo.enter_context(_bound(socket.SOCK_STREAM))
         connections.listen(_BACKLOG)
         if rules:
-            with contextlib.closing(Nftables()) as nftables:
-                nftables.run(rules)
+            Nftables().run(rules)
         undo.pop_all()
     return DnsSockets(datagrams, connections)
 

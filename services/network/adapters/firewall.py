@@ -23,7 +23,6 @@ class Firewall:
 
     def close(self) -> None:
         """Ends the conversation; the rules stay."""
-        self._nftables.close()
         self._conntrack.close()
 
     def replace(self, bridges: Iterable[BridgeRules], forwards: Iterable[Forward]) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import ctypes.util
 import threading
+from collections.abc import Iterator
 
 from shared.errors import FailedPrecondition, Internal
 
 
 class Nftables:
-    """One context, in the network namespace of the thread that made it. Safe for use by many threads."""
+    """Speaks of the network namespace of the calling thread. Safe for use by many threads.
+
+    A context lives as long as its transaction (it takes 0.1 ms): it would keep a copy of what it has seen of the host's
+    tables, which may be megabytes.
+    """
 
     def __init__(self) -> None:
         self._library = _load()
-        self._context = self._library.nft_ctx_new(0)
-        if not self._context:
-            raise FailedPrecondition("nftables is not usable on this host: nft_ctx_new failed")
-        self._library.nft_ctx_buffer_output(self._context)
-        self._library.nft_ctx_buffer_error(self._context)
         self._lock = threading.Lock()
 
     def run(self, commands: str) -> str:
@@ -28,22 +28,25 @@ class Nftables:
         """
         if not commands:
             return ""
-        with self._lock:
-            if not self._context:
-                raise Internal("nftables: used after its end")
-            failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
-            said = self._library.nft_ctx_get_error_buffer(self._context) or b""
-            output = self._library.nft_ctx_get_output_buffer(self._context) or b""
+        with self._lock, self._context() as context:
+            failed = self._library.nft_run_cmd_from_buffer(context, commands.encode())
+            said = self._library.nft_ctx_get_error_buffer(context) or b""
+            output = self._library.nft_ctx_get_output_buffer(context) or b""
         if failed:
             raise Internal(f"nftables: {said.decode(errors='replace').strip()}")
         return str(output.decode())
 
-    def close(self) -> None:
-        """Ends the conversation; what was said stays. Using it afterwards is an error."""
-        with self._lock:
-            context, self._context = self._context, None
-            if context:
-                self._library.nft_ctx_free(context)
+    @contextlib.contextmanager
+    def _context(self) -> Iterator[int]:
+        context = self._library.nft_ctx_new(0)
+        if not context:
+            raise FailedPrecondition("nftables is not usable on this host: nft_ctx_new failed")
+        try:
+            self._library.nft_ctx_buffer_output(context)
+            self._library.nft_ctx_buffer_error(context)
+            yield context
+        finally:
+            self._library.nft_ctx_free(context)
 
 
 def _load() -> ctypes.CDLL:

@@ -138,7 +138,6 @@ async def check_nothing_leaks(node: Node, bus: Bus, state: NatsState) -> int:
     await stored(state, {end.endpoint_id for each in present for end in each.endpoints.values()})
     nftables = Nftables()
     rules = nftables.run("list map inet shoal publish_any4")
-    nftables.close()
     assert {port for port in map(str, range(7000, 7000 + len(CONTAINERS))) if f" {port} :" in rules} == ports_of(
         present
     )

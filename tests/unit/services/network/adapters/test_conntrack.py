@@ -33,7 +33,6 @@ def redirect(target: int, family: str = "ip") -> None:
     nftables.run(f"add table {family} t; delete table {family} t; add table {family} t")
     nftables.run(f"add chain {family} t o {{ type nat hook output priority -100; }}")
     nftables.run(f"add rule {family} t o udp dport 5300 dnat to :{target}")
-    nftables.close()
 
 
 def server(host: str = "127.0.0.1") -> socket.socket:
@@ -96,4 +95,3 @@ def test_streams_through_a_port_that_goes_end(conntrack: Conntrack) -> None:
         for pair in ends:
             for each in pair:
                 each.close()
-    nftables.close()

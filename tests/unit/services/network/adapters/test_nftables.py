@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from services.network.adapters.nftables import Nftables
@@ -13,10 +11,8 @@ pytestmark = pytest.mark.usefixtures("host_network")
 
 
 @pytest.fixture
-def nftables(host_network: None) -> Iterator[Nftables]:
-    opened = Nftables()
-    yield opened
-    opened.close()
+def nftables(host_network: None) -> Nftables:
+    return Nftables()
 
 
 def test_commands_are_carried_out_and_answered(nftables: Nftables) -> None:
@@ -32,5 +28,5 @@ def test_a_failure_changes_nothing_and_tells_why(nftables: Nftables) -> None:
     assert nftables.run("list tables") == ""
 
 
-def test_the_context_is_of_the_threads_namespace(nftables: Nftables) -> None:
+def test_each_thread_speaks_of_its_own_namespace(nftables: Nftables) -> None:
     assert nftables.run("list tables") == ""
