@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import logging
 import sys
@@ -31,9 +32,8 @@ def main() -> int:
         logs.configure("info")
         settings = config.load(Path(arguments.config) if arguments.config else None)
         logs.configure(settings.log_level)
-        supervisor = Supervisor(settings, _command(), with_guardian=not arguments.no_guardian)
+        supervisor = Supervisor(settings, _command(), _warm, with_guardian=not arguments.no_guardian)
         supervisor.keep_guardian()
-        _warm()
         supervisor.run()
     except ShoalError as error:
         log.error("%s", error.message)
@@ -57,6 +57,7 @@ def _command() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:]]
 
 
+@functools.cache
 def _warm() -> None:
     """Imports and makes once what the forked services need; see also `memory`."""
     import asyncio  # noqa: F401

@@ -33,12 +33,17 @@ PATIENCE = 10.0
 class Supervisor:
     """Keeps the processes of one engine running until it is told to stop.
 
+    `warm` makes this process ready to be forked into services. A supervisor that takes all of them over from one
+    that has died has no need of it, and stays small.
+
     Raises:
         FailedPrecondition: another supervisor already answers for this engine, or its socket cannot be had.
     """
 
-    def __init__(self, settings: Settings, command: Sequence[str], with_guardian: bool = True) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, command: Sequence[str], warm: Callable[[], None], with_guardian: bool = True
+    ) -> None:
+        self._settings, self._warm = settings, warm
         self._command = command
         self._where = records.make_folder(settings)
         self._logs = settings.state_path / "log"
@@ -122,6 +127,7 @@ class Supervisor:
 
     def _work(self, name: str) -> Callable[[], None]:
         if name not in (plan.BROKER, plan.HUB):
+            self._warm()
             return lambda: child.serve(name, self._settings, self._where)
         program, path = broker.program(), self._broker_configuration(name)
         return lambda: child.become(program, "--config", str(path), environment=broker.ENVIRONMENT)

@@ -29,6 +29,11 @@ def ask_gateway(engine: FakeEngine) -> int:
         return int(client.recv(100))
 
 
+def is_warm(engine: FakeEngine) -> bool:
+    """Whether the supervisor holds what services need, 20 MB."""
+    return "uvloop" in Path(f"/proc/{engine.pid('supervisor')}/maps").read_text()
+
+
 def test_everything_runs_and_ends_in_order(engine):
     supervisor = engine.start()
     assert ask_gateway(engine) == engine.pid(GATEWAY)
@@ -56,9 +61,12 @@ def test_a_client_that_comes_while_the_gateway_is_dead_waits_and_is_served(engin
 def test_the_guardian_starts_another_without_touching_the_rest(engine):
     engine.start()
     before = {name: engine.pid(name) for name in ("broker", "guardian", GATEWAY, *SERVICES)}
+    assert is_warm(engine)
     engine.back("supervisor", engine.kill("supervisor"))
     assert {name: engine.pid(name) for name in before} == before
+    assert not is_warm(engine)
     engine.back(GATEWAY, engine.kill(GATEWAY))
+    assert is_warm(engine)
     engine.back("supervisor", engine.kill("supervisor"))
     assert ask_gateway(engine) == engine.pid(GATEWAY)
 
