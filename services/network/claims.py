@@ -67,15 +67,43 @@ class Claims:
                 continue
             if entry.value == record:
                 return entry.revision
-            if entry.value.node != self._node or entry.value.id in self._mine:
+            here, same = entry.value.node == self._node, entry.value.container_id == record.container_id
+            if not (same or here) or (here and entry.value.id in self._mine and entry.value.id != record.id):
                 await self._records.reached(entry.revision)
                 taken = Taken(f"{address} has been taken")
                 taken.address = address
                 raise taken
-            try:  # a crash of this host left it
+            try:  # a crash of this host left it, or the container was on another
                 return await self._state.update(CLUSTER_ENDPOINTS, *place, value=record, revision=entry.revision)
             except Conflict:
                 continue
+
+    async def move(self, record: EndpointRecord) -> None:
+        """The endpoint, which was another host's, is here now. Raises `Taken` where it is no endpoint of the container,
+        and `Unavailable` where the cluster cannot be told: what was done stays, and may be done again.
+        """
+        self._mine[record.id] = record
+        try:
+            revisions = await asyncio.gather(*(self._move(record, str(ip)) for ip in peers.addresses(record)))
+        except DeadlineExceeded:
+            raise Unavailable(f"{CUT_OFF}: it cannot be told that {record.container_name} has moved") from None
+        await self._records.reached(max(revisions, default=0))
+
+    async def _move(self, record: EndpointRecord, address: str) -> int:
+        place = (record.network_id, address)
+        entry = await self._state.get(CLUSTER_ENDPOINTS, *place)
+        if entry is not None and entry.value.id == record.id:
+            try:
+                return await self._state.update(CLUSTER_ENDPOINTS, *place, value=record, revision=entry.revision)
+            except Conflict:
+                log.info("%s was changed meanwhile", address)
+        return await self._take(record, address)
+
+    def forget(self, record: EndpointRecord) -> None:
+        """The endpoint is another host's: nothing is told of it any more."""
+        self._mine.pop(record.id, None)
+        for address in peers.addresses(record):
+            self._wanted.pop((record.network_id, str(address)), None)
 
     def tell(self, record: EndpointRecord) -> None:
         """The endpoint is here, and like this."""

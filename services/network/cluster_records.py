@@ -154,6 +154,11 @@ class ClusterRecords:
         """Who is on a network, on whatever host."""
         return list(self._endpoints.get(network_id, {}).values())
 
+    def endpoint_of(self, network_id: str, container_id: str) -> EndpointRecord | None:
+        """That of a container on a network."""
+        known = self._endpoints.get(network_id, {}).values()
+        return next((record for record in known if record.container_id == container_id), None)
+
     def networks_in_use(self) -> list[str]:
         """Networks with an endpoint, also such as are no more."""
         return list(self._endpoints)

@@ -14,7 +14,7 @@ import msgspec
 
 from shared import ids
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import NetworkSpec, Sandbox, SandboxRequest
+from shared.contracts.network import EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
 
 from .adapters import dns_sockets
@@ -28,7 +28,7 @@ from .adapters.sysctl import has_ipv6
 from .announcer import Announcer
 from .catalog import Catalog
 from .claims import Taken
-from .domain import endpoints, files, resolution, sandboxes
+from .domain import drivers, endpoints, files, resolution, sandboxes
 from .domain.endpoints import Attachment
 from .domain.publishing import Forward, Wish
 from .domain.sandboxes import SandboxRecord
@@ -86,7 +86,9 @@ class Sandboxes:
 
     def forwards(self, record: SandboxRecord) -> list[Forward]:
         """Where the published ports of a sandbox lead."""
-        return sandboxes.forwards(record, self.specs(record)) if record.sandbox.ports else []
+        if record.standby or not record.sandbox.ports:
+            return []
+        return sandboxes.forwards(record, self.specs(record))
 
     def adopt(self, record: SandboxRecord) -> None:
         """Goes on with a sandbox that was found on the host: its addresses and ports are taken again."""
@@ -95,7 +97,8 @@ class Sandboxes:
             self._catalog.space(attachment.network_id).reserve(attachment.ips)
         self._host.ports.adopt(sandboxes.held(record))
         self._host.ports.serve(self.forwards(record))
-        self.resolver.add(record)
+        if not record.standby:
+            self.resolver.add(record)
 
     async def make(self, request: SandboxRequest) -> SandboxRecord:
         """A sandbox as asked for; a failure leaves nothing behind."""
@@ -112,7 +115,7 @@ class Sandboxes:
             draft = await self._claimed(request, specs, wishes, hidden, undo)
             await self._catalog.ready(specs.values())
             record, sockets = await self._realise(request, draft, specs)
-            self._host.ports.serve(sandboxes.forwards(record, specs))
+            self._host.ports.serve(self.forwards(record))
             self.put(record)
             if sockets is not None:
                 self.resolver.serve(record, sockets)
@@ -132,7 +135,8 @@ class Sandboxes:
     def put(self, record: SandboxRecord) -> None:
         """This is the sandbox of its container from now on; others learn of it."""
         self._present[record.sandbox.container_id] = record
-        self.resolver.add(record)
+        if not record.standby:
+            self.resolver.add(record)
         self.tell(record)
         self._catalog.changed()
 
@@ -173,7 +177,7 @@ class Sandboxes:
     ) -> None:
         """Takes an endpoint's addresses at the hubs, if its network spans hosts. Raises `Taken`."""
         across = self._catalog.spanning
-        if across is None or across.space(entry.network_id) is None:
+        if record.standby or across is None or across.space(entry.network_id) is None:
             return
         told = sandboxes.endpoint_record(record, entry, self._node)
         try:
@@ -201,7 +205,12 @@ class Sandboxes:
         sandboxes.check_networks(mode, specs.values())
         entries: list[Attachment] = []
         for spec in specs.values():
-            entries.append(self.attach(spec, wishes[spec.id], entries, undo, way_out=spec.id == hidden))
+            former = self._former(request, spec, hidden)
+            if former is not None:
+                base = Attachment(network_id=spec.id, network_name=spec.name, endpoint_id="")
+                entries.append(endpoints.inherited(base, spec, wishes[spec.id], former, entries))
+            else:
+                entries.append(self.attach(spec, wishes[spec.id], entries, undo, way_out=spec.id == hidden))
         sandbox = Sandbox(
             container_id=request.container_id,
             sandbox_id="",
@@ -222,10 +231,20 @@ class Sandboxes:
             exposed=request.exposed if mode == "bridge" else (),
             publish_all=request.publish_all and mode == "bridge",
             links=request.links,
+            standby=request.standby,
         )
         record = sandboxes.routed(record, specs)
         taken = self.reserve(record, sandboxes.port_wishes(record, specs, dual=has_ipv6()), undo)
         return sandboxes.with_ports(record, taken)
+
+    def _former(self, request: SandboxRequest, spec: NetworkSpec, hidden: str) -> EndpointRecord | None:
+        """The endpoint that the container has on another host. Without one it cannot be in standby."""
+        across = self._catalog.spanning
+        found = across.records.endpoint_of(spec.id, request.container_id) if across is not None else None
+        former = found if found is not None and found.node != self._node else None
+        if former is None and request.standby and spec.id != hidden and drivers.of(spec).wire(spec, "") is not None:
+            raise FailedPrecondition(f"network {spec.name} does not span the hosts between which the container moves")
+        return former
 
     def attach(
         self,
@@ -286,7 +305,7 @@ class Sandboxes:
         sandbox = msgspec.structs.replace(draft.sandbox, sandbox_id=sandbox_id, path=path)
         dots = files.sets_ndots(host.resolv_conf, request.dns_options)
         record = msgspec.structs.replace(draft, sandbox=sandbox, dots=dots)
-        leading = sandboxes.forwards(record, specs)
+        leading = [] if record.standby else sandboxes.forwards(record, specs)
         try:
             self._host.firewall.publish(leading)
             sockets = dns_sockets.open_in(Path(path)) if record.dns else None
@@ -333,7 +352,9 @@ class Sandboxes:
         self.put(renamed)
 
     def tell(self, record: SandboxRecord) -> None:
-        """Lets others know of the sandbox's endpoints."""
+        """Lets others know of the sandbox's endpoints; of one in standby nobody is to know."""
+        if record.standby:
+            return
         across = self._catalog.spanning
         for attachment in record.attachments:
             told = sandboxes.endpoint_record(record, attachment, self._node)
@@ -342,21 +363,22 @@ class Sandboxes:
             else:
                 self._announcer.tell(told)
 
-    async def release(self, record: SandboxRecord) -> None:
-        """Ends a sandbox; its addresses and ports are free when this returns."""
+    async def release(self, record: SandboxRecord, *, moved: bool = False) -> None:
+        """Ends a sandbox; its addresses and ports are free when this returns. `moved`: its addresses are elsewhere."""
         await asyncio.to_thread(self._take_from_host, record, self.forwards(record))
         del self._present[record.sandbox.container_id]
         self.resolver.remove(record.sandbox.container_id)
         self._host.ports.release(sandboxes.held(record))
         for attachment in record.attachments:
-            self.free(record, attachment)
+            self.free(record, attachment, moved=moved)
         await self._host.proxy.settled()
 
-    def free(self, record: SandboxRecord, attachment: Attachment) -> None:
+    def free(self, record: SandboxRecord, attachment: Attachment, *, moved: bool = False) -> None:
         """Gives the addresses of a sandbox's endpoint back and forgets the endpoint."""
         across = self._catalog.spanning
         if across is not None and across.space(attachment.network_id) is not None:
-            across.claims.retract(sandboxes.endpoint_record(record, attachment, self._node))
+            gone = sandboxes.endpoint_record(record, attachment, self._node)
+            (across.claims.forget if moved or record.standby else across.claims.retract)(gone)
             across.left(attachment.network_id)
         else:
             self._catalog.free(attachment.network_id, attachment.ips)

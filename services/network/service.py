@@ -32,6 +32,7 @@ from .domain import sandboxes as plans
 from .domain.endpoints import Attachment
 from .domain.sandboxes import SandboxRecord
 from .membership import Membership
+from .moving import Moving
 from .recover import recover
 from .sandboxes import Host, Sandboxes
 from .spanning import Spanning
@@ -67,6 +68,7 @@ class NetworkService:
         self._announcer = Announcer(kernel.state, kernel.tasks)
         self._sandboxes = Sandboxes(kernel.node, self._announcer, self._catalog, self._host)
         self._membership = Membership(self._catalog, self._host, self._sandboxes)
+        self._moving = Moving(self._catalog, self._host, self._sandboxes, kernel.node)
         self._upkeep = Upkeep(self._host.stacks, kernel.tasks)
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -198,7 +200,8 @@ class NetworkService:
                 return plans.public(present)
             record = await self._sandboxes.make(request)
         self._upkeep.used()
-        self._emit_endpoints("connect", record)
+        if not record.standby:
+            self._emit_endpoints("connect", record)
         return plans.public(record)
 
     @carried_through
@@ -207,12 +210,30 @@ class NetworkService:
         async with self._lock(request.container_id):
             record = self._sandboxes.get(request.container_id)
             if record is not None:
-                await self._sandboxes.release(record)
+                await self._sandboxes.release(record, moved=request.moved)
                 self._upkeep.released()
-                self._emit_endpoints("disconnect", record)
+                if not (request.moved or record.standby):
+                    self._emit_endpoints("disconnect", record)
             if not request.keep_files:
                 self._host.files.remove(request.container_id)
         return Empty()
+
+    @carried_through
+    async def detach(self, request: contract.StackRequest) -> Empty:
+        async with self._lock(request.container_id):
+            await self._moving.detach(self._present(request.container_id))
+        return Empty()
+
+    @carried_through
+    async def attach(self, request: contract.StackRequest) -> Sandbox:
+        async with self._lock(request.container_id):
+            return plans.public(await self._moving.attach(self._present(request.container_id)))
+
+    def _present(self, container_id: str) -> SandboxRecord:
+        record = self._sandboxes.get(container_id)
+        if record is None:
+            raise NotFound(f"container {container_id} has no network sandbox")
+        return record
 
     async def sandboxes(self, request: Empty) -> contract.SandboxListReply:
         return contract.SandboxListReply(sandboxes=tuple(map(plans.public, self._sandboxes.all())))
@@ -249,9 +270,7 @@ class NetworkService:
     async def publish(self, request: contract.PublishRequest) -> Sandbox:
         self._check_id(request.container_id)
         async with self._lock(request.container_id):
-            record = self._sandboxes.get(request.container_id)
-            if record is None:
-                raise NotFound(f"container {request.container_id} has no network sandbox")
+            record = self._present(request.container_id)
             if record.mode != "bridge":
                 raise Conflict(f"ports of a container in network mode {record.mode} cannot be published")
             return plans.public(await self._membership.publish(record, request))

@@ -343,6 +343,14 @@ class Spanning:
         finally:
             self._telling = False
 
+    async def tell(self, network_id: str) -> None:
+        """Returns when the driver knows who is where; where it fails it is told again later."""
+        try:
+            await self._tell(network_id)
+        except ShoalError as error:
+            log.warning("network %s: its driver does not know who is where: %s", network_id, error)
+            self._soon(network_id)
+
     async def _tell(self, network_id: str) -> None:
         """What was seen last counts while the hubs are away; before anything was seen, what the driver has."""
         spec = self._here.get(network_id)

@@ -82,6 +82,8 @@ class EndpointRecord(Message, frozen=True):
     ipv4_address: str = ""
     ipv6_address: str = ""
     dns_names: tuple[str, ...] = ()
+    interface: str = ""
+    """As the container's own stack calls it."""
 
 
 NAMES = Keys("names.network.*", NameRecord)
@@ -154,6 +156,10 @@ class SandboxRequest(Message, frozen=True):
     another's stack does not ask. `publish` are Docker's port bindings (`80/tcp` to host addresses), `exposed`
     the image's and user's exposed ports, published to free ports when `publish_all`. `links` are other containers
     on the default bridge that this one knows by another name: `id:alias`.
+
+    A container that another host has on a network across hosts keeps its addresses, MAC and interface names there.
+    `standby`: it is still there: nobody reaches the stack, nor is anything of it known, before `attach`. Its ports are
+    taken on this host, but lead nowhere. Of other networks such a one cannot be.
     """
 
     container_id: str
@@ -170,6 +176,7 @@ class SandboxRequest(Message, frozen=True):
     dns_search: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    standby: bool = False
 
 
 class Sandbox(Message, frozen=True):
@@ -193,10 +200,20 @@ class SandboxListReply(Message, frozen=True):
 
 
 class ReleaseRequest(Message, frozen=True):
-    """`keep_files`: the container may start again; its hosts file and address wish stay."""
+    """`keep_files`: the container may start again; its hosts file and address wish stay.
+
+    `moved`: it runs on another host now, which has its addresses.
+    """
 
     container_id: str
     keep_files: bool = True
+    moved: bool = False
+
+
+class StackRequest(Message, frozen=True):
+    """A container that has a sandbox on this host."""
+
+    container_id: str
 
 
 class ConnectRequest(Message, frozen=True):
@@ -280,6 +297,18 @@ SANDBOX = Endpoint(
     idempotent=True,
 )
 RELEASE = Endpoint("network.release", ReleaseRequest, Empty, idempotent=True)
+DETACH = Endpoint("network.detach", StackRequest, Empty, (_NF,), idempotent=True)
+"""No frame passes to or from the container any more, until `attach` or `release`; all else of it stays."""
+ATTACH = Endpoint(
+    "network.attach",
+    StackRequest,
+    Sandbox,
+    (_NF, Conflict, FailedPrecondition, Unavailable),
+    idempotent=True,
+)
+"""Takes `detach` back. A sandbox in standby is the container's only one from now on: all hosts send here what is for
+its addresses, its published ports lead to it, it is found by its names. `Unavailable`: the cluster could not be told;
+what was done stays, ask again."""
 SANDBOXES = Endpoint("network.sandboxes", Empty, SandboxListReply, idempotent=True)
 CONNECT = Endpoint(
     "network.connect",
@@ -308,7 +337,7 @@ CONTRACT = Contract(
     version="v1",
     summary="Networks, endpoints, sandboxes, addresses and published ports of one node.",
     endpoints=(
-        CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, SANDBOXES, CONNECT, DISCONNECT, PUBLISH,
+        CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, DETACH, ATTACH, SANDBOXES, CONNECT, DISCONNECT, PUBLISH,
         LINK, RENAMED,
     ),
     events=(NETWORK_EVENT, CHANGED),

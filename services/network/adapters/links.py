@@ -133,6 +133,19 @@ class HostLinks:
             self._indexes.pop(bridge, None)  # it may have been made anew under another index
             raise
 
+    def detach(self, name: str) -> None:
+        """Makes an interface the port of no bridge; what the bridge learnt of it is forgotten. None there is fine."""
+        link = self._netlink.link(name)
+        if link is not None:
+            self._netlink.request(rtnetlink.set_link(link.index, master=0))
+
+    def index(self, name: str) -> int:
+        """An interface's index. Raises `OSError`."""
+        link = self._netlink.link(name)
+        if link is None:
+            raise OSError(errno.ENODEV, f"interface {name} does not exist")
+        return link.index
+
     def add_stacked(self, wire: Wire, name: str, namespace: int, mac: str, mtu: int) -> None:
         """A macvlan or ipvlan interface on top of the wire's master, inside the namespace."""
         try:

@@ -114,8 +114,8 @@ class Stacks:
     def _wire(self, stack: Stack, plan: Plan) -> None:
         """One interface; the one that was made ahead when it is the first."""
         if stack.port and plan.slot == 0:
-            mtu = plan.mtu if plan.mtu != DEFAULT_MTU else 0
-            self._links.attach(stack.port, plan.wire.master, mtu, isolated=plan.wire.isolated)
+            if plan.attached:
+                self._attach(stack.port, plan)
             _set_up(stack.namespace, plan, "eth0")
         else:
             self._add(stack.sandbox_id, stack.namespace, plan)
@@ -124,11 +124,28 @@ class Stacks:
         if plan.wire.kind == "veth":
             name = veth(self._prefix, sandbox_id, plan.slot)
             port = self._links.add_veth(name, plan.name, namespace.descriptor, plan.mtu)
-            self._links.attach(port, plan.wire.master, isolated=plan.wire.isolated)
+            if plan.attached:
+                self._attach(port, plan)
         else:
             mtu = plan.mtu if plan.mtu != DEFAULT_MTU else 0
             self._links.add_stacked(plan.wire, plan.name, namespace.descriptor, plan.mac, mtu)
         _set_up(namespace, plan, plan.name)
+
+    def _attach(self, port: int, plan: Plan) -> None:
+        mtu = plan.mtu if plan.mtu != DEFAULT_MTU else 0
+        self._links.attach(port, plan.wire.master, mtu, isolated=plan.wire.isolated)
+
+    def attach(self, sandbox_id: str, plans: Iterable[Plan]) -> None:
+        """The interfaces' ends here are ports of their bridges, whether or not they were."""
+        for plan in plans:
+            if plan.wire.kind == "veth":
+                self._attach(self._links.index(veth(self._prefix, sandbox_id, plan.slot)), plan)
+
+    def detach(self, sandbox_id: str, entries: Iterable[Attachment]) -> None:
+        """The interfaces' ends here are ports of no bridge: no frame passes them."""
+        for entry in entries:
+            if entry.kind == "veth":
+                self._links.detach(veth(self._prefix, sandbox_id, entry.slot))
 
     def add(self, sandbox_id: str, plan: Plan) -> None:
         """One interface more for a stack that is in use. Nothing stays of a failure."""

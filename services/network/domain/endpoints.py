@@ -10,7 +10,7 @@ import msgspec
 
 from shared.contracts.base import Message
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import CreateRequest, NetworkSpec
+from shared.contracts.network import CreateRequest, EndpointRecord, NetworkSpec
 from shared.errors import InvalidArgument, PermissionDenied
 
 from . import drivers, networks, options, subnets
@@ -70,6 +70,8 @@ class Plan:
     link_routes: tuple[int, ...] = ()
     slot: int = 0
     sysctls: tuple[tuple[str, str], ...] = ()
+    attached: bool = True
+    """Whether its host's end is a port of the network's bridge at once."""
 
     @property
     def ipv6(self) -> bool:
@@ -198,7 +200,6 @@ def attach(
     mac = check_mac(wish.mac_address) if wish.mac_address else ""
     name = interface_name(spec, wish, [other.interface for other in taken])
     given = _take(space, wished)
-    slots = {other.slot for other in taken}
     return msgspec.structs.replace(
         base,
         interface=name,
@@ -207,7 +208,30 @@ def attach(
         address6=str(given[6]) if 6 in given else "",
         mac=mac or (mac_address(min(given.items())[1].ip) if given and wire.kind != "ipvlan" else ""),
         mtu=driver.mtu(spec),
-        slot=next(slot for slot in range(len(slots) + 1) if slot not in slots),
+        slot=_slot(taken),
+    )
+
+
+def _slot(taken: Sequence[Attachment]) -> int:
+    slots = {other.slot for other in taken}
+    return next(slot for slot in range(len(slots) + 1) if slot not in slots)
+
+
+def inherited(
+    base: Attachment, spec: NetworkSpec, wish: EndpointSettings, former: EndpointRecord, taken: Sequence[Attachment]
+) -> Attachment:
+    """The endpoint that the container has on another host, here: nothing of it is another but the host."""
+    names = [other.interface for other in taken]
+    kept = former.interface if former.interface not in ("", *names) else ""
+    return msgspec.structs.replace(
+        base,
+        endpoint_id=former.id,
+        interface=kept or interface_name(spec, wish, names),
+        address=former.ipv4_address,
+        address6=former.ipv6_address,
+        mac=former.mac_address,
+        mtu=drivers.of(spec).mtu(spec),
+        slot=_slot(taken),
     )
 
 
@@ -224,7 +248,13 @@ def _take(space: AddressSpace, wished: Wished) -> dict[int, Interface]:
 
 
 def plan(
-    attachment: Attachment, spec: NetworkSpec, wish: EndpointSettings, prefix: str, versions: Iterable[int]
+    attachment: Attachment,
+    spec: NetworkSpec,
+    wish: EndpointSettings,
+    prefix: str,
+    versions: Iterable[int],
+    *,
+    attached: bool = True,
 ) -> Plan:
     """What to set up of an endpoint that has the default routes of these IP versions."""
     driver = drivers.of(spec)
@@ -245,6 +275,7 @@ def plan(
         link_routes=tuple(ip.version for ip in own) if by_link else (),
         slot=attachment.slot,
         sysctls=sysctls(wish, attachment.interface),
+        attached=attached,
     )
 
 

@@ -47,6 +47,8 @@ class SandboxRecord(Message, frozen=True):
     publish_all: bool = False
     links: tuple[str, ...] = ()
     """Other containers that it knows by another name (`--link` on the default bridge): `id:alias`."""
+    standby: bool = False
+    """The container is on another host: nobody reaches this stack yet, nor is anything of it known."""
 
     @property
     def id(self) -> str:
@@ -169,6 +171,7 @@ def endpoint_record(record: SandboxRecord, attachment: Attachment, node: str) ->
         ipv4_address=attachment.address,
         ipv6_address=attachment.address6,
         dns_names=shown.dns_names or (),
+        interface=attachment.interface,
     )
 
 
@@ -181,6 +184,7 @@ def plans(record: SandboxRecord, specs: Mapping[str, NetworkSpec], prefix: str) 
             record.sandbox.endpoints[entry.network_name],
             prefix,
             [v for v, chosen in ((4, record.gateway), (6, record.gateway6)) if chosen == entry.endpoint_id],
+            attached=not record.standby,
         )
         for entry in record.wired
     ]
