@@ -6,6 +6,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -137,6 +138,8 @@ class _Span:
         otel_context.detach(self._token)
         if isinstance(error, ShoalError):
             record_error(self._span, error)
+        elif isinstance(error, asyncio.CancelledError):  # who asked has left, or this process ends: nothing failed
+            self._span.set_attribute("cancelled", True)
         elif error is not None:
             self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"[:MOST_ERROR]))
         self._span.end()

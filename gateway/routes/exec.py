@@ -23,7 +23,7 @@ async def create(gateway: Gateway, request: Request) -> Response:
     wanted = exec_request("", data, request.version)  # what is wrong in itself comes before what is not there
     detach.parse(wanted.detach_keys)
     container = await gateway.container(request)
-    asked = exec_request(container.id, data, request.version)
+    asked = exec_request(container.id, data, request.version, request.params["id"])
     made = await gateway.call(executor.EXEC_CREATE, asked, container.node)
     gateway.execs.add(made.exec_id, container.node, asked)
     return reply({"Id": made.exec_id}, 201)

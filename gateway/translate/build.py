@@ -12,7 +12,7 @@ import msgspec
 from shared.contracts.builder import BuildRequest
 from shared.contracts.container import HostConfig, Ulimit
 from shared.contracts.image_store import Credentials
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, NotImplementedYet
 
 from ..http.query import Query
 from ..http.version import Version
@@ -72,7 +72,7 @@ def _refuse(query: Query) -> None:
     if query.get("version") == "2" or query.get("session"):
         raise InvalidArgument("BuildKit is not supported by this engine: build with DOCKER_BUILDKIT=0")
     if query.flag("squash"):
-        raise InvalidArgument("squash is only supported with experimental mode")
+        raise NotImplementedYet("building with squash is not supported")
     if query.get("securityopt"):
         raise InvalidArgument("security options are not supported on linux")
     if query.get("isolation", "default") not in ("default", ""):

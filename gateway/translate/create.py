@@ -125,14 +125,14 @@ EXEC = Shape(
 )
 
 
-def exec_request(container: str, data: dict[str, Any] | None, version: Version) -> ExecCreateRequest:
-    """The executor's request for `docker exec`; raises `InvalidArgument`."""
-    fields = {key: value for key, value in (data or {}).items() if key.lower() not in ("id", "consolesize")}
+def exec_request(container: str, data: dict[str, Any] | None, version: Version, called: str = "") -> ExecCreateRequest:
+    """The executor's request for `docker exec`; raises `InvalidArgument`. `called`: the container, by the client."""
+    fields = {key: value for key, value in (data or {}).items() if key.lower() not in ("id", "consolesize", "called")}
     if not member(fields, "Cmd"):
         raise InvalidArgument("No exec command specified")
     request = EXEC.load({**fields, "Id": container})
     size = console_size(data, version)
-    return msgspec.structs.replace(request, console_size=size)
+    return msgspec.structs.replace(request, console_size=size, called=called)
 
 
 def console_size(data: dict[str, Any] | None, version: Version) -> tuple[int, int]:

@@ -19,6 +19,8 @@ class ExecCreateRequest(Message, frozen=True):
     privileged: bool = False
     detach_keys: str = ""
     console_size: tuple[int, int] = (0, 0)
+    called: str = ""
+    """What the client called the container, for messages; empty: its id."""
 
 
 class ExecStartRequest(Message, frozen=True):

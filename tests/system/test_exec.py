@@ -102,7 +102,7 @@ def test_in_what_is_paused(engine: Engine, box: str) -> None:
     engine.ok("pause", box)
     result = engine.docker("exec", "box", "true")
     assert result.code == 1
-    assert "is paused, unpause the container before exec" in result.err
+    assert "Container box is paused, unpause the container before exec" in result.err
 
 
 def test_inspect(engine: Engine, box: str) -> None:

@@ -86,11 +86,11 @@ def check_unpause(state: State, container_id: str) -> None:
         raise Conflict(f"Container {container_id} is not paused")
 
 
-def check_exec(state: State, container_id: str) -> None:
-    """`Conflict` unless another process can be started in it now."""
+def check_exec(state: State, container_id: str, called: str = "") -> None:
+    """`Conflict` unless another process can be started in it now; one that is paused is `called` what it was called."""
     check_running(state, container_id)
     if state == "paused":
-        raise Conflict(f"Container {container_id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {called or container_id} is paused, unpause the container before exec")
     _check_not_restarting(state, container_id)
 
 

@@ -23,7 +23,7 @@ from .exec_table import Exec
 def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
     """Made, not started. `Conflict` where the container does not run, is paused or restarting."""
     container = engine.registry.get(request.id)
-    lifecycle.check_exec(container.status.state, container.id)
+    lifecycle.check_exec(container.status.state, container.id, request.called)
     if not request.cmd or not request.cmd[0]:
         raise InvalidArgument("No exec command specified")
     check_environment(request.env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -114,6 +115,12 @@ def test_a_defect_marks_its_span_too(ended: list[SpanRecord]) -> None:
     with pytest.raises(OSError, match="No space left"), telemetry.span("mount"):
         raise OSError(28, "No space left on device")
     assert ended[0].error == "OSError: [Errno 28] No space left on device"
+
+
+def test_what_is_given_up_has_not_failed(ended: list[SpanRecord]) -> None:
+    with suppress(asyncio.CancelledError), telemetry.span("wait"):
+        raise asyncio.CancelledError
+    assert (ended[0].error, ended[0].attributes) == ("", {"cancelled": True})
 
 
 def test_a_long_error_is_cut(ended: list[SpanRecord]) -> None:

@@ -21,7 +21,7 @@ async def test_errors(api: Api) -> None:
     for query, status, message in (
         ("dockerfile=refused", 400, "refused"),
         ("dockerfile=wrong", 400, "wrong"),
-        ("squash=1", 400, "squash is only supported with experimental mode"),
+        ("squash=1", 501, "building with squash is not supported"),
         ("dockerfile=gone", 503, "the builder ended before the build; try again"),
     ):
         answer = await api("POST", f"/build?{query}", b"x")

@@ -13,7 +13,7 @@ from shared.contracts.builder import BuildRequest
 from shared.contracts.common import Platform
 from shared.contracts.container import Ulimit
 from shared.contracts.image_store import Credentials
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, NotImplementedYet
 
 
 def read(headers: dict[str, str] | None = None, **query: object) -> BuildRequest:
@@ -65,7 +65,6 @@ def test_credentials_and_secrets() -> None:
     [
         ({"version": "3"}, 'invalid version "3"'), ({"version": "2"}, "BuildKit is not supported"),
         ({"session": "x"}, "BuildKit is not supported"),
-        ({"squash": "1"}, "squash is only supported with experimental mode"),
         ({"buildargs": "x"}, "error reading build args: buildargs: "), ({"labels": "[]"}, "error reading labels"),
         ({"cachefrom": "{}"}, "error reading cache-from"),
         ({"ulimits": '[{"Name":1}]'}, "error reading ulimit settings"),
@@ -79,3 +78,8 @@ def test_what_is_refused(query: dict[str, object], why: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         read(None, **query)
     assert why in caught.value.message
+
+
+def test_what_is_not_there() -> None:
+    with pytest.raises(NotImplementedYet, match="building with squash is not supported"):
+        read(None, squash="1")

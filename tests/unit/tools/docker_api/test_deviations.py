@@ -29,6 +29,13 @@ def test_wrong(operation: str, status: int, headers: dict[str, str], body: bytes
     assert [*wrong(API, API.operations[operation], status, headers, body)] == expected
 
 
+def test_what_the_swagger_requires_and_never_describes() -> None:
+    body = b'[{"Manifests":[{"ImageData":{"Size":{}}}]}]'
+    found = [*wrong(API, API.operations["ImageList"], 200, JSON, body)]
+    assert "$[].Manifests[].ImageData.Platform: is missing" in found
+    assert not [each for each in found if "UnpackedSize" in each]
+
+
 def test_the_table_names_operations_and_reasons() -> None:
     known = {id for version in swagger.VERSIONS for id in swagger.load(version).operations}
     for operation, text, reason in DEVIATIONS:

@@ -82,6 +82,8 @@ def test_exec_and_top() -> None:
     exec_ = refusals(lambda state: lifecycle.check_exec(state, ID))
     assert set(exec_) == set(STATES) - {"running"}
     assert exec_["paused"].message == f"Container {ID} is paused, unpause the container before exec"
+    with pytest.raises(Conflict, match="Container web is paused, unpause"):
+        lifecycle.check_exec("paused", ID, "web")
     assert exec_["exited"].message == f"container {ID} is not running"
     assert set(refusals(lambda state: lifecycle.check_top(state, ID))) == set(STATES) - {"running", "paused"}
 
