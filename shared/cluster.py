@@ -1,6 +1,7 @@
 """Whether this host is in a cluster: what it keeps of its membership in `<state_dir>/cluster`.
 
 membership.json   which cluster, what this host is in it, where the hubs are
+members.json      on hubs: the hosts that are let in
 ca.crt            the cluster's authority; ca.key on hubs only
 node.crt node.key this host's certificate
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -54,15 +57,41 @@ class Place(NamedTuple):
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
     """One host's place in its cluster.
 
-    Hubs are hosts that run a hub broker as well; `address` and `hubs` are places (`host:port`). `secret` is what a
-    link between brokers says besides its certificate.
+    Hubs are hosts that run a hub broker as well, called `hub` there (on others it is empty); `address` and `hubs` are
+    places (`host:port`).
     """
 
     cluster: str
-    role: Literal["hub", "leaf"]
     address: str
     hubs: tuple[str, ...]
-    secret: str
+    hub: str = ""
+
+    @property
+    def role(self) -> Literal["hub", "leaf"]:
+        return "hub" if self.hub else "leaf"
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What a hub's broker knows another host by: the public nkey that its broker links with, and the SHA-256 of its
+    certificate's public key (hexadecimal). `hub`: it runs one, too.
+    """
+
+    id: str
+    link: str
+    pin: str
+    hub: bool = False
+
+
+class Peer(NamedTuple):
+    """A server of the hubs' group; `name` is empty where who tells it has not heard it since its own last start."""
+
+    id: str
+    name: str
+
+
+def new_hub(node: str) -> str:
+    """A name for the hub of a host, which no hub has had."""
+    return f"hub-{node}-{secrets.token_hex(4)}"
 
 
 def folder(state_path: Path) -> Path:
@@ -92,9 +121,29 @@ def save(state_path: Path, membership: Membership) -> None:
     write(folder(state_path) / "membership.json", msgspec.json.format(msgspec.json.encode(membership)))
 
 
+def save_members(state_path: Path, members: Iterable[Member]) -> bool:
+    """Keeps who is let in by the hub of this host; whether that has changed."""
+    path, content = folder(state_path) / "members.json", msgspec.json.encode(sorted(members))
+    if path.exists() and path.read_bytes() == content:
+        return False
+    write(path, content)
+    return True
+
+
+def members(state_path: Path) -> tuple[Member, ...]:
+    """Who is let in by the hub of this host. `DataLoss` when it cannot be read."""
+    path = folder(state_path) / "members.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=tuple[Member, ...])
+    except FileNotFoundError:
+        return ()
+    except msgspec.DecodeError as error:
+        raise DataLoss(f"{path}: {error}") from None
+
+
 def forget(state_path: Path) -> None:
     """Leaves the cluster: the membership goes first."""
-    for name in ("membership.json", "node.crt", "node.key", "ca.key", "ca.crt"):
+    for name in ("membership.json", "members.json", "node.crt", "node.key", "ca.key", "ca.crt"):
         (folder(state_path) / name).unlink(missing_ok=True)
 
 

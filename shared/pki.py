@@ -24,6 +24,9 @@ AUTHORITY_DAYS = 3650
 HOST_DAYS = 90
 EARLIER = datetime.timedelta(hours=1)
 """Certificates begin to be valid so much earlier: clocks of hosts differ."""
+_NONCE = bytes(12)
+"""Every sealing has a key of its own."""
+_POINT_BYTES = 65
 MOST_BYTES = 16 << 10
 """A signing request or certificate that is longer is refused."""
 
@@ -89,6 +92,43 @@ def issue(by: Identity, asked: bytes, node: str, address: str, now: int, days: i
     return _signed(builder, _private(by.key))
 
 
+def seal(content: bytes, asked: bytes) -> bytes:
+    """Content that only who has the key of a signing request can read.
+
+    ECIES: ephemeral ECDH on P-256, HKDF (RFC 5869), AES-GCM; the ephemeral key's point, uncompressed, goes before.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    public, once = _asked_key(asked), ec.generate_private_key(ec.SECP256R1())
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    form = serialization.PublicFormat.UncompressedPoint
+    point = once.public_key().public_bytes(serialization.Encoding.X962, form)
+    return point + AESGCM(_derived(once.exchange(ec.ECDH(), public), point)).encrypt(_NONCE, content, None)
+
+
+def unseal(sealed: bytes, key: bytes) -> bytes:
+    """What was sealed for this key; raises `InvalidArgument` for anything else."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    point, rest = sealed[:_POINT_BYTES], sealed[_POINT_BYTES:]
+    try:
+        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        return AESGCM(_derived(_private(key).exchange(ec.ECDH(), public), point)).decrypt(_NONCE, rest, None)
+    except (ValueError, InvalidTag):
+        raise InvalidArgument("this was sealed for another key") from None
+
+
+def _derived(shared: bytes, point: bytes) -> bytes:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(hashes.SHA256(), 32, point, b"shoal cluster authority").derive(shared)
+
+
 def check_issued(certificate: bytes, by: bytes, now: int) -> None:
     """That a certificate (DER, as TLS tells a peer's) is by this authority (PEM) and valid; else `Unauthenticated`."""
     from cryptography import x509
@@ -120,13 +160,25 @@ def node_of(certificate: bytes) -> str:
     return str(names[0].value) if names else ""
 
 
-def half_life(certificate: bytes) -> int:
-    """When half of a certificate's time is over, in nanoseconds: it is renewed from then on."""
+def renewal(certificate: bytes) -> int:
+    """When two thirds of a certificate's time are over, in nanoseconds: it is renewed from then on."""
     from cryptography import x509
 
     read = x509.load_pem_x509_certificate(certificate)
     begin, end = read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp()
-    return int((begin + end) / 2 * 1e9)
+    return int((begin + 2 * end) / 3 * 1e9)
+
+
+def pin(asked: bytes) -> str:
+    """SHA-256 of a signing request's public key (SubjectPublicKeyInfo) in hexadecimal, as nats-server pins it.
+
+    Raises `InvalidArgument` for what is no signing request.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    key = _asked_key(asked)
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
 
 def _private(key: bytes) -> EllipticCurvePrivateKey:

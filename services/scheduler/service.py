@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import msgspec
+
 from shared import cluster, pki
 from shared.clock import now_ns
 from shared.cluster import Membership, Place
@@ -13,8 +15,11 @@ from shared.contracts.executor import CreateRequest
 from shared.contracts.platform import HOST, HostInfo
 from shared.contracts.scheduler import (
     HERE,
+    HUBS,
     NODES,
     TOKENS,
+    AuthorityReply,
+    AuthorityRequest,
     CreatedReply,
     JoinReply,
     JoinRequest,
@@ -32,16 +37,17 @@ from shared.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     NotFound,
+    PermissionDenied,
     ShoalError,
     Unavailable,
 )
 from shared.joining import Token, digest
 from shared.service import Kernel
-from shared.state.streams import ensure_agreed
 from shared.state.view import View
 from shared.version import ENGINE_VERSION
 
 from .adapters.door import Door
+from .adapters.hubs import ALL, Hubs
 from .adapters.placing import Placing
 from .adapters.world import World
 from .domain import admission
@@ -64,23 +70,40 @@ class SchedulerService:
         self._view: View | None = None
         self._world: World | None = None
         self._placing: Placing | None = None
+        self._hubs: Hubs | None = None
 
     async def open(self) -> None:
         """Records this host, and on a hub opens the door for newcomers. A host that is cut off is recorded later."""
         membership = self._membership()
-        if membership.role == "hub":
-            await ensure_agreed(self._kernel.bus, replicas=1)
-        self._view = await self._kernel.state.view(NODES, wait=WAIT)
+        self._view = await self._kernel.state.view(NODES, HUBS, wait=WAIT)
+        self._world = World(self._kernel.state, self._kernel.node, self._view)
+        self._hubs = Hubs(self._kernel, self._view, self._world.reachable, self._became)
+        self._hubs.open()
         recording = self._kernel.tasks.start(self._record(membership), "record")
         await asyncio.wait((recording,), timeout=WAIT)
-        self._world = World(self._kernel.state, self._kernel.node, self._view)
         await self._world.open()
         self._placing = Placing(self._kernel, self._world)
-        if membership.role == "hub":
-            place = Place.parse(membership.address)
+        await self._answer_newcomers(membership)
+
+    async def _became(self, membership: Membership | None) -> None:
+        """This host's place in the cluster has changed. One that is out is ended soon, with all services."""
+        if membership is None:
+            await self._door.close()
+            return
+        await self._answer_newcomers(membership)
+        self._kernel.tasks.start(self._record(membership), "record")
+
+    async def _answer_newcomers(self, membership: Membership) -> None:
+        """Opens the door on a hub, closes it elsewhere."""
+        place = Place.parse(membership.address)
+        if membership.hub:
             await self._door.open(place.host, place.port)
+        else:
+            await self._door.close()
 
     async def close(self) -> None:
+        if self._hubs is not None:
+            await self._hubs.close()
         await self._door.close()
         if self._world is not None:
             await self._world.close()
@@ -95,9 +118,9 @@ class SchedulerService:
         admission.check_life(request.seconds)
         membership = self._membership()
         token = Token.new(pki.fingerprint((self._files / "ca.crt").read_bytes()))
-        record = TokenRecord(expires=now_ns() + request.seconds * SECOND, once=request.once)
+        record = TokenRecord(expires=now_ns() + request.seconds * SECOND, once=request.once, by=self._kernel.node)
         await self._kernel.state.create(TOKENS, digest(token.secret), value=record)
-        return TokenReply(token=str(token), place=membership.hubs[0])
+        return TokenReply(token=str(token), place=membership.address if membership.hub else membership.hubs[0])
 
     async def nodes(self, request: Empty) -> NodesReply:
         """All hosts by name; each is asked whether it is there."""
@@ -118,6 +141,16 @@ class SchedulerService:
             except Conflict:  # the host has told something of itself meanwhile
                 continue
             return changed
+
+    async def authority(self, request: AuthorityRequest) -> AuthorityReply:
+        """The authority's key, for a host that is to be a hub."""
+        asked, path = request.request.encode(), self._files / "ca.key"
+        hubs, node = await self._kernel.state.get(HUBS, ALL), await self._kernel.state.get(NODES, request.node)
+        if hubs is None or node is None or request.node not in hubs.value.hubs or pki.pin(asked) != node.value.pin:
+            raise PermissionDenied(f"{request.node} is not to be a hub, or another host asks in its name")
+        if not path.exists():
+            raise Unavailable("this host does not have the authority's key")
+        return AuthorityReply(sealed=pki.seal(path.read_bytes(), asked))
 
     async def here(self, request: Empty) -> Empty:
         """That this host is there."""
@@ -152,14 +185,13 @@ class SchedulerService:
     async def _put(self, membership: Membership, host: HostInfo) -> None:
         state, node, settings = self._kernel.state, self._kernel.node, self._kernel.settings
         present = await state.get(NODES, node)
-        told = NodeRecord(
-            id=node,
+        if present is None:  # made when the host was let in; who makes it again here would undo its removal
+            raise Unavailable("the record of this host is not there")
+        told = msgspec.structs.replace(
+            present.value,
             name=settings.node,
             role=membership.role,
             address=membership.address,
-            joined=present.value.joined if present else now_ns(),
-            labels=present.value.labels if present else {},
-            availability=present.value.availability if present else "active",
             engine_labels=settings.labels,
             memory=host.memory_bytes,
             cpus=host.cpus * SECOND,
@@ -167,19 +199,24 @@ class SchedulerService:
             architecture=host.platform.architecture,
             version=ENGINE_VERSION,
         )
-        if present is None:
-            await state.create(NODES, node, value=told)
-        elif told != present.value:
+        if told != present.value:
             await state.update(NODES, node, value=told, revision=present.revision)
 
     async def _admit(self, request: JoinRequest) -> JoinReply:
         """Lets a newcomer in: the token is used up before the certificate is made, so that it serves one."""
+        pin = pki.pin(request.request.encode())
         admission.check_request(request, self._records())
+        if any(one.id == request.node for one in self._records()) and await self._answers(request.node):
+            raise AlreadyExists(f"a host of the cluster has the node id {request.node}, and is there")
         kept = await self._kernel.state.get(TOKENS, digest(request.secret))
         admission.check_token(kept.value if kept else None, now_ns())
         assert kept is not None
         if kept.value.once:
-            await self._kernel.state.delete(TOKENS, digest(request.secret), revision=kept.revision)
+            try:
+                await self._kernel.state.delete(TOKENS, digest(request.secret), revision=kept.revision)
+            except Conflict:  # two knocked with one token at the same time
+                admission.check_token(None, now_ns())
+        await self._let_in(request, pin)
         membership = self._membership()
         by = pki.Identity((self._files / "ca.crt").read_bytes(), (self._files / "ca.key").read_bytes())
         host = Place.parse(request.address).host.strip("[]")
@@ -189,5 +226,21 @@ class SchedulerService:
             authority=by.certificate.decode(),
             cluster=membership.cluster,
             hubs=membership.hubs,
-            secret=membership.secret,
         )
+
+    async def _let_in(self, request: JoinRequest, pin: str) -> None:
+        """The host's record: with it the hubs let its broker in. One that a half-made try has left is replaced."""
+        record = NodeRecord(
+            id=request.node,
+            name=request.name,
+            role="leaf",
+            address=request.address,
+            joined=now_ns(),
+            link=request.link,
+            pin=pin,
+        )
+        present = await self._kernel.state.get(NODES, request.node)
+        if present is None:
+            await self._kernel.state.create(NODES, request.node, value=record)
+        else:
+            await self._kernel.state.update(NODES, request.node, value=record, revision=present.revision)

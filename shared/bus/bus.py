@@ -85,7 +85,9 @@ class Bus:
         with telemetry.client_span(endpoint.name) as headers, deadline.within(limit or None):
             headers[wire.REQUEST_ID] = new_token()
             server = (endpoint.service, where)
-            delivery = await self._answer(Request(endpoint.subject(where), wire.encode(request), headers, server))
+            far = where not in ("", self.node)
+            asked = Request(endpoint.subject(where), wire.encode(request), headers, server, far=far)
+            delivery = await self._answer(asked)
             wire.raise_error(delivery.payload, delivery.headers)
             return wire.decode(delivery.payload, endpoint.reply)
 
@@ -208,10 +210,11 @@ class Bus:
         timeout: float = 10.0,
         patience: float | None = None,
     ) -> Delivery:
-        """Asks without a contract, such as the broker itself (JetStream's API). Raises `Unavailable`."""
+        """Asks without a contract, such as a broker itself (JetStream's API). Raises `Unavailable`."""
+        far = subject.startswith("$JS.") and not subject.startswith("$JS.API.")  # of another domain
         try:
             with deadline.within(timeout):
-                return await self._answer(Request(subject, payload, dict(headers or {})), patience)
+                return await self._answer(Request(subject, payload, dict(headers or {}), far=far), patience)
         except DeadlineExceeded:
             raise Unavailable(f"the broker does not answer {subject}") from None
 

@@ -12,6 +12,9 @@ from shared.bus.transport import Delivery, Transport
 from shared.errors import PermissionDenied, ShoalError, Unavailable
 from shared.tasks import TaskGroup
 
+FIRST_AGAIN, LAST_AGAIN = 1.0, 8.0
+"""Seconds without an answer from another host before a request is sent again, at first and at most."""
+
 
 class NoResponders(Exception):
     """Nobody hears the subject now."""
@@ -33,6 +36,8 @@ class Request:
     headers: dict[str, str]
     server: tuple[str, str] = ("", "")
     begun: float | None = None
+    far: bool = False
+    """It goes to another host: a link between hosts may break and lose it, or its answer, and nobody is told."""
 
 
 @dataclass(eq=False)
@@ -78,9 +83,18 @@ class Pending:
             if self._transport.connected:
                 await self._send(token, waiting)
             async with asyncio.timeout(timeout):
-                return await waiting.future
+                return await (self._insist(token, waiting) if request.far else waiting.future)
         finally:
             del self._waiting[token]
+
+    async def _insist(self, token: str, waiting: _Waiting) -> Delivery:
+        """Sends it again and again until there is an answer: who has heard it before remembers it."""
+        pause = FIRST_AGAIN
+        while not (await asyncio.wait((waiting.future,), timeout=pause))[0]:
+            pause = min(pause * 2, LAST_AGAIN)
+            if self._transport.connected:
+                await self._send(token, waiting)
+        return waiting.future.result()
 
     async def _send(self, token: str, waiting: _Waiting) -> None:
         request, now = waiting.request, asyncio.get_running_loop().time()

@@ -130,7 +130,8 @@ class Contract:
 
     `calls` names endpoints (`image_store.prepare`) or whole services (`image_store.*`) of others; `hears`
     the events it listens to; `reads` key families of others, those of all hosts; `reads_agreed` families of what the
-    whole cluster agrees on. Broker permissions are generated from these.
+    whole cluster agrees on. `keeps_agreed`: it makes and replicates the bucket of what is agreed on. Broker permissions
+    are generated from these.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Contract:
     hears: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     reads_agreed: tuple[str, ...] = ()
+    keeps_agreed: bool = False
 
 
 DESCRIBE_OPERATION = "contract"

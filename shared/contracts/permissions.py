@@ -14,8 +14,11 @@ from shared.contracts.common import StreamOffer
 STREAMS = ("KV_shoal", "KV_shoal_cluster", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
 HUB_API = "$JS.hub.API"
 """JetStream's API of the hubs, see `shared.cluster`."""
+_AGREED = ("$JS.API", HUB_API)
+"""Who may keep what is agreed on: this host's own broker, or the hubs."""
 OTHERS_API = "$JS.*.API"
 """That of any other host: its domain is its node id."""
+_KEEPING = ("CREATE", "INFO", "UPDATE")
 RESPONSES = {"max": 1, "expires": "8760h"}
 """A request may be answered once, however long it takes. (The broker forgets a permission only when it is used up.)"""
 
@@ -39,7 +42,7 @@ def _common_publish(contract: Contract) -> set[str]:
         f"{ROOT}.spans",
         f"{ROOT}.signals.{contract.name}.started",
         *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
-        f"{HUB_API}.STREAM.CREATE.KV_{AGREED}",
+        *(f"{HUB_API}.STREAM.{verb}.KV_{AGREED}" for verb in _KEEPING if contract.keeps_agreed),
         *({f"$SRV.PING.{contract.name}"} if _has_peers(contract) else ()),
     }
 
@@ -85,11 +88,11 @@ def _reads(contract: Contract) -> set[str]:
 def _watching(bucket: str, pattern: str, *more: str) -> set[str]:
     """Reading a family: get by key, and make, and answer the flow control of, a watch on the bucket."""
     tail = pattern[:-1] + ">" if pattern.endswith("*") else pattern
-    return {f"$JS.FC.KV_{bucket}.>"} | {
-        f"{api}.{verb}"
-        for api in ("$JS.API", *((HUB_API,) if bucket == AGREED else ()), *more)
-        for verb in (f"DIRECT.GET.KV_{bucket}.$KV.{bucket}.{tail}", f"CONSUMER.CREATE.KV_{bucket}.*")
-    }
+    verbs = [f"DIRECT.GET.KV_{bucket}.$KV.{bucket}.{tail}", f"CONSUMER.CREATE.KV_{bucket}.*"]
+    if bucket == AGREED:
+        verbs.append(f"STREAM.MSG.GET.KV_{bucket}")
+    apis = (*(_AGREED if bucket == AGREED else _AGREED[:1]), *more)
+    return {f"$JS.FC.KV_{bucket}.>"} | {f"{api}.{verb}" for api in apis for verb in verbs}
 
 
 def _reachable(contract: Contract, contracts: Mapping[str, Contract]) -> set[str]:

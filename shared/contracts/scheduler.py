@@ -13,6 +13,7 @@ from shared.errors import (
     InvalidArgument,
     NotFound,
     NotImplementedYet,
+    PermissionDenied,
     Unavailable,
 )
 
@@ -24,7 +25,8 @@ class NodeRecord(Message, frozen=True):
 
     `labels` and `availability` are the operator's: `active` takes new containers, `pause` and `drain` do not. The rest
     is what the host says of itself: `engine_labels`, `memory` in bytes and `cpus` in billionths of one, what its
-    containers may reserve; `emulated`: architectures that it can run besides its own.
+    containers may reserve; `emulated`: architectures that it can run besides its own. Made when the host is let in;
+    with it gone, the host is out. `link` and `pin`: what hubs know it by, see `shared.cluster.Member`.
     """
 
     id: str
@@ -41,19 +43,32 @@ class NodeRecord(Message, frozen=True):
     architecture: str = "amd64"
     emulated: tuple[str, ...] = ()
     version: str = ""
+    link: str = ""
+    pin: str = ""
+
+
+class HubsRecord(Message, frozen=True):
+    """Record `hubs.all`: the hosts that are to run a hub (node ids), and what each hub is called.
+
+    A host that was one and becomes one again gets another name: the other hubs remember who was removed.
+    """
+
+    hubs: dict[str, str] = {}
 
 
 class TokenRecord(Message, frozen=True):
     """Record `tokens.<SHA-256 of the secret>`: who knows the secret may join until `expires` (nanoseconds).
 
-    `once`: the first who joins uses it up.
+    `once`: the first who joins uses it up. `by`: the node that it was made on, and goes with.
     """
 
     expires: int
     once: bool = True
+    by: str = ""
 
 
 NODES = Keys("nodes.*", NodeRecord, bucket=AGREED)
+HUBS = Keys("hubs.*", HubsRecord, bucket=AGREED)
 TOKENS = Keys("tokens.*", TokenRecord, bucket=AGREED)
 
 
@@ -100,7 +115,7 @@ class CreatedReply(CreateReply, frozen=True, kw_only=True):
 class JoinRequest(Message, frozen=True):
     """What a newcomer sends, not over the bus but by TLS to a hub's place: one line of JSON, answered by one.
 
-    `request`: its signing request (PEM). `secret`: the token's.
+    `request`: its signing request (PEM). `link`: the public nkey of its broker. `secret`: the token's.
     """
 
     secret: str
@@ -108,6 +123,7 @@ class JoinRequest(Message, frozen=True):
     name: str
     address: str
     request: str
+    link: str
 
 
 class JoinReply(Message, frozen=True):
@@ -118,7 +134,19 @@ class JoinReply(Message, frozen=True):
     authority: str = ""
     cluster: str = ""
     hubs: tuple[str, ...] = ()
-    secret: str = ""
+
+
+class AuthorityRequest(Message, frozen=True):
+    """What a host asks that is to run a hub. `request`: a signing request (PEM) by the key it is known by."""
+
+    node: str
+    request: str
+
+
+class AuthorityReply(Message, frozen=True):
+    """The authority's key, sealed for who asked (`shared.pki.seal`)."""
+
+    sealed: bytes
 
 
 CREATE = Endpoint(
@@ -134,14 +162,26 @@ TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPreconditio
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
 UPDATE = Endpoint("scheduler.update", UpdateRequest, NodeRecord, (NotFound, InvalidArgument, Conflict, Unavailable))
 """`labels` are added, `without` removed; the record as it is now."""
+AUTHORITY = Endpoint(
+    "scheduler.authority", AuthorityRequest, AuthorityReply, (PermissionDenied, InvalidArgument, Unavailable), timeout=5
+)
+"""Hubs only: the key by which certificates are issued, for a host that is to be a hub and proves to be that host."""
 HERE = Endpoint("scheduler.here", Empty, Empty, idempotent=True, timeout=2)
 
 CONTRACT = Contract(
     name="scheduler",
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
-    endpoints=(CREATE, TOKEN, LIST, UPDATE, HERE),
-    owns=(NODES, TOKENS),
+    endpoints=(CREATE, TOKEN, LIST, UPDATE, AUTHORITY, HERE),
+    owns=(NODES, HUBS, TOKENS),
+    keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),
-    calls=("scheduler.here", "platform.host", "image_store.resolve", "image_store.fetch", "executor.create"),
+    calls=(
+        "scheduler.here",
+        "scheduler.authority",
+        "platform.host",
+        "image_store.resolve",
+        "image_store.fetch",
+        "executor.create",
+    ),
 )

@@ -25,12 +25,33 @@ MARKER_SECONDS = 300
 """How long the marker of a removed record stays, for watchers that were cut off."""
 _CLOSE_SECONDS = 2.0
 _WRONG_SEQUENCE = (10071, 10164)
+_NOTHING = 10037
+"""JetStream's code where no message is found."""
 
 
 class _Ack(msgspec.Struct):
     """JetStream's answer to a publish: also an answer can carry an error."""
 
     seq: int = 0
+    error: dict[str, Any] | None = None
+
+
+class _Stored(msgspec.Struct):
+    """A message as JetStream's API tells it (ADR-8); `hdrs` in NATS' wire form (ADR-4)."""
+
+    subject: str
+    seq: int
+    hdrs: bytes = b""
+    data: bytes = b""
+
+    def delivery(self) -> Delivery:
+        lines = self.hdrs.decode().split("\r\n")[1:]
+        headers = {name: value.strip() for name, found, value in (line.partition(":") for line in lines) if found}
+        return Delivery(self.subject, self.data, headers | {"Nats-Sequence": str(self.seq)}, "")
+
+
+class _Got(msgspec.Struct):
+    message: _Stored | None = None
     error: dict[str, Any] | None = None
 
 
@@ -54,9 +75,23 @@ class NatsState:
 
     async def _last(self, keys: Keys[Any], key: str, host: str = "") -> Delivery | None:
         """The last message for a key, which may be the marker of its removal."""
+        if not host and self._domain(keys):
+            return await self._last_agreed(keys, key)
         subject = f"{api(host or self._domain(keys))}.DIRECT.GET.KV_{keys.bucket}.$KV.{keys.bucket}.{key}"
         reply = await self._bus.request_raw(subject, b"")
         return None if reply.headers.get("Status") == "404" else reply
+
+    async def _last_agreed(self, keys: Keys[Any], key: str) -> Delivery | None:
+        """From the stream's leader: a direct get is answered by any of several hubs, which may be behind."""
+        stream, subject = f"KV_{keys.bucket}", f"$KV.{keys.bucket}.{key}"
+        asked = msgspec.json.encode({"last_by_subj": subject})
+        reply = await self._bus.request_raw(f"{api(self._agreed)}.STREAM.MSG.GET.{stream}", asked)
+        found = msgspec.json.decode(reply.payload, type=_Got)
+        if found.message is not None:
+            return found.message.delivery()
+        if found.error is not None and found.error.get("err_code") != _NOTHING:
+            raise Unavailable(f"{key} not read: {found.error.get('description', '')}")
+        return None
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
         key = keys.key(*parts)

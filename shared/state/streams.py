@@ -7,7 +7,7 @@ spans go to fast streams, bounded by age and size.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -86,9 +86,43 @@ async def ensure(bus: Bus, agreed: str = "") -> None:
     await asyncio.gather(*(_ensure(bus, config) for config in mine))
 
 
-async def ensure_agreed(bus: Bus, replicas: int) -> None:
-    """Makes the hubs' stream of what is agreed on."""
-    await _ensure(bus, _bucket(AGREED, num_replicas=replicas), HUB_DOMAIN)
+async def ensure_agreed(bus: Bus) -> None:
+    """Makes the hubs' stream of what is agreed on, where it is not there yet."""
+    await _ensure(bus, _bucket(AGREED), HUB_DOMAIN)
+
+
+async def replicate_agreed(bus: Bus, replicas: int) -> None:
+    """Has so many hubs keep what is agreed on; raises `Unavailable` where that cannot be begun now."""
+    config = msgspec.json.encode(_bucket(AGREED, num_replicas=replicas))
+    await _stream(bus, "UPDATE", config)
+
+
+class Kept(NamedTuple):
+    """Who keeps what is agreed on: so many `wanted` hubs; those (by name) that have all of it now, and the others."""
+
+    wanted: int
+    current: frozenset[str]
+    behind: frozenset[str]
+
+
+async def who_keeps_agreed(bus: Bus) -> Kept:
+    """Raises `Unavailable` while nobody leads."""
+    found = await _stream(bus, "INFO", b"")
+    group = found.get("cluster", {})
+    if not group.get("leader"):
+        raise Unavailable("no hub leads")
+    others = group.get("replicas", ())
+    current = {one["name"] for one in others if one.get("current") and not one.get("offline")}
+    behind = {one["name"] for one in others} - current
+    return Kept(found["config"]["num_replicas"], frozenset({group["leader"], *current}), frozenset(behind))
+
+
+async def _stream(bus: Bus, verb: str, payload: bytes) -> Any:
+    reply = await bus.request_raw(f"{api(HUB_DOMAIN)}.STREAM.{verb}.KV_{AGREED}", payload)
+    found = msgspec.json.decode(reply.payload)
+    if error := found.get("error"):
+        raise Unavailable(f"stream of what is agreed on: {error.get('description')}")
+    return found
 
 
 async def _ensure(bus: Bus, config: dict[str, Any], domain: str = "") -> None:

@@ -55,6 +55,11 @@ class Hosts:
             for one in json.loads(self.shoal_ok(number, "node", "ls", "--json"))
         }
 
+    def hubs(self, number: int) -> set[str]:
+        """The names of the hosts that run a hub, as one host sees them."""
+        told = json.loads(self.shoal_ok(number, "node", "ls", "--json"))
+        return {one["record"]["name"] for one in told if one["record"]["role"] == "hub"}
+
     def init(self) -> None:
         self.shoal_ok(1, "cluster", "init", "--address", address(1))
 

@@ -187,7 +187,7 @@ def test_the_trace_of_a_run_on_another_host_is_one_tree(hosts: Hosts) -> None:
 def test_hosts_are_labelled_and_drained(hosts: Hosts) -> None:
     table = hosts.docker(3, "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
     seen = [line.strip() for line in table.splitlines()]
-    assert seen == ["node1 Ready Active Leader", "node2 Ready Active", "node3 Ready Active"]
+    assert seen == [f"node{number} Ready Active Reachable" for number in (1, 2, 3)]
     assert hosts.docker(2, "node", "inspect", "node3", "-f", "{{.Status.Addr}}") == "198.18.0.3"
     assert "not found" in hosts.shoal(1, "node", "update", "nowhere", "--availability", "drain").stderr
     hosts.shoal_ok(1, "node", "update", "node3", "--label-add", "disk=ssd")

@@ -8,16 +8,18 @@ import signal
 
 from shared import cluster, ids, pki
 from shared.clock import now_ns
-from shared.cluster import Membership, Place
+from shared.cluster import Member, Membership, Place
 from shared.config import Settings
 from shared.contracts.scheduler import JoinRequest
 from shared.errors import FailedPrecondition, Unavailable
 from shared.joining import Token
 from tools.shoal.processes import services_ready
-from tools.supervisor import plan, records
+from tools.supervisor import keys, plan, records
+from tools.supervisor.broker import LINK
 from tools.supervisor.supervisor import NAME as SUPERVISOR
 from tools.supervisor.watch import wait_until
 
+from .founding import found
 from .knock import knock
 
 SECONDS = 60.0
@@ -33,9 +35,17 @@ def init(settings: Settings, place: Place) -> Membership:
     files = cluster.folder(settings.state_path)
     cluster.write(files / "ca.key", authority.key)
     certificate = pki.issue(authority, pki.request(key), node, host, now_ns())
-    made = Membership(cluster=name, role="hub", address=str(place), hubs=(str(place),), secret=secrets.token_hex(16))
+    made = Membership(cluster=name, address=str(place), hubs=(str(place),), hub=cluster.new_hub(node))
+    found(settings, made)
+    cluster.save_members(
+        settings.state_path, [Member(id=node, link=_link(settings), pin=pki.pin(pki.request(key)), hub=True)]
+    )
     _become(settings, made, certificate, key, authority.certificate)
     return made
+
+
+def _link(settings: Settings) -> str:
+    return keys.public_key(settings.state_path / "keys", LINK)
 
 
 def join(settings: Settings, hub: Place, token: Token, place: Place) -> Membership:
@@ -48,9 +58,10 @@ def join(settings: Settings, hub: Place, token: Token, place: Place) -> Membersh
         name=settings.node,
         address=str(place),
         request=pki.request(key).decode(),
+        link=_link(settings),
     )
     reply = knock(hub, token, request)
-    made = Membership(cluster=reply.cluster, role="leaf", address=str(place), hubs=reply.hubs, secret=reply.secret)
+    made = Membership(cluster=reply.cluster, address=str(place), hubs=reply.hubs)
     _become(settings, made, reply.certificate.encode(), key, reply.authority.encode())
     return made
 

@@ -18,8 +18,10 @@ from shared.cluster import Membership
 from shared.config import Settings
 from tools.toolchain.parts import Version, parse_version
 
-MINIMUM: Version = (2, 11)
-"""Older ones lack the time to live of single messages."""
+from . import keys
+
+MINIMUM: Version = (2, 14)
+"""Older ones cannot change remotes of a leaf node, and what else a cluster needs, while they run."""
 LOG_BYTES = 8 << 20
 PAYLOAD_BYTES = 8 << 20
 """Largest message: a listing of some thousand containers."""
@@ -29,8 +31,8 @@ STORE_BYTES = 16 << 30
 ENVIRONMENT = {"GOGC": "25"}
 """Garbage goes when the heap has grown by a quarter: Go's default, a doubling, leaves twice as much of a burst."""
 
-LINK_USER = "host"
-"""What a host's broker calls itself at a hub; its certificate tells which host it is."""
+LINK = "link"
+"""The key by which a host's broker is known at the hubs (`keys.public_key`)."""
 
 User = Mapping[str, Any]
 """One entry of `authorization.users`: nkey and permissions."""
@@ -44,7 +46,7 @@ def folder(settings: Settings) -> Path:
 
 
 def program() -> str:
-    """A nats-server of at least 2.11 on the PATH, else the one of this virtual environment."""
+    """A nats-server of at least 2.14 on the PATH, else the one of this virtual environment."""
     own = Path(sys.executable).with_name("nats-server")
     found = shutil.which("nats-server")
     if found and Path(found) != own and server_version(found) >= MINIMUM:
@@ -63,12 +65,13 @@ def server_version(path: str) -> Version:
 
 def choose_port(settings: Settings) -> int:
     """The port as set, else the one of the last time if it is free, else a free one; kept for the services to find."""
-    path = folder(settings) / "port"
-    if settings.nats_port:
-        wanted = settings.nats_port
-    else:
-        wanted = free_port(int(path.read_text())) if path.exists() else free_port(0)
-    temporary = path.with_name(f".port.{os.getpid()}")
+    return keep_port(folder(settings) / "port", settings.nats_port)
+
+
+def keep_port(path: Path, fixed: int = 0) -> int:
+    """`fixed`, else the port that a file has if it is free, else a free one; the file has it then."""
+    wanted = fixed or free_port(int(path.read_text()) if path.exists() else 0)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(f"{wanted}\n")
     os.replace(temporary, path)
     return wanted
@@ -109,8 +112,8 @@ def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[
 def _link(settings: Settings, membership: Membership) -> dict[str, Any]:
     """To one of the hubs, whichever answers; another one when it is lost."""
     places = [cluster.Place.parse(hub) for hub in membership.hubs]
-    urls = [f"tls://{LINK_USER}:{membership.secret}@{place.host}:{place.links}" for place in places]
-    return {"urls": urls, "tls": certificates(settings)}
+    urls = [f"tls://{place.host}:{place.links}" for place in places]
+    return {"urls": urls, "nkey": keys.seed(settings.state_path / "keys", LINK), "tls": certificates(settings)}
 
 
 def certificates(settings: Settings) -> dict[str, Any]:

@@ -23,6 +23,12 @@ def public_key(folder: Path, name: str) -> str:
     return key
 
 
+def seed(folder: Path, name: str) -> str:
+    """The private part of a key, which is made when missing."""
+    public_key(folder, name)
+    return (folder / f"{name}.nk").read_text().strip()
+
+
 def _create(path: Path) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:

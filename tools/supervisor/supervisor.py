@@ -18,7 +18,7 @@ from shared.config import Settings
 from shared.errors import FailedPrecondition
 from shared.memory import release_code
 
-from . import broker, child, hub, plan, records
+from . import broker, child, hub, plan, records, watch
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -58,6 +58,12 @@ class Supervisor:
         self._listener: socket.socket | None = None
         self._wakeup = _signals_wake()
         self._poll.register(self._wakeup, select.POLLIN)
+        files = cluster.folder(settings.state_path)
+        files.mkdir(exist_ok=True, mode=0o700)
+        self._place = watch.watch(files)
+        self._poll.register(self._place, select.POLLIN)
+        self._membership = cluster.load(settings.state_path)
+        self._certificate = b""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, self._plan_anew)
@@ -91,16 +97,48 @@ class Supervisor:
         return plan.members(not settings.nats_url, cluster.role(settings.state_path), settings.replaced)
 
     def _replan(self) -> None:
-        """The host's place in its cluster has changed: brokers and services begin anew with what they are now to be."""
+        """The host's place in its cluster may have changed.
+
+        When it has entered or left one, brokers and services begin anew with what they are now to be. Inside a cluster
+        only the hub begins or ends, or takes over who is let in now.
+        """
         self._replanning = False
+        before, self._membership = self._membership, cluster.load(self._settings.state_path)
         planned = {member.name: member for member in self._planned()}
-        for names in plan.stop_order(tuple(self._members.values())):
-            for name in names:
-                self._send(name, signal.SIGTERM)
-            for name in names:
-                self._await_end(name)
-                records.remove(self._where, name)
+        if (before is None) is not (self._membership is None):
+            for names in plan.stop_order(tuple(self._members.values())):
+                self._end(names)
+        elif (before.hub if before else "") != (self._membership.hub if self._membership else ""):
+            self._end([plan.HUB])
+        if before is not None and before.hub and plan.HUB not in planned:
+            hub.remove(self._settings)
         self._members = {name: self._members.get(name, member) for name, member in planned.items()}
+        self._tell_brokers()
+
+    def _end(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._send(name, signal.SIGTERM)
+        for name in names:
+            self._await_end(name)
+            records.remove(self._where, name)
+
+    def _tell_brokers(self) -> None:
+        """Brokers that run take over a changed configuration, and a renewed certificate."""
+        certificate = self._read_certificate()
+        renewed, self._certificate = certificate != self._certificate, certificate
+        if self._membership is None:
+            return
+        self._broker_configuration(plan.BROKER)  # for its next start: it hears of new hubs from those it knows
+        port = hub.folder(self._settings) / "port"
+        running = plan.HUB in self._running.values() and port.exists()
+        if running and (hub.write_configuration(self._settings, self._membership, int(port.read_text())) or renewed):
+            self._send(plan.HUB, signal.SIGHUP)
+        if renewed:
+            self._send(plan.BROKER, signal.SIGHUP)
+
+    def _read_certificate(self) -> bytes:
+        path = cluster.folder(self._settings.state_path) / "node.crt"
+        return path.read_bytes() if path.exists() else b""
 
     def _adopt(self) -> None:
         """Takes over the processes that an earlier supervisor left."""
@@ -110,6 +148,7 @@ class Supervisor:
             if record and self._watch(name, record):
                 log.info("takes over %s, process %d", name, record.pid)
                 self._members[name] = plan.begun(member, now)
+        self._tell_brokers()  # it may have changed while nobody was told
 
     def _start_due(self) -> None:
         for member in plan.due(tuple(self._members.values()), time.monotonic()):
@@ -135,8 +174,10 @@ class Supervisor:
     def _broker_configuration(self, name: str) -> Path:
         membership = cluster.load(self._settings.state_path)
         if name == plan.HUB and membership is not None:
-            return hub.write_configuration(self._settings, membership)
-        port = broker.choose_port(self._settings)
+            return hub.prepare(self._settings, membership)
+        running = plan.BROKER in self._running.values()
+        port = int((broker.folder(self._settings) / "port").read_text()) if running else 0
+        port = port or broker.choose_port(self._settings)
         return broker.write_configuration(self._settings, port, broker_users(self._settings))
 
     def _start(self, name: str, work: Callable[[], None]) -> None:
@@ -172,8 +213,9 @@ class Supervisor:
     def _wait(self) -> None:
         seconds = plan.wait(tuple(self._members.values()), time.monotonic())
         for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1):
-            if descriptor == self._wakeup:
-                os.read(self._wakeup, 4096)
+            if descriptor in (self._wakeup, self._place):
+                os.read(descriptor, 65536)
+                self._replanning |= descriptor == self._place
             elif self._guardian and descriptor == self._guardian.pidfd:
                 self._guardian_ended()
             else:

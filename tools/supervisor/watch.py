@@ -19,7 +19,7 @@ def wait_until(folder: Path, holds: Callable[[], bool], seconds: float, ends: Se
 
     Gives up, with False, after `seconds` or when one of the descriptors `ends` becomes readable.
     """
-    watcher = _watch(folder)
+    watcher = watch(folder)
     deadline = time.monotonic() + seconds
     try:
         while not holds():
@@ -33,7 +33,8 @@ def wait_until(folder: Path, holds: Callable[[], bool], seconds: float, ends: Se
         os.close(watcher)
 
 
-def _watch(folder: Path) -> int:
+def watch(folder: Path) -> int:
+    """A descriptor that becomes readable after each change of files in the folder; not blocking."""
     watcher: int = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
     if watcher < 0 or _libc.inotify_add_watch(watcher, os.fsencode(folder), IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0:
         number = ctypes.get_errno()

@@ -37,7 +37,9 @@ class Door:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def open(self, host: str, port: int) -> None:
-        """Listens; raises `OSError` where it cannot."""
+        """Listens, if it does not yet; raises `OSError` where it cannot."""
+        if self._server is not None:
+            return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self._files / "node.crt", self._files / "node.key")
@@ -46,9 +48,10 @@ class Door:
         )
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            await server.wait_closed()
 
     async def _knocked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

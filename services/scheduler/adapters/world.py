@@ -83,6 +83,8 @@ class World:
         return tuple(node for node, view in self._views.items() if view.live)
 
     def _node_changed(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
+        if keys.pattern != NODES.pattern:
+            return
         node = parts[0]
         if entry is None and node != self._node:
             self._remove(node)

@@ -12,6 +12,7 @@ from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, Upd
 from shared.errors import AlreadyExists, InvalidArgument, NotFound, Unauthenticated
 
 _NODE = re.compile(r"[a-z0-9]{25}")
+_LINK = re.compile(r"U[A-Z2-7]{55}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 LONGEST_SECONDS = 30 * 86400
 
@@ -23,6 +24,8 @@ def check_request(request: JoinRequest, nodes: Iterable[NodeRecord]) -> None:
     if not _NAME.fullmatch(request.name):
         raise InvalidArgument(f"no name of a host: {request.name!r}; set node_name (SHOAL_NODE_NAME)")
     Place.parse(request.address)
+    if not _LINK.fullmatch(request.link):
+        raise InvalidArgument(f"no public key of a user (nkey): {request.link!r}")
     for known in nodes:
         if known.name == request.name and known.id != request.node:
             raise AlreadyExists(f"the cluster has a host named {known.name} already ({known.id}); set node_name")

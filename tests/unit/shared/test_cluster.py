@@ -4,7 +4,7 @@ from shared import cluster
 from shared.cluster import Membership, Place
 from shared.errors import DataLoss, InvalidArgument
 
-OURS = Membership(cluster="c1", role="hub", address="198.18.0.1:7377", hubs=("198.18.0.1:7377",), secret="s")
+OURS = Membership(cluster="c1", address="198.18.0.1:7377", hubs=("198.18.0.1:7377",), hub="hub-1")
 
 
 def test_a_host_in_no_cluster(tmp_path):

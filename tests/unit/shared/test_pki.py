@@ -76,10 +76,10 @@ def test_a_certificate_is_made_out_to_what_the_issuer_knows():
     assert len(pki.fingerprint(ours.certificate)) == 52
 
 
-def test_half_of_its_time():
+def test_two_thirds_of_its_time():
     now = now_ns()
-    at = pki.half_life(host(pki.authority("c1", now), "node-a", now).certificate)
-    assert abs(at - now - 45 * DAY) < DAY
+    at = pki.renewal(host(pki.authority("c1", now), "node-a", now).certificate)
+    assert abs(at - now - 60 * DAY) < DAY
 
 
 @pytest.mark.parametrize(

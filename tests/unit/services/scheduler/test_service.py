@@ -1,5 +1,6 @@
 """The scheduler of a hub, on a real broker that stands for the hubs' as well."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,12 +11,20 @@ from services.scheduler.service import SchedulerService
 from shared import cluster, ids, pki
 from shared.bus import Bus, NatsTransport
 from shared.bus.server import Server
-from shared.cluster import HUB_DOMAIN, Membership
+from shared.cluster import HUB_DOMAIN, Member, Membership
 from shared.config import Settings
 from shared.contracts import platform
 from shared.contracts.base import Empty
-from shared.contracts.scheduler import CONTRACT, TOKENS, JoinRequest, TokenRequest
-from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unauthenticated
+from shared.contracts.scheduler import (
+    CONTRACT,
+    HUBS,
+    TOKENS,
+    AuthorityRequest,
+    HubsRecord,
+    JoinRequest,
+    TokenRequest,
+)
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
 from shared.joining import Token, digest
 from shared.service import Kernel
 from shared.state import NatsState
@@ -28,6 +37,7 @@ from tests.support.simulators.platform_host import PlatformHostSimulator
 from tools.supervisor.broker import free_port
 
 NEWCOMER = "b" * 25
+LINK = "U" + "A" * 55
 
 
 class Hub(Broker):
@@ -47,9 +57,9 @@ async def kernel(directory: Path) -> AsyncIterator[Kernel]:
     settings = Settings(state_dir=str(directory / "s"), run_dir=str(directory), node_name="node1")
     certify(cluster.folder(settings.state_path))
     place = f"127.0.0.1:{free_port(0)}"
-    cluster.save(
-        settings.state_path, Membership(cluster="c1", role="hub", address=place, hubs=(place,), secret="shared")
-    )
+    cluster.save(settings.state_path, Membership(cluster="c1", address=place, hubs=(place,), hub="hub-1"))
+    own = ids.node_id(directory)
+    cluster.save_members(settings.state_path, [Member(id=own, link=LINK, pin="", hub=True)])
     bus = Bus(
         await NatsTransport.connect(hub.url, "scheduler", hub.seed("scheduler")), ids.node_id(directory), "scheduler"
     )
@@ -80,7 +90,7 @@ async def scheduler(kernel: Kernel) -> AsyncIterator[SchedulerService]:
 
 def asked(secret: str, node: str = NEWCOMER, name: str = "node2") -> JoinRequest:
     request = pki.request(pki.new_key()).decode()
-    return JoinRequest(secret=secret, node=node, name=name, address="198.18.0.2:7377", request=request)
+    return JoinRequest(secret=secret, node=node, name=name, address="198.18.0.2:7377", request=request, link=LINK)
 
 
 async def secret_of(scheduler: SchedulerService, once: bool = True) -> str:
@@ -98,10 +108,40 @@ async def test_a_token_lets_one_host_in(kernel, scheduler):
     secret = await secret_of(scheduler)
     reply = await scheduler._admit(asked(secret))
     assert pki.node_of(reply.certificate.encode()) == NEWCOMER
-    assert (reply.cluster, reply.secret) == ("c1", "shared")
+    assert reply.cluster == "c1"
     with pytest.raises(Unauthenticated):
         await scheduler._admit(asked(secret))
     assert await kernel.state.get(TOKENS, digest(secret)) is None
+
+
+async def test_of_two_with_one_token_one_is_let_in(scheduler):
+    secret = await secret_of(scheduler)
+    both = (asked(secret), asked(secret, "c" * 25, "node3"))
+    answers = await asyncio.gather(*map(scheduler._admit, both), return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["JoinReply", "Unauthenticated"]
+    assert len((await scheduler.nodes(Empty())).nodes) == 2
+
+
+async def test_nobody_takes_the_place_of_a_host_that_is_there(kernel, scheduler):
+    with pytest.raises(AlreadyExists, match="and is there"):
+        await scheduler._admit(asked(await secret_of(scheduler), kernel.node))
+
+
+async def test_the_authoritys_key_is_for_hosts_that_are_to_be_hubs(kernel, scheduler):
+    key = pki.new_key()
+    request = pki.request(key)
+    secret = await secret_of(scheduler)
+    await scheduler._admit(msgspec.structs.replace(asked(secret), request=request.decode()))
+    with pytest.raises(PermissionDenied):
+        await scheduler.authority(AuthorityRequest(node=NEWCOMER, request=request.decode()))
+    present = await kernel.state.get(HUBS, "all")
+    chosen = HubsRecord(hubs=present.value.hubs | {NEWCOMER: "hub-2"})
+    await kernel.state.update(HUBS, "all", value=chosen, revision=present.revision)
+    sealed = (await scheduler.authority(AuthorityRequest(node=NEWCOMER, request=request.decode()))).sealed
+    assert pki.unseal(sealed, key) == (cluster.folder(kernel.settings.state_path) / "ca.key").read_bytes()
+    other = pki.request(pki.new_key()).decode()
+    with pytest.raises(PermissionDenied):
+        await scheduler.authority(AuthorityRequest(node=NEWCOMER, request=other))
 
 
 async def test_a_token_for_many(scheduler):

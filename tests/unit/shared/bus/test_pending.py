@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.bus import Delivery, MemoryBroker, wire
+from shared.bus import Delivery, MemoryBroker, pending, wire
 from shared.bus.pending import NoResponders, Pending, Request, ServerGone
 from shared.errors import PermissionDenied, Unavailable
 
@@ -165,3 +165,15 @@ async def test_a_late_answer_and_one_too_many_are_ignored(side):
     await side.answer()
     await turns()
     assert side.pending._waiting == {}
+
+
+async def test_what_goes_to_another_host_is_sent_again_until_it_is_answered(side, monkeypatch):
+    monkeypatch.setattr(pending, "FIRST_AGAIN", 0.01)
+    asking = side.ask(request(far=True))
+    near = side.ask(request())
+    while len(side.got) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert [wire.AGE in delivery.headers for delivery in side.got] == [False, False, True, True]
+    await side.answer(0)
+    assert (await asking).payload == b"answer"
+    near.cancel()

@@ -38,9 +38,7 @@ class Pair:
 def join(state: Path, node: str, authority: pki.Identity) -> None:
     """Makes a host one of the cluster."""
     certify(cluster.folder(state), node, authority)
-    cluster.save(
-        state, cluster.Membership(cluster="c1", role="leaf", address="127.0.0.1:7377", hubs=(), secret="secret")
-    )
+    cluster.save(state, cluster.Membership(cluster="c1", address="127.0.0.1:7377", hubs=()))
 
 
 @pytest.fixture

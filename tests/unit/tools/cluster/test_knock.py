@@ -16,7 +16,7 @@ from tests.support.certified import certify
 from tools.cluster.knock import knock
 from tools.supervisor.broker import free_port
 
-ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r")
+ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r", link="U")
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def test_let_in(tmp_path):
         assert knock(place, token, ASKED) == JoinReply(cluster="c1")
         assert heard == [ASKED]
         with pytest.raises(PermissionDenied, match="refuses: the name is taken"):
-            knock(place, token, JoinRequest(secret="s", node="n", name="taken", address="a", request="r"))
+            knock(place, token, JoinRequest(secret="s", node="n", name="taken", address="a", request="r", link="U"))
 
 
 def test_nothing_is_told_to_another_cluster(tmp_path):

@@ -19,7 +19,8 @@ def test_the_first_host(settings):
     assert cluster.load(settings.state_path) == made
     assert (made.role, made.hubs) == ("hub", ("198.18.0.1:7377",))
     files = cluster.folder(settings.state_path)
-    assert {path.name for path in files.iterdir()} == {"membership.json", "ca.crt", "ca.key", "node.crt", "node.key"}
+    names = {"membership.json", "members.json", "ca.crt", "ca.key", "node.crt", "node.key"}
+    assert {path.name for path in files.iterdir()} == names
     assert {path.stat().st_mode & 0o777 for path in files.iterdir()} == {0o600}
     pki.node_of((files / "node.crt").read_bytes())
 

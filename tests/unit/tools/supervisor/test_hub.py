@@ -1,6 +1,8 @@
-"""Three hosts on loopback, each with a hub and a broker of its own; the brokers are linked to the hubs."""
+"""Hosts on loopback, each with a hub and a broker of its own; the brokers are linked to the hubs."""
 
 import asyncio
+import os
+import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +15,14 @@ from nats.errors import NoRespondersError, TimeoutError
 
 from shared import cluster, ids, pki
 from shared.clock import now_ns
-from shared.cluster import Membership
+from shared.cluster import Member, Membership, Peer
 from shared.config import Settings
+from shared.hub_operator import HubOperator
 from tests.support.process import Process
+from tools.cluster.founding import found
 from tools.supervisor import broker, hub, keys
 
-STREAM = {"name": "KV_agreed", "subjects": ["$KV.agreed.>"], "max_msgs_per_subject": 1, "num_replicas": 3}
+STREAM = {"name": "KV_agreed", "subjects": ["$KV.agreed.>"], "max_msgs_per_subject": 1}
 READY = r"Listening for client connections on 127\.0\.0\.1:(\d+)"
 
 
@@ -36,34 +40,64 @@ def _free(port: int) -> bool:
 
 
 class Host:
-    """One host of a cluster: its membership, its two brokers."""
+    """One host of a cluster: its certificate, its two brokers. `hubs` and `members` are the whole cluster's."""
 
-    def __init__(self, folder: Path, authority: pki.Identity, membership: Membership) -> None:
+    def __init__(self, folder: Path, authority: pki.Identity, hosts: list["Host"]) -> None:
         self.settings = Settings(state_dir=str(folder), run_dir=str(folder))
-        self.membership = membership
-        self.node = ids.node_id(folder)
+        self.node, self.place = ids.node_id(folder), f"127.0.0.1:{free_ports()}"
         key, files = pki.new_key(), cluster.folder(folder)
+        request = pki.request(key)
         cluster.write(files / "node.key", key)
-        cluster.write(files / "node.crt", pki.issue(authority, pki.request(key), self.node, "127.0.0.1", now_ns()))
+        cluster.write(files / "node.crt", pki.issue(authority, request, self.node, "127.0.0.1", now_ns()))
         cluster.write(files / "ca.crt", authority.certificate)
-        cluster.save(folder, membership)
+        self.member = Member(
+            id=self.node, link=keys.public_key(folder / "keys", broker.LINK), pin=pki.pin(request), hub=True
+        )
+        self.name = f"hub-{self.node}"
         self.user = keys.public_key(folder / "keys", "tester")
         self.running: dict[str, Process] = {}
+        hosts.append(self)
+
+    def told(self, hosts: list["Host"]) -> Membership:
+        """Its files say that these are the cluster's hosts, all of them hubs."""
+        membership = Membership(
+            cluster="c1", address=self.place, hubs=tuple(host.place for host in hosts), hub=self.name
+        )
+        cluster.save(self.settings.state_path, membership)
+        cluster.save_members(self.settings.state_path, [host.member for host in hosts])
+        return membership
 
     def start(self, name: str, ready: str = READY) -> None:
-        made = (
-            hub.configuration(self.settings, self.membership)
-            if name == hub.NAME
-            else broker.configuration(self.settings, -1, [{"nkey": self.user}])
-        )
-        told = {key: value for key, value in made.items() if not key.startswith("log")}
-        path = self.settings.state_path / f"{name}.json"
-        path.write_bytes(msgspec.json.encode(told))
+        membership = cluster.load(self.settings.state_path)
+        assert membership is not None
+        if name == hub.NAME:
+            path = hub.prepare(self.settings, membership)
+            made = msgspec.json.decode(path.read_bytes())
+        else:
+            made = broker.configuration(self.settings, -1, [{"nkey": self.user}])
+            path = self.settings.state_path / "broker.json"
+        path.write_bytes(msgspec.json.encode({key: value for key, value in made.items() if not key.startswith("log")}))
         self.running[name] = Process([broker.program(), "-c", str(path)], ready)
+        if ready == READY:
+            self.running[name].wait()
+
+    def reload(self, hosts: list["Host"]) -> None:
+        """The hub takes over that these are the cluster's hosts."""
+        membership = self.told(hosts)
+        port = int((hub.folder(self.settings) / "port").read_text())
+        assert hub.write_configuration(self.settings, membership, port)
+        path = hub.folder(self.settings) / "nats.json"
+        made = msgspec.json.decode(path.read_bytes())
+        path.write_bytes(msgspec.json.encode({key: value for key, value in made.items() if not key.startswith("log")}))
+        os.kill(self.running["hub"].pid, signal.SIGHUP)
 
     async def connect(self) -> Client:
         port = self.running["broker"].wait()[1]
         return await connect(f"nats://127.0.0.1:{port}", nkeys_seed=str(self.settings.state_path / "keys/tester.nk"))
+
+    async def operator(self) -> HubOperator:
+        port = int((hub.folder(self.settings) / "port").read_text())
+        return await HubOperator.connect(port, self.settings.state_path / "keys/hub.nk", self.name)
 
     def close(self) -> None:
         for process in self.running.values():
@@ -71,15 +105,15 @@ class Host:
 
 
 @pytest.fixture
-def hosts(directory):
-    authority = pki.authority("c1", now_ns())
-    places = tuple(f"127.0.0.1:{free_ports()}" for _ in range(3))
-    made = [
-        Host(
-            directory / str(n), authority, Membership(cluster="c1", role="hub", address=place, hubs=places, secret="s")
-        )
-        for n, place in enumerate(places)
-    ]
+def authority():
+    return pki.authority("c1", now_ns())
+
+
+@pytest.fixture
+def hosts(directory, authority):
+    made: list[Host] = []
+    for number in range(4):
+        Host(directory / str(number), authority, made)
     yield made
     for host in made:
         host.close()
@@ -98,28 +132,128 @@ async def ask(client: Client, subject: str, content: object = None, **headers: s
             await asyncio.sleep(0.05)  # nobody tells when a leader is elected
 
 
-async def test_what_hosts_agree_on_outlives_a_hub_and_what_is_theirs_outlives_all(hosts):
-    for host in hosts:
+async def kept_by(client: Client, number: int) -> None:
+    """Returns when so many hubs have all that is agreed on."""
+    async with asyncio.timeout(60):
+        while True:
+            group = (await ask(client, "$JS.hub.API.STREAM.INFO.KV_agreed"))["cluster"]
+            others = group.get("replicas", [])
+            if len(others) == number - 1 and all(one["current"] and not one.get("offline") for one in others):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def written(client: Client, key: str, **headers: str) -> dict:
+    return await ask(client, f"$JS.hub.API.$KV.agreed.{key}", "a", **headers)
+
+
+async def group_of(operator: HubOperator, size: int) -> set[str]:
+    """The names of the hubs' servers, when there are so many."""
+    async with asyncio.timeout(60):
+        while True:
+            group = await operator.group()
+            names = {peer.name for peer in group.peers}
+            if group.size == len(names) == size:
+                return names
+            await asyncio.sleep(0.05)
+
+
+async def test_one_hub_becomes_three_and_one_again_and_nothing_is_lost(hosts):
+    first, second, third, _ = hosts
+    await asyncio.to_thread(found, first.settings, first.told([first]))
+    for name in ("hub", "broker"):
+        first.start(name)
+    client = await first.connect()
+    assert "error" not in await ask(client, "$JS.hub.API.STREAM.CREATE.KV_agreed", STREAM | {"num_replicas": 1})
+    assert "error" not in await written(client, "before")
+
+    three = hosts[:3]
+    for host in (second, third):
+        host.told(three)
+        host.start("hub")
+    first.reload(three)
+    operator = await first.operator()
+    assert await group_of(operator, 3) == {host.name for host in three}
+    assert "error" not in await ask(client, "$JS.hub.API.STREAM.UPDATE.KV_agreed", STREAM | {"num_replicas": 3})
+    await kept_by(client, 3)
+
+    third.running["hub"].kill()
+    assert "error" not in await written(client, "after")
+    for key in ("before", "after"):
+        refused = await written(client, key, **{"Nats-Expected-Last-Subject-Sequence": "0"})
+        assert "wrong last sequence" in refused["error"]["description"]
+
+    for host in (third, second):
+        await operator.remove(Peer("", host.name))
+    await group_of(operator, 1)
+    second.running["hub"].kill()
+    assert "error" not in await ask(client, "$JS.hub.API.STREAM.UPDATE.KV_agreed", STREAM | {"num_replicas": 1})
+    refused = await written(client, "before", **{"Nats-Expected-Last-Subject-Sequence": "0"})
+    assert "wrong last sequence" in refused["error"]["description"]
+    await client.close()
+    await operator.close()
+
+
+async def test_what_is_a_hosts_own_outlives_all_hubs(hosts):
+    three = hosts[:3]
+    for host in three:
+        host.told(three)
         host.start("hub")
         host.start("broker")
     one, other = await hosts[0].connect(), await hosts[1].connect()
-    assert "error" not in await ask(one, "$JS.hub.API.STREAM.CREATE.KV_agreed", STREAM)
-    assert "error" not in await ask(one, "$JS.hub.API.$KV.agreed.web", "a")
-    assert "error" not in await ask(
-        other, "$JS.API.STREAM.CREATE.KV_own", {"name": "KV_own", "subjects": ["$KV.own.>"]}
-    )
-
-    hosts[0].running["hub"].kill()
-    taken = await ask(other, "$JS.hub.API.$KV.agreed.web", "b", **{"Nats-Expected-Last-Subject-Sequence": "0"})
-    assert "wrong last sequence" in taken["error"]["description"]
-    assert "error" not in await ask(one, "$JS.hub.API.$KV.agreed.db", "a")
+    own = {"name": "KV_own", "subjects": ["$KV.own.>"]}
+    assert "error" not in await ask(other, "$JS.API.STREAM.CREATE.KV_own", own)
     assert (await ask(one, f"$JS.{hosts[1].node}.API.STREAM.INFO.KV_own"))["state"]["messages"] == 0
-
-    hosts[1].running["hub"].kill()
-    hosts[2].running["hub"].kill()
+    for host in three:
+        host.running["hub"].kill()
     assert (await ask(other, "$KV.own.web", "b"))["seq"] == 1
     await one.close()
     await other.close()
+
+
+async def linked_with(operators: list[HubOperator]) -> tuple[HubOperator, dict[int, str]]:
+    """The first of these hubs that has a link, and its links."""
+    async with asyncio.timeout(60):
+        while True:
+            for operator in operators:
+                if links := await operator.linked():
+                    return operator, links
+            await asyncio.sleep(0.05)
+
+
+async def test_who_is_no_member_is_cut_and_not_let_in_though_its_certificate_is_good(hosts):
+    first, second, third, fourth = hosts
+    three = hosts[:3]
+    for host in three:
+        host.told(three)
+        host.start("hub")
+    fourth.told([first])
+    fourth.start("broker", ready="Authorization Violation")
+    fourth.running["broker"].wait()
+    operators = [await host.operator() for host in three]
+    assert await group_of(operators[0], 3) == {host.name for host in three}
+
+    for host in three:
+        host.reload(hosts)
+    operator, links = await linked_with(operators)
+    assert list(links.values()) == [f"shoal-{fourth.node}"]
+    before = [await one.loaded() for one in operators[:2]]
+    for host in (first, second):
+        host.reload([first, second])
+    async with asyncio.timeout(60):
+        while any([await one.loaded() in before for one in operators[:2]]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    for connection in links:
+        await operator.cut(connection)
+    await operators[0].remove(Peer("", third.name))
+    await group_of(operators[0], 2)
+    third.close()
+    third.start("hub", ready="Router connection closed")
+    assert third.running["hub"].wait()
+    assert await operators[0].linked() == await operators[1].linked() == {}
+    assert await group_of(operators[0], 2) == {first.name, second.name}
+    for operator in operators:
+        await operator.close()
 
 
 def test_a_host_without_the_authoritys_certificate_is_not_let_in(hosts):
@@ -127,12 +261,19 @@ def test_a_host_without_the_authoritys_certificate_is_not_let_in(hosts):
     key, files = pki.new_key(), cluster.folder(hosts[1].settings.state_path)
     cluster.write(files / "node.key", key)
     cluster.write(files / "node.crt", pki.issue(stranger, pki.request(key), "x", "127.0.0.1", now_ns()))
+    hosts[0].told(hosts[:2])
+    hosts[1].told(hosts[:1])
     hosts[0].start("hub", ready="handshake error: .*certificate")
-    hosts[1].start("broker")
+    hosts[1].start("broker", ready="")
     assert hosts[0].running["hub"].wait()
 
 
-def test_fewer_than_three_hubs_are_one_server_alone(hosts):
-    alone = msgspec.structs.replace(hosts[0].membership, hubs=hosts[0].membership.hubs[:1])
-    assert "cluster" not in hub.configuration(hosts[0].settings, alone)
-    assert hub.write_configuration(hosts[0].settings, alone).stat().st_mode & 0o777 == 0o600
+def test_what_a_hub_of_another_name_has_left_is_removed(hosts):
+    settings, membership = hosts[0].settings, hosts[0].told(hosts[:1])
+    path = hub.prepare(settings, membership)
+    assert path.stat().st_mode & 0o777 == 0o600
+    (path.parent / "jetstream").mkdir()
+    hub.prepare(settings, membership)
+    assert (path.parent / "jetstream").exists()
+    hub.prepare(settings, msgspec.structs.replace(membership, hub="hub-another"))
+    assert not (path.parent / "jetstream").exists()

@@ -13,7 +13,7 @@ from shared.errors import AlreadyExists
 from tests.support.certified import certify
 from tools.supervisor.broker import free_port
 
-ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r")
+ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r", link="U")
 
 
 async def admit(request: JoinRequest) -> JoinReply:

@@ -9,8 +9,8 @@ from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError, 
 ID, OTHER = "a" * 25, "b" * 25
 
 
-def request(node=ID, name="node2", address="198.18.0.2:7377"):
-    return JoinRequest(secret="s", node=node, name=name, address=address, request="")
+def request(node=ID, name="node2", address="198.18.0.2:7377", link="U" + "A" * 55):
+    return JoinRequest(secret="s", node=node, name=name, address=address, request="", link=link)
 
 
 def record(node=OTHER, name="node1"):
@@ -27,6 +27,7 @@ def test_a_newcomer():
     [
         (request(node="a.>"), "no node id: 'a.>'"),
         (request(node=""), "no node id"),
+        (request(link="SUAKEY"), "no public key of a user"),
         (request(name="a b"), "no name of a host: 'a b'"),
         (request(name="-" * 5), "no name of a host"),
         (request(address="tls://x"), "no address of a host"),
