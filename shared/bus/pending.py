@@ -86,6 +86,7 @@ class Pending:
                 return await (self._insist(token, waiting) if request.far else waiting.future)
         finally:
             del self._waiting[token]
+            waiting.future.cancel()  # nobody is interested in what it is told now
 
     async def _insist(self, token: str, waiting: _Waiting) -> Delivery:
         """Sends it again and again until there is an answer: who has heard it before remembers it."""

@@ -46,3 +46,12 @@ def test_a_place(text, place):
 def test_no_place(text):
     with pytest.raises(InvalidArgument, match="no address of a host"):
         Place.parse(text)
+
+
+def test_who_is_let_in_is_written_when_it_changes(tmp_path):
+    one, other = (cluster.Member(id=id, link="U", pin="p") for id in "ab")
+    assert cluster.members(tmp_path) == ()
+    assert cluster.save_members(tmp_path, [other, one])
+    assert not cluster.save_members(tmp_path, [one, other])
+    assert cluster.members(tmp_path) == (one, other)
+    assert cluster.save_members(tmp_path, [one])

@@ -110,3 +110,19 @@ def test_who_issued_a_certificate():
         pki.check_issued(der, ours.certificate, now + 91 * DAY)
     with pytest.raises(Unauthenticated, match="not by"):
         pki.check_issued(b"nonsense", ours.certificate, now)
+
+
+def test_what_is_sealed_for_a_key_only_that_key_opens():
+    key = pki.new_key()
+    sealed = pki.seal(b"secret", pki.request(key))
+    assert pki.unseal(sealed, key) == b"secret"
+    for wrong, by in ((sealed, pki.new_key()), (sealed[:-1] + bytes([sealed[-1] ^ 1]), key), (b"", key)):
+        with pytest.raises(InvalidArgument):
+            pki.unseal(wrong, by)
+
+
+def test_a_renewed_certificate_has_the_same_pin():
+    key = pki.new_key()
+    assert pki.pin(pki.request(key)) == pki.pin(pki.request(key)) != pki.pin(pki.request(pki.new_key()))
+    with pytest.raises(InvalidArgument):
+        pki.pin(b"nonsense")

@@ -65,7 +65,7 @@ class World:
 
     async def host(self, node: str, number: int, role: str = "hub") -> Spanning:
         place = f"192.0.2.{number}:7377"
-        membership = Membership(cluster="c", role=role, address=place, hubs=(place,), secret="")  # type: ignore[arg-type]
+        membership = Membership(cluster="c", address=place, hubs=(place,), hub="hub-1" if role == "hub" else "")
         self.hosts.setdefault(node, Host())
         files = SpecFiles(self.folder / node)
         (self.folder / node).mkdir(exist_ok=True)

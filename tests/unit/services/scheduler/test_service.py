@@ -18,9 +18,11 @@ from shared.contracts.base import Empty
 from shared.contracts.scheduler import (
     CONTRACT,
     HUBS,
+    NODES,
     TOKENS,
     AuthorityRequest,
     HubsRecord,
+    JoinReply,
     JoinRequest,
     TokenRequest,
 )
@@ -114,12 +116,13 @@ async def test_a_token_lets_one_host_in(kernel, scheduler):
     assert await kernel.state.get(TOKENS, digest(secret)) is None
 
 
-async def test_of_two_with_one_token_one_is_let_in(scheduler):
+async def test_of_two_with_one_token_one_is_let_in(kernel, scheduler):
     secret = await secret_of(scheduler)
     both = (asked(secret), asked(secret, "c" * 25, "node3"))
     answers = await asyncio.gather(*map(scheduler._admit, both), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["JoinReply", "Unauthenticated"]
-    assert len((await scheduler.nodes(Empty())).nodes) == 2
+    present = [await kernel.state.get(NODES, request.node) for request in both]
+    assert [node is not None for node in present] == [isinstance(answer, JoinReply) for answer in answers]
 
 
 async def test_nobody_takes_the_place_of_a_host_that_is_there(kernel, scheduler):
