@@ -23,6 +23,8 @@ from tools.cluster.founding import found
 from tools.supervisor import broker, hub, keys
 
 STREAM = {"name": "KV_agreed", "subjects": ["$KV.agreed.>"], "max_msgs_per_subject": 1}
+NO_PEERS = 10005
+"""A server that has just begun does not count itself among those that are there."""
 READY = r"Listening for client connections on 127\.0\.0\.1:(\d+)"
 
 
@@ -127,7 +129,8 @@ async def ask(client: Client, subject: str, content: object = None, **headers: s
             with suppress(NoRespondersError, TimeoutError):
                 answer = await client.request(subject, body, timeout=2, headers=headers or None)
                 found: dict = msgspec.json.decode(answer.data)
-                if found.get("error", {}).get("code") != 503:
+                error = found.get("error", {})
+                if error.get("code") != 503 and error.get("err_code") != NO_PEERS:
                     return found
             await asyncio.sleep(0.05)  # nobody tells when a leader is elected
 
