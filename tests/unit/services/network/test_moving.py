@@ -29,7 +29,7 @@ def world(host_network: None, tmp_path: Path) -> Iterator[NetworkWorld]:
     """A host in a cluster."""
     made = NetworkWorld(tmp_path)
     place = "127.0.0.1:7377"
-    membership = Membership(cluster="c", role="hub", address=place, hubs=(place,), secret="")
+    membership = Membership(cluster="c", address=place, hubs=(place,), hub="hub-1")
     cluster.save(made.settings.state_path, membership)
     yield made
     made.sweep()
