@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,7 +34,9 @@ from .domain.addresses import Address, AddressSpace, Subnet
 from .domain.drivers import Driver, HostLink, overlay
 from .domain.ruleset import BridgeRules
 from .domain.spanning import SCOPE
-from .spanning import Spanning
+
+if TYPE_CHECKING:
+    from .spanning import Spanning
 
 log = logging.getLogger(__name__)
 

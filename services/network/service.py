@@ -6,6 +6,7 @@ import asyncio
 import re
 import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,9 +36,10 @@ from .membership import Membership
 from .moving import Moving
 from .recover import recover
 from .sandboxes import Host, Sandboxes
-from .spanning import Spanning
 from .upkeep import Upkeep
-from .uplinks import Uplinks
+
+if TYPE_CHECKING:
+    from .spanning import Spanning
 
 PATIENCE = 2.0
 """Seconds a stopping service takes to tell the store of endpoints; the next one tells the rest."""
@@ -73,6 +75,9 @@ class NetworkService:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def _across(self, membership: cluster.Membership, folder: Path) -> Spanning:
+        from .spanning import Spanning  # here: most hosts are in no cluster
+        from .uplinks import Uplinks
+
         kernel = self._kernel
         return Spanning(
             membership,

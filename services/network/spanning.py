@@ -95,6 +95,7 @@ class Spanning:
     def resume(self) -> None:
         """Containers that were found have told what they have: what else is there is of a crash."""
         self._resumed = True
+        self.uplinks.on_restart(self._restarted)
         if self.records.complete:
             self._complete()
 
@@ -261,6 +262,19 @@ class Spanning:
     def left(self, network_id: str) -> None:
         """A container here has left the network."""
         self._tasks.start(self.leave_unused(network_id), "leave")
+
+    def _restarted(self) -> None:
+        """A driver began anew: it is told again what it has to do here."""
+        for spec in self.here():
+            if self.uplinks.foreign(spec.driver):
+                self._tasks.start(self._tell_again(spec), "again")
+
+    async def _tell_again(self, spec: NetworkSpec) -> None:
+        try:
+            await self._join(spec)
+        except ShoalError as error:
+            log.error("network %s does not reach other hosts: %s", spec.name, error)
+        self._soon(spec.id)
 
     async def leave_unused(self, network_id: str) -> None:
         """Takes the bridge away if no container here needs it any more."""

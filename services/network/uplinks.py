@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from shared.bus import Bus
@@ -58,6 +59,15 @@ class Uplinks:
 
     def close(self) -> None:
         self._overlay.close()
+
+    def on_restart(self, callback: Callable[[], None]) -> None:
+        """Calls back when a driver of another process begins to serve: it may know nothing of what was asked before."""
+        self._bus.on_started(network_driver.CONTRACT.name, callback)
+
+    @staticmethod
+    def foreign(driver: str) -> bool:
+        """Whether another process serves it."""
+        return driver != "overlay"
 
     def _of(self, driver: str) -> Uplink:
         return self._overlay if driver == "overlay" else Remote(self._bus, driver)

@@ -1,12 +1,18 @@
 """Networks across hosts, by plain docker commands in a lab."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
 from tests.support.cluster import Hosts, engines
 from tests.support.waiting import until
+from tools.lab.lab import CHECKOUT
 
 pytestmark = pytest.mark.shoal_only
 ALL = (1, 2, 3)
@@ -15,7 +21,7 @@ ALL = (1, 2, 3)
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Three hosts with a container each, on one network; each answers TCP at port 80 and says who it is."""
-    with engines(tmp_path_factory.mktemp("lab"), 3) as made:
+    with engines(tmp_path_factory.mktemp("networks"), 3) as made:
         made.load()
         made.init()
         made.join(2)
@@ -121,6 +127,81 @@ async def test_a_killed_network_service_finds_everything_again(hosts: Hosts) -> 
     await until(lambda: answer(hosts, "c2", "c3") == "I am c3", 60)
     shown = json.loads(hosts.docker(2, "network", "inspect", "across"))[0]
     assert {one["Name"] for one in shown["Containers"].values()} == {"c1", "c2", "c3"}
+
+
+def ask(hosts: Hosts, number: int, endpoint: str, **request: object) -> dict[str, Any]:
+    """Calls an engine service of a host."""
+    words = (sys.executable, "-P", "-m", "tests.support.ask", endpoint, json.dumps(request))
+    found: dict[str, Any] = json.loads(hosts.ok(number, "env", f"PYTHONPATH={CHECKOUT}", *words))
+    return found
+
+
+async def test_an_address_moves_to_another_host_with_its_container(hosts: Hosts) -> None:
+    """All but the process: what answers at the target is the kernel of the stack that waited there."""
+    serve(hosts, 1, "mover", "across")
+    hosts.docker(2, "run", "-d", "--label", "shoal.node=node2", "--name", "asker", "--network", "across", "busybox",
+                 "sleep", "100000")  # fmt: skip
+    container = hosts.docker(1, "inspect", "-f", "{{.Id}}", "mover")
+    address = hosts.docker(1, "inspect", "-f", "{{.NetworkSettings.Networks.across.IPAddress}}", "mover")
+    assert all(pings(hosts, asker, address) for asker in ("asker", "c1", "c3"))
+    wish = {"container_id": container, "container_name": "mover", "endpoints": {"across": {}}, "standby": True}
+    there = ask(hosts, 3, "network.sandbox", **wish)
+    assert there["endpoints"]["across"]["ip_address"] == address
+    assert answer(hosts, "asker", address) == "I am mover"
+    ask(hosts, 1, "network.detach", container_id=container)
+    assert not pings(hosts, "asker", address)
+    ask(hosts, 1, "network.attach", container_id=container)  # thought better of it
+    assert answer(hosts, "asker", address) == "I am mover"
+    ask(hosts, 1, "network.detach", container_id=container)
+    ask(hosts, 3, "network.attach", container_id=container)
+    await until(lambda: pings(hosts, "asker", "mover"), 30)
+    assert all(pings(hosts, asker, address) for asker in ("asker", "c1", "c3"))
+    hosts.docker(1, "rm", "-f", "mover")  # its address stays where it is
+    assert all(pings(hosts, asker, address) for asker in ("asker", "c1", "c3"))
+    ask(hosts, 3, "network.release", container_id=container, keep_files=False)
+    await until(lambda: "mover" not in hosts.docker(2, "network", "inspect", "across"), 30)
+    hosts.docker(2, "rm", "-f", "asker")
+
+
+@contextmanager
+def foreign_driver(hosts: Hosts, number: int) -> Iterator[None]:
+    """A driver `wire` on a host, which knows of Shoal only its published contract."""
+    state = hosts.lab.plan.home(number) / "state"
+    environment = {
+        "SHOAL_NATS_URL": f"nats://127.0.0.1:{(state / 'broker/port').read_text().strip()}",
+        "SHOAL_NKEY": str(state / "keys/network_driver.nk"),
+    }
+    node = (state / "node-id").read_text().strip()
+    program = [sys.executable, "-P", str(CHECKOUT / "tests/support/foreign_driver.py"), node, "wire"]
+    with subprocess.Popen(
+        hosts.lab.host(number).command(program), env={**os.environ, **environment}, stdout=subprocess.PIPE
+    ) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"ready\n"
+        try:
+            yield
+        finally:
+            driver.kill()
+
+
+async def test_another_driver_takes_the_overlays_place_by_the_contract_alone(hosts: Hosts) -> None:
+    assert 'plugin "wire" not found' in hosts.refused(1, "network", "create", "-d", "wire", "foreign")
+    with ExitStack() as drivers:
+        for number in (1, 2):
+            drivers.enter_context(foreign_driver(hosts, number))
+        hosts.docker(2, "network", "create", "-d", "wire", "foreign")
+        for number in (1, 2):
+            serve(hosts, number, f"w{number}", "foreign")
+        assert answer(hosts, "w1", "w2") == "I am w2"
+        assert answer(hosts, "w2", "w1") == "I am w1"
+        assert "vxlan" in hosts.ok(1, "sh", "-c", "ip -d link | grep 14789")
+    assert answer(hosts, "w1", "w2") == "I am w2"  # without its driver, too
+    with foreign_driver(hosts, 1):  # begun anew it is told all again
+        assert answer(hosts, "w1", "w2") == "I am w2"
+        hosts.docker(1, "rm", "-f", "w1")
+        await until(lambda: "14789" not in hosts.ok(1, "ip", "-d", "link"), 30)
+    hosts.docker(1, "rm", "-f", "w2")
+    await until(lambda: hosts.run(1, "docker", "network", "rm", "foreign").returncode == 0, 30)
 
 
 async def test_nothing_is_left_of_a_network_that_is_removed(hosts: Hosts) -> None:

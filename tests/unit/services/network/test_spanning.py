@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.network.adapters.host_files import SpecFiles
@@ -52,6 +53,12 @@ class Host:
 
     async def peers(self, driver: str, request: PeersRequest) -> None:
         self.told[request.network] = request
+
+    def on_restart(self, callback: Callable[[], None]) -> None:
+        self.restarted = callback
+
+    def foreign(self, driver: str) -> bool:
+        return driver != "overlay"
 
     def known(self, network_id: str) -> dict[str, str]:
         """MAC to host of what the driver was told last."""
@@ -162,6 +169,27 @@ async def test_a_driver_that_fails_leaves_nothing(world: World) -> None:
         await here.ensure(spec)
     assert not world.hosts["a"].links
     assert not here.here()
+
+
+async def test_a_foreign_driver_that_begins_anew_is_told_again(world: World) -> None:
+    here, there = await world.host("a", 1), await world.host("b", 2)
+
+    def foreign(number: int) -> NetworkSpec:
+        return msgspec.structs.replace(plan("one", "10.0.1.0/24")(number), driver="wire")
+
+    for make in (foreign, plan("two", "10.0.2.0/24")):
+        spec, _ = await here.create(make)
+        await here.ensure(spec)
+    wire = next(spec for spec in here.specs() if spec.driver == "wire")
+    await there.records.catch_up()
+    await there.claims.claim(endpoint(wire, "b", 5))
+    host = world.hosts["a"]
+    await until(lambda: bool(host.known(wire.id)))
+    host.joined.clear()
+    host.told.clear()
+    host.restarted()
+    await until(lambda: wire.id in host.told)
+    assert [request.network for request in host.joined] == [wire.id]
 
 
 async def test_addresses_that_any_host_has_are_not_chosen(world: World) -> None:
