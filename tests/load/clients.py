@@ -10,9 +10,9 @@ from tests.support.engine import Engine
 from tests.support.software import POSTGRES, REDIS
 
 NETWORK, PASSWORD = "load", "secret"
-TIMED_OUT = 143
-"""Exit code of a program that `timeout` ended."""
-_READY = "until pg_isready -qh 127.0.0.1; do usleep 100000; done; exec pgbench -qiU postgres -h 127.0.0.1 postgres"
+TIMED_OUT = 124
+"""Exit code of `timeout` for a program that it ended."""
+_READY = "until pg_isready -qh 127.0.0.1; do sleep 0.1; done; exec pgbench -qiU postgres -h 127.0.0.1 postgres"
 _COUNTS = (
     ("transactions", re.compile(r"number of transactions actually processed: (\d+)")),
     ("failed", re.compile(r"number of failed transactions: (\d+)")),

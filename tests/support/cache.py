@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,3 +23,12 @@ def kept(*name: str) -> Iterator[Path]:
     with (path.parent / f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
+
+
+def kept_file(*name: str, make: Callable[[Path], Path]) -> Path:
+    """A file in the cache; where it is not there yet, `make` is given an empty folder and returns where it made it."""
+    with kept(*name) as path:
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                make(Path(folder)).rename(path)
+    return path

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
-from tests.support.cache import kept
-from tools.toolchain.debian import PrivateApt, unpack
+from tests.support.cache import kept, kept_file
+from tests.support.debian import SUITE, packages
+from tools.toolchain.debian import unpack
 
-SUITE = "trixie"
 _PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
 _OLD = ("docker-compose==1.29.2", "docker[ssh]==6.1.3", "requests<2.32", "urllib3<2", "setuptools<80")
 """It is not maintained any more: it needs what was there in its days."""
@@ -20,16 +19,14 @@ _BUILDS_WITH = "cython<3\n"
 
 def compose_2() -> Path:
     """The program; of its package's dependencies it needs only the C library."""
-    with kept("programs", f"docker-compose-{SUITE}") as path:
-        if not path.exists():
-            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                root = Path(folder)
-                apt = PrivateApt(root, (SUITE,), ("docker-cli", "docker.io", "libc6", "libgcc-s1"))
-                apt.update()
-                for package in apt.download(SUITE, ["docker-compose"]):
-                    unpack(package, root / "unpacked")
-                (root / "unpacked" / _PLUGIN).rename(path)
-    return path
+
+    def make(folder: Path) -> Path:
+        assumed = ("docker-cli", "docker.io", "libc6", "libgcc-s1")
+        for package in packages(folder / "apt", ("docker-compose",), assumed):
+            unpack(package, folder / "unpacked")
+        return folder / "unpacked" / _PLUGIN
+
+    return kept_file("programs", f"docker-compose-{SUITE}", make=make)
 
 
 def compose_1() -> Path:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support.cache import kept
+from tests.support.cache import kept_file
+from tests.support.debian import packages
 from tools.images import Image, busybox_layer, digest, oci_layout
-from tools.toolchain.debian import PrivateApt, unpack
+from tools.toolchain.debian import unpack
 
-SUITE = "trixie"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -51,19 +50,10 @@ def busybox_of(architecture: str) -> bytes:
 
 def program_of(architecture: str) -> Path:
     """Busybox for another architecture, out of Debian's `busybox-static`."""
-    with kept("foreign", f"busybox-static-{architecture}") as path:
-        if not path.exists():
-            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                _fetch(architecture, Path(folder)).rename(path)
-    return path
 
+    def make(folder: Path) -> Path:
+        for package in packages(folder / "apt", ("busybox-static",), architecture=architecture):
+            unpack(package, folder / "root")
+        return next(each for each in (folder / "root").rglob("busybox") if each.is_file() and each.parent.name == "bin")
 
-def _fetch(architecture: str, folder: Path) -> Path:
-    root, apt = folder / "root", folder / "apt"
-    root.mkdir()
-    apt.mkdir()
-    private = PrivateApt(apt, (SUITE,), architecture=architecture)
-    private.update()
-    for package in private.download(SUITE, ("busybox-static",)):
-        unpack(package, root)
-    return next(each for each in root.rglob("busybox") if each.is_file() and each.parent.name == "bin")
+    return kept_file("foreign", f"busybox-static-{architecture}", make=make)

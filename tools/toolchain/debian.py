@@ -97,20 +97,31 @@ Acquire::Retries "3";
 """
 
 
+def machines_mirror() -> Mirror:
+    """The one that this machine's apt is set up for."""
+    return pick_mirror(_run("apt-get", "indextargets", "Created-By: Packages"))
+
+
 class PrivateApt:
     """apt on a root of its own, an existing empty folder.
 
     The packages of `assumed` count as installed, whatever version is asked for: neither they nor what only they need
-    are fetched. `architecture` in Debian's words; empty: this machine's.
+    are fetched; nor what `status`, a status file of dpkg's, has. `architecture` in Debian's words; empty: this
+    machine's.
     """
 
     def __init__(
-        self, root: Path, suites: Sequence[str] = SUITES, assumed: Iterable[str] = (), architecture: str = ""
+        self,
+        root: Path,
+        suites: Sequence[str] = SUITES,
+        assumed: Iterable[str] = (),
+        architecture: str = "",
+        status: str = "",
     ) -> None:
         self._root = root
         self._suites = suites
         self._assumed = tuple(assumed)
-        self._architecture = architecture
+        self._architecture, self._status = architecture, status
         self._options = (f"-c={root}/apt.conf",)
 
     def fetch(self, parts: Sequence[Part]) -> tuple[str, list[Path]]:
@@ -125,7 +136,7 @@ class PrivateApt:
 
     def update(self) -> None:
         """Makes the private root, with the suites' package lists."""
-        self._prepare(pick_mirror(_run("apt-get", "indextargets", "Created-By: Packages")))
+        self._prepare(machines_mirror())
         _run("apt-get", *self._options, "-q", "update")
 
     def download(self, suite: str, packages: Iterable[str]) -> list[Path]:
@@ -139,7 +150,9 @@ class PrivateApt:
         architecture = self._architecture or _run("dpkg", "--print-architecture").strip()
         (self._root / "sources/shoal.sources").write_text(sources(mirror, self._suites, architecture))
         (self._root / "apt.conf").write_text(configuration(self._root, self._architecture))
-        (self._root / "status").write_text("".join(installed(name, architecture) for name in self._assumed))
+        (self._root / "status").write_text(
+            self._status + "".join(installed(name, architecture) for name in self._assumed)
+        )
 
 
 def installed(package: str, architecture: str) -> str:
