@@ -13,6 +13,7 @@ from shared.errors import (
     NotFound,
     PermissionDenied,
     ResourceExhausted,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -275,6 +276,32 @@ class RenamedRequest(Message, frozen=True):
     name: str
 
 
+class AgreeRequest(Message, frozen=True):
+    """Host `node` asks for keys under which it may send to this one, for encrypted networks.
+
+    `public` is its half of an X25519 agreement, signed together with the rest by its host's key, of which `certificate`
+    (PEM) is by the cluster's authority. `whole`: it takes unsegmented packets. `again`: it has lost the keys that it had
+    agreed on with others.
+    """
+
+    node: str
+    public: bytes
+    whole: bool
+    again: bool
+    certificate: str
+    signature: bytes
+
+
+class AgreeReply(Message, frozen=True):
+    """The other half, signed with the question's; `spi`: the index under which the receiver has the keys now."""
+
+    public: bytes
+    spi: int
+    whole: bool
+    certificate: str
+    signature: bytes
+
+
 _NF = NotFound
 CREATE = Endpoint(
     "network.create",
@@ -327,6 +354,11 @@ PUBLISH = Endpoint(
 LINK = Endpoint("network.link", LinkRequest, Empty, idempotent=True)
 RENAMED = Endpoint("network.renamed", RenamedRequest, Empty, idempotent=True)
 
+AGREE = Endpoint(
+    "network.agree", AgreeRequest, AgreeReply, (FailedPrecondition, Unauthenticated), idempotent=True, timeout=10
+)
+"""Asked by the network services of other hosts. Nothing sent under the keys is lost from the answer on."""
+
 NETWORK_EVENT = Event("network", DockerEvent)
 CHANGED = Event("network.changed", Empty, kept=False)
 """What `list` or `inspect` answers may be other than before. Told before the answer to whoever caused it: callers keep
@@ -338,10 +370,10 @@ CONTRACT = Contract(
     summary="Networks, endpoints, sandboxes, addresses and published ports of one node.",
     endpoints=(
         CREATE, INSPECT, LIST, REMOVE, PRUNE, SANDBOX, RELEASE, DETACH, ATTACH, SANDBOXES, CONNECT, DISCONNECT, PUBLISH,
-        LINK, RENAMED,
+        LINK, RENAMED, AGREE,
     ),
     events=(NETWORK_EVENT, CHANGED),
     owns=(NAMES, SPECS, ENDPOINTS, CLUSTER_SPECS, CLUSTER_ENDPOINTS),
-    calls=("network_driver.*",),
+    calls=("network.agree", "network_driver.*"),
     reads_agreed=("nodes.*",),
 )  # fmt: skip
