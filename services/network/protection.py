@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 LIFETIME = 12 * 3600.0
 """Seconds after which keys are replaced, as libnetwork does."""
-RETRY = 1.0
-"""Seconds until a peer that could not be asked is asked again; doubled each time, up to `LONGEST_RETRY`."""
+RETRY = 0.2
+"""Seconds until a peer that gave no keys is asked again; doubled each time, up to `LONGEST_RETRY`."""
 LONGEST_RETRY = 30.0
 
 
@@ -42,6 +42,7 @@ class Keyring(Protocol):
     worn: Callable[[str], object]
 
     async def open(self) -> bool: ...
+    async def end(self) -> None: ...
     def close(self) -> None: ...
     async def receive(self, peer: str, spi: int, material: bytes) -> None: ...
     async def send(self, peer: str, spi: int, material: bytes, *, whole: bool) -> None: ...
@@ -101,6 +102,14 @@ class Protection:
                 self._again = set(self._running) if self._fresh else set()
                 self._open = True
 
+    async def end(self) -> None:
+        """No encrypted network is here any more."""
+        self.peers(set())
+        async with self._opening:
+            if self._open:
+                self._open = False
+                await self._keyring.end()
+
     def close(self) -> None:
         """What has keys goes on with them."""
         for task in self._running.values():
@@ -136,7 +145,8 @@ class Protection:
         identity = self._identity()
         theirs = Half(request.node, self._node, request.public, _flags(request.whole, request.again))
         agreement.check(theirs, request.signature, request.certificate.encode(), identity.authority, clock.now_ns())
-        await self.open()
+        if not self._open:
+            raise FailedPrecondition("no encrypted network is here")
         private = _ephemeral()
         spi = agreement.LOWEST_SPI + secrets.randbelow((1 << 32) - agreement.LOWEST_SPI)
         more = spi.to_bytes(4) + _flags(self._keyring.whole, False) + request.public

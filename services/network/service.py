@@ -16,7 +16,7 @@ from shared.contracts import network as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, PruneReport, Revision
 from shared.contracts.network import Network, NetworkSpec, Sandbox
-from shared.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from shared.service import Kernel
 from shared.shielded import carried_through
 
@@ -28,7 +28,7 @@ from .adapters.proxy import Proxy
 from .adapters.stacks import Stacks
 from .announcer import Announcer
 from .catalog import Catalog
-from .domain import endpoints, lookup, networks
+from .domain import endpoints, lookup, naming, networks
 from .domain import sandboxes as plans
 from .domain.endpoints import Attachment
 from .domain.sandboxes import SandboxRecord
@@ -75,11 +75,22 @@ class NetworkService:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def _across(self, membership: cluster.Membership, folder: Path) -> Spanning:
-        from .spanning import Spanning  # here: most hosts are in no cluster
+        from .adapters.tunnel import Tunnel  # here: most hosts are in no cluster
+        from .protection import Identity, Protection
+        from .spanning import Spanning, host_address
         from .uplinks import Uplinks
 
-        kernel = self._kernel
-        return Spanning(
+        kernel, settings = self._kernel, self._kernel.settings
+        device = naming.tunnel(settings.interface_prefix)
+        self._protection = Protection(
+            kernel.node,
+            Tunnel(folder, device, lambda: host_address(membership), settings.nft_table),
+            lambda: Identity.of(settings.state_path),
+            lambda: spanning.records.hosts(),
+            lambda node, request: kernel.bus.call(contract.AGREE, request, node),
+            kernel.tasks,
+        )
+        spanning = Spanning(
             membership,
             kernel.node,
             kernel.settings.interface_prefix,
@@ -87,9 +98,10 @@ class NetworkService:
             kernel.tasks,
             self._links,
             self._host.firewall,
-            Uplinks(kernel.bus),
+            Uplinks(kernel.bus, self._protection),
             SpecFiles(folder / "spanning"),
         )
+        return spanning
 
     async def start(self) -> None:
         """Brings host, records and store to agree; the first request finds everything ready."""
@@ -130,6 +142,7 @@ class NetworkService:
         self._links.close()
         if self._spanning is not None:
             self._spanning.uplinks.close()
+            self._protection.close()
 
     def _changed(self) -> None:
         self._kernel.bus.emit(contract.CHANGED, Empty())
@@ -295,6 +308,11 @@ class NetworkService:
             if record is not None and record.container_name != request.name:
                 self._sandboxes.rename(record, request.name)
         return Empty()
+
+    async def agree(self, request: contract.AgreeRequest) -> contract.AgreeReply:
+        if self._spanning is None:
+            raise FailedPrecondition("this host is in no cluster")
+        return await self._protection.agree(request)
 
     def _check_id(self, container_id: str) -> None:
         if not _CONTAINER_ID.match(container_id):

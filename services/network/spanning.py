@@ -39,6 +39,11 @@ RETRY = 1.0
 """Seconds until a driver that failed is told again who is where."""
 
 
+def host_address(membership: Membership) -> Address:
+    """This host's address among the hosts."""
+    return ipaddress.ip_address(Place.parse(membership.address).host.strip("[]"))
+
+
 class Spanning:
     """The bridge of such a network is on a host while a container there is on it."""
 
@@ -74,7 +79,7 @@ class Spanning:
     @property
     def host(self) -> Address:
         """This host's address among the hosts."""
-        return ipaddress.ip_address(Place.parse(self._membership.address).host.strip("[]"))
+        return host_address(self._membership)
 
     @property
     def cluster(self) -> str:

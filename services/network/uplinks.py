@@ -12,7 +12,7 @@ from shared.contracts.base import Empty
 from shared.contracts.network_driver import CheckRequest, JoinRequest, LeaveRequest, PeersRequest
 from shared.errors import DeadlineExceeded, NotFound, Unavailable
 
-from .adapters.vxlan import VxlanDriver
+from .adapters.vxlan import Secrecy, VxlanDriver
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _PRESENCE = 1.0
@@ -53,9 +53,9 @@ class Remote:
 class Uplinks:
     """All of them, by name."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, secrecy: Secrecy) -> None:
         self._bus = bus
-        self._overlay = VxlanDriver()
+        self._overlay = VxlanDriver(secrecy)
 
     def close(self) -> None:
         self._overlay.close()

@@ -73,7 +73,7 @@ class ProtectedHost:
 
         async def make() -> None:
             self.tasks = TaskGroup(self.node)
-            self.tunnel = Tunnel(self.folder, "tunnel0", ipaddress.ip_address(self.address), TABLE)
+            self.tunnel = Tunnel(self.folder, "tunnel0", lambda: ipaddress.ip_address(self.address), TABLE)
             addresses = {other.node: other.address for other in self.hosts.values()}
             self.protection = Protection(
                 self.node, self.tunnel, lambda: self.identity, lambda: addresses, self._ask, self.tasks
@@ -89,10 +89,7 @@ class ProtectedHost:
     def stop(self) -> None:
         async def end() -> None:
             if hasattr(self, "protection"):
-                for other in self.hosts.values():
-                    with contextlib.suppress(Exception):
-                        await self.tunnel.forget(other.address)
-                self.protection.close()
+                await self.protection.end()
                 await self.tasks.close()
 
         self.do(end())
@@ -126,5 +123,3 @@ def _set_up(host: ProtectedHost, other: ProtectedHost) -> None:
         ip("link", "add", name, "type", "vxlan", "id", str(vni), *place)
         ip("addr", "add", f"10.{net}.0.{host.number}/24", "dev", name)
         ip("link", "set", name, "mtu", str(mtu), "up")
-
-

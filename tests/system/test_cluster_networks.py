@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Hosts, engines
+from tests.support.lab_lines import Line, tunnel_of
 from tests.support.waiting import until
 from tools.lab.lab import CHECKOUT
 
@@ -202,6 +204,46 @@ async def test_another_driver_takes_the_overlays_place_by_the_contract_alone(hos
         await until(lambda: "14789" not in hosts.ok(1, "ip", "-d", "link"), 30)
     hosts.docker(1, "rm", "-f", "w2")
     await until(lambda: hosts.run(1, "docker", "network", "rm", "foreign").returncode == 0, 30)
+
+
+def test_what_passes_on_an_encrypted_network_cannot_be_read(hosts: Hosts) -> None:
+    hosts.docker(1, "network", "create", "-d", "overlay", "--opt", "encrypted", "--ipv6", "secret")
+    for number in (1, 2):
+        serve(hosts, number, f"s{number}", "secret")
+        hosts.docker(number, "network", "connect", "across", f"s{number}")
+    line = Line(hosts.lab.host(2))
+    assert answer(hosts, "s1", "s2.across") == "I am s2"
+    assert b"I am s2" in line.heard()
+    for asker, asked in (("s1", "s2"), ("s2", "s1")):
+        assert answer(hosts, asker, f"{asked}.secret") == f"I am {asked}"
+    heard = line.heard()
+    assert heard
+    assert b"I am" not in heard
+    assert b"GET /" not in heard
+    assert pings(hosts, "s1", "s2.secret", "-6")
+    assert "1350" in hosts.docker(2, "exec", "s2", "cat", "/sys/class/net/eth0/mtu")
+
+
+async def test_an_encrypted_network_goes_on_whatever_is_killed(hosts: Hosts) -> None:
+    processes = json.loads(hosts.shoal_ok(2, "status", "--json"))
+    service = next(one["pid"] for one in processes if one["name"] == "network")
+    before = tunnel_of(hosts.lab.host(2))
+    hosts.lab.host(2).run(["kill", "-9", str(service)], {})
+    assert answer(hosts, "s1", "s2.secret") == "I am s2"
+    assert tunnel_of(hosts.lab.host(2)) == before
+    os.kill(before, signal.SIGKILL)
+    for asker, asked in (("s1", "s2"), ("s2", "s1")):
+        await until(lambda a=asker, b=asked: answer(hosts, a, f"{b}.secret") == f"I am {b}", 60)  # type: ignore[misc]
+    assert tunnel_of(hosts.lab.host(2)) not in (0, before)
+
+
+async def test_nothing_is_left_of_an_encrypted_network(hosts: Hosts) -> None:
+    hosts.docker(1, "rm", "-f", "s1", "s2")
+    await until(lambda: hosts.run(1, "docker", "network", "rm", "secret").returncode == 0, 60)
+    for number in (1, 2):
+        await until(lambda number=number: "shl-tunnel" not in hosts.ok(number, "ip", "link"), 60)  # type: ignore[misc]
+        await until(lambda number=number: "4790" not in hosts.ok(number, "ip", "rule"), 60)  # type: ignore[misc]
+        assert not tunnel_of(hosts.lab.host(number))
 
 
 async def test_nothing_is_left_of_a_network_that_is_removed(hosts: Hosts) -> None:

@@ -72,7 +72,9 @@ def route(address: Address | int, table: int, index: int, via: Address | None = 
     elif via is not None:
         body += attribute(RTA_VIA, struct.pack("=H", socket.AF_INET6) + via.packed)
     scope, flags = (RT_SCOPE_LINK, 0) if via is None else (RT_SCOPE_UNIVERSE, RTNH_F_ONLINK)
-    return Message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(version, length, table, scope, index, flags) + body)
+    return Message(
+        RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, _route(version, length, table, scope, index, flags) + body
+    )
 
 
 def route_no_more(address: Address | int, table: int) -> Message:

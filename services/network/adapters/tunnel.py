@@ -1,4 +1,4 @@
-"""The service's side of the encrypted tunnel (`services/network/tunnel`), and what the host needs to lead packets there."""
+"""The service's side of the encrypted tunnel (`services/network/tunnel`), and what leads packets there on the host."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ PATIENCE = 10.0
 class Tunnel:
     """One process, which goes on without this service. Belongs to one event loop."""
 
-    def __init__(self, folder: Path, device: str, host: Address, table: str) -> None:
-        self._folder, self._device, self._host, self._table = folder, device, host, table
+    def __init__(self, folder: Path, device: str, host: Callable[[], Address], table: str) -> None:
+        self._folder, self._device, self._address, self._table = folder, device, host, table
         self._path = folder / "tunnel.sock"
         self._connection: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -65,6 +65,7 @@ class Tunnel:
 
         From the first moment on such packets are sent by no other way. Raises `FailedPrecondition`.
         """
+        self._host = self._address()
         await asyncio.to_thread(_guard, self._table, self._device)
         found = self._take_over()
         if not found:
@@ -80,6 +81,14 @@ class Tunnel:
     def close(self) -> None:
         """The tunnel goes on with the keys it has."""
         self._part()
+
+    async def end(self) -> None:
+        """No encrypted network is here any more: nothing is left of the tunnel on the host, soon."""
+        with contextlib.suppress(FailedPrecondition):
+            await self._ask(Message(messages.FORGET))
+        child, self._child = self._child, None
+        self._part()
+        await asyncio.to_thread(_remove, self._table, self._host, child)
 
     async def receive(self, peer: str, spi: int, material: bytes) -> None:
         """What comes from the peer under this index is opened from now on; under earlier ones too, for a while."""
@@ -195,7 +204,7 @@ class Tunnel:
             link = netlink.link(name)
             if link is None:
                 raise OSError(errno.ENODEV, f"interface {name} is gone")
-            # the reverse path of what comes out of the tunnel leads elsewhere: loose, which asks for an address (RFC 3704)
+            # the reverse path of what comes out of the tunnel leads elsewhere: loose, which takes an address (RFC 3704)
             sysctl.write(f"ipv4/conf/{name}/rp_filter", "2")
             netlink.request(new_address(link.index, ipaddress.ip_interface(self._host)))
             netlink.request(rtrules.default_by(version, TABLE, link.index))
@@ -205,8 +214,11 @@ class Tunnel:
             netlink.close()
 
 
-def remove(table: str, host: Address) -> None:
+def _remove(table: str, host: Address, child: subprocess.Popen[bytes] | None) -> None:
     """Takes away what `Tunnel.open` set up on the host; the device goes with the process. Runs in a thread."""
+    if child is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(PATIENCE)
     netlink, nft = Netlink(), Nftables()
     try:
         with contextlib.suppress(FileNotFoundError):

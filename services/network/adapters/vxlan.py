@@ -6,46 +6,67 @@ It does what a driver of the contract `network_driver` does, in this process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import socket
 from collections.abc import Iterable
+from typing import Protocol
 
 from shared import telemetry
 from shared.contracts.base import Empty
 from shared.contracts.network_driver import CheckRequest, JoinRequest, LeaveRequest, PeersRequest
 from shared.errors import FailedPrecondition, NotImplementedYet
 
-from ..domain import peers
+from ..domain import options, peers
 from ..domain.addresses import Address
 from ..domain.peers import Entries
 from . import rtneigh, rtnetlink, sysctl
 from .netlink import Netlink
 from .rtnetlink import Message
+from .tunnel import CARRIED
 
 PORT = 4789
 """The UDP port that IANA gave to VXLAN."""
-ENCRYPTED = "encrypted"
+PATIENCE = 3.0
+"""Seconds for which a new peer is not told of while there are no keys for it: what is sent before is lost."""
 VNI_LIST = "com.docker.network.driver.overlay.vxlanid_list"
+
+
+class Secrecy(Protocol):
+    """Whoever sees to it that packets to `tunnel.CARRIED` are encrypted: `services.network.protection`."""
+
+    async def open(self) -> None: ...
+
+    def peers(self, addresses: set[str]) -> None: ...
+
+    async def agreed(self, address: str) -> None: ...
+
+    async def end(self) -> None: ...
 
 
 class VxlanDriver:
     """One VXLAN interface for each network that this host has containers on."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrecy: Secrecy) -> None:
         self._netlink = Netlink()
+        self._secrecy = secrecy
+        self._secret: dict[str, set[str]] = {}
+        """The other hosts on each encrypted network."""
 
     def close(self) -> None:
         """The interfaces stay."""
         self._netlink.close()
 
     async def check(self, request: CheckRequest) -> Empty:
-        for option in (ENCRYPTED, VNI_LIST):
-            if option in request.options:
-                raise NotImplementedYet(f"overlay networks with the option {option} are not supported yet")
+        if VNI_LIST in request.options:
+            raise NotImplementedYet(f"overlay networks with the option {VNI_LIST} are not supported yet")
         return Empty()
 
     async def join(self, request: JoinRequest) -> Empty:
+        if options.ENCRYPTED in request.options:
+            await self._secrecy.open()
+            self._secret.setdefault(request.network, set())
         try:
             await asyncio.to_thread(self._join, request)
         except OSError as error:
@@ -58,13 +79,14 @@ class VxlanDriver:
         if bridge is None:
             raise OSError(errno.ENODEV, f"bridge {request.bridge} does not exist")
         local = ipaddress.ip_address(request.host)
-        mark = f"{request.vni} {local} {request.mtu}"
+        port = CARRIED if options.ENCRYPTED in request.options else PORT
+        mark = f"{request.vni} {local} {port} {request.mtu}"
         present = self._netlink.link(request.port)
         if present is not None and (present.alias, present.master) != (mark, bridge.index):
             self._netlink.request(rtnetlink.delete_link(present.index))
             present = None
         if present is None:
-            made = rtnetlink.new_vxlan(request.port, request.vni, local, PORT, request.mtu, bridge.index)
+            made = rtnetlink.new_vxlan(request.port, request.vni, local, port, request.mtu, bridge.index)
             self._netlink.request(made, rtnetlink.set_alias(request.port, mark))
             present = self._netlink.link(request.port)
         if present is not None:
@@ -75,6 +97,10 @@ class VxlanDriver:
 
     async def leave(self, request: LeaveRequest) -> Empty:
         await asyncio.to_thread(self._leave, request)
+        if self._secret.pop(request.network, None) is not None:
+            self._secrecy.peers(set().union(*self._secret.values()))
+            if not self._secret:
+                await self._secrecy.end()
         return Empty()
 
     def _leave(self, request: LeaveRequest) -> None:
@@ -83,11 +109,20 @@ class VxlanDriver:
             self._netlink.request(rtnetlink.delete_link(link.index))
 
     async def peers(self, request: PeersRequest) -> Empty:
+        if request.network in self._secret:
+            await self._agree(request.network, {peer.host for peer in request.peers})
         try:
             await asyncio.to_thread(self._tell, request)
         except OSError as error:
             raise FailedPrecondition(f"VXLAN interface {request.port}: {error.strerror}") from error
         return Empty()
+
+    async def _agree(self, network: str, hosts: set[str]) -> None:
+        """There are keys for hosts that are new on a network, unless one of them does not answer soon."""
+        new, self._secret[network] = hosts - self._secret[network], hosts
+        self._secrecy.peers(set().union(*self._secret.values()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*map(self._secrecy.agreed, new)), PATIENCE)
 
     def _tell(self, request: PeersRequest) -> None:
         """What the kernel has is compared, not what was told it last: so nothing stale can stay."""

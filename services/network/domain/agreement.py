@@ -1,5 +1,6 @@
-"""How two hosts agree on keys for one direction between them: X25519 (RFC 7748), each half signed by its host's key,
-HKDF (RFC 5869). Values to values.
+"""How two hosts agree on keys for one direction between them. Values to values.
+
+X25519 (RFC 7748), each half signed by its host's key, and HKDF (RFC 5869).
 
 The receiver chooses the security parameter index and has the keys before the sender: nothing sealed under them is lost.
 No key is kept anywhere or sent; who takes a host's key later reads nothing of what was sent before.
@@ -27,7 +28,7 @@ LOWEST_SPI = 256
 
 @dataclass(frozen=True)
 class Half:
-    """What one host says: who it is, whom it speaks to, its half of the agreement, and `more` that is signed with it."""
+    """What one host says: who it is, whom it speaks to, its half of the agreement, and `more` signed with it."""
 
     node: str
     peer: str

@@ -18,6 +18,11 @@ def uplink(prefix: str, network_id: str) -> str:
     return f"{prefix}-{network_id[:9]}x"
 
 
+def tunnel(prefix: str) -> str:
+    """The host's interface by which packets of encrypted networks leave."""
+    return f"{prefix}-tunnel"
+
+
 def veth(prefix: str, sandbox_id: str, index: int) -> str:
     """The host's end of a sandbox's interface number `index`."""
     return f"{prefix}{sandbox_id[:_VETH_PART]}{index:x}"

@@ -23,6 +23,8 @@ HOST_ADDRESS = {4: "com.docker.network.host_ipv4", 6: "com.docker.network.host_i
 ENDPOINT_IFNAME = "com.docker.network.endpoint.ifname"
 ENDPOINT_SYSCTLS = "com.docker.network.endpoint.sysctls"
 PARENT = "parent"
+ENCRYPTED = "encrypted"
+"""By its presence, whatever its value, as in libnetwork."""
 
 DEFAULT_MTU, LEAST_MTU = 1500, 68
 GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")

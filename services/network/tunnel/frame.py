@@ -1,7 +1,7 @@
 """Messages in datagrams: how one is cut and put together again. Values to values.
 
-A datagram is `SPI, index, count, sequence` (network byte order, 16 bytes) and its piece of the sealed message; all pieces
-but the last have the same length.
+A datagram is `SPI, index, count, sequence` (network byte order, 16 bytes) and its piece of the sealed message; all
+pieces but the last have the same length.
 """
 
 from __future__ import annotations

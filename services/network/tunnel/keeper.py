@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+from functools import partial
 
 from ..proxy.poller import READ, Poller
 from . import device, messages
@@ -80,13 +81,15 @@ class Keeper:
     def _obey(self, message: Message) -> None:
         act = {messages.RECEIVE: self._receive, messages.SEND: self._send, messages.FORGET: self._forget}
         try:
-            act[message.verb](message, ipaddress.ip_address(message.peer).packed)
+            act[message.verb](message, ipaddress.ip_address(message.peer).packed if message.peer else b"")
         except (KeyError, ValueError, OSError) as error:
             self._say(Message(messages.FAILED, message.number, text=f"{message.verb}: {error}"))
         else:
             self._say(Message(messages.DONE, message.number))
 
     def _receive(self, message: Message, peer: bytes) -> None:
+        if not peer:
+            raise ValueError("whose keys?")
         unused = [spi for spi, each in self._relay.sources.items() if each.address == peer and not each.used]
         for spi in unused[: max(0, len(unused) - MOST_UNUSED + 1)]:
             del self._relay.sources[spi]
@@ -94,6 +97,8 @@ class Keeper:
         self._relay.sources[message.spi] = Source(inbound, peer)
 
     def _send(self, message: Message, peer: bytes) -> None:
+        if not peer:
+            raise ValueError("whose keys?")
         outbound = Outbound(message.spi, bytes.fromhex(message.material))
         datagram = self._mtu - UDP_HEADERS[4 if len(peer) == 4 else 6]
         self._relay.ways[peer] = Way(outbound, (message.peer, self._port), datagram)
@@ -101,9 +106,10 @@ class Keeper:
         self._offload()
 
     def _forget(self, message: Message, peer: bytes) -> None:
-        self._relay.ways.pop(peer, None)
-        self._plain.discard(peer)
-        for spi in [spi for spi, each in self._relay.sources.items() if each.address == peer]:
+        for one in [peer] if peer else list(self._relay.ways):
+            self._relay.ways.pop(one, None)
+            self._plain.discard(one)
+        for spi in [spi for spi, each in self._relay.sources.items() if peer in (each.address, b"")]:
             del self._relay.sources[spi]
         self._offload()
 
@@ -116,4 +122,7 @@ class Keeper:
         peer = self._relay.sources[spi].address
         for other in known[: known.index(spi)]:
             if self._relay.sources[other].address == peer:
-                self._poller.later(OVERLAP, lambda other=other: self._relay.sources.pop(other, None))  # type: ignore[misc]
+                self._poller.later(OVERLAP, partial(self._drop, other))
+
+    def _drop(self, spi: int) -> None:
+        self._relay.sources.pop(spi, None)

@@ -1,8 +1,8 @@
 """What service and tunnel say to each other: JSON objects, one a packet, on a unix socket. Pure.
 
 To the tunnel: `receive` (a peer's packets come under these keys), `send` (a peer's go out under these from now on),
-`forget` (a peer's keys), each with a `number` that its answer bears. From it: `ready`, once, with what it can;
-`done`; `failed`; `worn`: a peer's sending keys have sealed so much that others are to be agreed on.
+`forget` (a peer's keys; without a peer: all), each with a `number` that its answer bears. From it: `ready`, once, with
+what it can; `done`; `failed`; `worn`: keys for a peer have sealed so much that others are to be agreed on.
 """
 
 from __future__ import annotations

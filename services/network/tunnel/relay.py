@@ -129,8 +129,12 @@ class Relay:
         frame_ = self._opened[device.VNET_HEADER : length]
         packet = frame_[device.ETHERNET :]
         if len(self._own) == 4:
-            fits = len(packet) >= 28 and frame_[12:14] == _IPV4 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP
-            return fits and packet[12:16] == source.address and packet[16:20] == self._own and packet[22:24] == self._port
+            fits = (
+                len(packet) >= 28 and frame_[12:14] == _IPV4 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP
+            )
+            return (
+                fits and packet[12:16] == source.address and packet[16:20] == self._own and packet[22:24] == self._port
+            )
         fits = len(packet) >= 48 and frame_[12:14] == _IPV6 and packet[6] == socket.IPPROTO_UDP
         return fits and packet[8:24] == source.address and packet[24:40] == self._own and packet[42:44] == self._port
 

@@ -20,6 +20,9 @@ from .base import Driver, HostLink, Wire
 OVERHEAD = {4: 50, 6: 70}
 """Bytes of the Ethernet, VXLAN, UDP and IP headers around a packet, by the IP version between hosts (RFC 7348)."""
 
+ENCRYPTION = 100
+"""Bytes that the tunnel of encrypted networks puts around such a packet, so that it is one datagram still."""
+
 
 class Overlay(Driver):
     """libnetwork's `overlay`, and whatever takes its place."""
@@ -59,4 +62,5 @@ class Overlay(Driver):
 
 def mtu(opts: Options, underlay: int, version: int) -> int:
     """That of containers' interfaces; `underlay`: that of the path between hosts, unless the user names it."""
-    return (options.mtu(opts) if options.MTU in opts else underlay) - OVERHEAD[version]
+    secret = ENCRYPTION if options.ENCRYPTED in opts else 0
+    return (options.mtu(opts) if options.MTU in opts else underlay) - OVERHEAD[version] - secret

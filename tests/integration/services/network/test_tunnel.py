@@ -112,8 +112,11 @@ def test_nothing_leaves_in_the_clear_without_keys(hosts) -> None:
     hosts[0].protect()
     line = wire(hosts[1])
     datagram = hosts[0].call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-    hosts[0].call(lambda: subprocess.run(
-        ["ip", "neigh", "replace", "10.11.0.2", "lladdr", "02:00:00:00:00:99", "dev", "secret"], check=True))
+    hosts[0].call(
+        lambda: subprocess.run(
+            ["ip", "neigh", "replace", "10.11.0.2", "lladdr", "02:00:00:00:00:99", "dev", "secret"], check=True
+        )
+    )
     datagram.sendto(SECRET, ("10.11.0.2", 9))
     assert SECRET not in heard(line)
 
@@ -126,8 +129,9 @@ def test_what_comes_in_the_clear_is_dropped(hosts) -> None:
     server.settimeout(0.5)
     datagram = hosts[0].call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     mac = hosts[1].call(lambda: Path("/proc/thread-self/net/arp").read_text() and _mac("secret"))
-    hosts[0].call(lambda: subprocess.run(
-        ["ip", "neigh", "replace", "10.11.0.2", "lladdr", mac, "dev", "secret"], check=True))
+    hosts[0].call(
+        lambda: subprocess.run(["ip", "neigh", "replace", "10.11.0.2", "lladdr", mac, "dev", "secret"], check=True)
+    )
     datagram.sendto(SECRET, ("10.11.0.2", 7000))
     with pytest.raises(TimeoutError):
         server.recv(100)

@@ -38,6 +38,9 @@ class Keyring:
         self.opened += 1
         return self.kept
 
+    async def end(self) -> None:
+        self.opened = 0
+
     def close(self) -> None:
         pass
 
@@ -73,6 +76,7 @@ class Host:
     async def ask(self, node: str, request: AgreeRequest) -> AgreeReply:
         self.asked += 1
         if node in self.world.away:
+            self.world.tries.release()
             raise Unavailable("away")
         return await self.world.hosts[node].protection.agree(request)
 
@@ -80,6 +84,7 @@ class Host:
 class World:
     def __init__(self) -> None:
         self.addresses, self.away = dict(ADDRESSES), set[str]()
+        self.tries = asyncio.Semaphore(0)
         self.hosts = {node: Host(node, self) for node in ADDRESSES}
 
 
@@ -157,21 +162,35 @@ async def test_keys_that_were_kept_are_not_asked_of_others_again(world: World) -
     world.hosts["a"].keyring.kept = True
     a, b = world.hosts["a"], world.hosts["b"]
     b.keyring.kept = True
+    await b.protection.open()
     a.protection.peers({"10.0.0.2"})
     await asyncio.wait_for(a.protection.agreed("10.0.0.2"), 20)
     await settled(a, b)
     assert (a.asked, b.asked) == (1, 0)
 
 
+async def test_after_the_last_network_nothing_is_agreed_on(world: World) -> None:
+    a, b = await pair(world)
+    await b.protection.end()
+    assert b.keyring.opened == 0
+    with pytest.raises(FailedPrecondition, match="no encrypted network"):
+        await b.protection.agree(await asked_by(a, "b"))
+    await b.protection.end()
+    await b.protection.open()
+    assert b.keyring.opened == 1
+
+
 async def test_a_peer_that_is_away_is_asked_until_it_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protection, "RETRY", 0.01)
     world.away.add("b")
+    await world.hosts["b"].protection.open()
     a = world.hosts["a"]
     a.protection.peers({"10.0.0.2"})
-    while a.asked < 3:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(world.tries.acquire(), 20)
+    await asyncio.wait_for(world.tries.acquire(), 20)
     world.away.clear()
     await asyncio.wait_for(a.protection.agreed("10.0.0.2"), 20)
+    assert len(a.keyring.outbound["10.0.0.2"]) == 1
 
 
 async def test_a_peer_that_is_none_any_more_is_forgotten(world: World) -> None:
@@ -207,6 +226,7 @@ async def asked_by(host: Host, peer: str = "a") -> AgreeRequest:
 @pytest.mark.parametrize("change", [{"node": "c"}, {"public": b"\2" * 32}, {"again": True}, {"signature": b"x"}])
 async def test_nobody_speaks_for_another(world: World, change: dict[str, Any]) -> None:
     request = await asked_by(world.hosts["b"])
+    await world.hosts["a"].protection.open()
     with pytest.raises(Unauthenticated):
         await world.hosts["a"].protection.agree(_with(request, change))
     assert (await world.hosts["a"].protection.agree(request)).spi >= 256
@@ -220,9 +240,10 @@ async def test_an_answer_that_is_not_the_peers_is_not_believed(world: World) -> 
     a = world.hosts["a"]
 
     async def by_another(node: str, request: AgreeRequest) -> AgreeReply:
-        return _with(await world.hosts["b"].protection.agree(request), {"spi": 999})
+        return msgspec.structs.replace(await world.hosts["b"].protection.agree(request), spi=999)
 
     a.protection._ask = by_another
+    await world.hosts["b"].protection.open()
     with pytest.raises(Unauthenticated):
         await a.protection._agree_with("10.0.0.2", False)
     assert not a.keyring.outbound
@@ -232,8 +253,6 @@ async def test_a_host_without_the_means_says_so(world: World) -> None:
     world.hosts["b"].keyring.broken = True
     with pytest.raises(FailedPrecondition, match="no tunnel here"):
         await world.hosts["b"].protection.open()
-    with pytest.raises(FailedPrecondition, match="no tunnel here"):
-        await world.hosts["b"].protection.agree(await asked_by(world.hosts["a"], "b"))
 
 
 def test_the_identity_is_that_of_the_host(tmp_path: Path) -> None:

@@ -14,6 +14,22 @@ from shared.contracts.network_driver import (
 from shared.errors import InvalidArgument, NotFound
 
 
+class Keys:
+    """Of encrypted networks, of which there are none here."""
+
+    async def open(self) -> None:
+        raise AssertionError
+
+    def peers(self, addresses: set[str]) -> None:
+        raise AssertionError
+
+    async def end(self) -> None:
+        raise AssertionError
+
+    async def agreed(self, address: str) -> None:
+        raise AssertionError
+
+
 class Foreign:
     """A driver that writes down what it is asked for."""
 
@@ -45,7 +61,7 @@ async def test_a_driver_of_another_process_is_asked_by_its_name_and_host() -> No
         await bus.open()
     server = Server(served, CONTRACT, foreign)
     await server.open()
-    uplinks = Uplinks(caller)
+    uplinks = Uplinks(caller, Keys())
     join = JoinRequest(network="n", bridge="b", port="p", vni=1, host="192.0.2.1", mtu=1450)
     await uplinks.check("wire", CheckRequest())
     await uplinks.join("wire", join)

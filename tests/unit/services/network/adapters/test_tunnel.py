@@ -30,8 +30,12 @@ def host() -> Iterator[None]:
         yield
 
 
+def shown(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
 def new(folder: Path) -> Tunnel:
-    return Tunnel(folder, "tunnel0", ipaddress.ip_address(HOST), "shoal_test")
+    return Tunnel(folder, "tunnel0", lambda: ipaddress.ip_address(HOST), "shoal_test")
 
 
 @pytest.fixture
@@ -39,10 +43,7 @@ async def opened(host: None, tmp_path: Path) -> AsyncIterator[Tunnel]:
     made = new(tmp_path)
     assert not await made.open()
     yield made
-    if made._connection is not None:
-        await made.forget(PEER)
-    made.close()
-    await asyncio.to_thread(tunnel.remove, "shoal_test", ipaddress.ip_address(HOST))
+    await made.end()
 
 
 async def test_keys_are_given_and_taken(opened: Tunnel) -> None:
@@ -56,10 +57,7 @@ async def test_keys_are_given_and_taken(opened: Tunnel) -> None:
 
 
 async def test_packets_are_led_to_the_device_and_kept_from_elsewhere(opened: Tunnel) -> None:
-    way = subprocess.run(
-        ["ip", "route", "get", PEER, "ipproto", "udp", "dport", str(tunnel.CARRIED)],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+    way = shown("route", "get", PEER, "ipproto", "udp", "dport", str(tunnel.CARRIED))
     assert "dev tunnel0" in way
     assert tunnel._mtu(ipaddress.ip_address(HOST)) == 1400
     assert tunnel._mtu(ipaddress.ip_address("10.99.0.1")) == 1500
@@ -97,11 +95,10 @@ async def test_a_port_that_is_taken_is_said(host: None, tmp_path: Path) -> None:
             await new(tmp_path).open()
 
 
-async def test_what_was_set_up_can_be_removed(opened: Tunnel) -> None:
-    def rules() -> str:
-        return subprocess.run(["ip", "rule"], check=True, capture_output=True, text=True).stdout
-
-    assert str(tunnel.TABLE) in rules()
+async def test_what_was_set_up_is_taken_away(opened: Tunnel) -> None:
+    assert str(tunnel.TABLE) in shown("rule")
+    await opened.receive(PEER, 300, bytes(36))
     for _ in range(2):
-        await asyncio.to_thread(tunnel.remove, "shoal_test", ipaddress.ip_address(HOST))
-    assert str(tunnel.TABLE) not in rules()
+        await opened.end()
+    assert "tunnel0" not in [name for _, name in socket.if_nameindex()]
+    assert str(tunnel.TABLE) not in shown("rule")

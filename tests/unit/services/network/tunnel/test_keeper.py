@@ -67,6 +67,10 @@ def test_keys_are_kept_and_answered(tunnel) -> None:
 
 def test_what_makes_no_sense_is_answered(tunnel) -> None:
     assert tunnel.say("dance").verb == messages.FAILED
+    for verb in (messages.SEND, messages.RECEIVE):
+        tunnel.service.send(Message(verb, 7, "", 1, "01" * 36).encode())
+        tunnel.turn()
+        assert tunnel.heard().verb == messages.FAILED
     tunnel.service.send(Message(messages.SEND, 6, PEER, 1, "ff").encode())
     tunnel.turn()
     assert tunnel.heard().verb == messages.FAILED
@@ -107,7 +111,9 @@ def test_it_goes_on_without_a_service_while_it_has_keys(tunnel, tmp_path) -> Non
     tunnel.service.connect(str(tmp_path / "sock"))
     tunnel.turn()
     assert tunnel.heard().verb == messages.READY
-    tunnel.say(messages.FORGET)
+    tunnel.service.send(Message(messages.FORGET, 8).encode())
+    tunnel.turn()
+    assert tunnel.heard() == Message(messages.DONE, 8), "of all peers"
     tunnel.service.close()
     tunnel.turn()
     assert not tunnel.poller._running

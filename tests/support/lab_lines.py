@@ -1,0 +1,43 @@
+"""What passes between the hosts of a lab, and who carries it."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from pathlib import Path
+
+from services.network.adapters import namespaces
+from tools.lab.host import Host
+
+
+class Line:
+    """The frames at a host's line from now on."""
+
+    def __init__(self, host: Host) -> None:
+        def listen() -> socket.socket:
+            return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
+
+        self._socket = namespaces.inside(Path(host.network), listen)
+
+    def heard(self) -> bytes:
+        """All of them until now, one after the other."""
+        found = b""
+        while select.select((self._socket,), (), (), 0.2)[0]:
+            data, address = self._socket.recvfrom(1 << 17)
+            found += data if address[0] == "eth0" else b""
+        return found
+
+
+def tunnel_of(host: Host) -> int:
+    """The process of a host's encrypted tunnel, as the machine numbers it; 0: there is none."""
+    found = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _is_tunnel(folder, host.network)]
+    return found[0] if found else 0
+
+
+def _is_tunnel(folder: Path, network: str) -> bool:
+    try:
+        ours = os.stat(folder / "ns/net").st_ino == os.stat(network).st_ino
+        return ours and b"services.network.tunnel" in (folder / "cmdline").read_bytes()
+    except OSError:
+        return False
