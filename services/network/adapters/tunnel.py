@@ -219,15 +219,14 @@ def _remove(table: str, host: Address, child: subprocess.Popen[bytes] | None) ->
     if child is not None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(PATIENCE)
-    netlink, nft = Netlink(), Nftables()
+    netlink = Netlink()
     try:
         with contextlib.suppress(FileNotFoundError):
             netlink.request(rtrules.rule_no_more(rtrules.port_rule(host.version, CARRIED, TABLE, PRIORITY)))
         with contextlib.suppress(ShoalError):
-            nft.run(f"delete table inet {_guards(table)}\n")
+            Nftables().run(f"delete table inet {_guards(table)}\n")
     finally:
         netlink.close()
-        nft.close()
 
 
 def _guards(table: str) -> str:
@@ -251,11 +250,7 @@ table inet {name} {{
 	}}
 }}
 """
-    nft = Nftables()
-    try:
-        nft.run(rules)
-    finally:
-        nft.close()
+    Nftables().run(rules)
 
 
 def _mtu(host: Address) -> int:
