@@ -10,7 +10,9 @@ import msgspec
 from shared import telemetry
 from shared.contracts import scheduler
 from shared.contracts.base import Endpoint, Message
+from shared.contracts.common import Revision
 from shared.contracts.executor import CREATE, CreateReply, CreateRequest
+from shared.errors import NotFound
 from shared.service import Kernel
 from shared.state.history import History
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .events import Feed
     from .stats import Sampler
 
+MOVED_TO = "moved_to"
+"""Detail of a `NotFound`: the node that has the container now."""
 Req = TypeVar("Req", bound=Message)
 Rep = TypeVar("Rep", bound=Message)
 
@@ -45,8 +49,18 @@ class Gateway:
     """While what the number of images holds, and how many there are."""
 
     async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
-        """A call to the service on a node, this one when none is named."""
-        return await self.kernel.bus.call(endpoint, request, node=node)
+        """A call to the service on a node, this one when none is named; where a container has moved it follows."""
+        try:
+            return await self.kernel.bus.call(endpoint, request, node=node)
+        except NotFound as error:
+            if MOVED_TO not in error.details:
+                raise
+            node = error.details[MOVED_TO]
+        reply = await self.call(endpoint, request, node)
+        if isinstance(reply, Revision):  # of another host's records than who asked thinks
+            await self.containers.reached(reply.revision, node)
+            return msgspec.structs.replace(reply, revision=0)
+        return reply
 
     async def create(self, request: CreateRequest) -> tuple[CreateReply, str]:
         """Makes a container on this host, in a cluster on one that the scheduler chooses; and which it was."""

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from shared.contracts.base import Keys
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerSpec, ContainerStatus
@@ -17,6 +19,8 @@ from shared.state.view import Entry, View
 
 FULL_ID = 64
 FAMILIES = (SPECS, STATUSES)
+MOVE_PATIENCE = 30.0
+"""Seconds for which a container that has left its host is shown as it was there, until it is seen where it went."""
 _UNKNOWN = ContainerStatus()
 
 
@@ -107,6 +111,10 @@ class Containers:
         before = self._by_id.get(id)
         if before is None or before.node != node:
             return
+        moved_to = before.status.moved_to
+        if moved_to in self._views and not self._has_moved(id, moved_to):  # the other host's record is still to come
+            asyncio.get_running_loop().call_later(MOVE_PATIENCE, self._lost, before)
+            return
         del self._by_id[id]
         self._rename(id, before.spec.name, "")
         self._sorted = None
@@ -114,6 +122,21 @@ class Containers:
         for other, view in self._views.items():
             if other != node and view.get(SPECS, id) is not None:
                 self._refresh(other, id)
+
+    def _has_moved(self, id: str, node: str) -> bool:
+        """Whether that host shows the container as its own."""
+        view = self._views.get(node)
+        if view is None or view.get(SPECS, id) is None:
+            return False
+        status = view.get(STATUSES, id)
+        return status is None or not status.value.moved_to
+
+    def _lost(self, moved: Container) -> None:
+        """It never came up where it went."""
+        if self._by_id.get(moved.id) is moved:
+            moved.status = msgspec.structs.replace(moved.status, moved_to="")
+            self._forget(moved.node, moved.id)
+            self._tell(moved.id)
 
     def _rename(self, id: str, old: str, new: str) -> None:
         """Of several, as when a host joined with a name that was taken, this host's own comes first."""
@@ -135,6 +158,10 @@ class Containers:
             return
         status = view.get(STATUSES, id)
         before = self._by_id.get(id)
+        if status is not None and self._has_moved(id, status.value.moved_to):
+            if before is None or before.node == node:
+                self._refresh(status.value.moved_to, id)
+            return
         if before is None:
             self._sorted = None
         self._by_id[id] = fresh = Container(

@@ -5,11 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shared.contracts.common import Mount
 from shared.contracts.container import ContainerSpec, ContainerStatus
+from shared.errors import ShoalError, from_kind
 
 from .domain import lifecycle
+
+
+class ContainerLock(asyncio.Lock):
+    """A lock that may be closed for good while it is held: who waits for it, or comes later, gets an error instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._closed: ShoalError | None = None
+
+    def close(self, error: ShoalError) -> None:
+        """Whoever holds it calls this, and gives it up with that."""
+        self._closed = error
+        self.release()
+
+    async def acquire(self) -> Literal[True]:
+        await super().acquire()
+        if self._closed is not None:
+            self.release()
+            raise from_kind(self._closed.kind, self._closed.message, self._closed.details)
+        return True
 
 
 @dataclass(eq=False)
@@ -20,7 +42,7 @@ class Container:
     status: ContainerStatus = field(default_factory=ContainerStatus)
     spec_revision: int = 0
     status_revision: int = 0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: ContainerLock = field(default_factory=ContainerLock)
     rootfs: tuple[Mount, ...] = ()
     """Mounts of the snapshot, once they are known."""
     untouched: bool = False
@@ -31,6 +53,8 @@ class Container:
     """Being restarted by a client: `--rm` must not remove it in between."""
     retry: asyncio.Task[None] | None = None
     """The wait before the policy's next start."""
+    held_for: str = ""
+    """The migration for which its lock is held."""
     holds: int = 0
     """Works at present for which it is held (paused by the engine)."""
     showing: bool = False

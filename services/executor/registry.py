@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from shared.errors import NotFound
 
 from .container import Container
+from .domain.moving import check_stays, moved
+
+MOST_MOVED = 1000
+"""Containers that left of which it is remembered where they went."""
 
 
 class Registry:
@@ -15,6 +19,7 @@ class Registry:
     def __init__(self) -> None:
         self._by_id: dict[str, Container] = {}
         self._by_name: dict[str, Container] = {}
+        self._moved: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Container]:
         return iter(tuple(self._by_id.values()))
@@ -23,6 +28,7 @@ class Registry:
         return len(self._by_id)
 
     def add(self, container: Container) -> None:
+        self._moved.pop(container.id, None)
         self._by_id[container.id] = container
         self._by_name[container.spec.name] = container
 
@@ -43,11 +49,26 @@ class Registry:
         return matching[0] if len(matching) == 1 else None
 
     def get(self, reference: str) -> Container:
-        """Raises `NotFound` in Docker's words."""
+        """Raises `NotFound` in Docker's words; `moved_to` tells the node that has it now."""
         found = self.find(reference)
-        if found is None:
-            raise NotFound(f"No such container: {reference}")
+        if found is not None:
+            return found
+        if reference in self._moved:
+            raise moved(reference, self._moved[reference])
+        raise NotFound(f"No such container: {reference}")
+
+    def staying(self, reference: str) -> Container:
+        """As `get`; `Conflict` for one that is just being migrated."""
+        found = self.get(reference)
+        check_stays(found.spec.name, found.status)
         return found
+
+    def move(self, container: Container, node: str) -> None:
+        """It is another host's by now."""
+        self.discard(container)
+        self._moved[container.id] = node
+        if len(self._moved) > MOST_MOVED:
+            del self._moved[next(iter(self._moved))]
 
     def users_of(self, volume: str, but: str = "") -> tuple[str, ...]:
         """The ids of containers that have a volume."""

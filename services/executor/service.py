@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.bus.bus import Started
-from shared.contracts import platform
+from shared.contracts import moving, platform
 from shared.contracts.base import Empty, Event
 from shared.contracts.common import PruneReport, Ref, Revision, StreamOffer
 from shared.contracts.execs import (
@@ -58,10 +58,12 @@ from .adapters.cluster_names import ClusterNames
 from .adapters.host_paths import LocalHostPaths
 from .adapters.records import Records
 from .operations import (
+    arriving,
     changes,
     checkpoint,
     commit,
     create,
+    departing,
     execs,
     exit,
     files,
@@ -196,6 +198,40 @@ class Executor:
 
     async def commit(self, request: CommitRequest) -> CommitReply:
         return await self._finish(commit.commit(self._engine, request))
+
+    async def depart(self, request: moving.DepartRequest) -> moving.Held:
+        return await self._finish(departing.depart(self._engine, request))
+
+    async def hold(self, request: moving.HoldRequest) -> moving.Held:
+        return await self._finish(departing.hold(self._engine, request))
+
+    async def stay(self, request: moving.MoveRef) -> Revision:
+        return Revision(revision=await self._finish(departing.stay(self._engine, request)))
+
+    async def receive(self, request: moving.ReceiveRequest) -> Empty:
+        await self._finish(arriving.receive(self._engine, request))
+        return Empty()
+
+    async def abandon(self, request: moving.MoveRef) -> Empty:
+        await self._finish(arriving.abandon(self._engine, request))
+        return Empty()
+
+    async def take_over(self, request: moving.TakeOverRequest) -> Revision:
+        return Revision(revision=await self._finish(arriving.take_over(self._engine, request)))
+
+    async def taken(self, request: moving.MoveRef) -> Revision:
+        return Revision(revision=await self._finish(arriving.taken(self._engine, request)))
+
+    async def leave(self, request: moving.DepartRequest) -> Empty:
+        await self._finish(departing.leave(self._engine, request))
+        return Empty()
+
+    async def give_up(self, request: moving.MoveRef) -> Empty:
+        await self._finish(departing.give_up(self._engine, request))
+        return Empty()
+
+    async def moves(self, request: Empty) -> moving.MovesReply:
+        return moving.MovesReply(moves=await arriving.moves(self._engine))
 
     async def exited(self, told: platform.Exited) -> None:
         """The platform's signal that a process ended; signals of other nodes' platforms are theirs."""

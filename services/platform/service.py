@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref, StreamOffer
 from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.trees import SyncInRequest, SyncOutRequest, SyncReply
+from shared.errors import InvalidArgument
 from shared.service import Kernel
 from shared.streams import Channel
+from shared.treesync import Passing
 
 from .adapters.answering import answering
 from .adapters.linux import Linux
@@ -22,6 +27,8 @@ class PlatformService:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._linux = Linux(kernel.settings, self._ended)
+        self._passing = Passing(kernel.streams, kernel.tasks)
+        self._logs = str(kernel.settings.state_path / "platform" / "logs")
 
     async def open(self) -> None:
         await self._linux.open()
@@ -115,6 +122,19 @@ class PlatformService:
     async def stats(self, request: platform.StatsRequest) -> platform.StatsReply:
         return platform.StatsReply(samples=await self._linux.control.stats(request.ids))
 
+    async def sync_out(self, request: SyncOutRequest) -> SyncReply:
+        there = SyncInRequest(key=_log_id(request.key), last=request.last)
+        return await self._passing.send(
+            request,
+            self._logs,
+            lambda: self._kernel.bus.call(platform.SYNC_IN, there, node=request.node),
+            prefix=f"{request.key}.",
+        )
+
+    async def sync_in(self, request: SyncInRequest) -> StreamOffer:
+        serve = self._passing.receiver(self._logs, request.last, prefix=f"{_log_id(request.key)}.")
+        return await self._kernel.streams.offer_direct(serve, framed=False)
+
     async def host(self, request: Empty) -> platform.HostInfo:
         return await self._linux.host()
 
@@ -167,6 +187,15 @@ class PlatformService:
     async def _transferred(self, workload: str, action: str) -> None:
         told = platform.Transferred(id=workload, action=action, node=self._kernel.node)
         await self._kernel.bus.tell(platform.TRANSFERRED, told)
+
+
+_LOG_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}\Z")
+
+
+def _log_id(key: str) -> str:
+    if not _LOG_ID.match(key):
+        raise InvalidArgument(f"{key[:100]!r} is no workload's id")
+    return key
 
 
 def _told(workload: Workload) -> platform.Workload:

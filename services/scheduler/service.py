@@ -20,6 +20,8 @@ from shared.contracts.scheduler import (
     TOKENS,
     AuthorityReply,
     AuthorityRequest,
+    ChooseReply,
+    ChooseRequest,
     CreatedReply,
     JoinReply,
     JoinRequest,
@@ -112,6 +114,11 @@ class SchedulerService:
         """Chooses a host and makes the container there."""
         assert self._placing is not None
         return await self._placing.create(request)
+
+    async def choose(self, request: ChooseRequest) -> ChooseReply:
+        """A host for a container that is to move."""
+        assert self._placing is not None
+        return ChooseReply(node=self._placing.choose(request))
 
     async def token(self, request: TokenRequest) -> TokenReply:
         """A new token; only its digest is kept."""

@@ -7,6 +7,7 @@ from shared.contracts import (
     executor,
     gateway,
     image_store,
+    migrator,
     network,
     network_driver,
     platform,
@@ -17,6 +18,17 @@ from shared.contracts.base import Contract
 
 CONTRACTS: dict[str, Contract] = {
     module.CONTRACT.name: module.CONTRACT
-    for module in (image_store, platform, network_driver, network, volume, executor, builder, scheduler, gateway)
+    for module in (
+        image_store,
+        platform,
+        network_driver,
+        network,
+        volume,
+        executor,
+        builder,
+        scheduler,
+        migrator,
+        gateway,
+    )
 }
 """In starting order: who is called comes before who calls."""

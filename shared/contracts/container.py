@@ -278,11 +278,13 @@ class ContainerPlacement(Message, frozen=True):
     """Record `containers.<id>.placement`: the node that has the container.
 
     `making`: anonymous volumes that were begun to be made for it; nobody's, until the container's spec is there.
+    `incoming`: the migration that brings it here; the container exists elsewhere as long as there is no spec.
     """
 
     node: str
     node_name: str = ""
     making: tuple[str, ...] = ()
+    incoming: str = ""
 
 
 class HealthLog(Message, frozen=True):
@@ -301,6 +303,15 @@ class Health(Message, frozen=True):
     probe: str = ""
 
 
+class Leaving(Message, frozen=True):
+    """It is being migrated to `node`. `held`: nobody may do anything with it; `ran`: it was stopped for that."""
+
+    migration: str
+    node: str
+    held: bool = False
+    ran: bool = False
+
+
 class ContainerStatus(Message, frozen=True):
     """Record `containers.<id>.status`: the last state seen on the host. Written by the node's executor.
 
@@ -308,7 +319,8 @@ class ContainerStatus(Message, frozen=True):
     client sent a signal since the last start of a client's; `restart_canceled`: one that ends it for good, so that
     no policy starts it again. `restart_delay`: nanoseconds that the policy waits (waited) before the next (this)
     run. `ports` is what is published now.
-    `held`: paused by the engine itself for a moment, and not by a client.
+    `held`: paused by the engine itself for a moment, and not by a client. `moved_to`: it is on that node now, and
+    what is recorded here of it will soon be gone.
     """
 
     state: State = "created"
@@ -324,6 +336,8 @@ class ContainerStatus(Message, frozen=True):
     restart_canceled: bool = False
     restart_delay: int = 0
     held: bool = False
+    leaving: Leaving | None = None
+    moved_to: str = ""
     health: Health | None = None
     networks: dict[str, EndpointSettings] = {}
     ports: dict[str, tuple[PortBinding, ...] | None] = {}

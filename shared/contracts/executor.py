@@ -26,6 +26,7 @@ from shared.contracts.execs import (
     ReadReply,
     WriteRequest,
 )
+from shared.contracts.moving import MOVING
 from shared.errors import (
     AlreadyExists,
     Conflict,
@@ -323,6 +324,7 @@ CONTRACT = Contract(
         CREATE, START, STOP, RESTART, KILL, PAUSE, UNPAUSE, REMOVE, RENAME, UPDATE, PORTS, CONNECT, DISCONNECT,
         RESIZE, ATTACH, DETACHED, LOGS, EXEC_CREATE, EXEC_START, EXEC_INSPECT, CHECKPOINT_CREATE, CHECKPOINT_LIST,
         CHECKPOINT_DELETE, TOP, USAGE, PRUNE, CHANGES, COMMIT, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
+        *MOVING,
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, CLUSTER_NAMES, SPECS, PLACEMENTS, STATUSES),

@@ -21,6 +21,7 @@ CONTRACT = Contract(
         "platform.host",
         "platform.stats",
         "scheduler.*",
+        "migrator.*",
     ),
     hears=("events.*", "image_store.changed", "network.changed", "volume.changed"),
     reads=("containers.*", "names.*"),

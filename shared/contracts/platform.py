@@ -13,6 +13,7 @@ from shared.contracts.common import Mount, Platform, Ref, StreamOffer
 from shared.contracts.container import LogConfig, MountPoint, Resources
 from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.trees import TREE_ERRORS, SyncInRequest, SyncOutRequest, SyncReply
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, PermissionDenied
 
 
@@ -316,6 +317,9 @@ STAT_PATH = Endpoint("platform.stat_path", FilesRequest, PathStat, (_NF, Invalid
 READ_ARCHIVE = Endpoint("platform.read_archive", FilesRequest, ReadReply, (_NF, InvalidArgument))
 WRITE_ARCHIVE = Endpoint("platform.write_archive", WriteRequest, StreamOffer, (_NF, InvalidArgument))
 EXPORT = Endpoint("platform.export", FilesRequest, StreamOffer, (InvalidArgument,))
+SYNC_OUT = Endpoint("platform.sync_out", SyncOutRequest, SyncReply, TREE_ERRORS, timeout=0)
+"""The tree is the log of the workload `key`, running or not, or no more."""
+SYNC_IN = Endpoint("platform.sync_in", SyncInRequest, StreamOffer, (InvalidArgument,))
 HOST = Endpoint("platform.host", Empty, HostInfo, idempotent=True)
 
 
@@ -351,7 +355,8 @@ CONTRACT = Contract(
     endpoints=(
         PREPARE, CREATE, START, CHECKPOINT, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
         LOGS, TOP, UPDATE, STATS, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
-        HOST,
+        HOST, SYNC_OUT, SYNC_IN,
     ),
     events=(EXITED, TRANSFERRED),
+    calls=("platform.sync_in",),
 )  # fmt: skip

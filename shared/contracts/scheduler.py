@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Keys, Message
+from shared.contracts.container import ContainerSpec
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.errors import (
     AlreadyExists,
@@ -112,6 +113,17 @@ class CreatedReply(CreateReply, frozen=True, kw_only=True):
     node: str
 
 
+class ChooseRequest(Message, frozen=True):
+    """A container that exists, as `spec`, is to go to another host than those `without`; its own volumes come along."""
+
+    spec: ContainerSpec
+    without: tuple[str, ...] = ()
+
+
+class ChooseReply(Message, frozen=True):
+    node: str
+
+
 class JoinRequest(Message, frozen=True):
     """What a newcomer sends, not over the bus but by TLS to a hub's place: one line of JSON, answered by one.
 
@@ -158,6 +170,8 @@ CREATE = Endpoint(
 )
 """Chooses a host, brings the image there when it has not got it, makes the container. `FailedPrecondition` says why no
 host is suitable."""
+CHOOSE = Endpoint("scheduler.choose", ChooseRequest, ChooseReply, (FailedPrecondition, InvalidArgument, NotFound))
+"""The host that it would be made on now; nothing is reserved."""
 TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPrecondition, InvalidArgument))
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
 UPDATE = Endpoint("scheduler.update", UpdateRequest, NodeRecord, (NotFound, InvalidArgument, Conflict, Unavailable))
@@ -172,7 +186,7 @@ CONTRACT = Contract(
     name="scheduler",
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
-    endpoints=(CREATE, TOKEN, LIST, UPDATE, AUTHORITY, HERE),
+    endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, AUTHORITY, HERE),
     owns=(NODES, HUBS, TOKENS),
     keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from shared.contracts.base import LEASES, Keys, Message
+from shared.contracts.base import AGREED, LEASES, Keys, Message
 from shared.errors import AlreadyExists, Conflict
 from shared.state.store import seal, unseal
 from shared.state.streams import LEASE_SECONDS
@@ -21,29 +21,40 @@ class MemoryState:
         self._writer = writer
         self.hosts: dict[str, MemoryState] = {}
         """The stores of other hosts, by node id."""
+        self.agreed: MemoryState | None = None
+        """Who keeps what all hosts agree on; None: this one."""
         self._records: dict[tuple[str, str], tuple[bytes, int]] = {}  # by bucket and key
         self._revision = 0
         self._views: list[View] = []
 
     async def get(self, keys: Keys[M], *parts: str, host: str = "") -> Entry[M] | None:
-        if host:
-            return await self.hosts[host].get(keys, *parts)
+        if host or self._elsewhere(keys):
+            return await (self._elsewhere(keys) or self.hosts[host]).get(keys, *parts)
         key = keys.key(*parts)
         found = self._records.get((keys.bucket, key))
         return None if found is None else unseal(found[0], keys, key, found[1])
 
+    def _elsewhere(self, keys: Keys[Any]) -> MemoryState | None:
+        return self.agreed if keys.bucket == AGREED else None
+
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
+        if (elsewhere := self._elsewhere(keys)) is not None:
+            return await elsewhere.create(keys, *parts, value=value)
         key = keys.key(*parts)
         if (keys.bucket, key) in self._records:
             raise AlreadyExists(f"{key} exists")
         return self._write(key, keys, value)
 
     async def update(self, keys: Keys[M], *parts: str, value: M, revision: int) -> int:
+        if (elsewhere := self._elsewhere(keys)) is not None:
+            return await elsewhere.update(keys, *parts, value=value, revision=revision)
         key = keys.key(*parts)
         self._expect((keys.bucket, key), revision)
         return self._write(key, keys, value)
 
     async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
+        if (elsewhere := self._elsewhere(keys)) is not None:
+            return await elsewhere.delete(keys, *parts, revision=revision)
         key = keys.key(*parts)
         if revision is not None:
             self._expect((keys.bucket, key), revision)
@@ -56,6 +67,8 @@ class MemoryState:
         return self._revision  # or earlier: whoever has seen this one has seen that
 
     async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        if (elsewhere := self._elsewhere(keys[0])) is not None:
+            return await elsewhere.view(*keys)
         if host:
             return await self.hosts[host].view(*keys)
         view = View(*keys)

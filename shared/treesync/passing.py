@@ -91,12 +91,12 @@ class Passing:
             raise from_kind(answer.kind, answer.message)
         return SyncReply(bytes=sent, changed=source.changed)
 
-    def receiver(self, root: str, last: bool) -> ServeStream:
+    def receiver(self, root: str, last: bool, prefix: str = "") -> ServeStream:
         """What serves an offered stream: a pass comes in."""
 
         async def receive(channel: Channel) -> None:
             try:
-                answer = _Answer(bytes=await _receive(channel, root, last))
+                answer = _Answer(bytes=await _receive(channel, root, last, prefix))
             except ShoalError as error:
                 answer = _Answer(kind=error.kind, message=error.message)
             await channel.write(msgspec.json.encode(answer))
@@ -120,9 +120,9 @@ async def _read_all(channel: Channel) -> _Answer:
         return _Answer(kind=Unavailable.kind, message="the host that receives the files is gone")
 
 
-async def _receive(channel: Channel, root: str, last: bool) -> int:
+async def _receive(channel: Channel, root: str, last: bool, prefix: str) -> int:
     try:
-        target = await asyncio.to_thread(TreeTarget, root, last)
+        target = await asyncio.to_thread(TreeTarget, root, last, prefix)
         try:
             while data := await channel.read():
                 if await asyncio.to_thread(target.feed, data):

@@ -107,6 +107,8 @@ class TreeSource:
         was = before.pop(path, None)
         now.racy = _racy(status)
         self._seen[path] = now
+        if self._prefix and not path:
+            return  # not all of it is sent
         if was is None or was.racy or was.signature != now.signature or was.inode != now.inode:
             self.changed += 1
             fresh = was is None or was.kind != now.kind

@@ -17,7 +17,7 @@ from shared.archive.xattrs import keeps_xattr
 from shared.errors import InvalidArgument
 from shared.paths import open_beneath
 
-from .records import Data, Decoder, End, Gone, Node, Record
+from .records import Data, Decoder, End, Gone, Node
 from .source import OPAQUE
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,8 +33,12 @@ class TreeTarget:
     tree has.
     """
 
-    def __init__(self, root: str, last: bool) -> None:
-        """`last`: each file that comes is synced by itself; else the whole file system, once, at the end."""
+    def __init__(self, root: str, last: bool, prefix: str = "") -> None:
+        """`last`: each file that comes is synced by itself; else the whole file system, once, at the end.
+
+        `prefix`: only names that begin with it may be right beneath the root.
+        """
+        self._prefix = os.fsencode(prefix)
         self._root = os.open(root, _DIRECTORY)
         self._last = last
         self._decoder = Decoder()
@@ -62,17 +66,19 @@ class TreeTarget:
                 self._end(record)
                 return True
             self._records += 1
-            self._apply(record)
+            if isinstance(record, Data):
+                self._write(record)
+            else:
+                self._apply(record)
         return False
 
-    def _apply(self, record: Record) -> None:
-        if isinstance(record, Data):
-            self._write(record)
-            return
+    def _apply(self, record: Node | Gone) -> None:
         self._finish_file()
+        if not record.path.startswith(self._prefix):
+            raise InvalidArgument(f"{record.path[:100]!r} is none of the names that may come")
         if isinstance(record, Gone):
             self._remove(record.path)
-        elif isinstance(record, Node):
+        else:
             self._make(record)
 
     def _make(self, node: Node) -> None:
@@ -97,6 +103,8 @@ class TreeTarget:
         self._times[node.path] = node
 
     def _hard_link(self, node: Node) -> None:
+        if not node.target.startswith(self._prefix):
+            raise InvalidArgument("a hard link to what does not come from there")
         parent, name = self._place(node.path)
         held = open_beneath(self._root, os.fsdecode(_checked(node.target)), os.O_PATH | os.O_NOFOLLOW)
         try:

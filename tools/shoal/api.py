@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,22 @@ def request(path: Path, method: str, target: str, body: bytes | None = None, kin
         kind_of_error = NotFound if answer.status == 404 else ShoalError
         raise kind_of_error(_message(content) or f"{method} {target}: status {answer.status}")
     return content
+
+
+def lines(path: Path, method: str, target: str, body: bytes) -> Iterator[bytes]:
+    """The lines of an answer as they come; errors as `request`, `Unavailable` also when it is broken off."""
+    connection = _Connection(path)
+    try:
+        connection.request(method, target, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        if answer.status >= 400:
+            raise (NotFound if answer.status == 404 else ShoalError)(_message(answer.read()) or str(answer.status))
+        while line := answer.readline():
+            yield line
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"the engine at {path} does not answer any more: {error}") from None
+    finally:
+        connection.close()
 
 
 def _decode(content: bytes) -> Any:

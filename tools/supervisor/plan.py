@@ -13,10 +13,11 @@ HUB = "hub"
 """The second broker of some hosts of a cluster: together these keep what the whole cluster agrees on."""
 GATEWAY = "gateway"
 SCHEDULER = "scheduler"
-"""Runs on hosts of a cluster only."""
+CLUSTERED = (SCHEDULER, "migrator")
+"""These run on hosts of a cluster only."""
 FOREIGN = ("network_driver",)
 """Contracts that only others serve."""
-SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, SCHEDULER, *FOREIGN))
+SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, *CLUSTERED, *FOREIGN))
 
 STEADY = 5.0
 """Seconds a process lives before its death counts as a new misfortune and not as part of a loop."""
@@ -49,10 +50,10 @@ def members(embedded_broker: bool, role: str = "", replaced: Sequence[str] = ())
     `role`: `hub` or `leaf` in a cluster, empty in none. `replaced`: services that somebody else runs; raises
     `InvalidArgument` for a name that no service has.
     """
-    if unknown := set(replaced) - {*SERVICES, SCHEDULER, GATEWAY}:
+    if unknown := set(replaced) - {*SERVICES, *CLUSTERED, GATEWAY}:
         raise InvalidArgument(f"configuration: replaced: no engine service is called {min(unknown)}")
     brokers = ((HUB,) if role == "hub" else ()) + ((BROKER,) if embedded_broker else ())
-    names = (*brokers, *SERVICES, *((SCHEDULER,) if role else ()), GATEWAY)
+    names = (*brokers, *SERVICES, *(CLUSTERED if role else ()), GATEWAY)
     return tuple(Member(name) for name in names if name not in replaced)
 
 

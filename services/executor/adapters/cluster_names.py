@@ -42,6 +42,18 @@ class ClusterNames:
                 f"this host is cut off from its cluster: nobody knows whether the name {name} is free"
             ) from None
 
+    async def bring(self, name: str, container_id: str) -> None:
+        """The container that has the name is this host's from now on. Raises `Unavailable` when nobody can be asked."""
+        self._taken.add(name)
+        mine = NameRecord(id=container_id, node=self._node)
+        entry = await self._state.get(CLUSTER_NAMES, name)
+        if entry is None:
+            await self._state.create(CLUSTER_NAMES, name, value=mine)
+        elif entry.value.id != container_id:
+            _taken_already(name, container_id)
+        elif entry.value != mine:
+            await self._state.update(CLUSTER_NAMES, name, value=mine, revision=entry.revision)
+
     def _doubt(self, name: str, container_id: str) -> None:
         begins = not self._doubtful
         self._doubtful[name] = container_id

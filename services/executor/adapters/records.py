@@ -93,9 +93,13 @@ class Records:
         if self._names is not None:
             self._tasks.start(self._names.reconcile(names), "names")
 
-    async def place(self, container_id: str) -> None:
-        """A container is about to be made here."""
-        placement = ContainerPlacement(node=self._node, node_name=self._node_name)
+    @property
+    def node_name(self) -> str:
+        return self._node_name
+
+    async def place(self, container_id: str, making: tuple[str, ...] = (), incoming: str = "") -> None:
+        """A container is about to be made here, or with `incoming` brought here by a migration."""
+        placement = ContainerPlacement(node=self._node, node_name=self._node_name, making=making, incoming=incoming)
         await self._state.create(PLACEMENTS, container_id, value=placement)
 
     async def making(self, container_id: str, volumes: tuple[str, ...]) -> None:
@@ -105,9 +109,45 @@ class Records:
             placement = msgspec.structs.replace(entry.value, making=volumes)
             await self._state.update(PLACEMENTS, container_id, value=placement, revision=entry.revision)
 
+    async def placement(self, container_id: str) -> ContainerPlacement | None:
+        entry = await self._state.get(PLACEMENTS, container_id)
+        return entry.value if entry is not None else None
+
+    async def incoming(self) -> dict[str, ContainerPlacement]:
+        """Containers that migrations are about to bring here, by id."""
+        view = await self._state.view(PLACEMENTS)
+        try:
+            placements = {parts[0]: entry.value for parts, entry in view.items(PLACEMENTS)}
+        finally:
+            view.stop()
+        return {each: place for each, place in placements.items() if place.node == self._node and place.incoming}
+
+    async def arrived(self, container_id: str) -> None:
+        """A container that was brought here is this host's, with its volumes."""
+        entry = await self._state.get(PLACEMENTS, container_id)
+        if entry is not None and entry.value.incoming:
+            placement = msgspec.structs.replace(entry.value, making=(), incoming="")
+            await self._state.update(PLACEMENTS, container_id, value=placement, revision=entry.revision)
+
+    async def bring_name(self, name: str, container_id: str) -> None:
+        """The name of a container that came from another host of the cluster."""
+        if self._names is not None:
+            await self._names.bring(name, container_id)
+        try:
+            await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
+        except AlreadyExists:
+            if await self.holder(name) != container_id:
+                raise
+
     async def create(self, spec: ContainerSpec) -> int:
         """A new container, which was placed; the revision of its spec. It has no status before its first start."""
-        return await self._state.create(SPECS, spec.id, value=spec)
+        try:
+            return await self._state.create(SPECS, spec.id, value=spec)
+        except AlreadyExists:
+            entry = await self._state.get(SPECS, spec.id)
+            if entry is None or entry.value != spec:
+                raise
+            return entry.revision
 
     async def update_spec(self, spec: ContainerSpec, revision: int) -> int:
         return await self._state.update(SPECS, spec.id, value=spec, revision=revision)

@@ -20,7 +20,8 @@ from .status import UNKNOWN_EXIT, Exit, exited
 class Recorded:
     """`specs` and `statuses` by container id, `placed` ids of this node, `names` to the id that holds each.
 
-    `making`: by container id, the anonymous volumes whose making was begun and not ended.
+    `making`: by container id, the anonymous volumes whose making was begun and not ended. `elsewhere`: containers that
+    other hosts have, and of which something is here.
     """
 
     specs: Mapping[str, ContainerSpec] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class Recorded:
     placed: frozenset[str] = frozenset()
     making: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _names(recorded: Recorded) -> Iterator[Action]:
 def _remains(recorded: Recorded, observed: Observed) -> Iterator[Action]:
     """Everything that belongs to no container."""
     half = recorded.placed | set(recorded.statuses) | set(recorded.names.values())
-    known = set(recorded.specs)
+    known = set(recorded.specs) | recorded.elsewhere
     yield from (Bury(each, tuple(recorded.making.get(each, ()))) for each in sorted(half - known))
     yield from (Made(each) for each in sorted(set(recorded.making) & known))
     yield from (DropWorkload(container_id) for container_id in sorted(set(observed.workloads) - known - half))
@@ -140,6 +142,8 @@ def _remains(recorded: Recorded, observed: Observed) -> Iterator[Action]:
 def _container(spec: ContainerSpec, recorded: Recorded, observed: Observed) -> Iterator[Action]:
     status = recorded.statuses.get(spec.id, ContainerStatus())
     workload = observed.workloads.get(spec.id)
+    if status.leaving is not None and status.leaving.held:
+        return  # what becomes of it the migrators decide
     if status.state == "removing":
         yield Bury(spec.id)
     elif workload is not None and workload.state in ("running", "paused"):
@@ -148,7 +152,7 @@ def _container(spec: ContainerSpec, recorded: Recorded, observed: Observed) -> I
         yield RecordExit(spec.id)
     elif status.state in lifecycle.ALIVE:
         yield RecordLoss(spec.id)
-        if observed.engine_started:
+        if observed.engine_started and status.leaving is None:
             yield from _comes_back(spec, exited(status, Exit(UNKNOWN_EXIT, at=0)))
     elif workload is not None and workload.state == "stopped" and _is_news(status, workload):
         yield Adopt(spec.id)  # started, ended, and neither was recorded
@@ -182,6 +186,8 @@ def _down(
         yield ReleaseSandbox(spec.id)
     if status.state == "restarting":
         yield Restart(spec.id) if observed.engine_started else Retry(spec.id)
+    elif status.leaving is not None:
+        return  # it was stopped to be moved: it is neither removed nor started by a policy
     elif spec.host_config.auto_remove and (status.runs > 0 or observed.engine_started):
         yield AutoRemove(spec.id)
     elif observed.engine_started:

@@ -20,7 +20,7 @@ EXIT_PATIENCE = 10.0
 async def create(engine: Engine, request: CheckpointRequest) -> int:
     """Writes the state of a running container; it goes on, or has ended when this returns."""
     checkpoints.check(request.checkpoint)
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     reference = request.reference or container.spec.name
     async with container.lock:
         lifecycle.check_checkpoint(container.status.state, container.id)
@@ -48,7 +48,7 @@ async def _take(engine: Engine, container: Container, request: CheckpointRequest
         await engine.bus.call(platform.CHECKPOINT, wanted)
     except ShoalError as error:
         health.watch(engine, container)
-        raise type(error)(f"Cannot checkpoint container {reference}: {error.message}") from None
+        raise type(error)(f"Cannot checkpoint container {reference}: {error.message}", **error.details) from None
     if not request.exit:
         health.watch(engine, container)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.bus import Bus
 from shared.clock import now_ns
@@ -50,7 +51,18 @@ class Engine:
     """Network stacks that are just being given back: who publishes a port waits for them."""
     forgettable: list[str] = field(default_factory=list)
     """Execs that ended, of which the platform will be told that it may forget them."""
+    departed: dict[str, Container] = field(default_factory=dict)
+    """Containers that another host has by now, and of which something is still here."""
+    places: dict[str, Any] = field(default_factory=dict)
+    """What was made for containers that come (`arriving.Place`)."""
+    arriving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while it is decided whether a container that comes is this host's."""
     _host: platform.HostInfo | None = None
+
+    def depart(self, container: Container, node: str) -> None:
+        """It is another host's from now on."""
+        self.registry.move(container, node)
+        self.departed[container.id] = container
 
     async def host(self) -> platform.HostInfo:
         """Facts of the host; asked for once (forwarding, until it is on: the network service switches it on)."""

@@ -56,6 +56,9 @@ async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
     """Starts it once. Attached, it waits until the offered stream is taken, so that no byte is lost."""
     execution = _found(engine, request.exec_id)
     container = _active(engine, execution)
+    if container.held_for:  # it stands still, to be moved: what comes after that will be seen then
+        async with container.lock:
+            pass
     if execution.exit_code is not None:
         raise Conflict(f"exec command {execution.id} has already run")
     if execution.started:

@@ -48,7 +48,7 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
     if end.oom_killed:
         engine.tell(container, "oom")
     engine.execs.stop(container.id)
-    if container.spec.host_config.auto_remove and not container.kept:
+    if container.spec.host_config.auto_remove and not container.kept and last.leaving is None:
         await remove.after_exit(engine, container, end)
         return
     delay = restart.after_exit(container.spec.host_config.restart_policy, last, end.code, end.at) if retry else None

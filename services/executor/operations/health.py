@@ -52,7 +52,7 @@ def take_over(engine: Engine) -> None:
     """All that run and are not watched: a process before this one watched them, or nobody saw them start."""
     for container in engine.registry:
         check, last = check_of(container.spec.config), container.status
-        if check is None or container.probing is not None or last.state != "running":
+        if check is None or container.probing is not None or last.state != "running" or container.held_for:
             continue
         state = last.health or Health(status="starting")
         if state.probe:

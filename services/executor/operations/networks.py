@@ -17,7 +17,7 @@ from .engine import Engine
 
 async def connect(engine: Engine, request: ConnectRequest) -> int:
     """The wish is recorded, so that it holds after a restart; a running container gets its interface at once."""
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     async with container.lock:
         asked = network.ConnectRequest(
             network=request.network,
@@ -40,7 +40,7 @@ async def connect(engine: Engine, request: ConnectRequest) -> int:
 
 async def disconnect(engine: Engine, request: DisconnectRequest) -> int:
     """The reverse of `connect`; with `force` also from a network that is no more."""
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     async with container.lock:
         name = await _name(engine, request)
         if name not in container.spec.networks:

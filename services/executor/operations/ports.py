@@ -18,7 +18,7 @@ from .engine import Engine
 
 async def change(engine: Engine, request: PortsRequest) -> PortsReply:
     """First the running container's live ports, then the records: what was refused is not recorded."""
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     async with container.lock:
         if container.removing:
             raise Conflict(f"container {container.id} is marked for removal: its ports cannot be changed")

@@ -39,17 +39,31 @@ async def load(engine: Engine) -> recovery.Recorded:
         last, status_revision = stored.statuses.get(container_id, (ContainerStatus(), 0))
         for exec_id in last.exec_ids:
             adopt_exec(engine, exec_id, container_id, None)
-        engine.registry.add(Container(spec, last, spec_revision=revision, status_revision=status_revision))
+        container = Container(spec, last, spec_revision=revision, status_revision=status_revision)
+        if last.moved_to:
+            engine.depart(container, last.moved_to)
+            continue
+        engine.registry.add(container)
+        if last.leaving is not None and last.leaving.held:
+            await container.lock.acquire()
+            container.held_for = last.leaving.migration
     return _recorded(stored)
 
 
 def _recorded(stored: Stored) -> recovery.Recorded:
+    """Without what migrations are about to bring, or have taken away: their migrators see to that."""
+    elsewhere = {container_id for container_id, (last, _) in stored.statuses.items() if last.moved_to}
+    elsewhere |= {each for each, place in stored.placements.items() if place.incoming and each not in stored.specs}
+    placed = {each: place for each, place in stored.placements.items() if each not in elsewhere}
     return recovery.Recorded(
-        specs={container_id: spec for container_id, (spec, _) in stored.specs.items()},
-        statuses={container_id: last for container_id, (last, _) in stored.statuses.items()},
-        placed=frozenset(stored.placements),
-        making={container_id: each.making for container_id, each in stored.placements.items() if each.making},
-        names=stored.names,
+        specs={each: spec for each, (spec, _) in stored.specs.items() if each not in elsewhere},
+        statuses={each: last for each, (last, _) in stored.statuses.items() if each not in elsewhere},
+        placed=frozenset(placed),
+        making={
+            each: place.making for each, place in stored.placements.items() if place.making and each not in elsewhere
+        },
+        names={name: holder for name, holder in stored.names.items() if holder not in elsewhere},
+        elsewhere=frozenset(elsewhere),
     )
 
 
@@ -66,8 +80,14 @@ async def at_start(engine: Engine, recorded: recovery.Recorded) -> None:
     )
     await _follow(engine, recorded, observed)
     await _execs(engine, listed.execs)
-    await asyncio.gather(*(_reconcile(engine, sandbox) for sandbox in sandboxes.sandboxes))
+    await asyncio.gather(*(_reconcile(engine, sandbox) for sandbox in sandboxes.sandboxes if _is_free(engine, sandbox)))
     health.take_over(engine)
+
+
+def _is_free(engine: Engine, sandbox: network.Sandbox) -> bool:
+    """Whether it is not of a container that is held to be moved."""
+    container = engine.registry.find(sandbox.container_id)
+    return container is None or not container.held_for
 
 
 async def _reconcile(engine: Engine, sandbox: network.Sandbox) -> None:
@@ -86,6 +106,7 @@ async def again(engine: Engine) -> None:
         specs={container.id: container.spec for container in engine.registry},
         statuses={container.id: container.status for container in engine.registry},
         names={container.spec.name: container.id for container in engine.registry},
+        elsewhere=frozenset(engine.departed),
     )
     listed = await _waiting(lambda: engine.bus.call(platform.LIST, Empty()))
     observed = recovery.Observed(workloads={workload.id: workload for workload in listed.workloads})

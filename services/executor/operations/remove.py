@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 async def remove(engine: Engine, request: RemoveRequest) -> int:
     """The revision at which it is gone."""
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     reference = request.reference or container.spec.name
     if request.link:
         if "/" not in reference.removeprefix("/"):
@@ -51,7 +51,7 @@ async def _bring_down(engine: Engine, container: Container, reference: str) -> N
     except ShoalError as error:
         if container.running:
             text = f'cannot remove container "{reference}": could not kill container: {error.message}'
-            raise type(error)(text) from None
+            raise type(error)(text, **error.details) from None
 
 
 async def _forget(engine: Engine, container: Container, *, volumes: bool) -> int:

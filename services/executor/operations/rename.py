@@ -19,7 +19,7 @@ async def rename(engine: Engine, request: RenameRequest) -> int:
     """The new name is taken before the old one is given up: a crash leaves two, which recovery sees."""
     if not request.name.removeprefix("/"):
         raise InvalidArgument("Neither old nor new names may be empty")
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     name = _checked(request.name)
     async with container.lock:
         if container.removing:

@@ -31,7 +31,7 @@ async def start(engine: Engine, request: StartRequest) -> int:
     """The revision of the status that says it runs."""
     if request.checkpoint:
         checkpoints.check(request.checkpoint)
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     lifecycle.check_start(container.status.state)
     restore = _restore(engine, container, request) if request.checkpoint else None
     async with container.lock:

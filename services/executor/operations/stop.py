@@ -68,7 +68,7 @@ async def kill(engine: Engine, request: KillRequest) -> None:
             await send(engine, container, signal)
     except ShoalError as error:
         reference = request.reference or container.spec.name
-        raise type(error)(f"cannot kill container: {reference}: {error.message}") from None
+        raise type(error)(f"cannot kill container: {reference}: {error.message}", **error.details) from None
 
 
 async def kill_now(engine: Engine, container: Container) -> None:
@@ -154,7 +154,7 @@ def _signal(container: Container, request: StopRequest) -> int:
 
 async def restart_container(engine: Engine, request: StopRequest) -> int:
     """Stops where it runs, starts; `--rm` does not remove it in between."""
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     signal = (
         signals.deliverable(request.signal)
         if request.signal
@@ -168,7 +168,7 @@ async def restart_container(engine: Engine, request: StopRequest) -> int:
             revision = await start.start_locked(engine, container)
     except ShoalError as error:
         reference = request.reference or container.spec.name
-        raise type(error)(f"Cannot restart container {reference}: {error.message}") from None
+        raise type(error)(f"Cannot restart container {reference}: {error.message}", **error.details) from None
     finally:
         container.kept = False
     engine.tell(container, "restart")

@@ -18,7 +18,7 @@ from .engine import Engine
 
 async def update(engine: Engine, request: UpdateRequest) -> UpdateReply:
     """First a running container's live limits, then the record: what was refused is not recorded."""
-    container = engine.registry.get(request.id)
+    container = engine.registry.staying(request.id)
     asked, warnings = await _checked(engine, request)
     async with container.lock:
         try:
@@ -27,7 +27,7 @@ async def update(engine: Engine, request: UpdateRequest) -> UpdateReply:
             after = updated(container.spec.host_config, asked, request.restart_policy)
             await _apply(engine, container, after, asked)
         except ShoalError as error:
-            raise type(error)(f"Cannot update container {container.id}: {error.message}") from None
+            raise type(error)(f"Cannot update container {container.id}: {error.message}", **error.details) from None
         spec = msgspec.structs.replace(container.spec, host_config=after)
         container.spec_revision = await engine.records.update_spec(spec, container.spec_revision)
         container.spec = spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
+from dataclasses import replace
 from itertools import islice
 
 import msgspec
@@ -12,12 +13,13 @@ from shared import telemetry
 from shared.contracts import executor, image_store
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image
-from shared.contracts.scheduler import CreatedReply
+from shared.contracts.scheduler import ChooseRequest, CreatedReply
 from shared.errors import NotFound, ShoalError
 from shared.ids import new_token
 from shared.service import Kernel
 
-from ..domain.asking import ask_of
+from ..domain.asking import ask_of, moved
+from ..domain.facts import Bond
 from .world import World
 
 FIRST_ASKED = 3
@@ -51,6 +53,13 @@ class Placing:
             raise
         self._kernel.tasks.start(self._seen(pending, node, made.revision), "seen")
         return _placed(made, node)
+
+    def choose(self, request: ChooseRequest) -> str:
+        """Raises `FailedPrecondition` when no host is suitable."""
+        spec = request.spec
+        ask = ask_of(moved(spec), spec.image_id, spec.platform, self._world)
+        apart = tuple(Bond(frozenset((node,)), "not to stay where it is", apart=True) for node in request.without)
+        return self._world.fleet.decide(replace(ask, bonds=(*ask.bonds, *apart)))
 
     async def _seen(self, pending: str, node: str, revision: int) -> None:
         """From then on the container's own record counts."""

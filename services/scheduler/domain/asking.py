@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Protocol
 
+import msgspec
+
 from shared.contracts.common import Platform
-from shared.contracts.container import ContainerConfig, HostConfig
+from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 from shared.contracts.executor import CreateRequest
 from shared.errors import InvalidArgument, NotFound
 
@@ -66,6 +68,21 @@ def ask_of(request: CreateRequest, image: str, platform: Platform, known: Known)
             *_networks(request, known),
         ),
         image=known.with_image(image),
+    )
+
+
+def moved(spec: ContainerSpec) -> CreateRequest:
+    """What a container that is there already asks of another host: as it was asked for, but that its volumes come
+    along.
+
+    A wish for one host (`shoal.node`) is what is being overruled.
+    """
+    labels = {name: value for name, value in spec.config.labels.items() if name != NODE}
+    return CreateRequest(
+        config=msgspec.structs.replace(spec.config, labels=labels),
+        host_config=msgspec.structs.replace(spec.host_config, binds=(), mounts=(), volumes_from=()),
+        networks=spec.networks,
+        platform=spec.platform,
     )
 
 

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from gateway import views
 from gateway.views import Container, Containers
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerConfig, ContainerPlacement, ContainerSpec, ContainerStatus, HostConfig
@@ -206,3 +207,77 @@ async def test_the_name_of_a_container_that_is_not_seen_yet_is_asked_of_the_clus
         await containers.find("far")
     containers.in_touch = lambda: True
     assert (await containers.find("far")).id == A
+
+
+async def two_hosts() -> tuple[MemoryState, MemoryState, Containers]:
+    state, other = MemoryState(), MemoryState()
+    state.hosts["n2"] = other
+    containers = await Containers.open(state, "n1")
+    await containers.add_host("n2", wait=1)
+    return state, other, containers
+
+
+async def leave(state: MemoryState, id: str) -> None:
+    """The container has moved to n2, says the host that had it."""
+    entry = await state.get(STATUSES, id)
+    assert entry is not None
+    moved = msgspec.structs.replace(entry.value, moved_to="n2")
+    await containers_see(state, await state.update(STATUSES, id, value=moved, revision=entry.revision))
+
+
+async def containers_see(state: MemoryState, revision: int) -> None:
+    view = await state.view(SPECS)
+    await view.reached(revision)
+    view.stop()
+    await asyncio.sleep(0)
+
+
+async def test_a_container_that_moves_is_never_gone() -> None:
+    state, other, containers = await two_hosts()
+    await containers.reached(await add(state, A, "one"), "n1")
+    seen: list[str] = []
+
+    async def follow() -> None:
+        async for present in containers.follow(await containers.find(A)):
+            seen.append("gone" if present is None else present.node)  # noqa: PERF401  # looked at meanwhile
+
+    following = asyncio.ensure_future(follow())
+    await asyncio.sleep(0)
+    await leave(state, A)
+    await containers.reached(await state.delete(SPECS, A), "n1")
+    assert (await containers.find("one")).node == "n1"  # until the other host's record is seen
+    await containers.reached(await add(other, A, "one"), "n2")
+    assert (await containers.find("one")).node == "n2"
+    await containers.reached(await state.delete(STATUSES, A), "n1")
+    assert [one.node for one in containers.all()] == ["n2"]
+    await containers.reached(await other.delete(SPECS, A), "n2")
+    async with asyncio.timeout(10):
+        await following
+    assert seen[0] == "n1"
+    assert seen[-2:] == ["n2", "gone"]
+    assert "gone" not in seen[:-1]
+
+
+async def test_what_the_host_before_still_says_counts_no_more() -> None:
+    state, other, containers = await two_hosts()
+    await containers.reached(await add(state, A, "one"), "n1")
+    await containers.reached(await add(other, A, "one"), "n2")
+    assert (await containers.find(A)).node == "n2"
+    await leave(state, A)
+    assert (await containers.find(A)).node == "n2"
+    await containers.reached(await state.delete(SPECS, A), "n1")
+    assert [one.node for one in containers.all()] == ["n2"]
+
+
+async def test_one_that_never_arrives_is_shown_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "MOVE_PATIENCE", 0.01)
+    state, _, containers = await two_hosts()
+    await containers.reached(await add(state, A, "one"), "n1")
+    await leave(state, A)
+    await containers.reached(await state.delete(SPECS, A), "n1")
+    assert containers.get(A) is not None
+    async with asyncio.timeout(10):
+        async for present in containers.follow(await containers.find(A)):
+            if present is None:
+                break
+    assert containers.get(A) is None

@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 
 from shared.contracts import image_store as contract
 from shared.contracts.base import Empty, Endpoint, Message
-from shared.contracts.common import Mount, PruneReport, Ref, StreamOffer
+from shared.contracts.common import Descriptor, Mount, PruneReport, Ref, StreamOffer
 from shared.contracts.container import ContainerConfig
+from shared.contracts.peers import FetchReply
+from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.errors import NotFound, NotImplementedYet
 from tests.support.simulators.host.behaviour import Behaviour
 
@@ -16,7 +18,11 @@ from tests.support.simulators.host.behaviour import Behaviour
 def image(name: str, config: ContainerConfig) -> contract.Image:
     """An image whose id is made of its name."""
     return contract.Image(
-        id="sha256:" + name.encode().hex().ljust(64, "0")[:64], repo_tags=(f"{name}:latest",), config=config, size=1000
+        id="sha256:" + name.encode().hex().ljust(64, "0")[:64],
+        repo_tags=(f"{name}:latest",),
+        config=config,
+        size=1000,
+        descriptor=Descriptor(media_type="m", digest=f"sha256:{name}", size=1),
     )
 
 
@@ -41,9 +47,12 @@ class ImageStoreSimulator(Behaviour):
         super().__init__()
         self.images = {"busybox": BUSYBOX, "redis": REDIS}
         self.snapshots: dict[str, contract.Snapshot] = {}
+        self.sending: list[int] = []
+        """Bytes that its next passes of trees take."""
 
     def _find(self, reference: str) -> contract.Image:
-        found = self.images.get(reference.removesuffix(":latest"))
+        by_id = {each.id: each for each in self.images.values()}
+        found = by_id.get(reference) or self.images.get(reference.removesuffix(":latest"))
         if found is None:
             raise NotFound(f"No such image: {reference if ':' in reference else reference + ':latest'}")
         return found
@@ -76,6 +85,14 @@ class ImageStoreSimulator(Behaviour):
         return contract.UsageReply(
             snapshots=dict.fromkeys(self.snapshots, 10), images={image.id: image.size for image in self.images.values()}
         )
+
+    async def sync_out(self, request: SyncOutRequest) -> SyncReply:
+        await self.enter("sync_out", request)
+        return SyncReply(bytes=self.sending.pop(0) if self.sending else 10, changed=1)
+
+    async def fetch(self, request: contract.FetchRequest) -> FetchReply:
+        await self.enter("fetch", request)
+        return FetchReply(image_id=BUSYBOX.id)
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         return contract.ListReply(images=tuple(self.images.values()))

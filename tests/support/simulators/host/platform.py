@@ -12,6 +12,7 @@ from shared.contracts.base import Empty
 from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.errors import AlreadyExists, Conflict, NotFound
 from shared.service import Kernel
 from shared.streams import Channel
@@ -99,6 +100,10 @@ class PlatformSimulator(Behaviour):
     async def tell_transferred(self, container_id: str, action: str) -> None:
         told = contract.Transferred(id=container_id, action=action, node=self._kernel.node)
         await self._kernel.bus.tell(contract.TRANSFERRED, told)
+
+    async def sync_out(self, request: SyncOutRequest) -> SyncReply:
+        await self.enter("sync_out", request)
+        return SyncReply(bytes=10, changed=1)
 
     async def stat_path(self, request: contract.FilesRequest) -> PathStat:
         await self.enter("stat_path", request)

@@ -8,6 +8,7 @@ from shared.clock import now_ns
 from shared.contracts import volume as contract
 from shared.contracts.base import Empty, Message
 from shared.contracts.common import PruneReport
+from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.errors import Conflict, InvalidArgument, NotFound, NotImplementedYet
 from shared.ids import new_id
 from tests.support.simulators.host.behaviour import Behaviour
@@ -77,4 +78,8 @@ class VolumeSimulator(Behaviour):
         await self._refuse(request)
 
     async def usage(self, request: Empty) -> contract.UsageReply:
-        await self._refuse(request)
+        return contract.UsageReply(sizes=dict.fromkeys(self.volumes, 10))
+
+    async def sync_out(self, request: SyncOutRequest) -> SyncReply:
+        await self.enter("sync_out", request)
+        return SyncReply(bytes=10, changed=1)

@@ -27,10 +27,11 @@ from tests.support.simulators.host.volume import VolumeSimulator
 class World:
     """`serve` starts (again) a service, `vanish` takes it away as SIGKILL does; records and host stay."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.broker = MemoryBroker()
+    def __init__(self, directory: Path, node: str = "node1", broker: MemoryBroker | None = None) -> None:
+        self.directory, self.node = directory, node
+        self.broker = broker or MemoryBroker()
         self.state = MemoryState()
+        self.clustered = False
         self.events: list[DockerEvent] = []
         self._running: dict[str, AsyncExitStack] = {}
         self._kernels: dict[str, Kernel] = {}
@@ -59,7 +60,7 @@ class World:
 
     async def _kernel(self, name: str) -> Kernel:
         stack = self._running[name] = AsyncExitStack()
-        made = testing.kernel(name, self.directory / name, self.broker, self.state)
+        made = testing.kernel(name, self.directory / name, self.broker, self.state, node=self.node)
         kernel = self._kernels[name] = await stack.enter_async_context(made)
         return kernel
 
@@ -76,6 +77,7 @@ class World:
     ) -> Any:
         """Builds and serves a real service; `prepare` may tamper with its kernel."""
         kernel = await self._kernel(contract.name)
+        kernel.clustered = self.clustered
         prepare(kernel)
         service = await build(kernel)
         await self._running[contract.name].enter_async_context(testing.serving(kernel, contract, service))

@@ -160,6 +160,8 @@ async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(
         "scheduler": called | {"executor"},
         "image_store": {"image_store"},  # of other hosts
         "volume": {"volume"},
+        "platform": {"platform"},
+        "migrator": called | {"executor", "scheduler"},
         "network": {"network_driver"},
     }
     for other in NAMES:

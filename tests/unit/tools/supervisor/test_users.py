@@ -1,5 +1,5 @@
 from shared.config import Settings
-from tools.supervisor.plan import FOREIGN, GATEWAY, SCHEDULER, SERVICES
+from tools.supervisor.plan import CLUSTERED, FOREIGN, GATEWAY, SERVICES
 from tools.supervisor.users import OPERATOR, broker_users
 
 
@@ -9,7 +9,7 @@ def test_each_engine_service_has_an_identity_of_its_own(tmp_path):
     assert {path.stem for path in (tmp_path / "keys").glob("*.nk")} == {
         GATEWAY,
         OPERATOR,
-        SCHEDULER,
+        *CLUSTERED,
         *SERVICES,
         *FOREIGN,
     }

@@ -1,0 +1,218 @@
+"""The steps of a migration, each a few calls to the services of both hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.bus import Bus
+from shared.contracts import image_store, moving, platform, volume
+from shared.contracts.base import Endpoint
+from shared.contracts.migrator import MIGRATIONS, MigrationRecord
+from shared.contracts.trees import SyncOutRequest, SyncReply
+from shared.contracts.volume import VolumeSpec
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, ShoalError
+from shared.state import State
+
+from ..domain.machine import Done, Event, Failed, Step
+from ..domain.refusals import is_refusal
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 4
+"""Passes over files, at most, while the container runs."""
+SMALL = 1 << 20
+"""A pass that sent less than this is the last one while it runs."""
+
+
+@dataclass
+class Trees:
+    """What of a container's files moves: its layer, its log, and these volumes."""
+
+    container: str
+    volumes: tuple[VolumeSpec, ...] = ()
+    log: bool = True
+
+    def all(self) -> list[tuple[Endpoint[SyncOutRequest, SyncReply], str]]:
+        """Who sends what."""
+        return [
+            (image_store.SYNC_OUT, self.container),
+            *((volume.SYNC_OUT, each.name) for each in self.volumes),
+            *([(platform.SYNC_OUT, self.container)] if self.log else []),
+        ]
+
+
+@dataclass
+class Counted:
+    """What a migration sent so far."""
+
+    file_bytes: int = 0
+    memory_bytes: int = 0
+
+
+class Steps:
+    """One migration. `do` never raises a `ShoalError`: it tells how the step ended."""
+
+    def __init__(
+        self, bus: Bus, state: State, record: MigrationRecord, trees: Trees | None = None, kill_execs: bool = False
+    ) -> None:
+        self._bus, self._state, self._kill_execs = bus, state, kill_execs
+        self.record = record
+        self.counted = Counted()
+        self._trees = trees or Trees(record.id)
+        self._ref = moving.MoveRef(id=record.id, migration=record.migration)
+        self._revision = 0
+        self._phase = ""
+
+    async def do(self, step: Step) -> Event:
+        """Does a step; whether a refusal is certain the kind of the error tells."""
+        method: Callable[[], Awaitable[None]] = getattr(self, f"_{step}")
+        try:
+            await method()
+        except ShoalError as error:
+            return Failed(step, error.message, sure=is_refusal(error))
+        return Done(step, phase=self._phase)
+
+    async def _claim(self) -> None:
+        try:
+            self._revision = await self._state.create(MIGRATIONS, self.record.id, value=self.record)
+        except AlreadyExists:
+            raise Conflict(f"container {self.record.name} is being migrated already") from None
+
+    async def _depart(self) -> None:
+        held = await self._bus.call(moving.DEPART, self._leaving(), node=self.record.source)
+        self.record = msgspec.structs.replace(self.record, held=held)
+
+    def _leaving(self) -> moving.DepartRequest:
+        return moving.DepartRequest(id=self.record.id, migration=self.record.migration, node=self.record.target)
+
+    async def _fetch(self) -> None:
+        """The image is at the target, under the name that the container has it by, unless that means another one
+        there.
+        """
+        spec = self._held().spec
+        if spec.image_manifest is None:
+            raise FailedPrecondition(f"image {spec.image_id} has no manifest by which another host could ask for it")
+        asked = image_store.ResolveRequest(reference=spec.config.image, platform=spec.platform)
+        names: tuple[str, ...] = ()
+        try:
+            await self._bus.call(image_store.RESOLVE, asked, node=self.record.target)
+        except NotFound:
+            here = await self._bus.call(image_store.RESOLVE, asked, node=self.record.source)
+            names = here.repo_tags[:1] if here.id == spec.image_id else ()
+        except ShoalError as error:
+            log.info("image %s: %s", spec.config.image, error)
+        request = image_store.FetchRequest(manifest=spec.image_manifest, nodes=(self.record.source,), names=names)
+        await self._bus.call(image_store.FETCH, request, node=self.record.target)
+
+    def _held(self) -> moving.Held:
+        if self.record.held is None:
+            raise FailedPrecondition("the container was not held")
+        return self.record.held
+
+    async def _receive(self) -> None:
+        request = moving.ReceiveRequest(
+            id=self.record.id,
+            migration=self.record.migration,
+            spec=self._held().spec,
+            volumes=self._trees.volumes,
+        )
+        await self._bus.call(moving.RECEIVE, request, node=self.record.target)
+
+    async def _copy(self) -> None:
+        """Pass after pass while it runs, as long as each sends clearly less than the one before."""
+        sent = await self._pass(first=True)
+        for _ in range(ROUNDS - 1):
+            if sent < SMALL:
+                return
+            before, sent = sent, await self._pass()
+            if sent > before // 2:
+                return
+
+    async def _pass(self, first: bool = False, last: bool = False) -> int:
+        calls = (
+            self._bus.call(
+                endpoint,
+                SyncOutRequest(key=key, node=self.record.target, first=first, last=last),
+                node=self.record.source,
+            )
+            for endpoint, key in self._trees.all()
+        )
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+        sent = sum(reply.bytes for reply in replies if not isinstance(reply, BaseException))
+        self.counted.file_bytes += sent
+        return sent
+
+    async def _hold(self) -> None:
+        stop = self.record.strategy == "cold"
+        request = moving.HoldRequest(
+            id=self.record.id, migration=self.record.migration, stop=stop, kill_execs=self._kill_execs
+        )
+        held = await self._bus.call(moving.HOLD, request, node=self.record.source)
+        self.record = msgspec.structs.replace(self.record, held=held)
+
+    async def _capture(self) -> None:
+        await self._pass(last=True)
+
+    async def _switch(self) -> None:
+        """The decision."""
+        switched = msgspec.structs.replace(self.record, phase="switched")
+        self._revision = await self._state.update(MIGRATIONS, self.record.id, value=switched, revision=self._revision)
+        self.record = switched
+
+    async def _take_over(self) -> None:
+        await take_over(self._bus, self.record)
+
+    async def _leave(self) -> None:
+        await self._bus.call(moving.LEAVE, self._leaving(), node=self.record.source)
+
+    async def _give_up(self) -> None:
+        await self._bus.call(moving.GIVE_UP, self._ref, node=self.record.source)
+
+    async def _forget(self) -> None:
+        await self._state.delete(MIGRATIONS, self.record.id)
+
+    async def _revoke(self) -> None:
+        """After this no switch that is still under way can be written."""
+        entry = await self._state.get(MIGRATIONS, self.record.id)
+        if entry is None or entry.value.migration != self.record.migration or entry.value.phase != "preparing":
+            raise Conflict("the record says something else by now")
+        aborting = msgspec.structs.replace(entry.value, phase="aborting")
+        await self._state.update(MIGRATIONS, self.record.id, value=aborting, revision=entry.revision)
+
+    async def _look(self) -> None:
+        entry = await self._state.get(MIGRATIONS, self.record.id)
+        mine = entry is not None and entry.value.migration == self.record.migration
+        self._phase = entry.value.phase if entry is not None and mine else ""
+        if entry is not None and self._phase == "switched":
+            self.record = entry.value
+
+    async def _stay(self) -> None:
+        await self._bus.call(moving.STAY, self._ref, node=self.record.source)
+
+    async def _abandon(self) -> None:
+        await self._bus.call(moving.ABANDON, self._ref, node=self.record.target)
+
+
+async def take_over(bus: Bus, record: MigrationRecord) -> None:
+    """The container is the target's; both hosts' migrators may do this, again and again, once the record is
+    switched.
+    """
+    if record.held is None:
+        raise FailedPrecondition("the record does not say what is to be taken over")
+    request = moving.TakeOverRequest(
+        id=record.id,
+        migration=record.migration,
+        held=record.held,
+        source=record.source,
+        source_name=record.source_name,
+    )
+    await bus.call(moving.TAKE_OVER, request, node=record.target)
+    await bus.call(moving.TAKEN, moving.MoveRef(id=record.id, migration=record.migration), node=record.target)

@@ -1,0 +1,106 @@
+"""A container leaves one executor and comes to another (part of the executor's contract).
+
+The migrator calls in this order: `depart` and `hold` where it is, `receive` and, once the switch is decided,
+`take_over` and `taken` where it goes, then `leave` and `give_up` where it was. Before the switch `stay` and `abandon`
+take everything back. All may be repeated. Whatever dies, an executor neither starts nor stops, forgets nor finishes
+what is leaving or coming: the migrators of both hosts settle that, by the record of the migration.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.contracts.base import Empty, Endpoint, Message
+from shared.contracts.common import Revision
+from shared.contracts.container import ContainerSpec, ContainerStatus
+from shared.contracts.volume import VolumeSpec
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+
+
+class MoveRef(Message, frozen=True):
+    """A container's part in a migration."""
+
+    id: str
+    migration: str
+
+
+class DepartRequest(MoveRef, frozen=True):
+    """`node`: where it is to go."""
+
+    node: str
+
+
+class HoldRequest(MoveRef, frozen=True):
+    """`stop`: end its process, as `docker stop` does, unless it does not run; else it must run.
+
+    `kill_execs`: end what else runs in it; without, that is a reason to refuse.
+    """
+
+    stop: bool = False
+    kill_execs: bool = False
+
+
+class Held(Message, frozen=True):
+    """The container as it will be elsewhere. `ran`: it was stopped for that."""
+
+    spec: ContainerSpec
+    status: ContainerStatus
+    ran: bool = False
+
+
+class ReceiveRequest(MoveRef, frozen=True):
+    """`spec` as where it is now; `volumes` those of it that are to be made here, as there."""
+
+    spec: ContainerSpec
+    volumes: tuple[VolumeSpec, ...] = ()
+
+
+class TakeOverRequest(MoveRef, frozen=True):
+    """`start`: it ran, and is to run again. `source`: where it was."""
+
+    held: Held
+    source: str
+    source_name: str = ""
+
+
+class Move(Message, frozen=True):
+    """What an executor has of an unfinished migration."""
+
+    id: str
+    migration: str
+    role: Literal["leaving", "incoming", "departed"]
+
+
+class MovesReply(Message, frozen=True):
+    moves: tuple[Move, ...] = ()
+
+
+_NF, _C = NotFound, Conflict
+DEPART = Endpoint("executor.depart", DepartRequest, Held, (_NF, _C), idempotent=True)
+"""From now on nothing may change it but its own end, `stop` and `kill`: other calls are refused until `stay`."""
+STAY = Endpoint("executor.stay", MoveRef, Revision, idempotent=True, timeout=120)
+"""It is as it was before `depart`; one that was stopped runs again. Nothing for one that is not leaving."""
+HOLD = Endpoint("executor.hold", HoldRequest, Held, (_NF, _C), idempotent=True, timeout=0)
+"""All that clients want of it waits from now on."""
+RECEIVE = Endpoint(
+    "executor.receive",
+    ReceiveRequest,
+    Empty,
+    (_C, _NF, AlreadyExists, InvalidArgument, FailedPrecondition, Unavailable),
+    idempotent=True,
+    timeout=120,
+)
+"""A place for it: writable layer and volumes are there, empty; nobody sees it."""
+ABANDON = Endpoint("executor.abandon", MoveRef, Empty, (_C,), idempotent=True, timeout=120)
+"""Nothing of it is here, nor will `take_over` find anything. `Conflict`: it was taken over."""
+TAKE_OVER = Endpoint("executor.take_over", TakeOverRequest, Revision, (_NF,), idempotent=True, timeout=120)
+"""It is this host's container. Only after the switch; `NotFound`: there is nothing here that was received."""
+TAKEN = Endpoint("executor.taken", MoveRef, Revision, (_NF,), idempotent=True, timeout=120)
+"""Its name is this host's in the cluster; one that ran before it came is started."""
+LEAVE = Endpoint("executor.leave", DepartRequest, Empty, idempotent=True)
+"""It is on `node` from now on: who waits to do something with it here is told so (`NotFound`, detail `moved_to`)."""
+GIVE_UP = Endpoint("executor.give_up", MoveRef, Empty, idempotent=True, timeout=120)
+"""Nothing of it is here any more, after `leave`; its volumes too are gone, and no event tells of an end."""
+MOVES = Endpoint("executor.moves", Empty, MovesReply, idempotent=True)
+
+MOVING = (DEPART, STAY, HOLD, RECEIVE, ABANDON, TAKE_OVER, TAKEN, LEAVE, GIVE_UP, MOVES)

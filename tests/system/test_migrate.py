@@ -1,0 +1,56 @@
+"""Containers move between the hosts of a cluster, by the commands that people type."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import Hosts, engines
+
+pytestmark = pytest.mark.shoal_only
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    with engines(tmp_path_factory.mktemp("lab"), 2) as made:
+        made.load()
+        made.init()
+        made.join(2)
+        yield made
+
+
+def test_a_cold_move_there_and_back(hosts: Hosts) -> None:
+    """Everything goes along: what was written and removed, the volume, the log, the name; nothing stays behind."""
+    script = "echo begun >> /data/log; echo hello; trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    words = ("--name", "web", "--restart", "always", "-v", "data:/data", "busybox", "sh", "-c", script)
+    id = hosts.docker(1, "run", "-d", "--label", "shoal.node=node1", *words)
+    hosts.docker(
+        1, "exec", "web", "sh", "-c", "echo made > /etc/made; rm /bin/false; ln /etc/made /etc/same; mkfifo /f"
+    )
+    refused = hosts.shoal(1, "migrate", "web", "node2")
+    assert refused.returncode == 1
+    assert "its address on network bridge is of its host" in refused.stderr
+    assert "about" in hosts.shoal_ok(2, "migrate", "web", "node2", "--strategy", "cold", "--dry-run")
+    for number, other in ((2, 1), (1, 2)):
+        assert "done:" in hosts.shoal_ok(1, "migrate", "web", f"node{number}", "--strategy", "cold")
+        for asked in (1, 2):
+            assert hosts.docker(asked, "inspect", "web", "-f", "{{.Node.Name}} {{.State.Status}} {{.Id}}") == (
+                f"node{number} running {id}"
+            )
+        assert hosts.docker(number, "volume", "ls", "-q") == "data"
+        assert hosts.docker(other, "volume", "ls", "-q") == ""
+    assert hosts.docker(2, "exec", "web", "cat", "/data/log", "/etc/made", "/etc/same").split() == [
+        *["begun"] * 3,
+        *["made"] * 2,
+    ]
+    assert hosts.docker(2, "logs", "web").split() == ["hello"] * 3
+    assert "D /bin/false" in hosts.docker(2, "diff", "web")
+    hosts.docker(2, "rm", "-f", "-v", "web")
+    hosts.docker(1, "volume", "rm", "data")
+
+
+def test_what_does_not_run_moves_and_another_host_serves_it(hosts: Hosts) -> None:
+    hosts.docker(1, "create", "--label", "shoal.node=node1", "--name", "still", "busybox", "true")
+    assert "it does not run" in hosts.shoal_ok(2, "migrate", "still", "node2")
+    assert hosts.docker(1, "inspect", "still", "-f", "{{.Node.Name}} {{.State.Status}}") == "node2 created"
+    hosts.docker(1, "start", "-a", "still")
+    hosts.docker(2, "rm", "still")

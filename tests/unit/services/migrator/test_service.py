@@ -1,0 +1,208 @@
+"""Whole moves between two simulated hosts, and what is left of them when somebody dies."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.contracts import migrator
+from shared.contracts.base import Empty
+from shared.contracts.container import RestartPolicy
+from shared.contracts.migrator import MIGRATIONS, MigrateRequest, MigrationRef
+from shared.contracts.volume import VolumeSpec
+from shared.errors import Conflict, FailedPrecondition, NotFound, Unavailable
+from shared.state.view import Entry
+from tests.support.executor_node import Crash
+from tests.support.moving import Hosts
+
+
+async def test_a_cold_move_and_back(pair: Hosts) -> None:
+    id = await pair.with_volume("sleep", name="web", restart_policy=RestartPolicy(name="always"))
+    reply, told = await pair.migrate(id, strategy="cold")
+    assert (reply.plan.strategy, reply.plan.node_name) == ("cold", "node2")
+    assert told[-1].result is not None
+    assert told[-1].result.file_bytes >= 30
+    await pair.two.in_state(id, "running")
+    assert (pair.running(id), pair.owners(id)) == (["node2"], ["node2"])
+    assert set(pair.two.volume.volumes) == {"data"}
+    assert not pair.one.volume.volumes
+    assert await pair.unfinished() == []
+    assert "migrate" in pair.two.actions(id)
+    assert "destroy" not in pair.one.actions(id)
+    spec = pair.two.spec(id)
+    assert spec is not None
+    assert (spec.name, spec.mounts[0].source) == ("web", "/volumes/data/_data")
+    await pair.migrate(id, "node1", strategy="cold")
+    await pair.one.in_state(id, "running")
+    assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
+    assert pair.one.status(id).runs == 3
+    assert await pair.unfinished() == []
+
+
+async def test_what_does_not_run_is_not_started(pair: Hosts) -> None:
+    id = await pair.one.create("sleep")
+    _, told = await pair.migrate(id)
+    assert told[-1].result is not None
+    assert (pair.running(id), pair.owners(id)) == ([], ["node2"])
+    assert pair.two.status(id).state == "created"
+
+
+async def test_a_container_made_with_rm_stays_one(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", auto_remove=True)
+    await pair.migrate(id, strategy="cold")
+    await pair.two.in_state(id, "running")
+    pair.two.platform.end(id, 0)
+    await pair.two.gone(id)
+    assert await pair.unfinished() == []
+
+
+async def test_why_not(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", name="web")
+    plan = await pair.one.call(migrator.PLAN, MigrateRequest(id=id, node="node2"))
+    assert any("address on network bridge" in reason for reason in plan.reasons)
+    with pytest.raises(FailedPrecondition, match="address on network bridge"):
+        await pair.migrate(id)
+    with pytest.raises(FailedPrecondition, match="it is on node1 already"):
+        await pair.one.call(migrator.MIGRATE, MigrateRequest(id=id, node="node1", strategy="cold"))
+    with pytest.raises(NotFound, match="node nope not found"):
+        await pair.one.call(migrator.PLAN, MigrateRequest(id=id, node="nope"))
+    with pytest.raises(NotFound, match="No such container"):
+        await pair.one.call(migrator.PLAN, MigrateRequest(id="x" * 64, node="node2"))
+    assert await pair.unfinished() == []
+
+
+async def test_a_failure_takes_everything_back(pair: Hosts) -> None:
+    id = await pair.with_volume("sleep", name="web")
+    pair.one.volume.fail["sync_out"] = [Unavailable("no way"), Unavailable("no way")]
+    _, told = await pair.migrate(id, strategy="cold")
+    assert "no way" in told[-1].error
+    assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
+    assert await pair.unfinished() == []
+    assert pair.one.status(id).runs == 1  # it was never stopped
+    pair.one.volume.fail["sync_out"] = []
+    pair.two.volume.volumes["data"] = VolumeSpec(name="data")
+    with pytest.raises(FailedPrecondition, match="node2 has a volume data already"):
+        await pair.migrate(id, strategy="cold")
+    assert set(pair.two.volume.volumes) == {"data"}
+    assert pair.running(id) == ["node1"]
+
+
+async def test_a_failure_when_it_is_stopped_starts_it_again(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", name="web")
+    pair.one.image_store.hold("sync_out")
+    moving = asyncio.ensure_future(pair.migrate(id, strategy="cold"))
+    await pair.one.image_store.arrived("sync_out")
+    pair.one.platform.fail["sync_out"] = [Unavailable("disk full")]
+    pair.one.platform.calls.clear()
+    pair.one.image_store.let_go("sync_out")
+    _, told = await moving
+    assert "disk full" in told[-1].error
+    await pair.one.in_state(id, "running")
+    assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
+    assert await pair.unfinished() == []
+
+
+async def test_one_at_a_time_and_broken_off(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", name="web")
+    pair.one.image_store.hold("sync_out")
+    moving = asyncio.ensure_future(pair.migrate(id, strategy="cold"))
+    await pair.one.image_store.arrived("sync_out")
+    with pytest.raises(Conflict, match="being migrated already"):
+        await pair.migrate(id, strategy="cold")
+    assert [each.id for each in (await pair.two.call(migrator.LIST, Empty())).migrations] == [id]
+    with pytest.raises(Conflict, match="is being migrated"):
+        await pair.one.remove(id, force=True)
+    await pair.one.call(migrator.CANCEL, MigrationRef(id=id))
+    pair.one.image_store.let_go("sync_out")
+    _, told = await moving
+    assert "broken off" in told[-1].error
+    assert pair.running(id) == ["node1"]
+    assert await pair.unfinished() == []
+    with pytest.raises(NotFound):
+        await pair.one.call(migrator.CANCEL, MigrationRef(id=id))
+
+
+async def test_a_migrator_that_is_killed_anywhere(pair: Hosts) -> None:
+    """At each of its calls and writes; another one finishes, forward or back."""
+    where = []
+    for step in range(1, 200, 3):
+        id = await pair.with_volume("sleep", name="web")
+        await pair.kill(pair.one)
+        crash = Crash(step)
+        await pair.begin(pair.one, crash)
+        moving = asyncio.ensure_future(pair.migrate(id, strategy="cold"))
+        happened = asyncio.ensure_future(crash.happened.wait())
+        await asyncio.wait((moving, happened), return_when=asyncio.FIRST_COMPLETED)
+        await pair.kill(pair.one)
+        moving.cancel()
+        await asyncio.wait((moving,))
+        await pair.begin(pair.one)
+        await settled(pair, id)
+        where += pair.running(id)
+        owner = pair.one if where[-1] == "node1" else pair.two
+        await owner.remove(id, force=True, volumes=True)
+        for node in (pair.one, pair.two):
+            node.volume.volumes.clear()
+        await pair.one.until(lambda: not pair.one.leftovers() and not pair.two.leftovers())
+        if not crash.happened.is_set():
+            break
+    happened.cancel()
+    assert {"node1", "node2"} == set(where)
+    assert where[-1] == "node2"  # the last one was not killed at all
+
+
+async def settled(pair: Hosts, id: str) -> None:
+    """One runs, its records are where it runs, and nothing is left of the move; never do two."""
+    async with asyncio.timeout(60):
+        while await pair.unfinished() or len(pair.running(id)) != 1 or pair.owners(id) != pair.running(id):
+            assert len(pair.running(id)) < 2
+            await asyncio.sleep(0.01)
+
+
+async def test_an_executor_that_is_killed_at_the_source(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", name="web")
+    pair.two.image_store.hold("fetch")
+    moving = asyncio.ensure_future(pair.migrate(id, strategy="cold"))
+    await pair.two.image_store.arrived("fetch")
+    await pair.one.die()
+    await pair.one.boot()
+    pair.two.image_store.let_go("fetch")
+    await moving
+    await settled(pair, id)
+    assert len(pair.running(id)) == 1
+
+
+async def test_an_executor_that_is_killed_at_the_target(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", name="web")
+    pair.one.image_store.hold("sync_out")
+    moving = asyncio.ensure_future(pair.migrate(id, strategy="cold"))
+    await pair.one.image_store.arrived("sync_out")
+    await pair.two.die()
+    await pair.two.boot()
+    pair.one.image_store.let_go("sync_out")
+    await moving
+    await settled(pair, id)
+    assert pair.running(id) == ["node2"]  # what was received is found again
+
+
+async def test_a_source_that_is_gone_after_the_switch(pair: Hosts) -> None:
+    """The target finds the record, and takes over by itself."""
+    id = await pair.one.run("sleep", name="web")
+    pair.one.image_store.hold("sync_out")
+    moving = asyncio.ensure_future(pair.migrate(id, strategy="cold"))
+    await pair.one.image_store.arrived("sync_out")
+    pair.one.image_store.let_go("sync_out")
+    records = await pair.hubs.view(MIGRATIONS)
+    await pair.one.until(lambda: is_switched(records.get(MIGRATIONS, id)))
+    await pair.kill(pair.one)
+    moving.cancel()
+    await asyncio.wait((moving,))
+    await pair.two.in_state(id, "running")
+    assert pair.running(id) == ["node2"]
+    await pair.begin(pair.one)
+    await settled(pair, id)
+
+
+def is_switched(entry: Entry[migrator.MigrationRecord] | None) -> bool:
+    return entry is not None and entry.value.phase == "switched"
