@@ -35,8 +35,9 @@ LONGEST_RETRY = 30.0
 
 
 class Keyring(Protocol):
-    """Whoever seals and opens: `adapters.tunnel.Tunnel`."""
+    """Whoever seals and opens: the kernel (`adapters.esp.Esp`), or a process (`adapters.tunnel.Tunnel`)."""
 
+    means: str
     whole: bool
     lost: Callable[[], object]
     worn: Callable[[str], object]
@@ -71,18 +72,22 @@ Ask = Callable[[str, AgreeRequest], Awaitable[AgreeReply]]
 
 
 class Protection:
-    """Belongs to one event loop. `hosts`: the cluster's hosts as this one knows them, with their addresses."""
+    """Belongs to one event loop. `keyring` chooses by what means this host encrypts, when that is first needed.
+
+    `hosts`: the cluster's hosts as this one knows them, with their addresses.
+    """
 
     def __init__(
         self,
         node: str,
-        keyring: Keyring,
+        keyring: Callable[[], Keyring],
         identity: Callable[[], Identity],
         hosts: Callable[[], Mapping[str, str]],
         ask: Ask,
         tasks: TaskGroup,
     ) -> None:
-        self._node, self._keyring, self._identity, self._hosts, self._ask = node, keyring, identity, hosts, ask
+        self._node, self._choose, self._identity, self._hosts, self._ask = node, keyring, identity, hosts, ask
+        self._keyring: Keyring = _NONE
         self._tasks = tasks
         self._open = False
         self._opening = asyncio.Lock()
@@ -97,6 +102,8 @@ class Protection:
         """From now on packets of encrypted networks go encrypted or not at all. Raises `FailedPrecondition`."""
         async with self._opening:
             if not self._open:
+                if self._keyring is _NONE:
+                    self._keyring = await asyncio.to_thread(self._choose)
                 self._keyring.lost, self._keyring.worn = self._on_loss, self._on_worn
                 self._fresh = not await self._keyring.open()
                 self._again = set(self._running) if self._fresh else set()
@@ -143,13 +150,16 @@ class Protection:
         if not address:
             raise Unauthenticated(f"{request.node} is no host of this cluster")
         identity = self._identity()
-        theirs = Half(request.node, self._node, request.public, _flags(request.whole, request.again))
+        more = _flags(request.means, request.whole, request.again)
+        theirs = Half(request.node, self._node, request.public, more)
         agreement.check(theirs, request.signature, request.certificate.encode(), identity.authority, clock.now_ns())
         if not self._open:
             raise FailedPrecondition("no encrypted network is here")
+        if request.means != self._keyring.means:
+            raise FailedPrecondition(f"this host encrypts by {self._keyring.means}, the other by {request.means}")
         private = _ephemeral()
         spi = agreement.LOWEST_SPI + secrets.randbelow((1 << 32) - agreement.LOWEST_SPI)
-        more = spi.to_bytes(4) + _flags(self._keyring.whole, False) + request.public
+        more = spi.to_bytes(4) + _flags(self._keyring.means, self._keyring.whole, False) + request.public
         ours = Half(self._node, request.node, agreement.public_of(private), more)
         await self._keyring.receive(address, spi, agreement.material(private, request.public, theirs, ours))
         if request.again and address in self._due:
@@ -189,18 +199,19 @@ class Protection:
         if not node:
             raise FailedPrecondition(f"no host of this cluster has the address {address}")
         identity, private = self._identity(), _ephemeral()
-        more = _flags(self._keyring.whole, again)
+        more = _flags(self._keyring.means, self._keyring.whole, again)
         ours = Half(self._node, node, agreement.public_of(private), more)
         request = AgreeRequest(
             node=self._node,
             public=ours.public,
+            means=self._keyring.means,
             whole=self._keyring.whole,
             again=again,
             certificate=identity.certificate.decode(),
             signature=agreement.sign(ours, identity.key),
         )
         reply = await self._ask(node, request)
-        signed = reply.spi.to_bytes(4) + _flags(reply.whole, False) + ours.public
+        signed = reply.spi.to_bytes(4) + _flags(self._keyring.means, reply.whole, False) + ours.public
         theirs = Half(node, self._node, reply.public, signed)
         agreement.check(theirs, reply.signature, reply.certificate.encode(), identity.authority, clock.now_ns())
         material = agreement.material(private, reply.public, ours, theirs)
@@ -222,8 +233,37 @@ class Protection:
         self.renew()
 
 
-def _flags(whole: bool, again: bool) -> bytes:
-    return bytes([whole, again])
+def _flags(means: str, whole: bool, again: bool) -> bytes:
+    return bytes([whole, again]) + means.encode()
+
+
+class _None:
+    """Of a host that has had no encrypted network yet."""
+
+    means, whole = "", False
+    lost: Callable[[], object] = staticmethod(lambda: None)
+    worn: Callable[[str], object] = staticmethod(lambda peer: None)
+
+    async def open(self) -> bool:
+        raise AssertionError
+
+    async def end(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+    async def receive(self, peer: str, spi: int, material: bytes) -> None:
+        raise AssertionError
+
+    async def send(self, peer: str, spi: int, material: bytes, *, whole: bool) -> None:
+        raise AssertionError
+
+    async def forget(self, peer: str) -> None:
+        return
+
+
+_NONE = _None()
 
 
 def _ephemeral() -> X25519PrivateKey:

@@ -30,6 +30,7 @@ from .announcer import Announcer
 from .catalog import Catalog
 from .domain import endpoints, lookup, naming, networks
 from .domain import sandboxes as plans
+from .domain.addresses import Address
 from .domain.endpoints import Attachment
 from .domain.sandboxes import SandboxRecord
 from .membership import Membership
@@ -75,16 +76,26 @@ class NetworkService:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def _across(self, membership: cluster.Membership, folder: Path) -> Spanning:
-        from .adapters.tunnel import Tunnel  # here: most hosts are in no cluster
-        from .protection import Identity, Protection
+        from .adapters import esp  # here: most hosts are in no cluster
+        from .adapters.tunnel import Tunnel
+        from .protection import Identity, Keyring, Protection
         from .spanning import Spanning, host_address
         from .uplinks import Uplinks
 
         kernel, settings = self._kernel, self._kernel.settings
         device = naming.tunnel(settings.interface_prefix)
+
+        def host() -> Address:
+            return host_address(membership)
+
+        def by_what() -> Keyring:
+            if esp.available():
+                return esp.Esp(host, settings.nft_table)
+            return Tunnel(folder, device, host, settings.nft_table)
+
         self._protection = Protection(
             kernel.node,
-            Tunnel(folder, device, lambda: host_address(membership), settings.nft_table),
+            by_what,
             lambda: Identity.of(settings.state_path),
             lambda: spanning.records.hosts(),
             lambda node, request: kernel.bus.call(contract.AGREE, request, node),

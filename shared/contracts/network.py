@@ -280,12 +280,13 @@ class AgreeRequest(Message, frozen=True):
     """Host `node` asks for keys under which it may send to this one, for encrypted networks.
 
     `public` is its half of an X25519 agreement, signed together with the rest by its host's key, of which `certificate`
-    (PEM) is by the cluster's authority. `whole`: it takes unsegmented packets. `again`: it has lost the keys that it
-    had agreed on with others.
+    (PEM) is by the cluster's authority. `means`: how it encrypts, as the other must, too. `whole`: it takes unsegmented
+    packets. `again`: it has lost the keys that it had agreed on with others.
     """
 
     node: str
     public: bytes
+    means: str
     whole: bool
     again: bool
     certificate: str

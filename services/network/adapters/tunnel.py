@@ -45,6 +45,8 @@ PATIENCE = 10.0
 class Tunnel:
     """One process, which goes on without this service. Belongs to one event loop."""
 
+    means = "tunnel"
+
     def __init__(self, folder: Path, device: str, host: Callable[[], Address], table: str) -> None:
         self._folder, self._device, self._address, self._table = folder, device, host, table
         self._path = folder / "tunnel.sock"
@@ -224,18 +226,19 @@ def _remove(table: str, host: Address, child: subprocess.Popen[bytes] | None) ->
         with contextlib.suppress(FileNotFoundError):
             netlink.request(rtrules.rule_no_more(rtrules.port_rule(host.version, CARRIED, TABLE, PRIORITY)))
         with contextlib.suppress(ShoalError):
-            Nftables().run(f"delete table inet {_guards(table)}\n")
+            Nftables().run(f"delete table inet {guards(table)}\n")
     finally:
         netlink.close()
 
 
-def _guards(table: str) -> str:
+def guards(table: str) -> str:
+    """The nftables table that keeps packets of encrypted networks from going any other way."""
     return f"{table}_encrypted"
 
 
 def _guard(table: str, device: str) -> None:
     """VXLAN packets of encrypted networks neither leave nor enter but by the tunnel."""
-    name = _guards(table)
+    name = guards(table)
     rules = f"""
 table inet {name}
 delete table inet {name}

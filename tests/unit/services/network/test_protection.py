@@ -24,6 +24,7 @@ ADDRESSES = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
 
 class Keyring:
     def __init__(self) -> None:
+        self.means = "tunnel"
         self.whole, self.kept, self.broken = True, False, False
         self.lost: Any = None
         self.worn: Any = None
@@ -70,7 +71,7 @@ class Host:
         self.identity = Identity(certificate, key, AUTHORITY.certificate)
         self.world = world
         self.protection = Protection(
-            node, self.keyring, lambda: self.identity, lambda: world.addresses, self.ask, self.tasks
+            node, lambda: self.keyring, lambda: self.identity, lambda: world.addresses, self.ask, self.tasks
         )
 
     async def ask(self, node: str, request: AgreeRequest) -> AgreeReply:
@@ -215,6 +216,7 @@ async def asked_by(host: Host, peer: str = "a") -> AgreeRequest:
         caught.append(request)
         raise Unavailable("away")
 
+    await host.protection.open()
     before, host.protection._ask = host.protection._ask, ask
     known, host.protection._hosts = host.protection._hosts, lambda: ADDRESSES
     with pytest.raises(Unavailable):
@@ -223,7 +225,9 @@ async def asked_by(host: Host, peer: str = "a") -> AgreeRequest:
     return caught[0]
 
 
-@pytest.mark.parametrize("change", [{"node": "c"}, {"public": b"\2" * 32}, {"again": True}, {"signature": b"x"}])
+@pytest.mark.parametrize(
+    "change", [{"node": "c"}, {"public": b"\2" * 32}, {"again": True}, {"means": "esp"}, {"signature": b"x"}]
+)
 async def test_nobody_speaks_for_another(world: World, change: dict[str, Any]) -> None:
     request = await asked_by(world.hosts["b"])
     await world.hosts["a"].protection.open()
@@ -243,10 +247,19 @@ async def test_an_answer_that_is_not_the_peers_is_not_believed(world: World) -> 
         return msgspec.structs.replace(await world.hosts["b"].protection.agree(request), spi=999)
 
     a.protection._ask = by_another
-    await world.hosts["b"].protection.open()
+    for host in (a, world.hosts["b"]):
+        await host.protection.open()
     with pytest.raises(Unauthenticated):
         await a.protection._agree_with("10.0.0.2", False)
     assert not a.keyring.outbound
+
+
+async def test_both_encrypt_by_the_same_means(world: World) -> None:
+    world.hosts["b"].keyring.means = "esp"
+    await world.hosts["b"].protection.open()
+    await world.hosts["a"].protection.open()
+    with pytest.raises(FailedPrecondition, match="this host encrypts by esp, the other by tunnel"):
+        await world.hosts["b"].protection.agree(await asked_by(world.hosts["a"], "b"))
 
 
 async def test_a_host_without_the_means_says_so(world: World) -> None:
