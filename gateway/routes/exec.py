@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.contracts import executor
-from shared.contracts.execs import ExecRef
+from shared.contracts.execs import ExecCreateRequest, ExecRef
 from shared.errors import ShoalError
+from shared.ids import new_id
 from shared.streams.frames import STDOUT
 
 from ..context import OK, Gateway, reply
@@ -15,6 +16,7 @@ from ..http.wire import render_hijack
 from ..relay import Convert, framed, relay, unframed
 from ..translate import exec as shown
 from ..translate.create import console_size, exec_request
+from ..views import Container
 from .attach import stream_type
 
 
@@ -23,16 +25,35 @@ async def create(gateway: Gateway, request: Request) -> Response:
     wanted = exec_request("", data, request.version)  # what is wrong in itself comes before what is not there
     detach.parse(wanted.detach_keys)
     container = await gateway.container(request)
-    asked = exec_request(container.id, data, request.version, request.params["id"])
-    made = await gateway.call(executor.EXEC_CREATE, asked, container.node)
-    gateway.execs.add(made.exec_id, container.node, asked)
-    return reply({"Id": made.exec_id}, 201)
+    asked = exec_request(container.id, data, request.version, request.params["id"], new_id())
+    telling = None
+    if _is_sure(asked, container):
+        telling = gateway.kernel.tasks.start(_tell(gateway, asked, container.node), "exec")
+    elif error := await _tell(gateway, asked, container.node):
+        raise error
+    gateway.execs.add(asked.exec_id, container.node, asked, telling)
+    return reply({"Id": asked.exec_id}, 201)
+
+
+def _is_sure(asked: ExecCreateRequest, container: Container) -> bool:
+    """Whether the executor will not refuse it, as far as can be seen here: then the client does not wait for that."""
+    return container.status.state == "running" and bool(asked.cmd and asked.cmd[0]) and not asked.env
+
+
+async def _tell(gateway: Gateway, asked: ExecCreateRequest, node: str) -> ShoalError | None:
+    """Lets the executor know; why it refuses."""
+    try:
+        await gateway.call(executor.EXEC_CREATE, asked, node)
+    except ShoalError as error:
+        return error
+    return None
 
 
 async def start(gateway: Gateway, request: Request) -> Response | None:
     data = await gateway.json(request)
     id, node = request.params["id"], node_of(gateway, request.params["id"])
     wanted = shown.start_request(id, data, console_size(data, request.version))
+    await gateway.execs.told(id)
     if wanted.detach:
         await gateway.call(executor.EXEC_START, wanted, node)
         return OK
@@ -72,6 +93,7 @@ def _conversion(terminal: bool, raw: bool) -> Convert | None:
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
     id = request.params["id"]
+    await gateway.execs.told(id)
     state = await gateway.call(executor.EXEC_INSPECT, ExecRef(exec_id=id), node_of(gateway, id))
     return reply(shown.inspect(state))
 
@@ -79,6 +101,7 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
 async def resize(gateway: Gateway, request: Request) -> Response:
     height, width = request.query.size("h", "resize height"), request.query.size("w", "resize width")
     id, node = request.params["id"], node_of(gateway, request.params["id"])
+    await gateway.execs.told(id)
     state = await gateway.call(executor.EXEC_INSPECT, ExecRef(exec_id=id), node)
     wanted = executor.ResizeRequest(id=state.container_id, exec_id=id, height=height, width=width)
     await gateway.call(executor.RESIZE, wanted, node)

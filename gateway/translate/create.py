@@ -125,14 +125,19 @@ EXEC = Shape(
 )
 
 
-def exec_request(container: str, data: dict[str, Any] | None, version: Version, called: str = "") -> ExecCreateRequest:
+_NOT_THE_CLIENTS = ("id", "consolesize", "called", "execid")
+
+
+def exec_request(
+    container: str, data: dict[str, Any] | None, version: Version, called: str = "", exec_id: str = ""
+) -> ExecCreateRequest:
     """The executor's request for `docker exec`; raises `InvalidArgument`. `called`: the container, by the client."""
-    fields = {key: value for key, value in (data or {}).items() if key.lower() not in ("id", "consolesize", "called")}
+    fields = {key: value for key, value in (data or {}).items() if key.lower() not in _NOT_THE_CLIENTS}
     if not member(fields, "Cmd"):
         raise InvalidArgument("No exec command specified")
     request = EXEC.load({**fields, "Id": container})
     size = console_size(data, version)
-    return msgspec.structs.replace(request, console_size=size, called=called)
+    return msgspec.structs.replace(request, console_size=size, called=called, exec_id=exec_id)
 
 
 def console_size(data: dict[str, Any] | None, version: Version) -> tuple[int, int]:

@@ -21,6 +21,8 @@ class ExecCreateRequest(Message, frozen=True):
     console_size: tuple[int, int] = (0, 0)
     called: str = ""
     """What the client called the container, for messages; empty: its id."""
+    exec_id: str = ""
+    """Its id where the caller has chosen one, 64 hexadecimal digits; making it again changes nothing."""
 
 
 class ExecStartRequest(Message, frozen=True):

@@ -196,6 +196,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("names", "names resolved in a container", "1/s", names, "more", rounds=5),
     Measure("copy-in", "cp of 100 MB into a container", "MB/s", copy_in, "more", rounds=3),
     Measure("copy-out", "cp of 100 MB out of a container", "MB/s", copy_out, "more", rounds=3),
+    Measure("memory-1", "memory with 1 running", "MB", memory, rounds=3, population=1),
     Measure("start-beside-1", "bridge cycle beside 1 running", "ms", cycle("bridge"), population=1),
     Measure("start-beside-50", "bridge cycle beside 50 running", "ms", cycle("bridge"), population=50),
     Measure("start-beside-100", "bridge cycle beside 100 running", "ms", cycle("bridge"), population=100),

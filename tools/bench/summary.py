@@ -96,9 +96,9 @@ def derive(series: Sequence[Series]) -> list[Series]:
     """The series with two that follow from others: memory of each running container, growth of the start time."""
     by_name = {each.name: each for each in series}
     derived = list(series)
-    idle, full = by_name.get("memory-idle"), by_name.get("memory-100")
-    if idle and full:
-        each = _combine(full, idle, lambda many, none: (many - none) / 100)
+    first, full = by_name.get("memory-1"), by_name.get("memory-100")
+    if first and full:  # not since the engine was idle: what came between has left something in it
+        each = _combine(full, first, lambda many, one: (many - one) / 99)
         derived.append(Series("memory-each", "memory of each running container", "MB", "less", each))
     one, many = by_name.get("start-beside-1"), by_name.get("start-beside-200")
     if one and many:

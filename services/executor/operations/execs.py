@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from shared.contracts import platform
 from shared.contracts.execs import ExecCreateRequest, ExecRef, ExecStartReply, ExecStartRequest, ExecState
@@ -19,6 +20,8 @@ from . import links, release
 from .engine import Engine
 from .exec_table import Exec
 
+_ID = re.compile("[0-9a-f]{64}")
+
 
 def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
     """Made, not started. `Conflict` where the container does not run, is paused or restarting."""
@@ -27,7 +30,11 @@ def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
     if not request.cmd or not request.cmd[0]:
         raise InvalidArgument("No exec command specified")
     check_environment(request.env)
-    execution = Exec(new_id(), request)
+    if request.exec_id and not _ID.fullmatch(request.exec_id):
+        raise InvalidArgument(f"invalid exec id: {request.exec_id[:80]!r}")
+    if engine.execs.get(request.exec_id):
+        return ExecRef(exec_id=request.exec_id)
+    execution = Exec(request.exec_id or new_id(), request)
     engine.execs.add(execution)
     engine.tell(container, exec_action("exec_create", request.cmd), execID=execution.id)
     return ExecRef(exec_id=execution.id)

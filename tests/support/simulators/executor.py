@@ -293,7 +293,7 @@ class ExecutorSimulator:
         self._note("exec_create", request)
         if self._machine(request.id).status.state != "running":
             raise Conflict(f"container {request.id} is not running")
-        id = new_id()
+        id = request.exec_id or new_id()
         self.execs[id] = execs.ExecState(id=id, container_id=request.id, request=request)
         return execs.ExecRef(exec_id=id)
 

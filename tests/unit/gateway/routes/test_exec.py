@@ -7,7 +7,7 @@ import pytest
 
 from shared.contracts import executor
 from shared.contracts.execs import ExecStartRequest
-from shared.errors import InvalidArgument
+from shared.errors import Conflict, InvalidArgument
 from shared.streams import frame
 from tests.support.gateways import World
 from tests.support.http import Answer, connected
@@ -36,6 +36,18 @@ async def test_output_comes_over_the_hijacked_connection(api: Api, create: Creat
         head = await client.head()
         assert (head.status, head.headers["content-type"]) == (101, "application/vnd.docker.multiplexed-stream")
         assert await client.reader.read() == frame(1, b"hi\n")
+
+
+async def test_what_cannot_be_refused_is_answered_at_once(api: Api, create: Create, world: World) -> None:
+    """What the executor has against it after all is told by the start."""
+    await create("sleep", "1", start=True)
+    world.executor.fail["exec_create"] = Conflict("container c1 is not running")
+    id = await created(api, "echo", "hi")
+    answer = await api("POST", f"/exec/{id}/start", {"Detach": True})
+    assert (answer.status, answer.message) == (409, "container c1 is not running")
+    world.executor.fail["exec_create"] = InvalidArgument("invalid environment variable: =x")
+    answer = await api("POST", "/containers/c1/exec", {"Cmd": ["ls"], "Env": ["=x"]})
+    assert (answer.status, answer.message) == (400, "invalid environment variable: =x")
 
 
 async def test_input_ends_by_half_close(api: Api, create: Create, world: World) -> None:

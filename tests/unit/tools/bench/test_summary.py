@@ -55,7 +55,7 @@ def test_derived_series() -> None:
         each.name: each.samples
         for each in derive(
             [
-                series("memory-idle", a=[100.0], b=[50.0]),
+                series("memory-1", a=[100.5], b=[50.0]),
                 series("memory-100", a=[150.0]),
                 series("start-beside-1", a=[10.0], b=[0.5]),
                 series("start-beside-200", a=[12.0], b=[1.0]),

@@ -55,6 +55,15 @@ async def test_an_exec_from_start_to_end(node: Node) -> None:
     assert node.events[-1].attributes["execID"] == exec_id
 
 
+async def test_who_asks_may_choose_the_id(node: Node) -> None:
+    container_id = await node.run("sleep")
+    for _ in range(2):  # asked again
+        assert await made(node, container_id, "ls", "-l", exec_id="ab" * 32) == "ab" * 32
+    assert node.actions(container_id).count("exec_create: ls -l") == 1
+    with pytest.raises(InvalidArgument, match=r"invalid exec id: '\.\./x'"):
+        await made(node, container_id, "ls", exec_id="../x")
+
+
 async def test_detached(node: Node) -> None:
     container_id = await node.run("sleep")
     assert (await begun(node, await made(node, container_id, "ls"), detach=True)).offer is None
