@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.contracts.scheduler import NodeRecord
+from shared.contracts.scheduler import REMOVE, NodeRecord, RemoveNodeRequest
 from shared.errors import NotFound, NotImplementedYet, Unavailable
 
-from ..context import Gateway, reply
+from ..context import OK, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Operation, Route
 from ..translate import filters
@@ -49,6 +49,14 @@ async def node(gateway: Gateway, request: Request) -> Response:
     return reply(_show(gateway, found[0]))
 
 
+async def remove_node(gateway: Gateway, request: Request) -> Response:
+    """`docker node rm`: nobody lets the host in any more."""
+    _hosts(gateway)
+    asked = RemoveNodeRequest(node=request.params["id"], force=request.query.flag("force"))
+    await gateway.call(REMOVE, asked)
+    return OK
+
+
 def _hosts(gateway: Gateway) -> list[NodeRecord]:
     if not gateway.kernel.clustered:
         raise Unavailable(NOT_MANAGER)
@@ -79,7 +87,7 @@ ROUTES = (
     Route("POST", "/swarm/unlock", _OUTSIDE, "SwarmUnlock"),
     Route("GET", "/nodes", nodes, "NodeList"),
     Route("GET", "/nodes/{id}", node, "NodeInspect"),
-    Route("DELETE", "/nodes/{id}", _OUTSIDE, "NodeDelete"),
+    Route("DELETE", "/nodes/{id}", remove_node, "NodeDelete"),
     Route("POST", "/nodes/{id}/update", _OUTSIDE, "NodeUpdate"),
     Route("GET", "/services", _OUTSIDE, "ServiceList"),
     Route("POST", "/services/create", _OUTSIDE, "ServiceCreate"),

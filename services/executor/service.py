@@ -35,6 +35,7 @@ from shared.contracts.executor import (
     CreateRequest,
     DetachedRequest,
     DisconnectRequest,
+    ForgetHostRequest,
     KillRequest,
     LogsRequest,
     PortsReply,
@@ -180,6 +181,10 @@ class Executor:
 
     async def prune(self, request: PruneRequest) -> PruneReport:
         return await self._finish(usage.prune(self._engine, request))
+
+    async def forget_host(self, request: ForgetHostRequest) -> Empty:
+        await self._engine.records.forget_host(request.node)
+        return Empty()
 
     async def changes(self, request: Ref) -> StreamOffer:
         return await changes.changes(self._engine, request.id)

@@ -11,7 +11,7 @@ from shared import cluster, pki
 from shared.clock import now_ns
 from shared.cluster import Membership, Place
 from shared.contracts.base import Empty
-from shared.contracts.executor import CreateRequest
+from shared.contracts.executor import FORGET_HOST, CreateRequest, ForgetHostRequest
 from shared.contracts.platform import HOST, HostInfo
 from shared.contracts.scheduler import (
     HERE,
@@ -28,6 +28,7 @@ from shared.contracts.scheduler import (
     Node,
     NodeRecord,
     NodesReply,
+    RemoveNodeRequest,
     TokenRecord,
     TokenReply,
     TokenRequest,
@@ -79,7 +80,7 @@ class SchedulerService:
         membership = self._membership()
         self._view = await self._kernel.state.view(NODES, HUBS, wait=WAIT)
         self._world = World(self._kernel.state, self._kernel.node, self._view)
-        self._hubs = Hubs(self._kernel, self._view, self._world.reachable, self._became)
+        self._hubs = Hubs(self._kernel, self._view, self._world.reachable, self._world.on_heard, self._became)
         self._hubs.open()
         recording = self._kernel.tasks.start(self._record(membership), "record")
         await asyncio.wait((recording,), timeout=WAIT)
@@ -149,6 +150,43 @@ class SchedulerService:
                 continue
             return changed
 
+    async def remove(self, request: RemoveNodeRequest) -> NodeRecord:
+        """Takes a host out: first what it alone has is handed over, then nobody lets it in, then its names go."""
+        assert self._hubs is not None
+        node = admission.named(request.node, self._records())
+        if not request.force:
+            containers = self._world.containers_of(node.id) if self._world else 0
+            admission.check_removal(node, containers, await self._answers(node.id))
+        if len(self._records()) > 1:
+            node = await self._mark_leaving(node)
+            await self._hubs.handed_over(node.id)
+        await self._remove_tokens(node.id)
+        if node.id == self._kernel.node:
+            await self._kernel.bus.call(FORGET_HOST, ForgetHostRequest(node=node.id))
+        await self._kernel.state.delete(NODES, node.id)
+        if node.id != self._kernel.node:
+            await self._kernel.bus.call(FORGET_HOST, ForgetHostRequest(node=node.id))
+        return node
+
+    async def _mark_leaving(self, node: NodeRecord) -> NodeRecord:
+        while True:
+            present = await self._kernel.state.get(NODES, node.id)
+            if present is None:
+                raise NotFound(f"node {node.name} not found")
+            leaving = msgspec.structs.replace(present.value, leaving=True, availability="drain")
+            try:
+                await self._kernel.state.update(NODES, node.id, value=leaving, revision=present.revision)
+            except Conflict:
+                continue
+            return leaving
+
+    async def _remove_tokens(self, node: str) -> None:
+        view = await self._kernel.state.view(TOKENS)
+        view.stop()
+        for parts, entry in view.items(TOKENS):
+            if entry.value.by == node:
+                await self._kernel.state.delete(TOKENS, *parts)
+
     async def authority(self, request: AuthorityRequest) -> AuthorityReply:
         """The authority's key, for a host that is to be a hub."""
         asked, path = request.request.encode(), self._files / "ca.key"
@@ -211,6 +249,8 @@ class SchedulerService:
 
     async def _admit(self, request: JoinRequest) -> JoinReply:
         """Lets a newcomer in: the token is used up before the certificate is made, so that it serves one."""
+        if not request.secret:
+            return await self._tell_member(request.node)
         pin = pki.pin(request.request.encode())
         admission.check_request(request, self._records())
         if any(one.id == request.node for one in self._records()) and await self._answers(request.node):
@@ -234,6 +274,12 @@ class SchedulerService:
             cluster=membership.cluster,
             hubs=membership.hubs,
         )
+
+    async def _tell_member(self, node: str) -> JoinReply:
+        """To a host that is cut off: whether it still is in."""
+        member = await self._kernel.state.get(NODES, node)
+        hubs = await self._kernel.state.get(HUBS, ALL)
+        return JoinReply(removed=member is None and hubs is not None, cluster=self._membership().cluster)
 
     async def _let_in(self, request: JoinRequest, pin: str) -> None:
         """The host's record: with it the hubs let its broker in. One that a half-made try has left is replaced."""

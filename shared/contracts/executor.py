@@ -61,6 +61,10 @@ class CreateRequest(Message, frozen=True):
     image_id: str = ""
 
 
+class ForgetHostRequest(Message, frozen=True):
+    node: str
+
+
 class CreateReply(Message, frozen=True):
     id: str
     name: str
@@ -316,6 +320,9 @@ PRUNE = Endpoint("executor.prune", PruneRequest, PruneReport, timeout=300)
 CONTAINER_EVENT = Event("container", DockerEvent)
 """All Docker container events; the subject gets `.<action>` appended."""
 
+FORGET_HOST = Endpoint("executor.forget_host", ForgetHostRequest, Empty, (Unavailable,), idempotent=True)
+"""Gives up the names that containers of a host have in the cluster, which has been removed from it."""
+
 CONTRACT = Contract(
     name="executor",
     version="v1",
@@ -325,6 +332,7 @@ CONTRACT = Contract(
         RESIZE, ATTACH, DETACHED, LOGS, EXEC_CREATE, EXEC_START, EXEC_INSPECT, CHECKPOINT_CREATE, CHECKPOINT_LIST,
         CHECKPOINT_DELETE, TOP, USAGE, PRUNE, CHANGES, COMMIT, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
         *MOVING,
+        FORGET_HOST,
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, CLUSTER_NAMES, SPECS, PLACEMENTS, STATUSES),

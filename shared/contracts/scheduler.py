@@ -27,7 +27,8 @@ class NodeRecord(Message, frozen=True):
     `labels` and `availability` are the operator's: `active` takes new containers, `pause` and `drain` do not. The rest
     is what the host says of itself: `engine_labels`, `memory` in bytes and `cpus` in billionths of one, what its
     containers may reserve; `emulated`: architectures that it can run besides its own. Made when the host is let in;
-    with it gone, the host is out. `link` and `pin`: what hubs know it by, see `shared.cluster.Member`.
+    with it gone, the host is out. `link` and `pin`: what hubs know it by, see `shared.cluster.Member`. `leaving`: it is
+    to be removed, and runs no hub any more as soon as another has what it has.
     """
 
     id: str
@@ -46,6 +47,7 @@ class NodeRecord(Message, frozen=True):
     version: str = ""
     link: str = ""
     pin: str = ""
+    leaving: bool = False
 
 
 class HubsRecord(Message, frozen=True):
@@ -107,6 +109,13 @@ class UpdateRequest(Message, frozen=True):
     availability: Availability | None = None
 
 
+class RemoveNodeRequest(Message, frozen=True):
+    """A host by name or id. `force`: though it is not drained, has containers, or is not there."""
+
+    node: str
+    force: bool = False
+
+
 class CreatedReply(CreateReply, frozen=True, kw_only=True):
     """`node`: the host that has the container; `revision` is of its records."""
 
@@ -127,21 +136,23 @@ class ChooseReply(Message, frozen=True):
 class JoinRequest(Message, frozen=True):
     """What a newcomer sends, not over the bus but by TLS to a hub's place: one line of JSON, answered by one.
 
-    `request`: its signing request (PEM). `link`: the public nkey of its broker. `secret`: the token's.
+    `request`: its signing request (PEM). `link`: the public nkey of its broker. `secret`: the token's; without one, a
+    host asks whether it still is in: the answer has the cluster, or `removed`.
     """
 
-    secret: str
     node: str
-    name: str
-    address: str
-    request: str
-    link: str
+    secret: str = ""
+    name: str = ""
+    address: str = ""
+    request: str = ""
+    link: str = ""
 
 
 class JoinReply(Message, frozen=True):
     """`error` empty: the host is in, and these are its certificate, the authority's, and its membership."""
 
     error: str = ""
+    removed: bool = False
     certificate: str = ""
     authority: str = ""
     cluster: str = ""
@@ -176,6 +187,14 @@ TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPreconditio
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
 UPDATE = Endpoint("scheduler.update", UpdateRequest, NodeRecord, (NotFound, InvalidArgument, Conflict, Unavailable))
 """`labels` are added, `without` removed; the record as it is now."""
+REMOVE = Endpoint(
+    "scheduler.remove",
+    RemoveNodeRequest,
+    NodeRecord,
+    (NotFound, InvalidArgument, FailedPrecondition, Conflict, Unavailable),
+    timeout=60,
+)
+"""The host is out when this returns: not let in any more, its names and tokens gone. Its record as it was."""
 AUTHORITY = Endpoint(
     "scheduler.authority", AuthorityRequest, AuthorityReply, (PermissionDenied, InvalidArgument, Unavailable), timeout=5
 )
@@ -186,7 +205,7 @@ CONTRACT = Contract(
     name="scheduler",
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
-    endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, AUTHORITY, HERE),
+    endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, REMOVE, AUTHORITY, HERE),
     owns=(NODES, HUBS, TOKENS),
     keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),
@@ -197,5 +216,6 @@ CONTRACT = Contract(
         "image_store.resolve",
         "image_store.fetch",
         "executor.create",
+        "executor.forget_host",
     ),
 )

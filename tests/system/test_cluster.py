@@ -31,3 +31,14 @@ async def test_two_hosts_become_a_cluster(hosts: Hosts) -> None:
     hosts.docker(2, "version")
     hosts.lab.mend(1, 2)
     await until(lambda: hosts.seen(2) == hosts.seen(1) == {"node1": True, "node2": True}, 60)
+
+    assert "node2 is not drained" in hosts.shoal(1, "node", "rm", "node2").stderr
+    hosts.shoal_ok(1, "node", "drain", "node2")
+    hosts.docker(1, "node", "rm", "node2")
+    assert hosts.seen(1) == {"node1": True}
+    await until(lambda: "in no cluster" in hosts.shoal(2, "node", "ls").stderr, 60)
+    hosts.docker(2, "version")
+    hosts.join(2)
+    hosts.shoal_ok(1, "node", "leave", "--force")  # the only hub: the other host takes over what is agreed on
+    assert "in no cluster" in hosts.shoal(1, "node", "ls").stderr
+    await until(lambda: hosts.hubs(2) == {"node2"}, 60)

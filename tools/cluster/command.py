@@ -9,11 +9,20 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from shared import cluster, config
+from shared import cluster, config, ids
 from shared.cluster import DEFAULT_PORT, Place
 from shared.config import Settings
 from shared.contracts.base import Empty, Endpoint, Message
-from shared.contracts.scheduler import LIST, TOKEN, UPDATE, Node, TokenRequest, UpdateRequest
+from shared.contracts.scheduler import (
+    LIST,
+    REMOVE,
+    TOKEN,
+    UPDATE,
+    Node,
+    RemoveNodeRequest,
+    TokenRequest,
+    UpdateRequest,
+)
 from shared.errors import FailedPrecondition, NotFound
 from shared.joining import Token
 from shared.service import connect
@@ -134,6 +143,38 @@ def drain(node: Named, config_file: Config = None) -> None:
     wanted = quote(msgspec.json.encode({"node": [name]}))
     left = api.call(settings.socket_path, "GET", f"/containers/json?all=1&filters={wanted}")
     print(remaining(name, left))
+
+
+@nodes.command()
+def rm(
+    node: Named,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Though it is not drained, has containers, or does not answer.")
+    ] = False,
+    config_file: Config = None,
+) -> None:
+    """Take a host out of the cluster, at once and for good: it is not let in again without a new token.
+
+    Its containers go on there, and it becomes a host alone when it hears of this. What the others know of it goes.
+    """
+    print(asyncio.run(_call(config.load(config_file), REMOVE, RemoveNodeRequest(node=node, force=force))).name)
+
+
+@nodes.command()
+def leave(
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Though it is not drained, has containers, or is cut off.")
+    ] = False,
+    config_file: Config = None,
+) -> None:
+    """Make this host a host alone again. Its containers go on.
+
+    A host that is cut off leaves by --force; the others then have to be told, too: shoal node rm NODE.
+    """
+    settings = config.load(config_file)
+    asked = RemoveNodeRequest(node=ids.node_id(settings.state_path), force=force)
+    membership.leave(settings, lambda: asyncio.run(_call(settings, REMOVE, asked)), force)
+    print("This host is in no cluster any more.")
 
 
 def remaining(name: str, left: list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
+from collections.abc import Callable
 
 from shared import cluster, ids, pki
 from shared.clock import now_ns
@@ -66,6 +66,20 @@ def join(settings: Settings, hub: Place, token: Token, place: Place) -> Membersh
     return made
 
 
+def leave(settings: Settings, tell: Callable[[], object], force: bool) -> None:
+    """Makes this host a host alone again; `tell` takes it out of the cluster. With `force` also when nobody is told."""
+    if cluster.load(settings.state_path) is None:
+        raise FailedPrecondition("this host is in no cluster")
+    try:
+        tell()
+    except Unavailable:  # nobody is there, or the answer was lost with the broker, which begins anew
+        if cluster.load(settings.state_path) is not None and not force:
+            raise
+    if force:
+        cluster.forget(settings.state_path)
+    _wait_for_engine(settings, lambda: _serves_alone(settings), "the engine does not serve alone yet")
+
+
 def _refuse_member(settings: Settings) -> None:
     present = cluster.load(settings.state_path)
     if present is not None:
@@ -80,15 +94,19 @@ def _become(settings: Settings, made: Membership, certificate: bytes, key: bytes
     for name, content in (("node.key", key), ("node.crt", certificate), ("ca.crt", authority)):
         cluster.write(files / name, content)
     cluster.save(settings.state_path, made)
+    _wait_for_engine(settings, lambda: _serves(settings), "the engine does not serve in the cluster yet")
+
+
+def _wait_for_engine(settings: Settings, holds: Callable[[], bool], else_says: str) -> None:
+    """Returns when the engine, if it runs, has done what the files say; it watches them."""
     where = records.make_folder(settings)
     record = records.read(where, SUPERVISOR)
     supervisor = records.open_pidfd(record) if record else None
     if supervisor is None:
         return
     try:
-        signal.pidfd_send_signal(supervisor, signal.SIGHUP)
-        if not wait_until(where, lambda: _serves(settings), SECONDS, ends=[supervisor]):
-            raise Unavailable("the engine does not serve in the cluster yet; see: shoal status, shoal doctor")
+        if not wait_until(where, holds, SECONDS, ends=[supervisor]):
+            raise Unavailable(f"{else_says}; see: shoal status, shoal doctor")
     finally:
         os.close(supervisor)
 
@@ -97,3 +115,11 @@ def _serves(settings: Settings) -> bool:
     """Whether the engine serves, its scheduler too, which speaks with the hubs."""
     record = records.read(records.folder(settings), plan.SCHEDULER)
     return record is not None and record.ready and records.alive(record) and services_ready(settings)
+
+
+def _serves_alone(settings: Settings) -> bool:
+    return (
+        cluster.load(settings.state_path) is None
+        and records.read(records.folder(settings), plan.SCHEDULER) is None
+        and services_ready(settings)
+    )

@@ -100,6 +100,14 @@ class ClusterNames:
         except Conflict:
             log.info("the name %s was given up and taken again meanwhile", name)
 
+    async def forget_host(self, node: str) -> None:
+        """Gives up what another host, which is none of the cluster any more, has left."""
+        view = await self._state.view(CLUSTER_NAMES)
+        view.stop()
+        for parts, entry in view.items(CLUSTER_NAMES):
+            if entry.value.node == node:
+                await self._delete(parts[0], entry)
+
     async def reconcile(self, names: Callable[[], Mapping[str, str]]) -> None:
         """What a crash left is given up, what this host brought into the cluster is taken. Waits for the hubs."""
         view = await patiently(lambda: self._state.view(CLUSTER_NAMES))

@@ -88,6 +88,11 @@ class Records:
         if self._names is not None:
             await self._names.release(name)
 
+    async def forget_host(self, node: str) -> None:
+        """In a cluster: another host, which is none of it any more, holds no names."""
+        if self._names is not None:
+            await self._names.forget_host(node)
+
     def agree(self, names: Callable[[], Mapping[str, str]]) -> None:
         """In a cluster: what it knows of this host's names is made as `names` (to container ids) has it."""
         if self._names is not None:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from shared.cluster import Place
 from shared.contracts.scheduler import JoinReply, JoinRequest
-from shared.errors import ShoalError
+from shared.errors import ShoalError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,27 @@ MOST_BYTES = 32 << 10
 SECONDS = 10.0
 """A newcomer that has not said what it wants by then is sent away."""
 AT_ONCE = 8
+
+
+async def ask(place: Place, files: Path, request: JoinRequest) -> JoinReply:
+    """What a hub answers a host that has been let in, by its `files`, before.
+
+    Raises `OSError` (which TLS's errors are) where it is not reached or somebody else, `Unavailable` for nonsense,
+    `TimeoutError`.
+    """
+    context = ssl.create_default_context(cafile=str(files / "ca.crt"))
+    host = place.host.strip("[]")
+    async with asyncio.timeout(SECONDS):
+        reader, writer = await asyncio.open_connection(host, place.port, ssl=context, limit=MOST_BYTES)
+        try:
+            await reader.readline()
+            writer.write(msgspec.json.encode(request) + b"\n")
+            return msgspec.json.decode(await reader.readline(), type=JoinReply)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise Unavailable(f"{place} answers nonsense: {error}") from None
+        finally:
+            writer.close()
+
 
 Admit = Callable[[JoinRequest], Awaitable[JoinReply]]
 

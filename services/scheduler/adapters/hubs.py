@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 from typing import Any
 
@@ -15,10 +15,10 @@ import msgspec
 
 from shared import cluster, pki
 from shared.clock import now_ns
-from shared.cluster import Member, Membership
+from shared.cluster import Member, Membership, Place
 from shared.contracts.base import Keys
-from shared.contracts.scheduler import AUTHORITY, HUBS, NODES, AuthorityRequest, HubsRecord, NodeRecord
-from shared.errors import AlreadyExists, Conflict, ShoalError, Unavailable
+from shared.contracts.scheduler import AUTHORITY, HUBS, NODES, AuthorityRequest, HubsRecord, JoinRequest, NodeRecord
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, ShoalError, Unavailable
 from shared.hub_operator import HubOperator
 from shared.service import Kernel
 from shared.state.streams import ensure_agreed, replicate_agreed, who_keeps_agreed
@@ -26,17 +26,20 @@ from shared.state.view import Entry, View
 from shared.tasks import TaskGroup
 
 from ..domain import hubs
+from .door import ask
 
 log = logging.getLogger(__name__)
 
 ALL = "all"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+HAND_OVER_SECONDS = 40.0
 REPLACE_SECONDS = 300.0
 """A hub whose host has not been heard of for so long is replaced, where there is another host."""
 
 
 class Hubs:
-    """Follows `view`, which shows nodes and hubs. `reachable` tells the hosts that are heard of.
+    """Follows `view`, which shows nodes and hubs. `reachable` tells the hosts that are heard of, and `heard` has its
+    argument called when others are.
 
     `changed` is called when this host's membership has changed, with what it is now; None: it is out.
     """
@@ -46,10 +49,13 @@ class Hubs:
         kernel: Kernel,
         view: View,
         reachable: Callable[[], tuple[str, ...]],
+        heard: Callable[[Callable[[], None]], object],
         changed: Callable[[Membership | None], Awaitable[None]],
     ) -> None:
-        self._kernel, self._view, self._reachable, self._changed = kernel, view, reachable, changed
+        self._kernel, self._view, self._changed = kernel, view, changed
+        self._reachable, self._heard = reachable, heard
         self._path = kernel.settings.state_path
+        self._files = cluster.folder(self._path)
         self._look = asyncio.Event()
         self._last_heard: dict[str, float] = {}
         self._told_members = 0.0
@@ -60,6 +66,7 @@ class Hubs:
     def open(self) -> None:
         self._view.on_change(self._record_changed)
         self._view.on_live(self._look.set)
+        self._heard(self._look.set)
         self._tasks.start(self._follow(), "follow")
 
     async def close(self) -> None:
@@ -83,6 +90,8 @@ class Hubs:
                     continue
             except (ShoalError, OSError) as error:
                 log.info("the hubs are not as they are to be yet: %s", error)
+                if await self._told_removed():
+                    await self._leave()
             try:
                 async with asyncio.timeout(pause):  # a server that comes or catches up tells nobody
                     await self._look.wait()
@@ -100,6 +109,8 @@ class Hubs:
             return False
         if self._view.get(NODES, self._kernel.node) is None:
             return await self._out()
+        if not self._view.live:
+            raise Unavailable("the hubs are not heard of")
         if membership.hub and await self._choose():
             return False
         if not await self._take_over(membership):
@@ -133,10 +144,25 @@ class Hubs:
                 return False  # seen soon
             if await self._kernel.state.get(HUBS, ALL) is None:
                 return False
+        return await self._leave()
+
+    async def _leave(self) -> bool:
         log.warning("this host has been removed from its cluster and goes on alone")
         cluster.forget(self._path)
         await self._changed(None)
         return True
+
+    async def _told_removed(self) -> bool:
+        """Whether a hub says so at its door, to a host that is cut off; one is enough: its certificate is checked."""
+        membership = cluster.load(self._path)
+        others = [hub for hub in membership.hubs if hub != membership.address] if membership else []
+        for hub in others:
+            try:
+                if (await ask(Place.parse(hub), self._files, JoinRequest(node=self._kernel.node))).removed:
+                    return True
+            except (OSError, ShoalError, TimeoutError) as error:
+                log.info("%s cannot be asked: %s", hub, error)
+        return False
 
     def _nodes(self) -> dict[str, NodeRecord]:
         return {parts[0]: entry.value for parts, entry in self._view.items(NODES)}
@@ -179,6 +205,9 @@ class Hubs:
             return False
         if hub:
             await self._as_hub(nodes, present)
+        if membership.hub and not hub and not await self._replaced(membership.hub):
+            hub = membership.hub
+            await self._as_hub(nodes, present)
         wanted = msgspec.structs.replace(membership, hubs=places, hub=hub)
         if wanted == membership:
             return True
@@ -186,23 +215,50 @@ class Hubs:
         await self._changed(wanted)
         return False
 
+    async def _replaced(self, hub: str) -> bool:
+        """Whether others have what is agreed on, and the hubs have let this one go."""
+        kept = await who_keeps_agreed(self._kernel.bus)
+        names = hubs.names(self._nodes(), self._hubs())
+        return bool(kept.current & names) and hub not in kept.current | kept.behind
+
+    async def handed_over(self, node: str) -> None:
+        """Returns when a host can go without taking anything along that is agreed on.
+
+        Raises `FailedPrecondition` when no other hub has it in time.
+        """
+        try:
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                while not await self._kept_without(node):  # noqa: ASYNC110  # a hub that has caught up tells nobody
+                    await asyncio.sleep(FIRST_PAUSE)
+        except TimeoutError:
+            raise FailedPrecondition("no other hub has yet what the hosts have agreed on; try again") from None
+
+    async def _kept_without(self, node: str) -> bool:
+        others = {name for id, name in self._hubs().items() if id != node}
+        try:
+            kept = await who_keeps_agreed(self._kernel.bus)
+        except Unavailable:
+            return False
+        return hubs.outlive(others & kept.current, kept.current | kept.behind)
+
     async def _as_hub(self, nodes: dict[str, NodeRecord], present: dict[str, str]) -> None:
         files = cluster.folder(self._path)
         if not (files / "ca.key").exists():
-            cluster.write(files / "ca.key", await self._authority(present))
+            holders = present.keys() | {node.id for node in nodes.values() if node.role == "hub"}
+            cluster.write(files / "ca.key", await self._authority(holders))
         members = (
-            Member(id=node.id, link=node.link, pin=node.pin, hub=node.id in present)
+            Member(id=node.id, link=node.link, pin=node.pin, hub=node.id in present or node.role == "hub")
             for node in nodes.values()
             if node.link
         )
         if cluster.save_members(self._path, members):
             self._told_members = now_ns() / 1e9
 
-    async def _authority(self, present: dict[str, str]) -> bytes:
+    async def _authority(self, holders: Set[str]) -> bytes:
         """The authority's key, from any hub that has it."""
         key = (cluster.folder(self._path) / "node.key").read_bytes()
         asked = AuthorityRequest(node=self._kernel.node, request=pki.request(key).decode())
-        for node in present:
+        for node in holders:
             if node != self._kernel.node:
                 try:
                     return pki.unseal((await self._kernel.bus.call(AUTHORITY, asked, node=node)).sealed, key)
@@ -217,7 +273,9 @@ class Hubs:
             return True
         operator = await self._connected(membership.hub)
         group = await operator.group()
-        if not await self._cut(operator) or not group.leader:
+        if not group.leader:
+            raise Unavailable("no hub leads")
+        if not await self._cut(operator):
             return False
         kept = await who_keeps_agreed(self._kernel.bus)
         names = hubs.names(self._nodes(), self._hubs())
@@ -228,7 +286,7 @@ class Hubs:
         if group.leader == membership.hub and step.replicas:
             log.info("what is agreed on is to be kept by %d hubs", step.replicas)
             await replicate_agreed(self._kernel.bus, step.replicas)
-        return step.settled
+        return step.settled and membership.hub in names
 
     async def _cut(self, operator: HubOperator) -> bool:
         """Ends links of hosts that are no members; whether there were none, with who is let in taken over."""

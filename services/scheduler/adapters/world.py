@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any
 
 from shared.contracts import executor, image_store, network, volume
@@ -64,6 +64,7 @@ class World:
         self._names: dict[str, list[str]] = defaultdict(list)
         self._called: dict[str, str] = {}
         self._tasks = TaskGroup("world")
+        self._heard: list[Callable[[], None]] = []
 
     async def open(self) -> None:
         """Returns when all hosts that answer are seen."""
@@ -81,6 +82,10 @@ class World:
     def reachable(self) -> tuple[str, ...]:
         """The hosts that are heard of."""
         return tuple(node for node, view in self._views.items() if view.live)
+
+    def on_heard(self, callback: Callable[[], None]) -> None:
+        """Calls back when other hosts are heard of than before."""
+        self._heard.append(callback)
 
     def _node_changed(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
         if keys.pattern != NODES.pattern:
@@ -106,9 +111,15 @@ class World:
         for keys in FAMILIES:
             self._take(node, view, keys)
         view.on_change(lambda keys, parts, entry: self._record(node, keys, parts, entry))
-        view.on_live(lambda: self._set_host(node))
+        view.on_live(lambda: self._live_changed(node))
+        self._live_changed(node)
         if node != self._node and self._nodes.get(NODES, node) is None:  # removed meanwhile
             self._remove(node)
+
+    def _live_changed(self, node: str) -> None:
+        self._set_host(node)
+        for callback in self._heard:
+            callback()
 
     def _take(self, node: str, view: View, keys: Keys[Any]) -> None:
         for parts, entry in view.items(keys):
@@ -171,6 +182,11 @@ class World:
         if not ids and name:
             ids = [id for id in self._called if id.startswith(name)]
         return self.fleet.host_of(ids[0]) if len(ids) == 1 else ""
+
+    def containers_of(self, node: str) -> int:
+        """How many containers a host has, as far as is known."""
+        view = self._views.get(node)
+        return len(list(view.items(executor.SPECS))) if view is not None else 0
 
     def with_volume(self, name: str) -> frozenset[str]:
         return frozenset(self._volumes.of(name))

@@ -9,7 +9,7 @@ import msgspec
 
 from shared.cluster import Place
 from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, UpdateRequest
-from shared.errors import AlreadyExists, InvalidArgument, NotFound, Unauthenticated
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated
 
 _NODE = re.compile(r"[a-z0-9]{25}")
 _LINK = re.compile(r"U[A-Z2-7]{55}")
@@ -53,6 +53,16 @@ def named(reference: str, nodes: Iterable[NodeRecord]) -> NodeRecord:
     if not found:
         raise NotFound(f"node {reference} not found")
     return found[0]
+
+
+def check_removal(record: NodeRecord, containers: int, ready: bool) -> None:
+    """Raises `FailedPrecondition` for a host that is not drained, that has containers, or may have some."""
+    if record.availability != "drain":
+        raise FailedPrecondition(f"node {record.name} is not drained; first: shoal node drain {record.name}")
+    if containers:
+        raise FailedPrecondition(f"node {record.name} has containers ({containers}); remove them first, or use --force")
+    if not ready:
+        raise FailedPrecondition(f"node {record.name} does not answer; if it will not be back, use --force")
 
 
 def updated(record: NodeRecord, request: UpdateRequest) -> NodeRecord:

@@ -22,7 +22,7 @@ def chosen(nodes: Iterable[NodeRecord], present: Set[str], lost: Set[str], there
     A hub stays one, unless its host has been removed, is `lost` and there is another to take its place, or there are
     too many; then those go that joined last. New ones are hosts that are `there`, those that joined first.
     """
-    by_age = [one.id for one in sorted(nodes, key=lambda one: (one.joined, one.id))]
+    by_age = [one.id for one in sorted(nodes, key=lambda one: (one.joined, one.id)) if not one.leaving]
     wanted = number(len(by_age))
     staying = [id for id in by_age if id in present and id not in lost][:wanted]
     coming = [id for id in by_age if id not in present and id in there - lost][: wanted - len(staying)]
@@ -30,6 +30,11 @@ def chosen(nodes: Iterable[NodeRecord], present: Set[str], lost: Set[str], there
         coming.pop()  # an even number of hubs can lose no more than one fewer
     waited_for = [id for id in by_age if id in present and id in lost]
     return tuple((staying + coming + waited_for)[:wanted])
+
+
+def outlive(staying: Set[str], group: Set[str]) -> bool:
+    """Whether these are a majority of the hubs that keep what is agreed on, so that the others may go."""
+    return 2 * len(staying & group) > len(group)
 
 
 class Step(NamedTuple):

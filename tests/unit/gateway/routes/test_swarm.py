@@ -16,6 +16,11 @@ async def test_outside_a_swarm(api: Api, path: str) -> None:
     assert (answer.status, answer.message) == (503, NOT_MANAGER)
 
 
+async def test_no_host_is_removed_outside_a_cluster(api: Api) -> None:
+    answer = await api("DELETE", "/nodes/x?force=1")
+    assert (answer.status, answer.message) == (503, NOT_MANAGER)
+
+
 async def test_leaving_and_joining(api: Api) -> None:
     leave = await api("POST", "/swarm/leave")
     assert (leave.status, leave.message) == (503, "This node is not part of a swarm")

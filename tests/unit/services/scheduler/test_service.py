@@ -24,6 +24,7 @@ from shared.contracts.scheduler import (
     HubsRecord,
     JoinReply,
     JoinRequest,
+    RemoveNodeRequest,
     TokenRequest,
 )
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
@@ -36,6 +37,7 @@ from tests.support.broker import Broker
 from tests.support.certified import certify
 from tests.support.gateways import as_far_as
 from tests.support.simulators.platform_host import PlatformHostSimulator
+from tests.support.waiting import until
 from tools.supervisor.broker import free_port
 
 NEWCOMER = "b" * 25
@@ -145,6 +147,19 @@ async def test_the_authoritys_key_is_for_hosts_that_are_to_be_hubs(kernel, sched
     other = pki.request(pki.new_key()).decode()
     with pytest.raises(PermissionDenied):
         await scheduler.authority(AuthorityRequest(node=NEWCOMER, request=other))
+
+
+async def test_of_the_hosts_that_are_asked_for_at_the_door(scheduler):
+    assert (await scheduler._admit(JoinRequest(node=NEWCOMER))).removed
+    await scheduler._admit(asked(await secret_of(scheduler)))
+    assert not (await scheduler._admit(JoinRequest(node=NEWCOMER))).removed
+
+
+async def test_a_host_that_is_not_drained_is_not_removed(kernel, scheduler):
+    await until(lambda: bool(scheduler._records()))
+    with pytest.raises(FailedPrecondition, match="is not drained"):
+        await scheduler.remove(RemoveNodeRequest(node="node1"))
+    assert await kernel.state.get(NODES, kernel.node) is not None
 
 
 async def test_a_token_for_many(scheduler):

@@ -5,7 +5,7 @@ from shared.cluster import Place
 from shared.config import Settings
 from shared.errors import FailedPrecondition, Unavailable
 from shared.joining import Token
-from tools.cluster.membership import init, join
+from tools.cluster.membership import init, join, leave
 from tools.supervisor.broker import free_port
 
 
@@ -43,3 +43,21 @@ def test_an_external_broker_is_nobodys_cluster(tmp_path):
     settings = Settings(state_dir=str(tmp_path), run_dir=str(tmp_path), nats_url="nats://elsewhere:4222")
     with pytest.raises(FailedPrecondition, match="external broker"):
         init(settings, Place("198.18.0.1", 7377))
+
+
+def test_leaving(settings):
+    told: list[str] = []
+    with pytest.raises(FailedPrecondition, match="in no cluster"):
+        leave(settings, lambda: told.append("told"), force=True)
+    made = init(settings, Place("198.18.0.1", 7377))
+
+    def nobody_there() -> None:
+        raise Unavailable("cut off")
+
+    with pytest.raises(Unavailable):
+        leave(settings, nobody_there, force=False)
+    assert cluster.load(settings.state_path) == made
+    leave(settings, lambda: told.append("told"), force=False)
+    assert told == ["told"]
+    leave(settings, nobody_there, force=True)
+    assert cluster.load(settings.state_path) is None

@@ -103,3 +103,11 @@ async def test_what_the_hubs_gave_without_an_answer_is_given_back() -> None:
     await one.take("cache", "d")  # again, and now it hears of it
     await until(lambda: not one._doubtful, 60)
     assert await holders(state) == {"web": "c", "cache": "d"}
+
+
+async def test_a_host_that_was_removed_holds_no_names() -> None:
+    state = Cluster()
+    for name, node in (("web", "n1"), ("db", "n2"), ("cache", "n2")):
+        await state.create(CLUSTER_NAMES, name, value=NameRecord(id=name, node=node))
+    await made(state).forget_host("n2")
+    assert await holders(state) == {"web": "web"}

@@ -52,7 +52,7 @@ async def test_the_authority_is_told_then_the_answer(port: int, tmp_path: Path) 
     ("sent", "says"),
     [
         (b"nonsense\n", "no request to join"),
-        (b"{}\n", "no request to join: Object missing required field `secret`"),
+        (b"{}\n", "no request to join: Object missing required field `node`"),
         (b"x" * (door.MOST_BYTES + 1), "no request to join"),
         (msgspec.json.encode(msgspec.structs.replace(ASKED, name="taken")) + b"\n", "the name is taken"),
     ],

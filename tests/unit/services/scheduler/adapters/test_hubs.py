@@ -2,18 +2,31 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from services.scheduler.adapters.door import Door
 from services.scheduler.adapters.hubs import ALL, Hubs
 from shared import cluster, pki
 from shared.bus import MemoryBroker
 from shared.cluster import Member, Membership
 from shared.contracts.base import Contract
-from shared.contracts.scheduler import AUTHORITY, HUBS, NODES, AuthorityReply, AuthorityRequest, HubsRecord, NodeRecord
+from shared.contracts.scheduler import (
+    AUTHORITY,
+    HUBS,
+    NODES,
+    AuthorityReply,
+    AuthorityRequest,
+    HubsRecord,
+    JoinReply,
+    JoinRequest,
+    NodeRecord,
+)
 from shared.state import MemoryState
 from shared.testing import kernel, serving
 from tests.support.certified import certify
 from tests.support.waiting import until
+from tools.supervisor.broker import free_port
 
 FIRST = Membership(cluster="c1", address="192.0.2.1:7377", hubs=("192.0.2.2:7377",))
 
@@ -58,7 +71,7 @@ async def world(directory, state):
         certify(files)
         (files / "ca.key").unlink()
         cluster.save(made.settings.state_path, FIRST)
-        hubs = Hubs(made, await state.view(NODES, HUBS), lambda: ("node1", "node2"), changed)
+        hubs = Hubs(made, await state.view(NODES, HUBS), lambda: ("node1", "node2"), lambda heard: None, changed)
         hubs.open()
         yield made, became
         await hubs.close()
@@ -111,8 +124,40 @@ async def test_a_host_that_sees_nothing_stays_a_member(directory):
     state = Away()
     async with kernel("scheduler", directory, state=state) as made:
         cluster.save(made.settings.state_path, FIRST)
-        hubs = Hubs(made, await state.view(NODES, HUBS), lambda: (), lambda membership: asyncio.sleep(0))
+        hubs = Hubs(
+            made, await state.view(NODES, HUBS), lambda: (), lambda heard: None, lambda membership: asyncio.sleep(0)
+        )
         hubs.open()
         await state.asked.wait()
         await hubs.close()
         assert cluster.load(made.settings.state_path) == FIRST
+
+
+@pytest.mark.parametrize("removed", [True, False])
+async def test_a_host_that_is_cut_off_asks_at_a_hubs_door_whether_it_still_is_in(directory, removed):
+    state, asked = MemoryState(), asyncio.Event()
+    await state.create(NODES, "node1", value=node(1))
+
+    async def admit(request: JoinRequest) -> JoinReply:
+        assert request == JoinRequest(node="node1")
+        asked.set()
+        return JoinReply(removed=removed, cluster="c1")
+
+    async with kernel("scheduler", directory, state=state) as made:
+        files = cluster.folder(made.settings.state_path)
+        certify(files)
+        door, port = Door(files, admit), free_port(0)
+        await door.open("127.0.0.1", port)
+        mine = msgspec.structs.replace(FIRST, hubs=(f"127.0.0.1:{port}",))
+        cluster.save(made.settings.state_path, mine)
+        became = asyncio.Queue[Membership | None]()
+        view = await state.view(NODES, HUBS)
+        view.become_live(False)
+        hubs = Hubs(made, view, lambda: (), lambda heard: None, became.put)
+        hubs.open()
+        await asked.wait()
+        if removed:
+            assert await became.get() is None
+        await hubs.close()
+        await door.close()
+        assert cluster.load(made.settings.state_path) == (None if removed else mine)

@@ -52,6 +52,15 @@ async def world(state: MemoryState) -> AsyncIterator[World]:
     await made.close()
 
 
+async def test_who_is_heard_of_is_told(state: MemoryState, world: World) -> None:
+    told: list[tuple[str, ...]] = []
+    world.on_heard(lambda: told.append(world.reachable()))
+    assert (world.containers_of("n2"), world.containers_of("n1"), world.containers_of("n3")) == (1, 0, 0)
+    await state.create(NODES, "n3", value=record("n3"))
+    await until(lambda: bool(told), 60)
+    assert set(told[-1]) == {"n1", "n2", "n3"}
+
+
 async def test_what_is_where_is_followed(state: MemoryState, world: World) -> None:
     other = state.hosts["n2"]
     assert (world.host_of("two"), world.host_of("/two"), world.host_of("c"), world.host_of("x")) == (

@@ -2,9 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.domain.admission import LONGEST_SECONDS, check_life, check_request, check_token, named, updated
+from services.scheduler.domain.admission import (
+    LONGEST_SECONDS,
+    check_life,
+    check_removal,
+    check_request,
+    check_token,
+    named,
+    updated,
+)
 from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, UpdateRequest
-from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError, Unauthenticated
+from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ShoalError, Unauthenticated
 
 ID, OTHER = "a" * 25, "b" * 25
 
@@ -81,3 +89,15 @@ def test_what_operators_say_of_a_host() -> None:
     assert updated(changed, UpdateRequest(node="a", availability="drain")).availability == "drain"
     with pytest.raises(InvalidArgument):
         updated(record, UpdateRequest(node="a", labels={"": "3"}))
+
+
+def test_only_a_drained_empty_host_that_is_there_is_removed_without_force():
+    drained = updated(record(), UpdateRequest(node="node1", availability="drain"))
+    check_removal(drained, 0, ready=True)
+    for host, containers, ready, says in (
+        (record(), 0, True, "is not drained"),
+        (drained, 2, True, "has containers"),
+        (drained, 0, False, "does not answer"),
+    ):
+        with pytest.raises(FailedPrecondition, match=says):
+            check_removal(host, containers, ready)

@@ -1,8 +1,9 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.domain.hubs import Step, chosen, names, number, step
+from services.scheduler.domain.hubs import Step, chosen, names, number, outlive, step
 from shared.cluster import Peer
 from shared.contracts.scheduler import NodeRecord
 
@@ -75,3 +76,16 @@ def test_the_last_of_three_keeps_what_is_agreed_on():
 
 def test_a_hub_of_a_host_that_is_gone_is_none():
     assert names({"0": hosts(1)[0]}, {"0": "hub-a", "1": "hub-b"}) == {"hub-a"}
+
+
+def test_the_others_may_go_where_a_majority_stays():
+    assert outlive({"b", "c"}, {"a", "b", "c"})
+    assert not outlive({"b"}, {"a", "b"})
+    assert outlive({"b"}, {"b"})
+    assert not outlive({"b"}, {"a"})
+
+
+def test_who_is_leaving_is_no_hub():
+    first, second = hosts(2)
+    leaving = msgspec.structs.replace(first, leaving=True)
+    assert chosen([leaving, second], {"0"}, set(), {"0", "1"}) == ("1",)
