@@ -18,6 +18,7 @@ from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, R
 from shared.contracts.trees import SyncInRequest, SyncOutRequest, SyncReply
 from shared.errors import NotFound
 from shared.service import Kernel
+from shared.shielded import carried_through
 from shared.streams import Channel
 from shared.treesync import Passing
 
@@ -58,7 +59,7 @@ class ImageStoreService:
     """See `shared.contracts.image_store`; every method is one of its endpoints."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+        self._kernel, self.tasks = kernel, kernel.tasks
         self._layout = StoreLayout(kernel.settings.state_path / "image_store")
         self._content, self._layers = LocalContent(self._layout), LocalLayers(self._layout)
         self._snapshots = OverlaySnapshots(self._layout)
@@ -71,10 +72,10 @@ class ImageStoreService:
         self._host = platforms.normalise(Platform(architecture=machine.machine()))
         self._images = Images(
             self._catalog, self._content, self._layers, self._snapshots, self._references, self._emit, self._leases,
-            self._host,
+            self._host, kernel.tasks,
         )  # fmt: skip
         self._serving = Serving(self._images)
-        self._untidy = self._tidying = False
+        self._untidy, self._tidying = False, None  # type: bool, asyncio.Task[None] | None
         self._registry, self._partials = HttpRegistry(kernel.settings), LocalPartials(self._layout)
         self._transfers, self._remotes = Transfers(), Remotes(self._registry)
         self._downloads = self._make_downloads()
@@ -118,6 +119,8 @@ class ImageStoreService:
         self._tidy()
 
     async def close(self) -> None:
+        if self._tidying is not None:
+            await asyncio.wait((self._tidying,))  # its threads work on the folder until they are done
         await self._serving.close()
         await self._transfers.close()
         await self._peers.close()
@@ -126,14 +129,13 @@ class ImageStoreService:
 
     def at_rest(self) -> bool:
         """Whether another process may take over unnoticed: nothing is transferred or tidied up."""
-        return not self._tidying and not self._transfers.keys()
+        return self._tidying is None and not self._transfers.keys()
 
     def _tidy(self) -> None:
         """Has the disk put in order behind the requests' backs; one at a time."""
         self._untidy = True
-        if not self._tidying:
-            self._tidying = True
-            self._kernel.tasks.start(self._put_in_order(), "tidy")
+        if self._tidying is None:
+            self._tidying = self._kernel.tasks.start(self._put_in_order(), "tidy")
 
     async def _put_in_order(self) -> None:
         try:
@@ -143,7 +145,7 @@ class ImageStoreService:
                 await self._layers.settle()
                 await asyncio.to_thread(self._snapshots.stock)
         finally:
-            self._tidying = False
+            self._tidying = None
 
     async def resolve(self, request: contract.ResolveRequest) -> contract.Image:
         image = self._catalog.resolve(request.reference, request.platform)
@@ -162,6 +164,7 @@ class ImageStoreService:
             shared = filters.shared_sizes(self._catalog, sizes)
         return contract.ListReply(images=images, shared_sizes=shared)
 
+    @carried_through
     async def tag(self, request: contract.TagRequest) -> Empty:
         image = self._catalog.resolve(request.source)
         reference = with_tag(request.repository, request.tag)
@@ -169,11 +172,13 @@ class ImageStoreService:
         self._images.tell("tag", image.id, image.config.labels, reference.familiar)
         return Empty()
 
+    @carried_through
     async def remove(self, request: contract.RemoveRequest) -> contract.RemoveReply:
         done = await remove.remove(self._images, request)
         self._tidy()
         return done
 
+    @carried_through
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         done = await remove.prune(self._images, request)
         coming = {key.partition(" ")[2] for key in self._transfers.keys()}  # noqa: SIM118  # no dictionary

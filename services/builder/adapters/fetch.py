@@ -33,7 +33,7 @@ async def fetch(url: str, spools: Spools, most: int) -> Fetched:
 async def clone(repository: Repository, spools: Spools, most: int) -> int:
     """The spool with the tree as a tar, of at most `most` bytes; raises `InvalidArgument` saying why not."""
     arguments = (repository.url, repository.reference, repository.folder, str(most))
-    with spools.folder() as folder:
+    async with spools.folder() as folder:
         try:
             async with asyncio.timeout(CLONE_SECONDS):
                 async with coming_from(_GIT, arguments, repository.url, folder) as coming:

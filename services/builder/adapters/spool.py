@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from shared.errors import ResourceExhausted
@@ -35,13 +36,16 @@ class Spools:
         self._sizes.append(0)
         return len(self._files) - 1
 
-    @contextmanager
-    def folder(self) -> Iterator[Path]:
+    @asynccontextmanager
+    async def folder(self) -> AsyncIterator[Path]:
         """An empty folder beside the files, gone afterwards; `sweep` removes what a crash leaves of it."""
         parent = self._folder / FOLDERS
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
+        made = tempfile.mkdtemp(dir=parent)
+        try:
             yield Path(made)
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, True))
 
     def append(self, number: int, data: bytes | memoryview) -> None:
         """Writes at the end; raises `ResourceExhausted` on a full disk."""

@@ -28,8 +28,12 @@ class LocalLeases:
 
     def put(self, name: str, kept: Kept) -> None:
         temporary = self._layout.ingest / secrets.token_hex(8)
-        temporary.write_bytes(msgspec.json.encode(kept))
-        os.rename(temporary, self._layout.leases / name)
+        try:
+            temporary.write_bytes(msgspec.json.encode(kept))
+            os.rename(temporary, self._layout.leases / name)
+        except OSError:  # a full disk, for one
+            temporary.unlink(missing_ok=True)
+            raise
 
     def drop(self, name: str) -> None:
         (self._layout.leases / name).unlink(missing_ok=True)

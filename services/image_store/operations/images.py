@@ -14,6 +14,7 @@ from shared import clock
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import PlatformImage, ReferenceRecord
 from shared.errors import DataLoss, InvalidArgument, ShoalError
+from shared.tasks import TaskGroup
 
 from ..domain import archive, config
 from ..domain import platform as platforms
@@ -39,10 +40,12 @@ class Images:
         events: Events,
         leases: Leases,
         host: Platform,
+        tasks: TaskGroup,
     ) -> None:
         self.catalog, self.content, self.layers, self.snapshots = catalog, content, layers, snapshots
         self._references, self._events, self.leases = references, events, leases
         self._writing, self._naming, self._host = asyncio.Lock(), asyncio.Lock(), host
+        self._tasks = tasks
         self._unpacking: Counter[str] = Counter()
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -185,7 +188,14 @@ class Images:
         async with self._writing:
             present = {each.image.id: each for each in self.catalog.all()}
             before = present.get(stored.image.id)
-            await self._write_index((present | {stored.image.id: stored}).values())
+            writing = self._tasks.start(self._write_index((present | {stored.image.id: stored}).values()), "index")
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:  # what is written has to be known
+                await asyncio.wait((writing,))
+                if writing.exception() is None:
+                    self.catalog.add(stored)
+                raise
             self.catalog.add(stored)
         if before is not None:
             await self.collect(before.blobs, ())  # the same image came by another manifest

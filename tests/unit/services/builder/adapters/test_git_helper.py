@@ -65,17 +65,6 @@ async def test_nothing_of_the_repository_is_run(repository: GitRepository, spool
     assert not (tmp_path / "ran").exists()
 
 
-async def test_submodules_are_empty_directories(repository: GitRepository, spools: Spools, tmp_path: Path) -> None:
-    commit = repository.commit({".gitmodules": f'[submodule "s"]\npath = s\nurl = file://{tmp_path}\n'})
-    repository.git("update-index", "--add", "--cacheinfo", f"160000,{commit},s")
-    repository.git("commit", "-q", "-m", "s")
-    repository.publish()
-    with git_daemon(repository.root) as base:
-        found = await tree(parse(f"{base}{repository.name}"), spools)
-    assert found["s"].isdir()
-    assert found.keys() == {".gitmodules", "s"}
-
-
 @pytest.mark.parametrize(
     ("fragment", "why"),
     [("#none", "neither a branch nor a tag nor a commit none"), ("#main:none", "none"), ("#main:f", "not a directory")],
@@ -93,6 +82,17 @@ async def test_sizes_are_bounded(repository: GitRepository, spools: Spools) -> N
             await tree(parse(f"{base}{repository.name}"), spools, 500_000)
         with pytest.raises(InvalidArgument, match="larger than 1500000 bytes"):
             await tree(parse(f"{base}{repository.name}"), spools, 1_500_000)
+
+
+async def test_the_sum_is_bounded(repository: GitRepository, spools: Spools) -> None:
+    """Of all that was fetched, however many fetches it took: an old commit comes with all that came after it."""
+    old = repository.commit({"f": os.urandom(300_000).hex()})
+    for number in range(4):
+        repository.commit({f"g{number}": os.urandom(300_000).hex()})
+    with git_http(repository.root, smart=False) as base:
+        with pytest.raises(InvalidArgument, match="larger than 1000000 bytes"):
+            await tree(parse(f"{base}{repository.name}#{old}"), spools, 1_000_000)
+        assert (await tree(parse(f"{base}{repository.name}#{old}"), spools)).keys() == {"f"}
 
 
 @pytest.mark.parametrize("url", ["file:///etc", "ext::touch x", "/etc"])

@@ -16,9 +16,9 @@ def test_files_without_a_name(spools: Spools) -> None:
     spools.close()
 
 
-def test_folders_go_and_what_a_crash_leaves_is_swept(tmp_path: Path) -> None:
+async def test_folders_go_and_what_a_crash_leaves_is_swept(tmp_path: Path) -> None:
     spools = Spools(tmp_path)
-    with spools.folder() as folder:
+    async with spools.folder() as folder:
         (folder / "x").write_text("x")
     assert not folder.exists()
     (tmp_path / "folders" / "left").mkdir()

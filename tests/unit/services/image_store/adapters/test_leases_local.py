@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from services.image_store.adapters.layout import StoreLayout
 from services.image_store.adapters.leases_local import LocalLeases
 from services.image_store.ports import Kept
@@ -19,4 +21,13 @@ def test_what_is_put_is_read(tmp_path: Path) -> None:
     for _ in range(2):
         leases.drop("image-2")
     assert LocalLeases(layout).read() == {"image-1": kept}
+    assert list(layout.ingest.iterdir()) == []
+
+
+def test_what_cannot_be_put_leaves_nothing(tmp_path: Path) -> None:
+    layout = StoreLayout(tmp_path)
+    layout.open()
+    (layout.leases / "image-1").mkdir()
+    with pytest.raises(OSError, match="image-1"):
+        LocalLeases(layout).put("image-1", Kept())
     assert list(layout.ingest.iterdir()) == []

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from services.image_store.ports import Document, Indexed
 from shared.contracts import image_store as contract
 from shared.contracts.common import Platform
 from shared.contracts.image_store import Image, Removed
@@ -230,3 +233,29 @@ async def test_an_image_of_one_platform_takes_the_name_from_both(store: Store) -
     new = small("a:1", content=b"new")
     await store.load(docker_archive(new))
     assert [each.image_id for each in (await resolve(store, "a:1")).manifests] == [new.id]
+
+
+async def test_index_and_catalog_say_the_same_when_who_asked_leaves(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.load(docker_archive(small("a:1")))
+    content, begun, go = store.service._content, asyncio.Event(), asyncio.Event()
+    write = content.write_index
+
+    async def slow(found: Iterable[Indexed]) -> None:
+        begun.set()
+        await go.wait()
+        await write(found)
+
+    monkeypatch.setattr(content, "write_index", slow)
+    image_id = (await store.resolve("a:1")).id
+    document = Document(media_type="x", digest="", data=b"{}")
+    adding = asyncio.ensure_future(store.service._images.came_of(image_id, document))
+    await begun.wait()
+    adding.cancel()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    (indexed,) = content.read_index()
+    assert indexed.index is not None
+    assert store.service._catalog.stored(image_id).index == indexed.index
