@@ -13,7 +13,9 @@ from typing import Any
 
 def server(folder: Path) -> ssl.SSLContext:
     """For the end that listens; `OSError` when a file cannot be read."""
-    return _context(ssl.PROTOCOL_TLS_SERVER, folder)
+    made = _context(ssl.PROTOCOL_TLS_SERVER, folder)
+    made.num_tickets = 0  # nobody resumes: what can be read on a socket is what the other end has sent
+    return made
 
 
 def client(folder: Path) -> ssl.SSLContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.contracts import platform
+from shared.contracts import live, platform
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref, StreamOffer
 from shared.contracts.execs import PathStat, ReadReply
@@ -65,13 +65,15 @@ class PlatformService:
 
     async def delete(self, request: platform.DeleteRequest) -> Empty:
         await self._linux.making.delete(request.id, request.logs)
+        await self._linux.arrivals.forget(request.id)
         return Empty()
 
     async def list(self, request: Empty) -> platform.ListReply:
         workloads = tuple(self._linux.workloads)
         execs = [running for workload in workloads for running in workload.execs.values() if running.ended.done()]
         return platform.ListReply(
-            workloads=tuple(_told(workload) for workload in workloads), execs=tuple(_exec_told(e) for e in execs)
+            workloads=(*(_told(workload) for workload in workloads), *self._linux.arrivals.told()),
+            execs=tuple(_exec_told(e) for e in execs),
         )
 
     async def prepare(self, request: platform.PrepareRequest) -> Empty:
@@ -80,6 +82,42 @@ class PlatformService:
 
     async def checkpoint(self, request: platform.CheckpointRequest) -> Empty:
         await self._linux.control.checkpoint(request)
+        return Empty()
+
+    async def migratable(self, request: live.MigratableRequest) -> live.MoveFacts:
+        return await self._linux.migratable(request)
+
+    async def receive(self, request: platform.ReceiveRequest) -> live.Peer:
+        return await self._linux.arrivals.receive(request)
+
+    async def precopy(self, request: live.PrecopyRequest) -> live.PrecopyReply:
+        return await self._linux.departures.precopy(request)
+
+    async def freeze(self, request: Ref) -> live.FreezeReply:
+        return live.FreezeReply(frozen_at=await self._linux.departures.freeze(request.id))
+
+    async def dump(self, request: Ref) -> live.DumpReply:
+        return await self._linux.departures.dump(request.id)
+
+    async def restore(self, request: Ref) -> live.RestoreReply:
+        return live.RestoreReply(restore_ns=await self._linux.arrivals.restore(request.id))
+
+    async def resume(self, request: Ref) -> live.ResumeReply:
+        return await self._linux.arrivals.resume(request.id)
+
+    async def settle(self, request: Ref) -> live.SettleReply:
+        return live.SettleReply(bytes=await self._linux.arrivals.settle(request.id))
+
+    async def discard(self, request: Ref) -> Empty:
+        await self._linux.departures.discard(request.id)
+        return Empty()
+
+    async def thaw(self, request: Ref) -> Empty:
+        await self._linux.departures.thaw(request.id)
+        return Empty()
+
+    async def abandon(self, request: Ref) -> Empty:
+        await self._linux.arrivals.abandon(request.id)
         return Empty()
 
     async def signal(self, request: platform.SignalRequest) -> Empty:

@@ -121,7 +121,9 @@ class Cgroups:
         return [root / group.lstrip("/") for root in self._roots]
 
     def prepare(self, group: str, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Makes a v1 group in all hierarchies before any process is in it, with these device rules (runtime-spec)."""
+        """Makes a group in all hierarchies before a process is in it, on v1 with these device rules (runtime-spec)."""
+        if self.v2:
+            return self._prepare_v2(self.directory(group))
         for root, folder in zip(self._roots, self.folders(group), strict=True):
             folder.mkdir(parents=True, exist_ok=True)
             if "cpuset" in root.name.split(","):
@@ -131,6 +133,33 @@ class Cgroups:
             number = ":".join(str(rule.get(name, "*")) for name in ("major", "minor"))
             text = f"{rule.get('type', 'a')} {number} {rule.get('access', 'rwm')}"
             (devices / ("devices.allow" if rule["allow"] else "devices.deny")).write_text(text)
+        return None
+
+    def _prepare_v2(self, folder: Path) -> None:
+        """With all controllers that its parents can give it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = folder.relative_to(self._mount)
+        for above in (self._mount / part for part in reversed(parts.parents)):
+            for controller in (above / "cgroup.controllers").read_text().split():
+                with contextlib.suppress(OSError):
+                    (above / "cgroup.subtree_control").write_text(f"+{controller}")
+
+    def hurry(self, group: str) -> None:
+        """Gives the group far more than its share of a busy processor, until it is limited anew."""
+        with contextlib.suppress(OSError):
+            name, most = ("cpu.weight", "10000") if self.v2 else ("cpu.shares", "262144")
+            (self.directory(group, "cpu") / name).write_text(most)
+
+    def share(self, group: str) -> str:
+        """The group's share of the processors, as `hurried` takes it back."""
+        with contextlib.suppress(OSError):
+            return (self.directory(group, "cpu") / ("cpu.weight" if self.v2 else "cpu.shares")).read_text()
+        return ""
+
+    def hurried(self, group: str, share: str) -> None:
+        """Undoes `hurry`."""
+        with contextlib.suppress(OSError):
+            (self.directory(group, "cpu") / ("cpu.weight" if self.v2 else "cpu.shares")).write_text(share)
 
     def exists(self, group: str) -> bool:
         return self.directory(group).is_dir()

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -49,6 +50,24 @@ class Creator:
     def log_path(self, workload: str, tty: bool) -> Path:
         """The log's name tells whether it is a terminal's: a reader needs no other record for that."""
         return self.logs / f"{workload}{'.tty' if tty else ''}.log"
+
+    @staticmethod
+    def cgroup(request: CreateRequest, default: str) -> str:
+        """The name of a workload's control group below its parent's."""
+        parent = request.resources.cgroup_parent or default
+        parts = [part for part in parent.split("/") if part not in ("", ".", "..")]
+        return "/" + "/".join((*parts, request.id))
+
+    def configure(self, request: CreateRequest, cgroup: str) -> dict[str, Any]:
+        """The configuration of a workload that comes from another host. Its root is not mounted when this returns."""
+        root = self.root(request.id)
+        points = tuple(msgspec.structs.replace(point, copy_up=False) for point in request.mounts)
+        try:
+            encoded = self._prepare(msgspec.structs.replace(request, mounts=points, restore=None), root, cgroup, "")
+        finally:
+            rootfs.unmount_root(root)
+        config: dict[str, Any] = msgspec.json.decode(encoded)
+        return config
 
     def create(self, request: CreateRequest, cgroup: str, shm: str) -> bundle.Record:
         """Everything up to the waiting process. What was made is taken back when a step fails."""

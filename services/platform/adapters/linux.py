@@ -8,15 +8,20 @@ import msgspec
 
 from shared import hostmounts
 from shared.config import Settings
+from shared.contracts.live import MigratableRequest, MoveFacts
 from shared.contracts.platform import CreateRequest, HostInfo
 
+from ..domain import moving
 from ..domain.process import granted
-from . import facts, host, launcher, monitor
+from . import criu, facts, host, launcher, monitor, move_host
+from .arrivals import Arrivals
+from .arriving import Maker
 from .attachments import Attachments
 from .cgroup import MOUNT, Cgroups
 from .control import Control
 from .copies import Copies
 from .creation import Creator
+from .departures import Departures
 from .emulated import Emulated
 from .execs import Execs
 from .execution import Executor
@@ -69,11 +74,21 @@ class Linux:
         self.copies = Copies(Views(self.workloads, self._launcher, launcher.roots_dir(settings)), settings)
         self.streams = Streams(self.workloads, self.creator, self.attachments)
         self._rotation = Rotation(logs)
+        self._criu = criu.Criu(settings)
+        self.departures = Departures(
+            self.workloads, self.making, self._launcher, self.cgroups, self._criu, settings, self.facts.raise_limits
+        )
+        maker = Maker(self.creator, self._monitor, self.runtimes, self.cgroups, settings)
+        self.arrivals = Arrivals(
+            self.workloads, self.attachments, self._launcher, self.cgroups, maker, self._criu, settings
+        )
 
     async def open(self) -> None:
         """Finds again what is there. Before the first request."""
         self._rotation.open()
         await self.making.recover()
+        await self.departures.recover()
+        await self.arrivals.recover()
 
     def check(self, request: CreateRequest) -> None:
         """Refuses what Docker refuses when a container is made: an unknown runtime, an unknown capability."""
@@ -88,8 +103,23 @@ class Linux:
         platforms = await self._launcher.plain(lambda: [one for each in self._adapters for one in each.platforms()])
         return msgspec.structs.replace(self._host, platforms=tuple(platforms))
 
+    async def migratable(self, request: MigratableRequest) -> MoveFacts:
+        """Whether a workload can be moved from here, or this host can take from another."""
+        work = partial(move_host.read, self._settings, self._criu, self.facts.architecture, self.cgroups.v2)
+        here = await self._launcher.plain(work)
+        reasons, memory, processes = moving.host_reasons(here), 0, 0
+        if request.source is not None:
+            reasons += moving.target_reasons(here, request.source)
+        if request.id:
+            workload = self.workloads.get(request.id)
+            reasons += self.departures.reasons(workload)
+            memory, processes = self.departures.memory(workload)
+        return MoveFacts(host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes)
+
     async def close(self) -> None:
         """Stops watching. Workloads go on."""
+        await self.departures.close()
+        await self.arrivals.close()
         await self.making.close()
         self.execs.close()
         await self.attachments.close()

@@ -15,6 +15,7 @@ from shared.tasks import TaskGroup
 
 from ..domain.lifecycle import Ended
 from . import bundle, process, rotation, shm
+from .arriving import ARRIVAL
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .creation import Creator
@@ -58,7 +59,9 @@ class Making:
             raise AlreadyExists(f"container {name} exists on this host")
         self._grace.begin()
         sink = await self._forwarding.prepare(request.log_sink) if request.log_sink else None
-        work = partial(self._creator.create, request, self._cgroup(request), self._shm(request))
+        work = partial(
+            self._creator.create, request, self._creator.cgroup(request, self._cgroup_parent), self._shm(request)
+        )
         made = self._pending[name] = self._launcher.fresh(work)
         made.add_done_callback(lambda _: self._pending.pop(name))
         try:
@@ -84,11 +87,6 @@ class Making:
             record = made.result()
             self._workloads.keep(Workload(record, self._creator.folder(record.id), waits=True))
             self._tasks.start(self.delete(record.id, logs=False), "take back")
-
-    def _cgroup(self, request: CreateRequest) -> str:
-        parent = request.resources.cgroup_parent or self._cgroup_parent
-        parts = [part for part in parent.split("/") if part not in ("", ".", "..")]
-        return "/" + "/".join((*parts, request.id))
 
     def _shm(self, request: CreateRequest) -> str:
         """The host folder of a /dev/shm that several workloads share; empty for one of its own."""
@@ -119,10 +117,23 @@ class Making:
             async with self._workloads.doing(name, "delete") as workload:
                 await self._remove(workload)
         if logs:
-            self._attachments.dismiss(name)
-            for tty in (False, True):
-                await self._forwarding.end(self._creator.log_path(name, tty))
-                rotation.remove(self._creator.log_path(name, tty))
+            await self._remove_logs(name)
+
+    async def _remove_logs(self, name: str) -> None:
+        self._attachments.dismiss(name)
+        for tty in (False, True):
+            await self._forwarding.end(self._creator.log_path(name, tty))
+            rotation.remove(self._creator.log_path(name, tty))
+
+    async def forget(self, workload: Workload) -> None:
+        """Removes all that is left of a workload that has gone to another host, and has ended here."""
+        async with workload.lock:
+            await self._remove(workload)
+        await self._remove_logs(workload.record.id)
+
+    def runtime_state(self, record: bundle.Record) -> Path:
+        """Where the runtime keeps what it knows of a workload."""
+        return self._runtimes.get(record.runtime).state / record.id
 
     async def _remove(self, workload: Workload) -> None:
         record = workload.record
@@ -140,7 +151,8 @@ class Making:
         """Finds again what runs or has ended while no platform was there; removes what was half made."""
         for folder, record in list(bundle.records(self._creator.run / "workloads")):
             if record is None:
-                self._discard_half_made(folder)
+                if not (folder / ARRIVAL).exists():
+                    self._discard_half_made(folder)
                 continue
             waits = self._runtimes.get(record.runtime).waits(record.id)
             self._workloads.keep(Workload(record, folder, waits, self._cgroups.frozen(record.cgroup)))

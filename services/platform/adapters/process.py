@@ -69,6 +69,30 @@ def network_counters(pid: int, own: int) -> str:
         return ""
 
 
+def _status(pid: int, field: str) -> list[str]:
+    """The words of one line of proc_pid_status(5); none when the process is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return []
+    return next((line.split()[1:] for line in lines if line.startswith(f"{field}:")), [])
+
+
+def inner_pid(pid: int) -> int:
+    """A process's pid in the innermost pid namespace it is in; 0 when it is gone."""
+    return int((_status(pid, "NSpid") or ["0"])[-1])
+
+
+def real_user(pid: int) -> int:
+    """Its real user id; -1 when it is gone."""
+    return int((_status(pid, "Uid") or ["-1"])[0])
+
+
+def private_memory(pid: int) -> int:
+    """Bytes of anonymous memory that it has, in memory and swapped out."""
+    return sum(int((_status(pid, field) or ["0"])[0]) for field in ("RssAnon", "VmSwap")) << 10
+
+
 class Handle:
     """One process, held by pidfd_open(2)."""
 

@@ -79,6 +79,24 @@ def open_root(path: Path) -> int:
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+def make_place(root: int, path: str, folder: bool) -> None:
+    """Makes a folder or an empty file inside the root to mount on, with those above; what is there stays."""
+    parts = path.strip("/").split("/")
+    for depth in range(1, len(parts) + 1):
+        part = "/".join(parts[:depth])
+        with contextlib.suppress(FileNotFoundError):
+            os.close(syscalls.open_in_root(root, part, os.O_PATH))
+            continue
+        above = syscalls.open_in_root(root, "/".join(parts[: depth - 1]) or ".", os.O_PATH | os.O_DIRECTORY)
+        try:
+            if depth < len(parts) or folder:
+                os.mkdir(parts[depth - 1], 0o755, dir_fd=above)
+            else:
+                os.mknod(parts[depth - 1], 0o644 | stat.S_IFREG, dir_fd=above)
+        finally:
+            os.close(above)
+
+
 def lookup(root: int, user: str, group_add: Iterable[str]) -> users.Ids:
     """User and groups by the root file system's own tables; see `domain.users.resolve`."""
     return users.resolve(user, group_add, _table(root, "etc/passwd"), _table(root, "etc/group"))

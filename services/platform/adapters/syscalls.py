@@ -18,6 +18,8 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _OPEN_TREE, _MOUNT_SETATTR = 428, 442
 _OPEN_TREE_CLONE, _AT_EMPTY_PATH = 1, 0x1000
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID = 1, 2
+TMPFS_MAGIC = 0x01021994
+_PIDFD_GETFD = 438
 IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -98,3 +100,15 @@ def inotify(path: str, mask: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def file_system(path: str | os.PathLike[str]) -> int:
+    """The magic number of the file system that a path is on (statfs(2))."""
+    answer = (ctypes.c_long * 32)()
+    _check(_libc.statfs(os.fsencode(path), answer), os.fspath(path))
+    return int(answer[0])
+
+
+def descriptor_of(process: int, number: int) -> int:
+    """A copy of descriptor `number` of the process with that pidfd (pidfd_getfd(2), Linux 5.6)."""
+    return _check(_libc.syscall(_PIDFD_GETFD, process, number, 0))

@@ -25,6 +25,8 @@ class Watched:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.known = asyncio.Event()
         """Set when its end was told: who is asked from then on knows it."""
+        self.silent = False
+        """Nobody is told of its end: it has gone to another host."""
         self.clients = 0
         """Connections to its monitor so far."""
         self._init = process.alive(record.pid, record.pid_start)
@@ -108,6 +110,8 @@ class Workload(Watched):
     def __init__(self, record: bundle.Record, folder: Path, waits: bool, paused: bool = False) -> None:
         super().__init__(record, folder)
         self.waits, self.paused = waits, paused
+        self.leaving = False
+        """Frozen to be moved to another host."""
         self.lock = asyncio.Lock()
         self.execs: dict[str, Watched] = {}
 
@@ -117,4 +121,6 @@ class Workload(Watched):
             return "stopped"
         if self.waits:
             return "created"
+        if self.leaving:
+            return "leaving"
         return "paused" if self.paused else "running"

@@ -60,7 +60,8 @@ class Workloads:
 
     async def _tell(self, watched: Watched) -> None:
         try:
-            await self._told(watched, watched.ended.result())
+            if not watched.silent:
+                await self._told(watched, watched.ended.result())
         finally:
             watched.known.set()
 

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.errors import Conflict
 
-State = Literal["created", "running", "paused", "stopped"]
+State = Literal["created", "running", "paused", "stopped", "leaving"]
 UNKNOWN_EXIT = 255
 """Exit code where the monitor was killed and nobody saw how the process ended (containerd's convention)."""
 
@@ -20,10 +20,13 @@ _ALLOWED: dict[str, tuple[State, ...]] = {
     "exec": ("running",),
     "checkpoint": ("running",),
     "resize": ("created", "running", "paused"),
-    "top": ("running", "paused"),
+    "top": ("running", "paused", "leaving"),
     "delete": ("created", "stopped"),
     "update": ("created", "running", "paused"),
-    "stats": ("created", "running", "paused"),
+    "stats": ("created", "running", "paused", "leaving"),
+    "precopy": ("running",),
+    "freeze": ("running",),
+    "dump": ("leaving",),
 }
 
 
@@ -39,6 +42,8 @@ def check(workload: str, state: State, wish: str) -> None:
     """Raises `Conflict` in Docker's words when `wish` is not possible in that state."""
     if state in _ALLOWED[wish]:
         return
+    if state == "leaving":
+        raise Conflict(f"Container {workload} is being migrated")
     if wish == "unpause":
         raise Conflict(f"Container {workload} is not paused")
     if wish == "pause" and state == "paused":

@@ -102,3 +102,24 @@ def test_a_folder_may_be_the_root_and_read_only(directory: Path, root: Path) -> 
 def test_what_cannot_be_mounted_is_refused(directory: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"mounting nosuchfs at .*: No such device"):
         rootfs.mount_root([Mount(type="nosuchfs", source="x")], directory)
+
+
+def test_places_to_mount_on_are_made_inside(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    inside = tmp_path / "root"
+    (inside / "etc").mkdir(parents=True)
+    (inside / "link").symlink_to("/../../outside")
+    (inside / "etc/there").write_text("stays")
+    root = rootfs.open_root(inside)
+    try:
+        rootfs.make_place(root, "/a/b/c", True)
+        rootfs.make_place(root, "/etc/file", False)
+        rootfs.make_place(root, "/etc/there", False)
+        with pytest.raises(OSError, match="link"):
+            rootfs.make_place(root, "/link/x", True)
+    finally:
+        os.close(root)
+    assert (inside / "a/b/c").is_dir()
+    assert (inside / "etc/file").read_bytes() == b""
+    assert (inside / "etc/there").read_text() == "stays"
+    assert not any((tmp_path / "outside").iterdir())

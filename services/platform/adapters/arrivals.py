@@ -1,0 +1,316 @@
+"""The target's side of moves: what comes to this host.
+
+An arrival has a bundle as every workload, with `arrival.json` in it, and a folder in memory for its images. It may be
+held, restored to the last, by a criu that waits for its word; that outlives the platform.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from shared import clock, cluster, ids, telemetry
+from shared.config import Settings
+from shared.contracts import live as contract
+from shared.contracts import platform
+from shared.contracts.platform import ReceiveRequest
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, Internal, NotFound
+from shared.shielded import finish
+from shared.tasks import TaskGroup
+
+from ..domain import moving
+from . import bundle, criu, monitor, movers, process, rootfs
+from .arriving import ARRIVAL, Arrival, Maker, Record
+from .attachments import Attachments
+from .cgroup import Cgroups
+from .launcher import Launcher
+from .movers import Mover
+from .workload import Workload
+from .workloads import Workloads
+
+SETTLED, LOST = "settled", "lost"
+"""What a mover leaves in its folder at its end (`services.platform.mover.target`)."""
+
+
+class Arrivals:
+    """All of this host."""
+
+    def __init__(
+        self, workloads: Workloads, attachments: Attachments, launcher: Launcher, cgroups: Cgroups, maker: Maker,
+        program: criu.Criu, settings: Settings,
+    ) -> None:  # fmt: skip
+        self._workloads, self._attachments, self._launcher = workloads, attachments, launcher
+        self._cgroups, self._maker, self._criu, self._settings = cgroups, maker, program, settings
+        self._fast = settings.run_path / "platform" / "moves"
+        self._known: dict[str, Arrival] = {}
+        self._tasks = TaskGroup("arrivals")
+
+    def told(self) -> list[platform.Workload]:
+        """Those that do not run yet."""
+        waiting = [(name, arrival) for name, arrival in self._known.items() if not self._workloads.find(name)]
+        return [
+            platform.Workload(
+                id=name,
+                state="held" if arrival.record.phase in ("held", "resumed") else "receiving",
+                started_at=arrival.record.started_at,
+                log_path=arrival.record.log_path,
+            )
+            for name, arrival in waiting
+        ]
+
+    async def recover(self) -> None:
+        """Finds held ones again, completes those that were let run, and removes what was not restored."""
+        for folder, made in list(bundle.records(self._maker.workloads)):
+            record = Record.read(folder)
+            if record is None:
+                continue
+            arrival = self._known[folder.name] = self._found(folder, record)
+            if made is not None:
+                self._watch(arrival)
+            elif record.phase == "resumed":
+                await self._complete(arrival)
+            elif criu.held(folder) and process.start_time(record.monitor) == record.monitor_start:
+                record.phase = "held"
+            else:
+                await self.abandon(folder.name)
+
+    def _found(self, folder: Path, record: Record) -> Arrival:
+        moved = self._fast / f"{folder.name}.in"
+        return Arrival(folder.name, folder, moved, record, Mover(record.mover, record.mover_start, moved))
+
+    async def receive(self, request: ReceiveRequest) -> contract.Peer:
+        """Makes everything ready for a workload that comes; where the source's mover is to connect."""
+        name = request.request.id
+        membership = cluster.load(self._settings.state_path)
+        if membership is None:
+            raise FailedPrecondition("this host is in no cluster")
+        if self._workloads.find(name):
+            raise AlreadyExists(f"container {name} exists on this host")
+        if request.request.log_sink is not None:
+            raise FailedPrecondition(f"container {name} cannot be moved: its log goes to a log server")
+        await self.abandon(name)
+        host = cluster.Place.parse(membership.address).host
+        return await finish(self._tasks, self._receive(request, host))
+
+    async def _receive(self, request: ReceiveRequest, host: str) -> contract.Peer:
+        name, ticket = request.request.id, ids.new_token()
+        criu.ensure_fast(self._fast)
+        await self._launcher.fresh(partial(self._criu.learn_features, self._fast, self._settings.run_path))
+        moved = self._fast / f"{name}.in"
+        (moved / "images").mkdir(mode=0o700, parents=True)
+        record = self._maker.record(request)
+        mover = await movers.start(moved, self._config(record, moved, host.strip("[]"), ticket), self._with_features)
+        record.mover, record.mover_start = mover.pid, mover.start
+        arrival = self._known[name] = Arrival(name, self._maker.folder(name), moved, record, mover)
+        try:
+            port = (await mover.ask("listening"))["port"]
+            with telemetry.span("ready for arrival"):
+                await self._launcher.fresh(partial(self._maker.make, arrival, request.request))
+        except BaseException:
+            await asyncio.shield(self.abandon(name))
+            raise
+        return contract.Peer(node=ids.node_id(self._settings.state_path), address=f"{host}:{port}", ticket=ticket)
+
+    async def _with_features(self, spawn: Callable[[], int]) -> int:
+        """Where a criu that is started finds the kernel's features."""
+
+        def work() -> int:
+            criu.cache_features(self._fast, self._settings.run_path)
+            return spawn()
+
+        return await self._launcher.fresh(work)
+
+    def _config(self, record: Record, moved: Path, host: str, ticket: str) -> dict[str, object]:
+        words = ("1", "0") if self._cgroups.v2 else ("FROZEN", "THAWED")
+        freezer = self._cgroups.directory(record.cgroup, "freezer")
+        return {
+            "side": "target",
+            "host": host,
+            "ticket": ticket,
+            "certificates": str(cluster.folder(self._settings.state_path)),
+            "images": str(moved / "images"),
+            "log": record.log_path,
+            "criu": self._criu.path,
+            "freezer": str(freezer / ("cgroup.freeze" if self._cgroups.v2 else "freezer.state")),
+            "frozen": words[0],
+            "thawed": words[1],
+            "members": str(freezer / "cgroup.procs"),
+            "v2": self._cgroups.v2,
+        }
+
+    async def restore(self, name: str) -> int:
+        """Restores it up to the last moment; how long it took, in nanoseconds. A failure leaves nothing here."""
+        arrival = self._get(name)
+        return await finish(self._tasks, self._restore(arrival))
+
+    def _get(self, name: str) -> Arrival:
+        found = self._known.get(name)
+        if found is None:
+            raise NotFound(f"No such container: {name}")
+        return found
+
+    async def _restore(self, arrival: Arrival) -> int:
+        begun, record = clock.now_ns(), arrival.record
+        async with arrival.lock:
+            if record.phase != "receiving" or arrival.gate is None:
+                return 0
+            try:
+                record.pages = (await arrival.mover.ask("received", seconds=590))["pages"]
+                record.phase = "restoring"
+                record.write(arrival.folder)
+                with telemetry.span("mount for arrival"):
+                    manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
+                    words = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, manifest))
+                with telemetry.span("criu restore"):
+                    await arrival.held(words)
+                await self._set_options(criu.held(arrival.folder), manifest)
+                await arrival.mover.ask("kept", seconds=590, do="keep", all=record.memory)
+                record.phase = "held"
+                record.write(arrival.folder)
+            except BaseException as error:
+                await self._remove(arrival)
+                if isinstance(error, OSError):
+                    raise FailedPrecondition(f"container {arrival.name} cannot be restored: {error}") from None
+                raise
+        return clock.now_ns() - begun
+
+    async def _set_options(self, pid: int, manifest: moving.Manifest) -> None:
+        mounted = Path(f"/proc/{pid}/mountinfo").read_text()
+        await self._launcher.beside(pid, partial(self._maker.set_options, mounted, manifest))
+
+    def _prepare(self, arrival: Arrival, manifest: moving.Manifest) -> list[str]:
+        """Blocking, in the mount namespace of the monitor: root and outside mounts; criu's words."""
+        root, images = self._maker.root(arrival.name), arrival.moved / "images"
+        rootfs.mount_root(arrival.record.rootfs, root)
+        sources = self._maker.sources(arrival, manifest)
+        streams = {movers.STREAMS + int(number): pipe for number, pipe in manifest.streams.items()}
+        return self._criu.restore(images, root, arrival.folder, sources, streams)
+
+    async def resume(self, name: str) -> contract.ResumeReply:
+        """Lets it run: from now on it is a workload of this host. Idempotent."""
+        arrival = self._get(name)
+        return await finish(self._tasks, self._resume(arrival))
+
+    async def _resume(self, arrival: Arrival) -> contract.ResumeReply:
+        async with arrival.lock:
+            record = arrival.record
+            if record.phase == "held":
+                record.phase, record.resumed_at = "resumed", clock.now_ns()
+                record.write(arrival.folder)
+                await self._complete(arrival)
+            found = self._workloads.find(arrival.name)
+            if found is None:
+                raise Conflict(f"container {arrival.name} is not restored")
+            return contract.ResumeReply(
+                pid=found.record.pid,
+                log_path=record.log_path,
+                started_at=record.started_at,
+                resumed_at=record.resumed_at,
+            )
+
+    async def _complete(self, arrival: Arrival) -> None:
+        """Its processes run when this returns, and it is one of the workloads."""
+        arrival.let_run()
+        if arrival.sync >= 0:
+            await self._launcher.plain(partial(_pid, arrival))
+        made = await self._launcher.beside(arrival.record.monitor, partial(self._maker.finish, arrival))
+        self._maker.discard_outside(arrival.name)
+        workload = self._workloads.keep(Workload(made, arrival.folder, waits=False))
+        await self._attachments.join(workload)
+        self._watch(arrival)
+
+    def _watch(self, arrival: Arrival) -> None:
+        self._tasks.start(self._ended(arrival), "mover")
+
+    async def _ended(self, arrival: Arrival) -> None:
+        """What follows when all memory is there; and when it cannot come, whoever was killed."""
+        await asyncio.shield(arrival.mover.over)
+        if arrival.mover.happened(SETTLED) is None:
+            await self._launcher.plain(partial(self._end_all, arrival))
+            return
+        (arrival.folder / ARRIVAL).unlink(missing_ok=True)
+
+    def _end_all(self, arrival: Arrival) -> None:
+        """Blocking. Nobody may read memory that never came; only then criu, which holds it, goes."""
+        group = arrival.record.cgroup
+        self._cgroups.freeze(group, True)
+        self._cgroups.signal(group, signal.SIGKILL)
+        self._cgroups.freeze(group, False)
+        for pid in self._pages(arrival):
+            process.end(pid)
+
+    def _pages(self, arrival: Arrival) -> list[int]:
+        """`criu lazy-pages`; the monitor has the images among its arguments, too."""
+        images = process.with_argument(str(arrival.moved / "images"))
+        return [pid for pid in process.with_argument("lazy-pages") if pid in images]
+
+    async def settle(self, name: str) -> int:
+        """Returns when all memory is there; bytes that came. `FailedPrecondition`: it is lost with the workload."""
+        arrival = self._known.get(name)
+        if arrival is None:
+            if self._workloads.find(name) is None:
+                raise NotFound(f"No such container: {name}")
+            return 0
+        if arrival.record.phase != "resumed":
+            raise FailedPrecondition(f"container {name} is not resumed")
+        await asyncio.shield(arrival.mover.over)
+        settled = arrival.mover.happened(SETTLED)
+        if settled is None:
+            reason = arrival.mover.happened(LOST) or "the process that carried it was killed"
+            raise FailedPrecondition(f"container {name} was lost with memory that had not come: {reason}")
+        self._known.pop(name, None)
+        arrival.close()
+        movers.remove(arrival.moved)
+        return int(settled)
+
+    async def abandon(self, name: str) -> None:
+        """Nothing of it is left when this returns. `Conflict` when it was let run."""
+        arrival = self._known.get(name)
+        if arrival is None:
+            return
+        if arrival.record.phase == "resumed":
+            raise Conflict(f"container {name} runs here")
+        await arrival.mover.kill()  # whoever waits for it goes on
+        async with arrival.lock:
+            if self._known.get(name) is arrival:
+                if arrival.record.phase == "resumed":
+                    raise Conflict(f"container {name} runs here")
+                await self._remove(arrival)
+
+    async def _remove(self, arrival: Arrival) -> None:
+        await arrival.mover.kill()
+        await self._launcher.plain(partial(self._clear, arrival))
+        self._known.pop(arrival.name, None)
+        arrival.close()
+
+    def _clear(self, arrival: Arrival) -> None:
+        """Blocking. criu and what it has restored end together, while no socket of theirs speaks."""
+        for pid in self._pages(arrival):
+            process.end(pid)
+        self._maker.discard(arrival)
+        movers.remove(arrival.moved)
+
+    async def forget(self, name: str) -> None:
+        """A workload is removed that had come here."""
+        arrival = self._known.pop(name, None)
+        if arrival is not None:
+            await arrival.mover.kill()
+            arrival.close()
+            movers.remove(arrival.moved)
+
+    async def close(self) -> None:
+        """What is held, and what pages still come for, goes on."""
+        await self._tasks.close()
+        for arrival in self._known.values():
+            arrival.close()
+
+
+def _pid(arrival: Arrival) -> int:
+    """What the monitor says of the restored process."""
+    try:
+        return monitor.read_pid(arrival.sync, arrival.record.monitor)
+    except monitor.RuntimeFailure as failure:
+        raise Internal(f"criu failed at the last moment: {failure}") from None

@@ -1,0 +1,167 @@
+"""criu: where it is, what it can, and how it is called (criu(8)).
+
+It runs in the workload's network namespace, without a network lock of its own: the freezer and the switch of the
+network are the lock. It leaves control groups alone and is put into the workload's before it restores.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from shared import hostmounts
+from shared.config import Settings
+
+from ..domain.moving import External
+from . import syscalls
+from .runtime import program
+
+HELD, GO = "held", "go"
+"""In the bundle: a file with the first process's pid, made when all is restored; a fifo, whose first word lets the
+processes run or not."""
+PIPE_BYTES = 8 << 20
+"""`fs.pipe-max-size` that criu needs for pages it leaves out: without CAP_SYS_RESOURCE it fails above the limit."""
+GHOST_LIMIT = "256M"
+"""Deleted files that are still open come along up to this size each."""
+RUN = Path("/run")
+_ERROR = re.compile(r"Error \([^)]*\): (.*)")
+_HARMLESS = re.compile("RLIMIT_NOFILE|iptables-restore|Unable to set TCP_CORK|create tun|cgroupd: recv req")
+_COMMON = ("--tcp-established", "--manage-cgroups=ignore", "--network-lock=skip", "--file-locks", "-v1")
+MOST_REASONS = 3
+
+
+class Criu:
+    """The program of this host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.path = program(settings, "criu")
+        self._version: str | None = None
+
+    def version(self) -> str:
+        """As `4.2.1`; empty where there is none. Blocking at first."""
+        if self._version is None:
+            self._version = ""
+            if self.path:
+                done = subprocess.run([self.path, "--version"], capture_output=True, text=True, check=False)
+                found = re.search(r"Version: (\S+)", done.stdout)
+                self._version = found[1] if found else ""
+        return self._version
+
+    def learn_features(self, fast: Path, run: Path) -> None:
+        """Blocking, in a fresh mount namespace: has criu find out what the kernel can, unless that is known already."""
+        cache_features(fast, run)
+        if self.path and not (RUN / "criu.kdat").exists():
+            subprocess.run([self.path, "check"], capture_output=True, check=False)
+
+    def dump(self, pid: int, images: Path, freezer: Path, outside: Iterable[str], status: int, pages: int) -> list[str]:
+        """Everything but private anonymous memory, whose reader would be at `pages`; a byte to `status` when done."""
+        words = [self.path, "dump", "-t", str(pid), "-D", str(images), "-o", "dump.log", *_COMMON]
+        words += ["--freeze-cgroup", str(freezer), "--lazy-pages", "--ghost-limit", GHOST_LIMIT]
+        words += ["--ps-socket", str(pages), "--status-fd", str(status)]
+        return words + [word for point in outside for word in ("--external", f"mnt[{point}]:{point}")]
+
+    def restore(
+        self, images: Path, root: Path, folder: Path, sources: Mapping[str, str], streams: Mapping[int, str]
+    ) -> list[str]:
+        """Up to the moment before its processes run; then the script waits for its word.
+
+        `sources`: what is mounted at the points that came from outside. `streams`: descriptor and old pipe.
+        """
+        words = [self.path, "restore", "-d", "-D", str(images), "-W", str(images), "-o", "restore.log", *_COMMON]
+        words += ["--lazy-pages", "--root", str(root), "--pidfile", str(folder / "pidfile")]
+        words += ["--action-script", str(folder / "hold")]
+        words += [word for number, pipe in streams.items() for word in ("--inherit-fd", f"fd[{number}]:{pipe}")]
+        return words + [word for point, at in sources.items() for word in ("--external", f"mnt[{point}]:{at}")]
+
+
+def write_hold(folder: Path) -> None:
+    """The script that criu calls on its way (ACTION SCRIPTS in criu(8)), and what it waits for.
+
+    At `post-restore` all is there, sockets are still in repair mode, and a failure undoes everything.
+    """
+    os.mkfifo(folder / GO, 0o600)
+    script = folder / "hold"
+    script.write_text(
+        f'#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = post-restore ] || exit 0\ncd {folder} || exit 1\n'
+        f'echo "$CRTOOLS_INIT_PID" > {HELD}\nread word < {GO}\n[ "$word" = go ]\n'
+    )
+    script.chmod(0o700)
+
+
+def held(folder: Path) -> int:
+    """The pid of what is restored and waits; 0: nothing does."""
+    try:
+        return int((folder / HELD).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def prepare_pipes() -> None:
+    """Raises the largest size of pipes where this engine may; criu says at the dump when it is too small."""
+    path = Path("/proc/sys/fs/pipe-max-size")
+    try:
+        if int(path.read_text()) < PIPE_BYTES:
+            path.write_text(str(PIPE_BYTES))
+    except OSError:
+        pass
+
+
+def cache_features(fast: Path, run: Path) -> None:
+    """Has criu's cache of the kernel's features kept, which it does on tmpfs at /run only; saves 20 ms a call.
+
+    Where /run is none, a folder of `fast` (a tmpfs) is mounted there, in the caller's mount namespace, and `run` in it
+    if it lies there.
+    """
+    if is_tmpfs(RUN):
+        return
+    kept = fast / "criu"
+    kept.mkdir(exist_ok=True, mode=0o700)
+    before = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        hostmounts.mount("", hostmounts.mount_of(RUN)[0], flags=hostmounts.MS_PRIVATE)
+        hostmounts.mount(str(kept), RUN, flags=hostmounts.MS_BIND)
+        if run.is_relative_to(RUN):
+            run.mkdir(parents=True, exist_ok=True)
+            hostmounts.mount(f"/proc/self/fd/{before}", run, flags=hostmounts.MS_BIND | hostmounts.MS_REC)
+    finally:
+        os.close(before)
+
+
+def is_tmpfs(path: Path) -> bool:
+    """Whether files there are in memory."""
+    return syscalls.file_system(path) == syscalls.TMPFS_MAGIC
+
+
+def ensure_fast(path: Path) -> None:
+    """Makes a folder whose files are in memory; a mount only where they would not be."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not is_tmpfs(path):
+        hostmounts.mount("moves", path, "tmpfs", hostmounts.MS_NOSUID | hostmounts.MS_NODEV, "mode=700")
+
+
+def reason(log: Path) -> str:
+    """The errors of a log of criu's but those that stop nothing."""
+    try:
+        found = [error for error in _ERROR.findall(log.read_text(errors="replace")) if not _HARMLESS.search(error)]
+    except OSError:
+        return ""
+    return f"criu failed: {'; '.join(found[:MOST_REASONS])}" if found else ""
+
+
+def build(external: External, place: Path) -> None:
+    """Makes a tmpfs at `place` as the source's was."""
+    place.mkdir(mode=0o700)
+    hostmounts.mount("tmpfs", place, "tmpfs", hostmounts.MS_NOSUID, external.data)
+    for entry in external.entries:
+        path = place / entry.name
+        if entry.target:
+            path.symlink_to(entry.target)
+        elif entry.device:
+            os.mknod(path, entry.mode, entry.device)
+            path.chmod(entry.mode & 0o7777)
+        else:
+            path.mkdir()
+            path.chmod(entry.mode & 0o7777)

@@ -1,0 +1,194 @@
+"""What comes here runs here as it ran there; and what does not come leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from shared.contracts.common import Ref
+from shared.contracts.container import MountPoint, Resources
+from shared.contracts.live import Strategy
+from shared.contracts.platform import ReceiveRequest, SignalRequest, UpdateRequest
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from tests.support.moving_hosts import COUNT, Pair, counted, leftovers, until_gone
+from tests.support.platform_host import Host
+
+LARGE = ("sh", "-c", "x=$(yes | head -c 80000000); echo there; while :; do usleep 10000; done")
+"""Has more memory than can come in a moment."""
+
+
+async def mount_lines(host: Host, name: str) -> list[list[str]]:
+    """Place and options of every mount in it."""
+    text = Path(f"/proc/{host.linux.workloads.get(name).record.pid}/mountinfo").read_text()
+    return sorted([line.split()[4], line.split()[5]] for line in text.splitlines())
+
+
+@pytest.mark.parametrize("strategy", ["postcopy", "copy"])
+async def test_it_goes_on_here(pair: Pair, strategy: Strategy) -> None:
+    request = await pair.started(*COUNT, resources=Resources(memory=64 << 20, nano_cpus=500_000_000))
+    before = await mount_lines(pair.a, request.id)
+    reply = await pair.moved(request, strategy)
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+    state = await pair.b.state(request.id)
+    assert (state.state, state.pid, state.started_at) == ("running", reply.pid, 1)
+    assert await mount_lines(pair.b, request.id) == before
+    assert await pair.b.ran(request.id, "echo", "exec") == (0, b"exec\n")
+    usage = await pair.b.usage(request.id)
+    assert usage["memory_stats"]["limit"] == 64 << 20
+    await pair.b.service.update(UpdateRequest(id=request.id, resources=Resources(memory=96 << 20)))
+    await pair.b.service.pause(Ref(id=request.id))
+    await pair.b.service.unpause(Ref(id=request.id))
+    await pair.b.restart()
+    await pair.b.service.signal(SignalRequest(id=request.id, signal=10))
+    assert await pair.b.code(request.id) == 33
+    await pair.b.delete(request.id)
+    assert await leftovers(pair.b) == []
+
+
+async def test_there_and_back_again(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    await pair.moved(request)
+    here, there = Pair(pair.b, pair.a, pair.networks), Pair(pair.a, pair.b, pair.networks)
+    await here.moved(request, "copy")
+    await there.moved(request)
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_volumes_and_their_options(pair: Pair) -> None:
+    points = []
+    for name, rw in (("one", True), ("two", False), ("three", True)):
+        folder = pair.a.directory / name
+        folder.mkdir()
+        points.append(MountPoint(type="bind", source=str(folder), destination=f"/{name}", rw=rw))
+    request = await pair.started(*COUNT, mounts=tuple(points))
+    before = await mount_lines(pair.a, request.id)
+    assert any(place == "/two" and options.startswith("ro") for place, options in before)
+    await pair.moved(request)
+    assert await mount_lines(pair.b, request.id) == before
+
+
+async def test_held_it_outlives_the_platform(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    await pair.held(request)
+    lines = len(await pair.b.logs(request.id))
+    await pair.b.restart()
+    assert (await pair.b.state(request.id)).state == "held"
+    assert len(await pair.b.logs(request.id)) == lines
+    first = await pair.b.service.resume(Ref(id=request.id))
+    assert await pair.b.service.resume(Ref(id=request.id)) == first
+    await pair.a.service.discard(Ref(id=request.id))
+    await pair.b.service.settle(Ref(id=request.id))
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+    with pytest.raises(AlreadyExists):
+        await pair.sent(request, source=pair.b)
+
+
+async def test_let_run_by_a_platform_that_died_at_once(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    await pair.held(request)
+    arrival = pair.b.linux.arrivals._known[request.id]
+    arrival.record.phase = "resumed"
+    arrival.record.write(arrival.folder)
+    await pair.b.restart()
+    assert (await pair.b.state(request.id)).state == "running"
+    await pair.a.service.discard(Ref(id=request.id))
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_abandoned_it_leaves_nothing(pair: Pair, held: bool, restarted: bool) -> None:
+    request = await pair.started(*COUNT)
+    await (pair.held(request) if held else pair.sent(request))
+    arrival = pair.b.linux.arrivals._known[request.id]
+    monitor, group = arrival.record.monitor, arrival.record.cgroup
+    if restarted:
+        await pair.b.restart()
+    await pair.b.service.abandon(Ref(id=request.id))
+    assert await leftovers(pair.b) == []
+    assert not pair.b.linux.cgroups.exists(group)
+    assert not Path(arrival.record.log_path).exists()
+    await until_gone(monitor)
+    await pair.b.service.abandon(Ref(id=request.id))
+    with pytest.raises(NotFound):
+        await pair.b.service.restore(Ref(id=request.id))
+    await pair.a.service.thaw(Ref(id=request.id))
+    numbers = await counted(pair.a, request.id)
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_what_cannot_be_restored_leaves_nothing(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    await pair.sent(request)
+    await pair.a.service.freeze(Ref(id=request.id))
+    await pair.a.service.dump(Ref(id=request.id))
+    (pair.b.linux.arrivals._known[request.id].moved / "images" / "pstree.img").write_bytes(b"")
+    with pytest.raises(FailedPrecondition, match="cannot be restored"):
+        await pair.b.service.restore(Ref(id=request.id))
+    assert await leftovers(pair.b) == []
+    await pair.a.service.thaw(Ref(id=request.id))
+    numbers = await counted(pair.a, request.id)
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_once_it_runs_it_is_not_abandoned(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    await pair.moved(request)
+    other = await pair.started(*COUNT)
+    await pair.held(other)
+    await pair.b.service.resume(Ref(id=other.id))
+    with pytest.raises(Conflict, match="runs here"):
+        await pair.b.service.abandon(Ref(id=other.id))
+    await pair.a.service.discard(Ref(id=other.id))
+
+
+async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair) -> None:
+    """The source's mover dies before it has sent all."""
+    request = await pair.started(*LARGE)
+    await pair.a.logged(request.id, 1)
+    await pair.held(request)
+    mover = pair.a.linux.departures._known[request.id].mover
+    os.kill(mover.pid, signal.SIGSTOP)
+    await pair.b.service.resume(Ref(id=request.id))
+    os.kill(mover.pid, signal.SIGKILL)
+    assert await pair.b.code(request.id) == 137
+    with pytest.raises(FailedPrecondition, match="was lost"):
+        await pair.b.service.settle(Ref(id=request.id))
+    await pair.a.service.discard(Ref(id=request.id))
+    await pair.b.delete(request.id)
+    assert await leftovers(pair.b) == []
+
+
+async def test_a_killed_mover_of_the_target_ends_it_too(pair: Pair) -> None:
+    request = await pair.started(*LARGE)
+    await pair.a.logged(request.id, 1)
+    await pair.held(request)
+    source, target = pair.a.linux.departures._known[request.id].mover, pair.b.linux.arrivals._known[request.id].mover
+    os.kill(source.pid, signal.SIGSTOP)
+    await pair.b.service.resume(Ref(id=request.id))
+    os.kill(target.pid, signal.SIGKILL)
+    assert await pair.b.code(request.id) == 137
+    os.kill(source.pid, signal.SIGCONT)
+    await pair.a.service.discard(Ref(id=request.id))
+
+
+async def test_refused(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    with pytest.raises(AlreadyExists):
+        await pair.a.service.receive(ReceiveRequest(request=request))
+    with pytest.raises(NotFound):
+        await pair.b.service.resume(Ref(id=request.id))
+    with pytest.raises(NotFound):
+        await pair.b.service.settle(Ref(id=request.id))
+    await pair.sent(request)
+    with pytest.raises(Conflict, match="not restored"):
+        await pair.b.service.resume(Ref(id=request.id))
+    with pytest.raises(FailedPrecondition, match="not resumed"):
+        await pair.b.service.settle(Ref(id=request.id))

@@ -1,0 +1,54 @@
+"""Gates as real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.platform.adapters import movers
+
+
+def start(folder: Path, network: str, streams: bool) -> subprocess.Popen[bytes]:
+    config = movers.write_gate(folder, (), network, folder / "gate.log", streams)
+    words = movers.python("services.platform.mover.gate", str(config))
+    return subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_it_becomes_what_it_is_told_in_the_network(tmp_path: Path, streams: bool) -> None:
+    gate = start(tmp_path, f"/proc/{os.getpid()}/ns/net", streams)
+    told = movers.Fifo(tmp_path / "gate")
+    number = movers.STREAMS + 1 if streams else 1
+    told.tell(msgspec.json.encode(["/bin/sh", "-c", f"echo hidden; readlink /proc/self/ns/net >/dev/fd/{number}"]))
+    out, _ = gate.communicate(timeout=60)
+    told.close()
+    own = os.readlink("/proc/self/ns/net").encode()
+    assert out.splitlines() == ([own] if streams else [b"hidden", own])
+    assert (tmp_path / "gate.log").exists() == streams
+
+
+def test_a_network_of_its_own_has_a_loopback_link(tmp_path: Path) -> None:
+    gate = start(tmp_path, "", False)
+    told = movers.Fifo(tmp_path / "gate")
+    told.tell(msgspec.json.encode(["/bin/sh", "-c", "cat /sys/class/net/lo/flags; readlink /proc/self/ns/net"]))
+    out, _ = gate.communicate(timeout=60)
+    told.close()
+    assert out.decode().split()[-1] != os.readlink("/proc/self/ns/net")
+
+
+def test_it_ends_when_nobody_is_left_to_tell_it(tmp_path: Path) -> None:
+    gate = start(tmp_path, f"/proc/{os.getpid()}/ns/net", False)
+    told = movers.Fifo(tmp_path / "gate")
+    while not any(os.readlink(each) == str(tmp_path / "gate") for each in descriptors(gate.pid)):
+        time.sleep(0.01)
+    told.close()
+    assert gate.wait(60) == 1
+
+
+def descriptors(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/fd").iterdir())

@@ -1,0 +1,21 @@
+"""A process's share of the processors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from services.platform.mover.priority import raise_to
+
+
+def test_it_is_raised_and_what_may_not_is_no_failure() -> None:
+    raised = "import os; from services.platform.mover.priority import raise_to; raise_to(-7); print(os.nice(0))"
+    said = subprocess.run([sys.executable, "-c", raised], capture_output=True, start_new_session=True, check=True)
+    assert said.stdout.strip() == b"-7"
+    child = os.fork()
+    if not child:
+        os.setuid(65534)
+        raise_to(-7)
+        os._exit(0 if os.nice(0) == 0 else 1)
+    assert os.waitpid(child, 0)[1] == 0
