@@ -29,6 +29,8 @@ from shared.contracts.scheduler import (
     NodeRecord,
     NodesReply,
     RemoveNodeRequest,
+    RenewReply,
+    RenewRequest,
     TokenRecord,
     TokenReply,
     TokenRequest,
@@ -52,6 +54,7 @@ from shared.version import ENGINE_VERSION
 from .adapters.door import Door
 from .adapters.hubs import ALL, Hubs
 from .adapters.placing import Placing
+from .adapters.renewal import Renewal
 from .adapters.world import World
 from .domain import admission
 
@@ -74,6 +77,7 @@ class SchedulerService:
         self._world: World | None = None
         self._placing: Placing | None = None
         self._hubs: Hubs | None = None
+        self._renewal = Renewal(kernel, self._hub_hosts, self._door.renew)
 
     async def open(self) -> None:
         """Records this host, and on a hub opens the door for newcomers. A host that is cut off is recorded later."""
@@ -87,6 +91,12 @@ class SchedulerService:
         await self._world.open()
         self._placing = Placing(self._kernel, self._world)
         await self._answer_newcomers(membership)
+        self._renewal.open()
+
+    def _hub_hosts(self) -> list[str]:
+        """This host first, if it is one."""
+        hubs = [record.id for record in self._records() if record.role == "hub"]
+        return sorted(hubs, key=lambda id: id != self._kernel.node)
 
     async def _became(self, membership: Membership | None) -> None:
         """This host's place in the cluster has changed. One that is out is ended soon, with all services."""
@@ -105,6 +115,7 @@ class SchedulerService:
             await self._door.close()
 
     async def close(self) -> None:
+        await self._renewal.close()
         if self._hubs is not None:
             await self._hubs.close()
         await self._door.close()
@@ -196,6 +207,18 @@ class SchedulerService:
         if not path.exists():
             raise Unavailable("this host does not have the authority's key")
         return AuthorityReply(sealed=pki.seal(path.read_bytes(), asked))
+
+    async def renew(self, request: RenewRequest) -> RenewReply:
+        """A new certificate for a host of the cluster, for the key it is known by."""
+        asked, path = request.request.encode(), self._files / "ca.key"
+        node = await self._kernel.state.get(NODES, request.node)
+        if node is None or pki.pin(asked) != node.value.pin:
+            raise PermissionDenied(f"{request.node} is none of the cluster's hosts, or another host asks in its name")
+        if not path.exists():
+            raise Unavailable("this host does not have the authority's key")
+        by = pki.Identity((self._files / "ca.crt").read_bytes(), path.read_bytes())
+        host = Place.parse(node.value.address).host.strip("[]")
+        return RenewReply(certificate=pki.issue(by, asked, request.node, host, now_ns()).decode())
 
     async def here(self, request: Empty) -> Empty:
         """That this host is there."""

@@ -172,6 +172,19 @@ class AuthorityReply(Message, frozen=True):
     sealed: bytes
 
 
+class RenewRequest(Message, frozen=True):
+    """What a host asks whose certificate grows old. `request`: a signing request (PEM) by the key it is known by."""
+
+    node: str
+    request: str
+
+
+class RenewReply(Message, frozen=True):
+    """The new certificate (PEM)."""
+
+    certificate: str
+
+
 CREATE = Endpoint(
     "scheduler.create",
     CreateRequest,
@@ -199,19 +212,24 @@ AUTHORITY = Endpoint(
     "scheduler.authority", AuthorityRequest, AuthorityReply, (PermissionDenied, InvalidArgument, Unavailable), timeout=5
 )
 """Hubs only: the key by which certificates are issued, for a host that is to be a hub and proves to be that host."""
+RENEW = Endpoint(
+    "scheduler.renew", RenewRequest, RenewReply, (PermissionDenied, InvalidArgument, Unavailable), timeout=5
+)
+"""Hubs only: a new certificate for the key that a host is known by."""
 HERE = Endpoint("scheduler.here", Empty, Empty, idempotent=True, timeout=2)
 
 CONTRACT = Contract(
     name="scheduler",
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
-    endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, REMOVE, AUTHORITY, HERE),
+    endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, REMOVE, AUTHORITY, RENEW, HERE),
     owns=(NODES, HUBS, TOKENS),
     keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),
     calls=(
         "scheduler.here",
         "scheduler.authority",
+        "scheduler.renew",
         "platform.host",
         "image_store.resolve",
         "image_store.fetch",

@@ -102,6 +102,8 @@ class DirectServer:
         self._state_path, self._claim = state_path, claim
         self._tasks = TaskGroup("direct streams")
         self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
+        self._certificate = 0
         self._opening = asyncio.Lock()
 
     async def address(self) -> str:
@@ -111,14 +113,29 @@ class DirectServer:
             return ""
         host = cluster.Place.parse(membership.address).host
         async with self._opening:
+            self._renew()
             if self._server is None:
                 self._server = await self._listen(host)
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
+    def _renew(self) -> None:
+        """Shows the certificate that there is now: it is renewed while this listens."""
+        files = cluster.folder(self._state_path)
+        written = (files / "node.crt").stat().st_mtime_ns
+        if self._context is None:
+            self._context = mutual_tls.server(files)
+        elif written != self._certificate:
+            self._context.load_cert_chain(files / "node.crt", files / "node.key")
+        self._certificate = written
+
     async def _listen(self, host: str) -> asyncio.Server:
-        context = mutual_tls.server(cluster.folder(self._state_path))
         return await asyncio.start_server(
-            self._connected, host.strip("[]"), 0, ssl=context, ssl_handshake_timeout=JOIN_SECONDS, limit=BUFFER_BYTES
+            self._connected,
+            host.strip("[]"),
+            0,
+            ssl=self._context,
+            ssl_handshake_timeout=JOIN_SECONDS,
+            limit=BUFFER_BYTES,
         )
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -56,18 +56,22 @@ class Door:
     def __init__(self, files: Path, admit: Admit) -> None:
         self._files, self._admit = files, admit
         self._server: asyncio.Server | None = None
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def open(self, host: str, port: int) -> None:
         """Listens, if it does not yet; raises `OSError` where it cannot."""
         if self._server is not None:
             return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._files / "node.crt", self._files / "node.key")
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.renew()
         self._server = await asyncio.start_server(
-            self._knocked, host.strip("[]"), port, ssl=context, limit=MOST_BYTES, ssl_handshake_timeout=SECONDS
+            self._knocked, host.strip("[]"), port, ssl=self._context, limit=MOST_BYTES, ssl_handshake_timeout=SECONDS
         )
+
+    def renew(self) -> None:
+        """Takes this host's certificate as it is now, for connections from now on."""
+        self._context.load_cert_chain(self._files / "node.crt", self._files / "node.key")
 
     async def close(self) -> None:
         server, self._server = self._server, None

@@ -25,6 +25,7 @@ from shared.contracts.scheduler import (
     JoinReply,
     JoinRequest,
     RemoveNodeRequest,
+    RenewRequest,
     TokenRequest,
 )
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
@@ -147,6 +148,18 @@ async def test_the_authoritys_key_is_for_hosts_that_are_to_be_hubs(kernel, sched
     other = pki.request(pki.new_key()).decode()
     with pytest.raises(PermissionDenied):
         await scheduler.authority(AuthorityRequest(node=NEWCOMER, request=other))
+
+
+async def test_a_certificate_is_renewed_for_the_key_that_the_host_is_known_by(scheduler):
+    key = pki.new_key()
+    request = pki.request(key).decode()
+    await scheduler._admit(msgspec.structs.replace(asked(await secret_of(scheduler)), request=request))
+    renewed = (await scheduler.renew(RenewRequest(node=NEWCOMER, request=request))).certificate
+    assert pki.node_of(renewed.encode()) == NEWCOMER
+    other = pki.request(pki.new_key()).decode()
+    for node in (NEWCOMER, "c" * 25):
+        with pytest.raises(PermissionDenied):
+            await scheduler.renew(RenewRequest(node=node, request=other))
 
 
 async def test_of_the_hosts_that_are_asked_for_at_the_door(scheduler):

@@ -65,6 +65,22 @@ async def test_what_goes_in_comes_out_and_half_close_ends_it(pair: Pair) -> None
     channel.close()
 
 
+async def test_a_renewed_certificate_is_shown_without_listening_anew(pair: Pair) -> None:
+    async def shown() -> tuple[str, bytes]:
+        offer = await pair.server.streams.offer_direct(echo)
+        channel = await pair.client.streams.take(offer)
+        assert isinstance(channel, direct.DirectChannel)
+        certificate = channel._writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        channel.close()
+        return offer.address, certificate
+
+    before = await shown()
+    join(pair.server.settings.state_path, "node-a", pair.authority)
+    after = await shown()
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
 async def test_much_flows_in_both_directions_at_once(pair: Pair) -> None:
     channel = await pair.taken(echo)
 

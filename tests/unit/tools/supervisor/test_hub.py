@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 from contextlib import suppress
 from pathlib import Path
 
@@ -257,6 +258,41 @@ async def test_who_is_no_member_is_cut_and_not_let_in_though_its_certificate_is_
     assert await group_of(operators[0], 2) == {first.name, second.name}
     for operator in operators:
         await operator.close()
+
+
+def shown(host: Host) -> bytes:
+    """The certificate that a hub shows where links come in: TLS begins after NATS' INFO."""
+    own = cluster.Place.parse(host.place)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((own.host, own.links), 60) as plain:
+        while not plain.recv(1 << 16).endswith(b"\r\n"):
+            pass
+        with context.wrap_socket(plain) as secured:
+            return secured.getpeercert(binary_form=True) or b""
+
+
+async def test_a_renewed_certificate_breaks_no_link(hosts, authority):
+    first, second = hosts[:2]
+    for host in (first, second):
+        host.told([first, second])
+        host.start("hub")
+    first.start("broker")
+    operators = [await host.operator() for host in (first, second)]
+    operator, links = await linked_with(operators)
+    before = [shown(first), await operators[0].loaded()]
+    files = cluster.folder(first.settings.state_path)
+    request = pki.request((files / "node.key").read_bytes())
+    cluster.write(files / "node.crt", pki.issue(authority, request, first.node, "127.0.0.1", now_ns()))
+    for name in ("hub", "broker"):
+        os.kill(first.running[name].pid, signal.SIGHUP)
+    async with asyncio.timeout(60):
+        while await operators[0].loaded() == before[1] or shown(first) == before[0]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert await operator.linked() == links
+    assert await group_of(operators[0], 2) == {first.name, second.name}
+    for each in operators:
+        await each.close()
 
 
 def test_a_host_without_the_authoritys_certificate_is_not_let_in(hosts):
