@@ -213,9 +213,8 @@ class Executor:
     async def stay(self, request: moving.MoveRef) -> Revision:
         return Revision(revision=await self._finish(departing.stay(self._engine, request)))
 
-    async def receive(self, request: moving.ReceiveRequest) -> Empty:
-        await self._finish(arriving.receive(self._engine, request))
-        return Empty()
+    async def receive(self, request: moving.ReceiveRequest) -> moving.ReceiveReply:
+        return moving.ReceiveReply(peer=await self._finish(arriving.receive(self._engine, request)))
 
     async def abandon(self, request: moving.MoveRef) -> Empty:
         await self._finish(arriving.abandon(self._engine, request))
@@ -224,7 +223,7 @@ class Executor:
     async def take_over(self, request: moving.TakeOverRequest) -> Revision:
         return Revision(revision=await self._finish(arriving.take_over(self._engine, request)))
 
-    async def taken(self, request: moving.MoveRef) -> Revision:
+    async def taken(self, request: moving.TakenRequest) -> Revision:
         return Revision(revision=await self._finish(arriving.taken(self._engine, request)))
 
     async def leave(self, request: moving.DepartRequest) -> Empty:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shared.contracts import live
 from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Keys, Message
 from shared.contracts.common import StreamOffer
 from shared.contracts.moving import Held
-from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, NotImplementedYet, Unavailable
 
 Strategy = Literal["auto", "post-copy", "copy", "cold"]
 Phase = Literal["preparing", "switched", "aborting"]
@@ -119,7 +120,7 @@ class ListReply(Message, frozen=True):
     migrations: tuple[MigrationRecord, ...] = ()
 
 
-_ERRORS = (NotFound, Conflict, FailedPrecondition, InvalidArgument, Unavailable)
+_ERRORS = (NotFound, Conflict, FailedPrecondition, InvalidArgument, NotImplementedYet, Unavailable)
 PLAN = Endpoint("migrator.plan", MigrateRequest, Plan, _ERRORS, idempotent=True, timeout=60)
 """Where the container is now. Changes nothing."""
 MIGRATE = Endpoint("migrator.migrate", MigrateRequest, MigrateReply, _ERRORS, timeout=60)
@@ -154,8 +155,10 @@ CONTRACT = Contract(
         "volume.sync_out",
         "volume.usage",
         "image_store.usage",
-        "platform.host",
         "platform.sync_out",
+        *(endpoint.name for endpoint in live.ENDPOINTS),
+        "network.detach",
+        "network.attach",
         "scheduler.choose",
     ),
 )

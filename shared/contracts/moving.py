@@ -13,6 +13,7 @@ from typing import Literal
 from shared.contracts.base import Empty, Endpoint, Message
 from shared.contracts.common import Revision
 from shared.contracts.container import ContainerSpec, ContainerStatus
+from shared.contracts.live import Peer
 from shared.contracts.volume import VolumeSpec
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 
@@ -49,18 +50,36 @@ class Held(Message, frozen=True):
 
 
 class ReceiveRequest(MoveRef, frozen=True):
-    """`spec` as where it is now; `volumes` those of it that are to be made here, as there."""
+    """`spec` as where it is now; `volumes` those of it that are to be made here, as there.
+
+    `strategy`: its processes come, too, which were started at `started_at` (nanoseconds); empty: they do not.
+    """
 
     spec: ContainerSpec
     volumes: tuple[VolumeSpec, ...] = ()
+    strategy: Literal["", "post-copy", "copy"] = ""
+    started_at: int = 0
+
+
+class ReceiveReply(Message, frozen=True):
+    """`peer`: where its processes are awaited."""
+
+    peer: Peer | None = None
 
 
 class TakeOverRequest(MoveRef, frozen=True):
-    """`start`: it ran, and is to run again. `source`: where it was."""
+    """`source`: where it was."""
 
     held: Held
     source: str
     source_name: str = ""
+
+
+class TakenRequest(MoveRef, frozen=True):
+    """`pid`: that of its processes that came; 0: none did."""
+
+    pid: int = 0
+    log_path: str = ""
 
 
 class Move(Message, frozen=True):
@@ -85,17 +104,18 @@ HOLD = Endpoint("executor.hold", HoldRequest, Held, (_NF, _C), idempotent=True, 
 RECEIVE = Endpoint(
     "executor.receive",
     ReceiveRequest,
-    Empty,
+    ReceiveReply,
     (_C, _NF, AlreadyExists, InvalidArgument, FailedPrecondition, Unavailable),
     idempotent=True,
     timeout=120,
 )
-"""A place for it: writable layer and volumes are there, empty; nobody sees it."""
+"""A place for it: writable layer and volumes are there, empty, its network in standby; nobody sees it."""
 ABANDON = Endpoint("executor.abandon", MoveRef, Empty, (_C,), idempotent=True, timeout=120)
 """Nothing of it is here, nor will `take_over` find anything. `Conflict`: it was taken over."""
 TAKE_OVER = Endpoint("executor.take_over", TakeOverRequest, Revision, (_NF,), idempotent=True, timeout=120)
-"""It is this host's container. Only after the switch; `NotFound`: there is nothing here that was received."""
-TAKEN = Endpoint("executor.taken", MoveRef, Revision, (_NF,), idempotent=True, timeout=120)
+"""It is this host's container, and all hosts send here what is for it. Only after the switch; `NotFound`: there is
+nothing here that was received."""
+TAKEN = Endpoint("executor.taken", TakenRequest, Revision, (_NF,), idempotent=True, timeout=120)
 """Its name is this host's in the cluster; one that ran before it came is started."""
 LEAVE = Endpoint("executor.leave", DepartRequest, Empty, idempotent=True)
 """It is on `node` from now on: who waits to do something with it here is told so (`NotFound`, detail `moved_to`)."""

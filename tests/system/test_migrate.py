@@ -11,10 +11,11 @@ pytestmark = pytest.mark.shoal_only
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    with engines(tmp_path_factory.mktemp("lab"), 2) as made:
+    with engines(tmp_path_factory.mktemp("lab"), 3) as made:
         made.load()
         made.init()
         made.join(2)
+        made.join(3)
         yield made
 
 
@@ -54,3 +55,27 @@ def test_what_does_not_run_moves_and_another_host_serves_it(hosts: Hosts) -> Non
     assert hosts.docker(1, "inspect", "still", "-f", "{{.Node.Name}} {{.State.Status}}") == "node2 created"
     hosts.docker(1, "start", "-a", "still")
     hosts.docker(2, "rm", "still")
+
+
+ECHO = "while :; do nc -l -p 7 -e cat; done"
+CLIENT = """mkfifo /a /b; nc echo 7 < /a > /b & exec 3>/a 4</b
+i=0; while i=$((i+1)); do echo $i >&3; read x <&4 || exit 1; [ "$x" = "$i" ] || exit 2; echo $i > /n; done"""
+
+
+def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
+    """Over an overlay network, there and back, both ways of moving memory; the client checks every answer."""
+    hosts.docker(1, "network", "create", "-d", "overlay", "--attachable", "net")
+    label = ("--label", "shoal.node=node1")
+    hosts.docker(1, "run", "-d", *label, "--name", "echo", "--network", "net", "busybox", "sh", "-c", ECHO)
+    client = ("--label", "shoal.node=node3", "--name", "client", "--network", "net", "busybox", "sh", "-c", CLIENT)
+    hosts.docker(1, "run", "-d", *client)
+    for strategy, number in (("copy", 2), ("post-copy", 1)):
+        told = hosts.shoal_ok(1, "migrate", "echo", f"node{number}", "--strategy", strategy)
+        assert "stood still for" in told
+        assert hosts.docker(3, "inspect", "echo", "-f", "{{.Node.Name}} {{.State.Status}}") == f"node{number} running"
+        seen = int(hosts.docker(3, "exec", "client", "cat", "/n"))
+        script = f"until [ $(cat /n) -gt {seen + 100} ]; do sleep 0.01; done"
+        hosts.docker(3, "exec", "client", "sh", "-c", script)
+    assert hosts.docker(1, "inspect", "client", "-f", "{{.State.Status}}") == "running"
+    hosts.docker(1, "rm", "-f", "echo", "client")
+    hosts.docker(1, "network", "rm", "net")

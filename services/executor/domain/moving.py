@@ -6,6 +6,7 @@ import msgspec
 
 from shared.contracts.container import ContainerSpec, ContainerStatus, MountPoint
 from shared.contracts.moving import Held
+from shared.contracts.network import Sandbox
 from shared.errors import Conflict, NotFound, ShoalError
 
 MOVED_TO = "moved_to"
@@ -44,20 +45,24 @@ def moved(container_id: str, node: str) -> ShoalError:
     return NotFound(f"No such container: {container_id}", **{MOVED_TO: node})
 
 
-def arrived(held: Held) -> ContainerStatus:
-    """Its status where it has come to: what the other host had is no more; one that ran is about to be started."""
+def arrived(held: Held, sandbox: Sandbox | None = None) -> ContainerStatus:
+    """Its status where it has come to: what the other host had is no more; one that ran is about to be started.
+
+    `sandbox`: the network of one whose processes come along.
+    """
+    here = sandbox or Sandbox(container_id="", sandbox_id="")
     gone = msgspec.structs.replace(
         held.status,
         leaving=None,
         held=False,
         pid=0,
-        networks={},
-        ports={},
-        sandbox_id="",
-        sandbox_key="",
-        resolv_conf_path="",
-        hostname_path="",
-        hosts_path="",
+        networks=here.endpoints,
+        ports=here.ports,
+        sandbox_id=here.sandbox_id,
+        sandbox_key=here.path,
+        resolv_conf_path=here.files.get("/etc/resolv.conf", ""),
+        hostname_path=here.files.get("/etc/hostname", ""),
+        hosts_path=here.files.get("/etc/hosts", ""),
         log_path="",
         exec_ids=(),
     )

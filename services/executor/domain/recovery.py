@@ -34,10 +34,13 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Observed:
-    """`sandboxes`: ids of containers that have a network stack. `engine_started`: containers may come back."""
+    """`sandboxes`: ids of containers that have a network stack. `moving`: of those whose processes are on their way
+    from or to another host. `engine_started`: containers may come back.
+    """
 
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     sandboxes: frozenset[str] = frozenset()
+    moving: frozenset[str] = frozenset()
     engine_started: bool = False
 
 
@@ -142,7 +145,7 @@ def _remains(recorded: Recorded, observed: Observed) -> Iterator[Action]:
 def _container(spec: ContainerSpec, recorded: Recorded, observed: Observed) -> Iterator[Action]:
     status = recorded.statuses.get(spec.id, ContainerStatus())
     workload = observed.workloads.get(spec.id)
-    if status.leaving is not None and status.leaving.held:
+    if spec.id in observed.moving or (status.leaving is not None and status.leaving.held):
         return  # what becomes of it the migrators decide
     if status.state == "removing":
         yield Bury(spec.id)

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, replace
 
-from shared.contracts import image_store, volume
-from shared.contracts.common import Ref
+import msgspec
+
+from shared.contracts import image_store, live, network, platform, volume
+from shared.contracts.common import Mount, Ref
 from shared.contracts.container import ContainerSpec
-from shared.contracts.moving import Move, MoveRef, ReceiveRequest, TakeOverRequest
+from shared.contracts.live import Peer
+from shared.contracts.moving import Held, Move, MoveRef, ReceiveRequest, TakenRequest, TakeOverRequest
 from shared.contracts.volume import VolumeSpec
 from shared.errors import AlreadyExists, Conflict, NotFound
 
 from ..container import Container
 from ..domain import moving
 from ..domain.mounts.resolve import volume_names
-from . import health, remove, start
+from ..domain.sandbox import sandbox_request
+from ..domain.workload import Parts, create_request
+from . import exit, health, remove, start
 from .engine import Engine
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a container that comes will be, in this host's words."""
+    """Where a container that comes will be, in this host's words. `sandbox`: of one whose processes come, too."""
 
     graph_driver: dict[str, str]
     mountpoints: dict[str, str]
+    sandbox: network.Sandbox | None = None
 
 
-async def receive(engine: Engine, request: ReceiveRequest) -> None:
-    """Writable layer and volumes are made; the placement tells whose they are, so that they go with it."""
+async def receive(engine: Engine, request: ReceiveRequest) -> Peer | None:
+    """Writable layer and volumes are made; the placement tells whose they are, so that they go with it.
+
+    Where its processes are awaited, if they come.
+    """
     if engine.registry.find(request.id) is not None or request.id in engine.departed:
         raise Conflict(f"container {request.spec.name} is here already")
     await _drop(engine, request.id)
@@ -36,7 +46,7 @@ async def receive(engine: Engine, request: ReceiveRequest) -> None:
     await asyncio.gather(*(_check_free(engine, name) for name in names))
     await engine.records.place(request.id, making=names, incoming=request.migration)
     try:
-        await _make(engine, request)
+        return await _make(engine, request)
     except BaseException:
         await _drop(engine, request.id)
         raise
@@ -45,7 +55,9 @@ async def receive(engine: Engine, request: ReceiveRequest) -> None:
 async def _drop(engine: Engine, container_id: str) -> None:
     placement = await engine.records.placement(container_id)
     if placement is not None:
+        await engine.bus.call(live.ABANDON, Ref(id=container_id))
         await remove.bury(engine, container_id, placement.making)
+        engine.places.pop(container_id, None)
 
 
 async def _check_free(engine: Engine, name: str) -> None:
@@ -56,7 +68,7 @@ async def _check_free(engine: Engine, name: str) -> None:
     raise AlreadyExists(f"there is a volume {name} on this host already: its content would be overwritten")
 
 
-async def _make(engine: Engine, request: ReceiveRequest) -> None:
+async def _make(engine: Engine, request: ReceiveRequest) -> Peer | None:
     prepare = image_store.PrepareRequest(
         key=request.id, reference=request.spec.image_id, platform=request.spec.platform
     )
@@ -64,7 +76,43 @@ async def _make(engine: Engine, request: ReceiveRequest) -> None:
         asyncio.gather(*(_volume(engine, each) for each in request.volumes)),
         engine.bus.call(image_store.PREPARE, prepare),
     )
-    engine.places[request.id] = Place(snapshot.graph_driver, {each.name: each.mountpoint for each in made})
+    place = Place(snapshot.graph_driver, {each.name: each.mountpoint for each in made})
+    peer = None
+    if request.strategy:
+        place, peer = await _await_processes(engine, request, place, snapshot.mounts)
+    engine.places[request.id] = place
+    return peer
+
+
+async def _await_processes(
+    engine: Engine, request: ReceiveRequest, place: Place, rootfs: tuple[Mount, ...]
+) -> tuple[Place, Peer]:
+    """The network stands by and volumes are mounted: all is as for a start, but that the processes run already."""
+    spec = moving.at_home(request.spec, place.graph_driver, place.mountpoints)
+    points = [point for point in spec.mounts if point.type == "volume"]
+    sandbox, paths = await asyncio.gather(
+        _standby(engine, spec), start.volume_paths(engine, spec.id, points), return_exceptions=True
+    )
+    for failed in (sandbox, paths):
+        if isinstance(failed, BaseException):
+            raise failed
+    assert not isinstance(sandbox, BaseException)
+    assert not isinstance(paths, BaseException)
+    volumes = {point.destination: path for point, path in zip(points, paths, strict=True)}
+    workload = create_request(spec, Parts(rootfs, sandbox, volumes=volumes, host=socket.gethostname()))
+    strategy: live.Strategy = "copy" if request.strategy == "copy" else "postcopy"
+    wanted = platform.ReceiveRequest(request=workload, strategy=strategy, started_at=request.started_at)
+    peer = await engine.bus.call(platform.RECEIVE, wanted)
+    return replace(place, sandbox=sandbox), peer
+
+
+async def _standby(engine: Engine, spec: ContainerSpec) -> network.Sandbox | None:
+    request = sandbox_request(spec)
+    return (
+        None
+        if request is None
+        else await engine.bus.call(network.SANDBOX, msgspec.structs.replace(request, standby=True))
+    )
 
 
 async def _volume(engine: Engine, there: VolumeSpec) -> VolumeSpec:
@@ -86,8 +134,7 @@ async def abandon(engine: Engine, request: MoveRef) -> None:
             raise Conflict("the container was taken over here")
         placement = await engine.records.placement(request.id)
         if placement is not None and placement.incoming == request.migration:
-            await remove.bury(engine, request.id, placement.making)
-            engine.places.pop(request.id, None)
+            await _drop(engine, request.id)
 
 
 async def take_over(engine: Engine, request: TakeOverRequest) -> int:
@@ -95,41 +142,75 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> int:
     async with engine.arriving:  # whoever abandons it comes before or after
         found = engine.registry.find(request.id)
         if found is not None:
+            await _attach(engine, found)
             return found.spec_revision
         placement = await engine.records.placement(request.id)
         if placement is None or placement.incoming != request.migration:
             raise NotFound("there is nothing here that this migration brought")
-        place = engine.places.pop(request.id, None) or await _place(engine, request.held.spec)
-        spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
-        container = Container(spec, moving.arrived(request.held))
-        engine.registry.add(container)
-        async with container.lock:
-            await engine.save(container, container.status)
-            container.spec_revision = await engine.records.create(container.spec)
-            await engine.records.arrived(container.id)
+        place = engine.places.get(request.id) or await _place(engine, request.held)
+        if runs(request.held) and not await _holds(engine, request.id):
+            await _drop(engine, request.id)
+            raise NotFound("its processes are not here any more")
+        container = await _record(engine, request.held, place)
+        engine.places.pop(request.id, None)
     engine.tell(container, "migrate", source=request.source_name, node=engine.records.node_name)
+    await _attach(engine, container)
     return container.spec_revision
 
 
-async def _place(engine: Engine, spec: ContainerSpec) -> Place:
+async def _holds(engine: Engine, container_id: str) -> bool:
+    """Whether its processes are here and only wait to go on."""
+    found = await engine.workload(container_id)
+    return found is not None and found.state in ("held", "running")
+
+
+async def _record(engine: Engine, held: Held, place: Place) -> Container:
+    spec = moving.at_home(held.spec, place.graph_driver, place.mountpoints)
+    container = Container(spec, moving.arrived(held, place.sandbox))
+    engine.registry.add(container)
+    async with container.lock:
+        saving = engine.save(container, container.status)  # sent in this order
+        _, container.spec_revision = await asyncio.gather(saving, engine.records.create(container.spec))
+    return container
+
+
+async def _attach(engine: Engine, container: Container) -> None:
+    """From here on frames reach it; its processes are let go on next. Asked again, nothing changes."""
+    if container.status.state == "running" and container.status.sandbox_id:
+        await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id))
+
+
+async def _place(engine: Engine, held: Held) -> Place:
     """As `receive` found it, which a process before this one did."""
+    spec = held.spec
     snapshot = await engine.bus.call(image_store.SNAPSHOT, Ref(id=spec.id))
     names = volume_names(spec.mounts)
     found = await asyncio.gather(*(engine.bus.call(volume.INSPECT, volume.NameRequest(name=name)) for name in names))
-    return Place(snapshot.graph_driver, {each.name: each.mountpoint for each in found})
+    sandbox = await _standby(engine, spec) if runs(held) else None
+    return Place(snapshot.graph_driver, {each.name: each.mountpoint for each in found}, sandbox)
 
 
-async def taken(engine: Engine, request: MoveRef) -> int:
+def runs(held: Held) -> bool:
+    """Whether its processes come, too."""
+    return held.status.state == "running"
+
+
+async def taken(engine: Engine, request: TakenRequest) -> int:
     """The name is this host's; one that ran is started as its policy would start it: a crash does not forget it."""
     container = engine.registry.get(request.id)
     async with container.lock:  # its removal comes before or after: a name must not come back
         if engine.registry.find(request.id) is not container:
             raise NotFound(f"No such container: {request.id}")
+        if request.pid and container.status.state == "running":
+            now = msgspec.structs.replace(container.status, pid=request.pid, log_path=request.log_path)
+            await engine.save(container, now)
         await engine.records.arrived(container.id)
         await engine.records.bring_name(container.spec.name, container.id)
         if container.status.state == "restarting" and container.retry is None:
             start.retry(engine, container, 0)
     health.take_over(engine)
+    if not request.pid:
+        await exit.check(engine, container)  # its processes may not have come
     retrying = container.retry
     if retrying is not None:
         await asyncio.wait((retrying,))

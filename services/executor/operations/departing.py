@@ -182,7 +182,7 @@ async def give_up(engine: Engine, request: MoveRef) -> None:
     container = engine.departed.get(request.id)
     if container is None:
         return
-    await release.everything(engine, container.id, release.holdings(container))
+    await release.moved(engine, container.id, release.holdings(container))
     for name in volume_names(container.spec.mounts):
         await remove_volume(engine, name, but=container.id)
     await engine.records.forget(container.spec)

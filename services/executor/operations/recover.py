@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+ON_THEIR_WAY = ("leaving", "receiving", "held")
+"""States of workloads whose processes leave for, or come from, another host."""
 PATIENCE = 60.0
 """Seconds an executor waits for its neighbours when it starts."""
 
@@ -74,7 +76,8 @@ async def at_start(engine: Engine, recorded: recovery.Recorded) -> None:
         _waiting(lambda: engine.bus.call(network.SANDBOXES, Empty())),
     )
     observed = recovery.Observed(
-        workloads={workload.id: workload for workload in listed.workloads},
+        workloads=_here(listed),
+        moving=_moving(listed),
         sandboxes=frozenset(sandbox.container_id for sandbox in sandboxes.sandboxes),
         engine_started=engine.paths.engine_started(),
     )
@@ -82,6 +85,14 @@ async def at_start(engine: Engine, recorded: recovery.Recorded) -> None:
     await _execs(engine, listed.execs)
     await asyncio.gather(*(_reconcile(engine, sandbox) for sandbox in sandboxes.sandboxes if _is_free(engine, sandbox)))
     health.take_over(engine)
+
+
+def _here(listed: platform.ListReply) -> dict[str, platform.Workload]:
+    return {each.id: each for each in listed.workloads if each.state not in ON_THEIR_WAY}
+
+
+def _moving(listed: platform.ListReply) -> frozenset[str]:
+    return frozenset(each.id for each in listed.workloads if each.state in ON_THEIR_WAY)
 
 
 def _is_free(engine: Engine, sandbox: network.Sandbox) -> bool:
@@ -109,7 +120,7 @@ async def again(engine: Engine) -> None:
         elsewhere=frozenset(engine.departed),
     )
     listed = await _waiting(lambda: engine.bus.call(platform.LIST, Empty()))
-    observed = recovery.Observed(workloads={workload.id: workload for workload in listed.workloads})
+    observed = recovery.Observed(workloads=_here(listed), moving=_moving(listed))
     await _follow(engine, recorded, observed)
     await _execs(engine, listed.execs)
     health.take_over(engine)

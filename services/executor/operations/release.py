@@ -104,6 +104,13 @@ async def everything(engine: Engine, container_id: str, held: Holdings) -> None:
     await snapshot(engine, container_id)
 
 
+async def moved(engine: Engine, container_id: str, held: Holdings) -> None:
+    """As `everything`, of a container that another host has: its addresses are that host's."""
+    request = network.ReleaseRequest(container_id=container_id, keep_files=False, moved=True)
+    await patiently("network release", lambda: engine.bus.call(network.RELEASE, request))
+    await everything(engine, container_id, Holdings(network=False, volumes=held.volumes))
+
+
 def exec_record(engine: Engine, exec_id: str) -> None:
     """How an exec ended is known here; the platform may forget it, soon, with others."""
     if not engine.forgettable:

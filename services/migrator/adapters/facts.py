@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from shared.bus import Bus
-from shared.contracts import executor, image_store, network, volume
+from shared.contracts import executor, image_store, live, network, volume
 from shared.contracts.base import Empty, Keys
 from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.contracts.scheduler import NODES, NodeRecord
@@ -54,6 +54,7 @@ class Inquiry:
             self._records(target.id, volume.SPECS, network.SPECS),
             self._records("", network.CLUSTER_SPECS),
         )
+        unmovable, memory = await self._processes(status, spec.id, target)
         volumes = {each.name: each for each in values(here, volume.SPECS)}
         mine = tuple(dict.fromkeys(point.name for point in spec.mounts if point.type == "volume" and point.name))
         others = [each for each in values(here, executor.SPECS) if each.id != spec.id]
@@ -71,9 +72,24 @@ class Inquiry:
             target_networks=frozenset(each.name for each in values(there, network.SPECS)),
             shared={point.name: each.name for each in others for point in each.mounts if point.name in mine},
             joined_by=next((each.name for each in others if _joins(each, spec)), ""),
-            unmovable=("this engine cannot take running processes along yet: ask for a cold move",),
+            unmovable=unmovable,
+            memory=memory,
             files=await self._files(spec, mine),
         )
+
+    async def _processes(
+        self, status: ContainerStatus, container_id: str, target: NodeRecord
+    ) -> tuple[tuple[str, ...], int]:
+        """Why its processes cannot come along, of both hosts' platforms; and how many bytes of memory they have."""
+        if status.state != "running":
+            return (), 0
+        try:
+            here = await self._bus.call(live.MIGRATABLE, live.MigratableRequest(id=container_id))
+            asked = live.MigratableRequest(source=here.host)
+            there = await self._bus.call(live.MIGRATABLE, asked, node=target.id)
+        except ShoalError as error:
+            return (f"whether its processes can come along is not known: {error.message}",), 0
+        return (*here.reasons, *there.reasons), here.memory_bytes
 
     async def _records(self, host: str, *families: Keys[Any]) -> View | None:
         """A host's records as they are now; None when it does not answer."""

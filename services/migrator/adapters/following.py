@@ -11,7 +11,7 @@ from shared import telemetry
 from shared.contracts.migrator import Figures, Progress
 
 from ..domain import machine
-from ..domain.machine import Cancel, Do, Failed, State, Step
+from ..domain.machine import Cancel, Do, Failed, State
 from .steps import Steps
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ class Following:
         self.switched = False
         """Whether the container is the target's, or may be."""
         self._took: dict[str, float] = {}
-        self._still = 0.0
-        self.freeze_ms = 0.0
 
     def cancel(self, reason: str) -> None:
         """It is to stay where it is; too late after the switch."""
@@ -56,7 +54,8 @@ class Following:
         with telemetry.span(f"migration {todo.step}"):
             event = await self._steps.do(todo.step)
         ms = (time.monotonic() - begun) * 1000
-        self._measure(todo.step, begun)
+        if todo.step == "hold" and self._steps.record.strategy == "cold":
+            self._steps.still_from = begun
         if isinstance(event, Failed):
             log.warning("migration of %s: %s: %s", self._steps.record.name, todo.step, event.error)
         self._took[todo.step] = self._took.get(todo.step, 0) + ms
@@ -65,11 +64,10 @@ class Following:
         self._tell(Progress(step=todo.step, ms=ms, bytes=self._sent() - sent, undo=undo, text=failed))
         return machine.step(state, event)
 
-    def _measure(self, step: Step, begun: float) -> None:
-        if step == "freeze" or (step == "hold" and self._steps.record.strategy == "cold"):
-            self._still = begun
-        elif step == "take_over" and self._still:
-            self.freeze_ms = (time.monotonic() - self._still) * 1000
+    def _freeze_ms(self) -> float:
+        """From the stop to the going on; 0 where one of them was not seen."""
+        steps = self._steps
+        return (steps.still_until - steps.still_from) * 1000 if steps.still_from and steps.still_until else 0.0
 
     def _sent(self) -> int:
         return self._steps.counted.file_bytes + self._steps.counted.memory_bytes
@@ -80,7 +78,7 @@ class Following:
             return
         figures = Figures(
             strategy=self._steps.record.strategy,
-            freeze_ms=round(self.freeze_ms, 1),
+            freeze_ms=round(self._freeze_ms(), 1),
             total_ms=round(total, 1),
             file_bytes=self._steps.counted.file_bytes,
             memory_bytes=self._steps.counted.memory_bytes,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
 from shared.bus import Bus
-from shared.contracts import image_store, moving, platform, volume
+from shared.contracts import image_store, live, moving, network, platform, volume
 from shared.contracts.base import Endpoint
+from shared.contracts.common import Ref
 from shared.contracts.migrator import MIGRATIONS, MigrationRecord
 from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.contracts.volume import VolumeSpec
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, ShoalError
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, ShoalError, Unavailable
 from shared.state import State
 
 from ..domain.machine import Done, Event, Failed, Step
@@ -24,7 +27,8 @@ from ..domain.refusals import is_refusal
 log = logging.getLogger(__name__)
 
 ROUNDS = 4
-"""Passes over files, at most, while the container runs."""
+"""Passes over files, or memory, at most, while the container runs."""
+DISCARD_SECONDS = 60.0
 SMALL = 1 << 20
 """A pass that sent less than this is the last one while it runs."""
 
@@ -65,8 +69,12 @@ class Steps:
         self.counted = Counted()
         self._trees = trees or Trees(record.id)
         self._ref = moving.MoveRef(id=record.id, migration=record.migration)
+        self._id = Ref(id=record.id)
         self._revision = 0
         self._phase = ""
+        self._peer: live.Peer | None = None
+        self.still_from = self.still_until = 0.0
+        """When it was stopped and when it went on, of the monotonic clock here; 0: not seen."""
 
     async def do(self, step: Step) -> Event:
         """Does a step; whether a refusal is certain the kind of the error tells."""
@@ -120,8 +128,10 @@ class Steps:
             migration=self.record.migration,
             spec=self._held().spec,
             volumes=self._trees.volumes,
+            strategy="" if self.record.strategy == "cold" else self.record.strategy,
+            started_at=self._held().status.started_at,
         )
-        await self._bus.call(moving.RECEIVE, request, node=self.record.target)
+        self._peer = (await self._bus.call(moving.RECEIVE, request, node=self.record.target)).peer
 
     async def _copy(self) -> None:
         """Pass after pass while it runs, as long as each sends clearly less than the one before."""
@@ -150,6 +160,41 @@ class Steps:
         self.counted.file_bytes += sent
         return sent
 
+    async def _precopy(self) -> None:
+        """Memory while it runs: once, and for a copy as long as a pass sends clearly less than the one before."""
+        if self._peer is None:
+            raise FailedPrecondition("the target does not wait for any processes")
+        strategy: live.Strategy = "copy" if self.record.strategy == "copy" else "postcopy"
+        request = live.PrecopyRequest(id=self.record.id, peer=self._peer, strategy=strategy)
+        before = 0
+        for _ in range(ROUNDS):
+            done = await self._bus.call(live.PRECOPY, request, node=self.record.source)
+            self.counted.memory_bytes = done.bytes
+            if strategy == "postcopy" or done.changed_bytes < SMALL or 0 < before < 2 * done.changed_bytes:
+                return
+            before = done.changed_bytes
+
+    async def _freeze(self) -> None:
+        self.still_from = time.monotonic()
+        await self._bus.call(live.FREEZE, self._id, node=self.record.source)
+
+    async def _detach(self) -> None:
+        with suppress(NotFound):  # it has no network of its own
+            request = network.StackRequest(container_id=self.record.id)
+            await self._bus.call(network.DETACH, request, node=self.record.source)
+
+    async def _restore(self) -> None:
+        await self._bus.call(live.RESTORE, self._id, node=self.record.target)
+
+    async def _settle(self) -> None:
+        await self._bus.call(live.SETTLE, self._id, node=self.record.target)
+
+    async def _attach(self) -> None:
+        await attach(self._bus, self.record.id, self.record.source)
+
+    async def _thaw(self) -> None:
+        await self._bus.call(live.THAW, self._id, node=self.record.source)
+
     async def _hold(self) -> None:
         stop = self.record.strategy == "cold"
         request = moving.HoldRequest(
@@ -159,7 +204,20 @@ class Steps:
         self.record = msgspec.structs.replace(self.record, held=held)
 
     async def _capture(self) -> None:
-        await self._pass(last=True)
+        """Files and processes at once: what is told of either is true only when nothing is being done any more."""
+        if self.record.strategy == "cold":
+            await self._pass(last=True)
+            return
+        files, processes = await asyncio.gather(
+            self._pass(last=True),
+            self._bus.call(live.DUMP, self._id, node=self.record.source),
+            return_exceptions=True,
+        )
+        if isinstance(files, BaseException):
+            raise files
+        if isinstance(processes, BaseException):
+            raise processes
+        self.counted.memory_bytes = processes.bytes
 
     async def _switch(self) -> None:
         """The decision."""
@@ -168,12 +226,14 @@ class Steps:
         self.record = switched
 
     async def _take_over(self) -> None:
-        await take_over(self._bus, self.record)
+        self.still_until = await take_over(self._bus, self.record)
 
     async def _leave(self) -> None:
         await self._bus.call(moving.LEAVE, self._leaving(), node=self.record.source)
 
     async def _give_up(self) -> None:
+        if self.record.strategy != "cold":
+            await self._bus.call(live.DISCARD, self._id, node=self.record.source, timeout=DISCARD_SECONDS)
         await self._bus.call(moving.GIVE_UP, self._ref, node=self.record.source)
 
     async def _forget(self) -> None:
@@ -201,12 +261,20 @@ class Steps:
         await self._bus.call(moving.ABANDON, self._ref, node=self.record.target)
 
 
-async def take_over(bus: Bus, record: MigrationRecord) -> None:
-    """The container is the target's; both hosts' migrators may do this, again and again, once the record is
-    switched.
+async def attach(bus: Bus, container_id: str, node: str) -> None:
+    """Frames reach it where it is, as before."""
+    with suppress(NotFound):  # it has no network of its own, or does not run
+        await bus.call(network.ATTACH, network.StackRequest(container_id=container_id), node=node)
+
+
+async def take_over(bus: Bus, record: MigrationRecord) -> float:
+    """The container is the target's, and its processes go on there; when they did, of the monotonic clock.
+
+    Both hosts' migrators may do this, again and again, once the record is switched. `NotFound`: the target holds
+    nothing.
     """
     if record.held is None:
-        raise FailedPrecondition("the record does not say what is to be taken over")
+        raise Unavailable("the record does not say what is to be taken over")
     request = moving.TakeOverRequest(
         id=record.id,
         migration=record.migration,
@@ -215,4 +283,20 @@ async def take_over(bus: Bus, record: MigrationRecord) -> None:
         source_name=record.source_name,
     )
     await bus.call(moving.TAKE_OVER, request, node=record.target)
-    await bus.call(moving.TAKEN, moving.MoveRef(id=record.id, migration=record.migration), node=record.target)
+    try:
+        return await _go_on(bus, record)
+    except ShoalError as error:  # it is the target's, whatever else: no refusal
+        raise Unavailable(error.message) from None
+
+
+async def _go_on(bus: Bus, record: MigrationRecord) -> float:
+    taken = moving.TakenRequest(id=record.id, migration=record.migration)
+    if record.strategy != "cold":
+        try:
+            resumed = await bus.call(live.RESUME, Ref(id=record.id), node=record.target)
+            taken = msgspec.structs.replace(taken, pid=resumed.pid, log_path=resumed.log_path)
+        except (NotFound, FailedPrecondition) as error:  # its executor sees that they have ended
+            log.error("the processes of %s are lost at the target: %s", record.name, error)
+    went_on = time.monotonic()
+    await bus.call(moving.TAKEN, taken, node=record.target)
+    return went_on if record.strategy != "cold" else time.monotonic()

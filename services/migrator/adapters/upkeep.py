@@ -8,15 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from shared.contracts import moving
+from shared.contracts import live, moving
 from shared.contracts.base import Empty, Keys
+from shared.contracts.common import Ref
 from shared.contracts.migrator import MIGRATIONS, MigrationRecord
 from shared.errors import NotFound, ShoalError
 from shared.service import Kernel
 from shared.state.view import Entry, View
 
 from ..domain import duties
-from .steps import take_over
+from .steps import DISCARD_SECONDS, attach, take_over
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,9 @@ class Upkeep:
             case duties.Abandon():
                 await self._kernel.bus.call(moving.ABANDON, duty.ref)
             case duties.Stay() if not self._busy(duty.ref.id):
+                await attach(self._kernel.bus, duty.ref.id, self._kernel.node)
+                await self._kernel.bus.call(live.THAW, Ref(id=duty.ref.id))
                 await self._kernel.bus.call(moving.STAY, duty.ref)
             case duties.GiveUp() if not self._busy(duty.ref.id):
+                await self._kernel.bus.call(live.DISCARD, Ref(id=duty.ref.id), timeout=DISCARD_SECONDS)
                 await self._kernel.bus.call(moving.GIVE_UP, duty.ref)

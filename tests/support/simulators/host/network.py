@@ -20,6 +20,8 @@ class NetworkSimulator(Behaviour):
     def __init__(self) -> None:
         super().__init__()
         self.networks = {"bridge", "none", "host", "web"}
+        self.apart: set[str] = set()
+        """Containers whose frames nobody gets: detached, or in standby."""
         self.stacks: dict[str, contract.Sandbox] = {}
         self.files: set[str] = set()
         self.ports: dict[str, str] = {}
@@ -51,6 +53,8 @@ class NetworkSimulator(Behaviour):
             },
         )
         self.stacks[request.container_id] = sandbox
+        if request.standby:
+            self.apart.add(request.container_id)
         self.files.add(request.container_id)
         self.leave("sandbox")
         return sandbox
@@ -64,10 +68,27 @@ class NetworkSimulator(Behaviour):
     async def release(self, request: contract.ReleaseRequest) -> Empty:
         await self.enter("release", request)
         self.stacks.pop(request.container_id, None)
+        self.apart.discard(request.container_id)
         self.ports = {port: holder for port, holder in self.ports.items() if holder != request.container_id}
         if not request.keep_files:
             self.files.discard(request.container_id)
         return Empty()
+
+    async def detach(self, request: contract.StackRequest) -> Empty:
+        await self.enter("detach", request)
+        self._stack(request.container_id)
+        self.apart.add(request.container_id)
+        return Empty()
+
+    async def attach(self, request: contract.StackRequest) -> contract.Sandbox:
+        await self.enter("attach", request)
+        self.apart.discard(request.container_id)
+        return self._stack(request.container_id)
+
+    def _stack(self, container_id: str) -> contract.Sandbox:
+        if container_id not in self.stacks:
+            raise NotFound(f"container {container_id} has no network sandbox")
+        return self.stacks[container_id]
 
     async def sandboxes(self, request: Empty) -> contract.SandboxListReply:
         await self.enter("sandboxes", request)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.clock import now_ns
+from shared.contracts import live
 from shared.contracts import platform as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.contracts.trees import SyncOutRequest, SyncReply
-from shared.errors import AlreadyExists, Conflict, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from shared.service import Kernel
 from shared.streams import Channel
 from tests.support.simulators.host.behaviour import Behaviour
@@ -61,6 +62,7 @@ class PlatformSimulator(Behaviour):
         """Execs whose end was told."""
         self.says: bytes | None = None
         self.report = "now"
+        self.unmovable: tuple[str, ...] = ()
         self.untold: list[contract.Exited] = []
         self._pids = iter(range(1000, 1_000_000))
         self._changed = asyncio.Event()
@@ -100,6 +102,73 @@ class PlatformSimulator(Behaviour):
     async def tell_transferred(self, container_id: str, action: str) -> None:
         told = contract.Transferred(id=container_id, action=action, node=self._kernel.node)
         await self._kernel.bus.tell(contract.TRANSFERRED, told)
+
+    async def migratable(self, request: live.MigratableRequest) -> live.MoveFacts:
+        await self.enter("migratable", request)
+        return live.MoveFacts(host=live.MoveHost(node=self._kernel.node), reasons=self.unmovable, memory_bytes=1000)
+
+    async def receive(self, request: contract.ReceiveRequest) -> live.Peer:
+        await self.enter("receive", request)
+        self.machines[request.request.id] = Machine(request.request, next(self._pids), "receiving", request.started_at)
+        return live.Peer(node=self._kernel.node, address="a:1", ticket=request.request.id)
+
+    async def precopy(self, request: live.PrecopyRequest) -> live.PrecopyReply:
+        await self.enter("precopy", request)
+        return live.PrecopyReply(bytes=100, changed_bytes=100, total_bytes=100)
+
+    async def freeze(self, request: Ref) -> live.FreezeReply:
+        await self.enter("freeze", request)
+        self._become(request.id, "running", "leaving")
+        return live.FreezeReply(frozen_at=now_ns())
+
+    async def dump(self, request: Ref) -> live.DumpReply:
+        await self.enter("dump", request)
+        self._become(request.id, "leaving", "leaving")
+        return live.DumpReply(dump_ns=1, bytes=200, log_bytes=1)
+
+    async def restore(self, request: Ref) -> live.RestoreReply:
+        await self.enter("restore", request)
+        self._become(request.id, "receiving", "held")
+        return live.RestoreReply(restore_ns=1)
+
+    async def resume(self, request: Ref) -> live.ResumeReply:
+        await self.enter("resume", request)
+        if request.id not in self.machines:
+            raise NotFound("no such workload")
+        if self.machines[request.id].state != "running":
+            self._become(request.id, "held", "running")
+        machine = self.machines[request.id]
+        return live.ResumeReply(pid=machine.pid, log_path="/log", started_at=machine.started_at, resumed_at=now_ns())
+
+    async def settle(self, request: Ref) -> live.SettleReply:
+        await self.enter("settle", request)
+        return live.SettleReply(bytes=1)
+
+    async def discard(self, request: Ref) -> Empty:
+        await self.enter("discard", request)
+        if request.id in self.machines and self.machines[request.id].state == "leaving":
+            del self.machines[request.id]
+        return Empty()
+
+    async def thaw(self, request: Ref) -> Empty:
+        await self.enter("thaw", request)
+        if request.id in self.machines and self.machines[request.id].state == "leaving":
+            self.machines[request.id].state = "running"
+        return Empty()
+
+    async def abandon(self, request: Ref) -> Empty:
+        await self.enter("abandon", request)
+        if request.id in self.machines:
+            if self.machines[request.id].state not in ("receiving", "held"):
+                raise Conflict("it runs here")
+            del self.machines[request.id]
+        return Empty()
+
+    def _become(self, container_id: str, before: str, after: str) -> None:
+        machine = self.machines.get(container_id)
+        if machine is None or machine.state != before:
+            raise FailedPrecondition(f"{container_id} is not {before}")
+        machine.state = after
 
     async def sync_out(self, request: SyncOutRequest) -> SyncReply:
         await self.enter("sync_out", request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -22,12 +23,14 @@ class Steps:
             id="c", migration="m", name="web", source="s", target="t", source_name="s", target_name="t", strategy="cold"
         )
         self.counted = Counted()
+        self.still_from = self.still_until = 0.0
         self.done: list[Step] = []
         self._answers = {answer.step: [answer] for answer in answers if not isinstance(answer, machine.Cancel)}
 
     async def do(self, step: Step) -> Event:
         self.done.append(step)
         self.counted.file_bytes += 10 if step == "copy" else 0
+        self.still_until = time.monotonic() if step == "take_over" else self.still_until
         left = self._answers.get(step)
         return left.pop() if left else Done(step)
 
