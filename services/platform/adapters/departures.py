@@ -116,8 +116,12 @@ class Departures:
         if any(not running.ended.done() for running in workload.execs.values()):
             return ["an exec runs in it"]
         config = msgspec.json.decode((workload.folder / "config.json").read_bytes())
-        ids = {process.real_user(pid) for pid in self._cgroups.processes(record.cgroup)}
-        return moving.reasons(config, record.runtime, ids - {-1}, self._may_ask_limits)
+        return moving.reasons(config, record.runtime, self._ids(workload), self._may_ask_limits)
+
+    def _ids(self, workload: Workload) -> set[tuple[int, int]]:
+        """Real users and groups of its processes."""
+        found = {process.real_ids(pid) for pid in self._cgroups.processes(workload.record.cgroup)}
+        return {ids for ids in found if ids is not None}
 
     def memory(self, workload: Workload) -> tuple[int, int]:
         """Private memory of its processes in bytes, and how many they are."""
@@ -174,9 +178,9 @@ class Departures:
     def _open_gate(self, departure: Departure) -> None:
         """Blocking, in the mount namespace of the monitor."""
         record, workload = departure.record, departure.workload
-        config = movers.write_gate(
-            departure.folder, (), f"/proc/{workload.record.pid}/ns/net", departure.folder / "gate.log", False
-        )
+        ids = (0, 0) if self._may_ask_limits else min(self._ids(workload))
+        network = f"/proc/{workload.record.pid}/ns/net"
+        config = movers.write_gate(departure.folder, (), network, departure.folder / "gate.log", False, ids)
         departure.gate = movers.Fifo(departure.folder / "gate")
         departure.status, status = os.pipe2(os.O_CLOEXEC)
         ours, theirs = socket.socketpair()

@@ -145,18 +145,27 @@ async def start(
 
 
 def write_gate(
-    folder: Path, groups: Iterable[Path | str], network: str, log: Path, streams: bool, fifo: str = "gate"
+    folder: Path,
+    groups: Iterable[Path | str],
+    network: str,
+    log: Path,
+    streams: bool,
+    ids: tuple[int, int] = (0, 0),
 ) -> Path:
-    """The configuration of a gate, and the fifo by which it is told; the configuration's path."""
-    os.mkfifo(folder / fifo, 0o600)
+    """The configuration of a gate, and the fifo `gate` by which it is told; the configuration's path.
+
+    `ids`: the real user and group that criu is to have, those of the processes it asks about.
+    """
+    os.mkfifo(folder / "gate", 0o600)
     config = {
         "groups": [str(group) for group in groups],
         "network": network,
-        "fifo": str(folder / fifo),
+        "fifo": str(folder / "gate"),
         "log": str(log),
         "streams": streams,
+        "ids": ids,
     }
-    path = folder / f"{fifo}.json"
+    path = folder / "gate.json"
     path.write_bytes(msgspec.json.encode(config))
     return path
 

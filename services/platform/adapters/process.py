@@ -83,9 +83,10 @@ def inner_pid(pid: int) -> int:
     return int((_status(pid, "NSpid") or ["0"])[-1])
 
 
-def real_user(pid: int) -> int:
-    """Its real user id; -1 when it is gone."""
-    return int((_status(pid, "Uid") or ["-1"])[0])
+def real_ids(pid: int) -> tuple[int, int] | None:
+    """Its real user and group; None when it is gone."""
+    user, group = (_status(pid, field) for field in ("Uid", "Gid"))
+    return (int(user[0]), int(group[0])) if user and group else None
 
 
 def private_memory(pid: int) -> int:

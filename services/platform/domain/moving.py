@@ -124,8 +124,8 @@ def in_root(outside: Iterable[External]) -> list[External]:
     return [each for each in listed if not any(each.point.startswith(f"{point}/") for point in mounted)]
 
 
-def reasons(config: Mapping[str, Any], runtime: str, ids: Iterable[int], may_ask_limits: bool) -> list[str]:
-    """Why a workload with this configuration, whose processes have these user ids, cannot be moved while it runs."""
+def reasons(config: Mapping[str, Any], runtime: str, ids: Iterable[tuple[int, int]], may_ask_limits: bool) -> list[str]:
+    """Why a running workload with this configuration, whose processes have these users and groups, cannot be moved."""
     kinds = {each["type"]: each.get("path", "") for each in config["linux"]["namespaces"]}
     told = {
         "it has a terminal, whose other end is on this host": bool(config["process"].get("terminal")),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.platform.adapters import process
 from shared.contracts.common import Ref
 from shared.contracts.container import MountPoint, Resources
 from shared.contracts.live import Strategy
@@ -57,6 +58,15 @@ async def test_there_and_back_again(pair: Pair) -> None:
     await there.moved(request)
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
+
+
+async def test_processes_of_another_user(pair: Pair) -> None:
+    """criu asks for their limits, which takes a capability that the engine may not have."""
+    request = await pair.started(*COUNT, process_user="alice")
+    await pair.moved(request)
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+    assert process.real_ids((await pair.b.state(request.id)).pid) == (1000, 1000)
 
 
 async def test_volumes_and_their_options(pair: Pair) -> None:

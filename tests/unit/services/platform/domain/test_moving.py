@@ -80,8 +80,8 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def test_an_ordinary_workload_can_be_moved() -> None:
-    assert moving.reasons(config(), "crun", (0, 0), False) == []
-    assert moving.reasons(config(), "crun", (999, 999), False) == []
+    assert moving.reasons(config(), "crun", ((0, 0),), False) == []
+    assert moving.reasons(config(), "crun", ((999, 999),), False) == []
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_an_ordinary_workload_can_be_moved() -> None:
     ],
 )
 def test_what_ties_a_workload_to_its_host(changes: dict[str, Any], reason: str) -> None:
-    (told,) = moving.reasons(config(**changes), "crun", (0,), True)
+    (told,) = moving.reasons(config(**changes), "crun", ((0, 0),), True)
     assert reason in told
 
 
 def test_other_runtimes_and_several_users() -> None:
-    assert moving.reasons(config(), "runc", (0,), True) == ["its runtime is runc, not crun"]
-    assert "CAP_SYS_RESOURCE" in moving.reasons(config(), "crun", (0, 999), False)[0]
-    assert moving.reasons(config(), "crun", (0, 999), True) == []
+    assert moving.reasons(config(), "runc", ((0, 0),), True) == ["its runtime is runc, not crun"]
+    assert "CAP_SYS_RESOURCE" in moving.reasons(config(), "crun", ((0, 0), (999, 999)), False)[0]
+    assert moving.reasons(config(), "crun", ((0, 0), (999, 999)), True) == []
 
 
 HERE = MoveHost(
