@@ -34,12 +34,22 @@ class Claims:
         self._pause = pause
         self._mine: dict[str, EndpointRecord] = {}
         self._wanted: dict[tuple[str, str], EndpointRecord | None] = {}
+        self._retracting: set[tuple[str, str]] = set()
+        self._doubtful: set[tuple[str, str]] = set()
         self._running = False
+
+    def kept(self, record: EndpointRecord) -> bool:
+        """Whether its addresses, which were given back, are this host's still, since the hubs could not be told yet."""
+        places = {(record.network_id, str(address)) for address in peers.addresses(record)}
+        return record.node == self._node and bool(places) and places <= self._retracting - self._doubtful
 
     async def claim(self, record: EndpointRecord) -> None:
         """The endpoint has its addresses. Raises `Taken`, `NotFound` where the network is being removed, and
-        `Unavailable` where the cluster has to agree and cannot. All or nothing.
+        `Unavailable` where the cluster has to agree and cannot. All or nothing. What is `kept` need not be agreed on.
         """
+        if self.kept(record):
+            self.tell(record)
+            return
         self._mine[record.id] = record
         try:
             for address in peers.addresses(record):
@@ -58,6 +68,7 @@ class Claims:
     async def _take(self, record: EndpointRecord, address: str) -> int:
         place = (record.network_id, address)
         self._wanted.pop(place, None)
+        self._retracting.discard(place)
         while True:
             try:
                 return await self._state.create(CLUSTER_ENDPOINTS, *place, value=record)
@@ -135,6 +146,7 @@ class Claims:
 
     def _want(self, network_id: str, address: str, record: EndpointRecord | None) -> None:
         self._wanted[network_id, address] = record
+        (self._retracting.add if record is None else self._retracting.discard)((network_id, address))
         if not self._running:
             self._running = True
             self._tasks.start(self._write_all(), "claims")
@@ -156,6 +168,8 @@ class Claims:
         except (Unavailable, DeadlineExceeded, Conflict, AlreadyExists):
             self._wanted.setdefault((network_id, address), record)
             return False
+        if record is None and self._wanted.get((network_id, address)) is None:
+            self._retracting.discard((network_id, address))
         return True
 
     async def _put(self, network_id: str, address: str, record: EndpointRecord | None) -> None:
@@ -165,7 +179,9 @@ class Claims:
                 log.error("%s on network %s is another's: %s", address, network_id, entry.value.container_name)
         elif record is None:
             if entry is not None:
+                self._doubtful.add((network_id, address))  # also where the answer does not come
                 await self._delete(network_id, address, entry)
+            self._doubtful.discard((network_id, address))
         elif entry is None:
             await self._state.create(CLUSTER_ENDPOINTS, network_id, address, value=record)
         elif entry.value != record:

@@ -238,10 +238,14 @@ class Sandboxes:
         return sandboxes.with_ports(record, taken)
 
     def _former(self, request: SandboxRequest, spec: NetworkSpec, hidden: str) -> EndpointRecord | None:
-        """The endpoint that the container has on another host. Without one it cannot be in standby."""
+        """The endpoint that the container has on another host, without which it cannot be in standby; or had here until
+        now, of which the hubs could not be told.
+        """
         across = self._catalog.spanning
         found = across.records.endpoint_of(spec.id, request.container_id) if across is not None else None
-        former = found if found is not None and found.node != self._node else None
+        former = found
+        if found is not None and across is not None and found.node == self._node and not across.claims.kept(found):
+            former = None
         if former is None and request.standby and spec.id != hidden and drivers.of(spec).wire(spec, "") is not None:
             raise FailedPrecondition(f"network {spec.name} does not span the hosts between which the container moves")
         return former

@@ -47,8 +47,8 @@ def answer(hosts: Hosts, asker: str, name: str) -> str:
     return hosts.run(1, "docker", "exec", asker, "sh", "-c", script).stdout.strip()
 
 
-def pings(hosts: Hosts, asker: str, name: str, *options: str) -> bool:
-    return hosts.run(1, "docker", "exec", asker, "ping", "-c1", "-W2", *options, name).returncode == 0
+def pings(hosts: Hosts, asker: str, name: str, *options: str, host: int = 1) -> bool:
+    return hosts.run(host, "docker", "exec", asker, "ping", "-c1", "-W2", *options, name).returncode == 0
 
 
 def links(hosts: Hosts, number: int) -> set[str]:
@@ -111,7 +111,8 @@ async def test_a_host_that_is_cut_off_goes_on_and_nothing_stale_stays(hosts: Hos
         assert answer(hosts, "c2", "service") == "I am moved"
         refused = hosts.run(3, "docker", "network", "create", "-d", "overlay", "nobody-knows")
         assert "cut off" in refused.stderr
-        assert hosts.docker(3, "exec", "c3", "hostname")
+        hosts.docker(3, "restart", "-t", "0", "c3")  # with the addresses it had
+        assert pings(hosts, "c3", "c3", "-4", host=3)
     finally:
         for other in (1, 2):
             hosts.lab.mend(3, other)

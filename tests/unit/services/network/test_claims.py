@@ -141,6 +141,24 @@ async def test_without_the_hubs_nothing_is_claimed_and_what_is_given_back_is_tol
     await world.becomes("")
 
 
+async def test_what_the_hubs_do_not_know_to_be_given_back_may_be_had_again_without_them(world: World) -> None:
+    here = world.claims("here")
+    await here.claim(endpoint("here"))
+    assert not here.kept(endpoint("here"))
+    world.state.away = True
+    here.retract(endpoint("here"))
+    assert here.kept(endpoint("here"))
+    await here.claim(endpoint("here"))
+    assert not here.kept(endpoint("here"))
+    world.state.away = False
+    await world.tasks.drain(5)
+    assert await world.holder() == "here/e"
+    here.retract(endpoint("here"))
+    await world.becomes("")
+    await world.tasks.drain(5)
+    assert not here.kept(endpoint("here"))
+
+
 async def test_a_change_is_told_and_what_is_anothers_is_left_alone(world: World) -> None:
     here, there = world.claims("here"), world.claims("there")
     await here.claim(endpoint("here"))

@@ -85,6 +85,12 @@ async def test_joining_again_keeps_the_interface_and_another_host_address_makes_
     assert index_of("tst-bx") not in (0, first)
 
 
+async def test_between_hosts_with_ipv6_addresses(driver: VxlanDriver) -> None:
+    await driver.join(JoinRequest(network="n", bridge="tst-b", port="tst-bx", vni=4097, host="::1", mtu=1430))
+    await driver.peers(PeersRequest(network="n", port="tst-bx", peers=(Peer(mac=MAC, addresses=(), host="fd00::9"),)))
+    assert known(driver) == Entries({MAC: ipaddress.ip_address("fd00::9")}, {})
+
+
 async def test_peers_are_all_that_is_known(driver: VxlanDriver) -> None:
     await driver.join(JOIN)
     one = Peer(mac=MAC, addresses=("10.0.1.2", "fd00::2"), host="192.0.2.2")
