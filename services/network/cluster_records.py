@@ -154,6 +154,10 @@ class ClusterRecords:
         """Who is on a network, on whatever host."""
         return list(self._endpoints.get(network_id, {}).values())
 
+    def claim(self, network_id: str, address: str) -> Entry[EndpointRecord] | None:
+        """The record of an address, as last seen."""
+        return self._view.get(CLUSTER_ENDPOINTS, network_id, address) if self._view is not None else None
+
     def endpoint_of(self, network_id: str, container_id: str) -> EndpointRecord | None:
         """That of a container on a network."""
         known = self._endpoints.get(network_id, {}).values()

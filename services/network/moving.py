@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.contracts.network import EndpointRecord, NetworkSpec
 from shared.errors import FailedPrecondition
 
 from .catalog import Catalog
@@ -15,6 +18,9 @@ from .domain import sandboxes
 from .domain.publishing import Forward
 from .domain.sandboxes import SandboxRecord
 from .sandboxes import Host, Sandboxes
+
+if TYPE_CHECKING:
+    from .spanning import Spanning
 
 log = logging.getLogger(__name__)
 
@@ -33,28 +39,43 @@ class Moving:
         await asyncio.to_thread(self.host.stacks.detach, record.id, record.wired)
 
     async def attach(self, record: SandboxRecord) -> SandboxRecord:
-        """Frames pass again. One in standby becomes the container's own: port, other hosts, published ports, names."""
+        """Frames pass again. One in standby becomes the container's own: the port, and with it what other hosts
+        know; then published ports and names.
+        """
         specs = self.sandboxes.specs(record)
         live = msgspec.structs.replace(record, standby=False)
-        plans = sandboxes.plans(live, specs, self.catalog.prefix)
-        try:
-            await asyncio.to_thread(self.host.stacks.attach, record.id, plans)
-        except OSError as error:
-            raise FailedPrecondition(f"the container's stack cannot be attached: {error.strerror}") from error
+        moves = self._moves(live, specs) if record.standby else []
+        done = await asyncio.gather(self._put_on(live, specs), *moves, return_exceptions=True)
+        for failure in done:
+            if isinstance(failure, BaseException):
+                raise failure
         if not record.standby:
             return record
-        across = [entry for entry in live.attachments if specs[entry.network_id].vni]
-        spanning = self.catalog.spanning
-        if spanning is not None:
-            told = (sandboxes.endpoint_record(live, entry, self.node) for entry in across)
-            await asyncio.gather(*map(spanning.claims.move, told))
-            await asyncio.gather(*(spanning.tell(entry.network_id) for entry in across))
         leading = sandboxes.forwards(live, specs)
         await asyncio.to_thread(self._become, live, leading)
         self.host.ports.serve(leading)
         self.sandboxes.put(live)
         await self.host.proxy.settled()
         return live
+
+    async def _put_on(self, live: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> None:
+        plans = sandboxes.plans(live, specs, self.catalog.prefix)
+        try:
+            await asyncio.to_thread(self.host.stacks.attach, live.id, plans)
+        except OSError as error:
+            raise FailedPrecondition(f"the container's stack cannot be attached: {error.strerror}") from error
+
+    def _moves(self, live: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[Coroutine[Any, Any, None]]:
+        spanning = self.catalog.spanning
+        if spanning is None:
+            return []
+        across = [entry for entry in live.attachments if specs[entry.network_id].vni]
+        return [self._move(spanning, sandboxes.endpoint_record(live, entry, self.node)) for entry in across]
+
+    async def _move(self, spanning: Spanning, told: EndpointRecord) -> None:
+        """All hosts, this one too, know where the endpoint is."""
+        await spanning.claims.move(told)
+        await spanning.tell(told.network_id)
 
     def _become(self, live: SandboxRecord, leading: list[Forward]) -> None:
         """Runs in a thread."""
