@@ -242,10 +242,12 @@ class CommitRequest(ImageSource, frozen=True):
     Without either it has no layer at all, and is for `platform` (None: the host's).
     `release`: the snapshot is given up for it, done or failed (nothing is copied: nobody may have it mounted any more).
     `latest`: times of files later than that (nanoseconds since the epoch; 0: all are kept) become it.
+    `origin` (without a key): the layer, time and words are those of what this image has next in its history.
     """
 
     key: str = ""
     parent: str = ""
+    origin: str = ""
     platform: Platform | None = None
     release: bool = False
     latest: int = 0

@@ -132,13 +132,21 @@ class Build:
         await self.store.pull(reference, wanted, credentials(self.request.auth, reference), told)
         return await self.store.resolve(reference, wanted)
 
-    async def cached(self, state: State, history: str) -> Image | None:
-        """The image that this step made before; where images to take steps from are named, none but theirs."""
+    async def cached(self, state: State, history: str, after: State | None = None) -> Image | None:
+        """The image that this step made before; where images to take steps from are named, none but theirs.
+
+        `after`: with another configuration than the image before. Of an image that came without those it was made of
+        the step is done again with its layer.
+        """
         if self.request.no_cache or (self.request.cache_from and not self.cache_from):
             return None
         platform = None if state.image_id else self.platform  # an image on another one is for that one's platform
         reply = await self.store.child(state.image_id, history, self.cache_from, platform)
-        return reply.image
+        if reply.image is not None or not reply.origin:
+            return reply.image
+        config = (after or state).config
+        request = CommitRequest(parent=state.image_id, origin=reply.origin, config=config, created_by=history)
+        return await self.store.describe(request)
 
     async def describe(self, state: State, history: str) -> Image:
         """The image of a step that adds no file."""

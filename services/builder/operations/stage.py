@@ -94,7 +94,7 @@ def _on(step: Step, state: State) -> State:
 async def _with_image(
     build: Build, position: int, state: State, step: Step, make: Callable[[], Awaitable[Image]]
 ) -> State:
-    image = await build.cached(state, step.history)
+    image = await build.cached(state, step.history, step.state)
     if image is not None:
         build.show(position, " ---> Using cache\n")
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.contracts.image_store import ChildRequest, Image
+from shared.contracts.image_store import ChildRequest, HistoryEntry, Image
+from shared.errors import InvalidArgument
 
 from . import platform as platforms
 from .catalog import Catalog
@@ -43,3 +44,21 @@ def origin(catalog: Catalog, request: ChildRequest) -> str:
         if goes_on and len(image.history) > length and image.history[length].created_by == request.created_by:
             return source
     return ""
+
+
+def next_step(parent: Image | None, origin: Image) -> tuple[HistoryEntry, int]:
+    """What an image has next in its history after its parent's, and the number of its layer, or -1.
+
+    Raises `InvalidArgument` for an image that does not go on from there.
+    """
+    before = parent or Image(id="")
+    length = len(before.history)
+    if origin.history[:length] != before.history or len(origin.history) == length:
+        raise InvalidArgument(f"origin: the history of {origin.id} does not go on from that of the parent")
+    entry = origin.history[length]
+    number = sum(not each.empty_layer for each in before.history)
+    if entry.empty_layer:
+        return entry, -1
+    if number != len(before.diff_ids) or origin.diff_ids[:number] != before.diff_ids or number >= len(origin.diff_ids):
+        raise InvalidArgument(f"origin: the layers of {origin.id} do not go on from those of the parent")
+    return entry, number

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
+
 from shared.archive.compression import MEDIA_TYPES
 from shared.clock import now_ns, rfc3339
 from shared.contracts.common import Descriptor, Platform
@@ -13,7 +15,7 @@ from shared.contracts.image_store import ApplyRequest, CommitReply, CommitReques
 from shared.errors import Conflict, InvalidArgument, NotFound
 
 from ..adapters.disk import full_disk_told
-from ..domain import archive, child, config, progress
+from ..domain import archive, cache, child, config, progress
 from ..domain import platform as platforms
 from ..domain.archive import Manifest, decode
 from ..domain.digest import chain_ids, digest_of
@@ -29,7 +31,7 @@ class Child:
     def __init__(self, images: Images, parent: Image | None, source: ImageSource) -> None:
         self._images, self._parent, self._source = images, parent, source
         self._name = child.name_of(source)
-        self._config: ContainerConfig = child.config_of(source)
+        self.config: ContainerConfig = child.config_of(source)
         self.platform = parent.platform if parent else Platform()
 
     @property
@@ -49,7 +51,7 @@ class Child:
     async def make(self, layer: Layer | None, lease: Lease) -> Image:
         """The image, durable and named."""
         source, images = self._source, self._images
-        image = child.child(self._parent, source, self._config, layer.diff_id if layer else "", rfc3339(now_ns()))
+        image = child.child(self._parent, source, self.config, layer.diff_id if layer else "", rfc3339(now_ns()))
         image = child.on_platform(image, self.platform)
         document = config.encode(image, source.container, source.container_config)
         blobs = (*self._blobs(), *((layer.blob,) if layer else ()))
@@ -76,10 +78,12 @@ class Child:
 
 async def commit(images: Images, packer: Packer, host: Platform, request: CommitRequest) -> CommitReply:
     """An image of a snapshot as it is now, or of a configuration alone."""
-    if request.key and request.parent:
+    if request.key and (request.parent or request.origin):
         raise InvalidArgument("key, parent: only one of them says what the image is made of")
     if not request.key:
         parent = images.catalog.resolve(request.parent) if request.parent else None
+        if request.origin:
+            return await _taken_over(images, parent, request)
         made = Child(images, parent, request)
         if parent is None:
             made.platform = platforms.check(request.platform) if request.platform else host
@@ -96,6 +100,29 @@ async def commit(images: Images, packer: Packer, host: Platform, request: Commit
             lease.chains.add(stands[1])
             layer = await _layer(images, packer, made, request, folder, lease)
             return CommitReply(image=await made.make(layer, lease), name=made.name)
+
+
+async def _taken_over(images: Images, parent: Image | None, request: CommitRequest) -> CommitReply:
+    """An image of the next step in another's history, as dockerd's `restoreCachedImage` makes it."""
+    origin = images.catalog.resolve(request.origin)
+    entry, number = cache.next_step(parent, origin)
+    said = msgspec.structs.replace(
+        request, created=entry.created, created_by=entry.created_by, author=origin.author, comment=entry.comment
+    )
+    made = Child(images, parent, said)
+    made.platform = origin.platform
+    if len(origin.history) == len(parent.history if parent else ()) + 1 and made.config == origin.config:
+        images.hold(request.lease, origin.id)
+        return CommitReply(image=origin)
+    async with images.lease() as lease:
+        layer = None
+        if number >= 0:
+            chain_id = made.chained(origin.diff_ids[number])
+            lease.chains.add(chain_id)
+            layer = images.layers.get(chain_id)
+            if layer is None:
+                raise NotFound(f"no layer {chain_id}")
+        return CommitReply(image=await made.make(layer, lease), name=made.name)
 
 
 async def _layer(

@@ -297,6 +297,7 @@ export class Store {
   commit(request) {
     const { key, parent, release, platform } = request;
     if (key && parent) throw invalid("key, parent: only one of them says what the image is made of");
+    if (request.origin) throw new ServiceError("not_implemented", "this image store takes no steps of other images");
     const name = this.#named(request.repository, request.tag);
     changed(request.config, request.changes);
     return this.alone(async () => {

@@ -157,3 +157,15 @@ async def test_an_archive_that_is_none(store: Store) -> None:
     with pytest.raises(NotFound):
         await apply(store, parent="nope")
     assert store.leftovers() == []
+
+
+async def test_a_step_of_another_image_has_to_go_on_from_the_parent(store: Store) -> None:
+    await store.load(docker_archive(small("base:1", Cmd=["sh"])))
+    await store.load(docker_archive(small("other:1", content=b"other")))
+    base, other = await store.resolve("base:1"), await store.resolve("other:1")
+    with pytest.raises(InvalidArgument, match="does not go on"):
+        await store.call(contract.COMMIT, CommitRequest(parent=base.id, origin=other.id))
+    with pytest.raises(InvalidArgument, match="only one of them"):
+        await store.call(contract.COMMIT, CommitRequest(key="c1", origin=other.id))
+    with pytest.raises(NotFound):
+        await store.call(contract.COMMIT, CommitRequest(parent=base.id, origin="sha256:" + "0" * 64))
