@@ -209,9 +209,13 @@ class Bus:
         headers: dict[str, str] | None = None,
         timeout: float = 10.0,
         patience: float | None = None,
+        insist: bool = True,
     ) -> Delivery:
-        """Asks without a contract, such as a broker itself (JetStream's API). Raises `Unavailable`."""
-        far = subject.startswith("$JS.") and not subject.startswith("$JS.API.")  # of another domain
+        """Asks without a contract, such as a broker itself (JetStream's API). Raises `Unavailable`.
+
+        Another host's is asked again while it is silent, but not without `insist`: what must be done once at most.
+        """
+        far = insist and subject.startswith("$JS.") and not subject.startswith("$JS.API.")  # of another domain
         try:
             with deadline.within(timeout):
                 return await self._answer(Request(subject, payload, dict(headers or {}), far=far), patience)

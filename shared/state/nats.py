@@ -23,6 +23,8 @@ MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MARKER_SECONDS = 300
 """How long the marker of a removed record stays, for watchers that were cut off."""
+ELECTION, SILENT = 10.0, 2.0
+"""Seconds that the hubs have for an answer; after none, until they answer again."""
 _CLOSE_SECONDS = 2.0
 _WRONG_SEQUENCE = (10071, 10164)
 _NOTHING = 10037
@@ -63,6 +65,7 @@ class NatsState:
 
     def __init__(self, bus: Bus, agreed: str = "") -> None:
         self._bus, self._agreed = bus, agreed
+        self._silent = False
         self._watches: set[Watch] = set()
         self._tasks = TaskGroup("state")
 
@@ -85,13 +88,23 @@ class NatsState:
         """From the stream's leader: a direct get is answered by any of several hubs, which may be behind."""
         stream, subject = f"KV_{keys.bucket}", f"$KV.{keys.bucket}.{key}"
         asked = msgspec.json.encode({"last_by_subj": subject})
-        reply = await self._bus.request_raw(f"{api(self._agreed)}.STREAM.MSG.GET.{stream}", asked)
+        reply = await self._ask_hubs(f"{api(self._agreed)}.STREAM.MSG.GET.{stream}", asked)
         found = msgspec.json.decode(reply.payload, type=_Got)
         if found.message is not None:
             return found.message.delivery()
         if found.error is not None and found.error.get("err_code") != _NOTHING:
             raise Unavailable(f"{key} not read: {found.error.get('description', '')}")
         return None
+
+    async def _ask_hubs(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Delivery:
+        """Waits as long as hubs may need to elect who leads; not so long where they have just been silent."""
+        try:
+            reply = await self._bus.request_raw(subject, payload, headers, SILENT if self._silent else ELECTION)
+        except Unavailable:
+            self._silent = True
+            raise
+        self._silent = False
+        return reply
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
         key = keys.key(*parts)
@@ -121,8 +134,10 @@ class NatsState:
     async def _publish(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str]) -> int:
         headers[MESSAGE_ID] = new_token()
         domain = self._domain(keys)
-        subject = f"{api(domain)}.$KV.{keys.bucket}.{key}" if domain else f"$KV.{keys.bucket}.{key}"
-        reply = await self._bus.request_raw(subject, payload, headers)
+        if domain:
+            reply = await self._ask_hubs(f"{api(domain)}.$KV.{keys.bucket}.{key}", payload, headers)
+        else:
+            reply = await self._bus.request_raw(f"$KV.{keys.bucket}.{key}", payload, headers)
         ack = msgspec.json.decode(reply.payload, type=_Ack)
         if ack.error is None:
             return ack.seq

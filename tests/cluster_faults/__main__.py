@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from tests.cluster_faults.run import run
@@ -22,10 +23,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="leave the lab as it is when something is wrong")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="faults", ignore_cleanup_errors=True) as folder:
-        result = run(Path(folder) / f"faults{os.getpid()}", chosen.seconds, chosen.seed, told=print, keep=chosen.keep)
-        print(result)
-        return 0 if result.good else 1
+    folder = Path(tempfile.mkdtemp(prefix="faults"))
+    result = run(
+        folder / f"faults{os.getpid()}", chosen.seconds, chosen.seed, told=partial(print, flush=True), keep=chosen.keep
+    )
+    print(result)
+    if result.good or not chosen.keep:
+        folder.rmdir()
+    return 0 if result.good else 1
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ STORE_BYTES = 16 << 30
 ENVIRONMENT = {"GOGC": "25"}
 """Garbage goes when the heap has grown by a quarter: Go's default, a doubling, leaves twice as much of a burst."""
 
+ALERT = {"ping_interval": "2s", "ping_max": 2}
+"""Of brokers in a cluster: a link that loses everything without a sign ends after some 6 s (the default is 6 minutes),
+and another is looked for; until then what is asked over it waits."""
 LINK = "link"
 """The key by which a host's broker is known at the hubs (`keys.public_key`)."""
 
@@ -106,7 +109,9 @@ def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[
         "authorization": {"timeout": 2, "users": users},
     }
     membership = cluster.load(settings.state_path)
-    return made if membership is None else made | {"leafnodes": {"remotes": [_link(settings, membership)]}}
+    if membership is None:
+        return made
+    return made | ALERT | {"leafnodes": {"remotes": [_link(settings, membership)]}}
 
 
 def _link(settings: Settings, membership: Membership) -> dict[str, Any]:

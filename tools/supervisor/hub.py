@@ -19,7 +19,7 @@ from shared.cluster import HUB_DOMAIN, Member, Membership, Place
 from shared.config import Settings
 
 from . import broker, keys
-from .broker import certificates, common
+from .broker import ALERT, certificates, common
 
 NAME = "hub"
 
@@ -34,19 +34,23 @@ def configuration(settings: Settings, membership: Membership, members: Sequence[
     own = Place.parse(membership.address)
     places = [Place.parse(hub) for hub in membership.hubs]
     secured = certificates(settings)
-    return common(settings, NAME, domain=HUB_DOMAIN) | {
-        "server_name": membership.hub,
-        "listen": f"127.0.0.1:{port}",
-        "accounts": {"$SYS": {"users": [{"nkey": keys.public_key(settings.state_path / "keys", NAME)}]}},
-        "authorization": {"timeout": 2, "users": [{"nkey": member.link} for member in members]},
-        "leafnodes": {"listen": f"{own.host}:{own.links}", "tls": secured},
-        "cluster": {
-            "name": membership.cluster,
-            "listen": f"{own.host}:{own.routes}",
-            "routes": [f"tls://{place.host}:{place.routes}" for place in places],
-            "tls": secured | {"pinned_certs": [member.pin for member in members if member.hub]},
-        },
-    }
+    return (
+        common(settings, NAME, domain=HUB_DOMAIN)
+        | ALERT
+        | {
+            "server_name": membership.hub,
+            "listen": f"127.0.0.1:{port}",
+            "accounts": {"$SYS": {"users": [{"nkey": keys.public_key(settings.state_path / "keys", NAME)}]}},
+            "authorization": {"timeout": 2, "users": [{"nkey": member.link} for member in members]},
+            "leafnodes": {"listen": f"{own.host}:{own.links}", "tls": secured},
+            "cluster": {
+                "name": membership.cluster,
+                "listen": f"{own.host}:{own.routes}",
+                "routes": [f"tls://{place.host}:{place.routes}" for place in places],
+                "tls": secured | {"pinned_certs": [member.pin for member in members if member.hub]},
+            },
+        }
+    )
 
 
 def write_configuration(settings: Settings, membership: Membership, port: int) -> bool:

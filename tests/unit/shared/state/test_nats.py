@@ -7,7 +7,8 @@ import asyncio
 import msgspec
 import pytest
 
-from shared.contracts.base import Keys
+from shared import ids
+from shared.contracts.base import AGREED, Keys
 from shared.errors import AlreadyExists, ResourceExhausted, Unavailable
 from shared.state import NatsState
 from shared.state.nats import EXPECTED, MESSAGE_ID
@@ -89,3 +90,34 @@ async def test_views_end_with_the_store(nats):
     await NatsState(await nats.bus()).create(RECORDS, "one", value=Text())
     await bus.transport.flush()
     assert view.count(RECORDS) == 0
+
+
+async def test_what_is_agreed_on_is_asked_of_who_leads(broker, nats):
+    """The domain of the broker stands for that of the hubs."""
+    agreed = Keys(RECORDS.pattern, Text, bucket=AGREED)
+    domain = ids.node_id(broker.settings.state_path)
+    state = NatsState(await nats.bus(), domain)
+    assert await state.get(agreed, "one") is None
+    first = await state.create(agreed, "one", value=Text(text="1"))
+    with pytest.raises(AlreadyExists):
+        await state.create(agreed, "one", value=Text(text="2"))
+    entry = await state.get(agreed, "one")
+    assert entry is not None
+    assert (entry.value.text, entry.revision) == ("1", first)
+    await state.delete(agreed, "one", revision=first)
+    assert await state.get(agreed, "one") is None
+    assert await state.create(agreed, "one", value=Text(text="3")) > first
+    await state.close()
+
+
+async def test_hubs_that_have_been_silent_are_not_waited_for_long_again(nats, monkeypatch):
+    monkeypatch.setattr("shared.state.nats.ELECTION", 0.3)
+    monkeypatch.setattr("shared.state.nats.SILENT", 0.02)
+    state, loop = NatsState(await nats.bus(), "elsewhere"), asyncio.get_running_loop()
+    took = []
+    for _ in range(2):
+        begun = loop.time()
+        with pytest.raises(Unavailable):
+            await state.get(Keys(RECORDS.pattern, Text, bucket=AGREED), "one")
+        took.append(loop.time() - begun)
+    assert took[0] >= 0.3 > took[1]

@@ -173,3 +173,28 @@ async def test_a_view_of_another_host_shows_its_records_when_it_is_there(writer,
     view = await reader.view(RECORDS, host="elsewhere", wait=0.01)
     assert (view.live, view.count(RECORDS)) == (False, 0)
     view.stop()
+
+
+async def test_what_a_consumer_sent_before_its_maker_heard_of_it_comes_again(writer, reader, monkeypatch):
+    """The first answer is lost with all that the consumer sent; the request that is sent again finds it at its end."""
+    monkeypatch.setattr(watch, "HEARTBEAT", 0.2)
+    await writer.create(RECORDS, "one", value=Text(text="1"))
+    ask, hear, lost = Bus.request_raw, watch.Watch._received, asyncio.Event()
+
+    def lose(self, delivery):
+        if lost.is_set():
+            hear(self, delivery)
+        elif "Status" not in delivery.headers:
+            lost.set()
+
+    async def ask_twice(self, subject, *more, **options):
+        answer = await ask(self, subject, *more, **options)
+        if ".CONSUMER.CREATE." in subject and not lost.is_set():
+            await lost.wait()
+            answer = await ask(self, subject, *more, **options)
+        return answer
+
+    monkeypatch.setattr(watch.Watch, "_received", lose)
+    monkeypatch.setattr(Bus, "request_raw", ask_twice)
+    view = await reader.view(RECORDS)
+    assert [entry.value.text for _, entry in view.items(RECORDS)] == ["1"]
