@@ -159,6 +159,11 @@ class Catalog:
                 present, _ = await self.create(endpoints.way_out_request(ipv6=ipv6))
             return present
 
+    def way_out_interface(self) -> str:
+        """The host's interface of the network by which containers reach outside; empty: there is none."""
+        present = next((spec for spec in self.local() if spec.name == endpoints.WAY_OUT), None)
+        return drivers.of(present).interface(present, self.prefix) if present is not None else ""
+
     async def ready(self, specs: Iterable[NetworkSpec]) -> None:
         """Those of the networks that span hosts have their bridges here."""
         for spec in specs:

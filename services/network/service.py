@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +30,10 @@ from .adapters.proxy import Proxy
 from .adapters.stacks import Stacks
 from .announcer import Announcer
 from .catalog import Catalog
-from .domain import endpoints, lookup, naming, networks
+from .domain import endpoints, lookup, naming, networks, options
 from .domain import sandboxes as plans
 from .domain.addresses import Address
+from .domain.drivers import overlay
 from .domain.endpoints import Attachment
 from .domain.sandboxes import SandboxRecord
 from .membership import Membership
@@ -40,6 +43,7 @@ from .sandboxes import Host, Sandboxes
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from .meshing import Meshing
     from .spanning import Spanning
 
 PATIENCE = 2.0
@@ -112,7 +116,25 @@ class NetworkService:
             Uplinks(kernel.bus, self._protection),
             SpecFiles(folder / "spanning"),
         )
+        self._meshing = self._mesh(spanning, folder, host)
         return spanning
+
+    def _mesh(self, spanning: Spanning, folder: Path, host: Callable[[], Address]) -> Meshing:
+        from .adapters.mesh_link import MeshLink
+        from .meshing import Meshing
+
+        kernel, prefix = self._kernel, self._kernel.settings.interface_prefix
+        name = naming.mesh(prefix)
+        link = MeshLink(name, kernel.node, host, partial(naming.bridge_interface, prefix))
+        file, firewall = folder / "mesh.json", self._host.firewall
+
+        def mtu() -> int:
+            return overlay.mtu({}, self._links.mtu_at(host()) or options.DEFAULT_MTU, host().version)
+
+        def way_out() -> str:
+            return self._catalog.way_out_interface()
+
+        return Meshing(kernel.node, name, link, firewall, spanning.records, kernel.tasks, file, mtu, way_out)
 
     async def start(self) -> None:
         """Brings host, records and store to agree; the first request finds everything ready."""
@@ -139,6 +161,8 @@ class NetworkService:
         self._catalog.changed = self._changed
         if self._spanning is not None:
             self._spanning.changed = self._changed
+            self._sandboxes.check_meshed = self._meshing.check
+            self._meshing.start()
         self._upkeep.start()
 
     async def close(self) -> None:
@@ -154,8 +178,11 @@ class NetworkService:
         if self._spanning is not None:
             self._spanning.uplinks.close()
             self._protection.close()
+            self._meshing.close()
 
     def _changed(self) -> None:
+        if self._spanning is not None:
+            self._meshing.changed()
         self._kernel.bus.emit(contract.CHANGED, Empty())
 
     async def told(self) -> None:

@@ -336,6 +336,7 @@ class Spanning:
                 self._tasks.start(self.claims.reclaim(gone), "reclaim")
         for network_id in self._here:
             self._soon(network_id)
+        self.changed()
 
     def _orphans(self) -> Iterator[EndpointRecord]:
         for network_id in self.records.networks_in_use():

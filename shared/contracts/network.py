@@ -71,7 +71,8 @@ class EndpointRecord(Message, frozen=True):
     """Record `endpoints.<network id>.<endpoint id>`: an address in use, and by whom. Addresses with prefix length.
 
     On a network across hosts it is the record `cluster_endpoints.<network id>.<address>`, one for each address: who
-    makes it has the address, and `node` is where all hosts send what is meant for it.
+    makes it has the address, and `node` is where all hosts send what is meant for it. `meshed`: ports (`8080/tcp`) at
+    which every host of the cluster takes clients for a port of the container.
     """
 
     id: str
@@ -85,6 +86,7 @@ class EndpointRecord(Message, frozen=True):
     dns_names: tuple[str, ...] = ()
     interface: str = ""
     """As the container's own stack calls it."""
+    meshed: dict[str, int] = {}
 
 
 NAMES = Keys("names.network.*", NameRecord)

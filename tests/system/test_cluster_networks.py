@@ -3,14 +3,17 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.network.adapters import namespaces
 from tests.support.cluster import Hosts, engines
 from tests.support.lab_lines import Line, tunnel_of
 from tests.support.waiting import until
@@ -207,6 +210,51 @@ async def test_another_driver_takes_the_overlays_place_by_the_contract_alone(hos
     await until(lambda: hosts.run(1, "docker", "network", "rm", "foreign").returncode == 0, 30)
 
 
+def ask_port(hosts: Hosts, number: int, address: str, port: int) -> str:
+    """Who answers HTTP at a port, asked on a host."""
+    script = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 {address} {port} | tail -n1"
+    return hosts.run(number, "sh", "-c", script).stdout.strip()
+
+
+async def test_a_published_port_is_reached_at_every_host(hosts: Hosts) -> None:
+    await until(lambda: ask_port(hosts, 3, "198.18.0.1", 8020) == "I am c2", 30)
+    for client in ALL:
+        for entry in ALL:
+            assert ask_port(hosts, client, f"198.18.0.{entry}", 8020) == "I am c2", (client, entry)
+        assert ask_port(hosts, client, "127.0.0.1", 8020) == "I am c2"
+        inside = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 198.18.0.3 8020 | tail -n1"
+        assert hosts.docker(1, "exec", f"c{client}", "sh", "-c", inside).strip() == "I am c2"
+
+
+def test_a_container_sees_the_address_of_a_client_that_came_by_another_host(hosts: Hosts) -> None:
+    made = namespaces.inside(Path(hosts.lab.host(3).network), socket.socket)
+    with made as client:
+        client.settimeout(30)
+        client.connect(("198.18.0.1", 8020))
+        seen = hosts.docker(2, "exec", "c2", "netstat", "-tn")
+        assert f"198.18.0.3:{client.getsockname()[1]}" in seen
+
+
+def test_a_port_of_the_cluster_is_one_containers(hosts: Hosts) -> None:
+    run = (
+        "run",
+        "-d",
+        "--name",
+        "late",
+        "--label",
+        "shoal.node=node3",
+        "--network",
+        "across",
+        "-p",
+        "8020:80",
+        "busybox",
+    )
+    said = hosts.refused(3, *run, "sleep", "100")
+    assert "Bind for 0.0.0.0:8020 failed: port is already allocated in the cluster, by container c2" in said
+    hosts.docker(3, "rm", "late")
+    assert ask_port(hosts, 1, "198.18.0.3", 8020) == "I am c2"
+
+
 def test_what_passes_on_an_encrypted_network_cannot_be_read(hosts: Hosts) -> None:
     hosts.docker(1, "network", "create", "-d", "overlay", "--opt", "encrypted", "--ipv6", "secret")
     for number in (1, 2):
@@ -254,5 +302,6 @@ async def test_nothing_is_left_of_a_network_that_is_removed(hosts: Hosts) -> Non
     await until(lambda: hosts.docker(1, "network", "ls", "-q", "--filter", "name=across") == "", 60)
     for number in ALL:
         hosts.docker(number, "network", "rm", "docker_gwbridge")
+        assert "48" not in hosts.ok(number, "ip", "rule")
     await until(lambda: not any(links(hosts, number) for number in ALL), 60)
     assert not any(hosts.ok(number, "ls", "/run/shoal/network/spanning") for number in ALL)

@@ -18,6 +18,7 @@ class Firewall:
 
     def __init__(self, table: str) -> None:
         self._table = table
+        self._mesh: frozenset[tuple[str, str]] = frozenset()
         self._nftables = Nftables()
         self._conntrack = Conntrack()
 
@@ -28,7 +29,8 @@ class Firewall:
     def replace(self, bridges: Iterable[BridgeRules], forwards: Iterable[Forward]) -> None:
         """Makes the table say exactly this, without a moment in which it says nothing."""
         with telemetry.span("nft.replace"):
-            self._nftables.run(ruleset.table(self._table, bridges, forwards))
+            whole = ruleset.table(self._table, bridges, forwards)
+            self._nftables.run(whole + ruleset.add_mesh(self._table, sorted(self._mesh)))
 
     def add_bridge(self, bridge: BridgeRules) -> None:
         with telemetry.span("nft.add_bridge"):
@@ -64,6 +66,14 @@ class Firewall:
                 self._conntrack.forget([*gone, *new])
                 if cut:
                     self._conntrack.cut(gone)
+
+    def mesh(self, elements: frozenset[tuple[str, str]]) -> None:
+        """The routing mesh is this, in one transaction."""
+        if elements != self._mesh:
+            with telemetry.span("nft.mesh", elements=len(elements)):
+                gone = ruleset.remove_mesh(self._table, sorted(self._mesh - elements))
+                self._nftables.run(gone + ruleset.add_mesh(self._table, sorted(elements - self._mesh)))
+                self._mesh = elements
 
     def remove(self) -> None:
         """Takes the whole table away."""

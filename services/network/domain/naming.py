@@ -23,6 +23,11 @@ def tunnel(prefix: str) -> str:
     return f"{prefix}-tunnel"
 
 
+def mesh(prefix: str) -> str:
+    """The host's interface by which clients of ports of other hosts' containers are passed on."""
+    return f"{prefix}-mesh"
+
+
 def veth(prefix: str, sandbox_id: str, index: int) -> str:
     """The host's end of a sandbox's interface number `index`."""
     return f"{prefix}{sandbox_id[:_VETH_PART]}{index:x}"

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from .addresses import Address, Subnet
 from .publishing import Forward
 
+MESH_MASK = 0xFFF00000
+"""Bits of packets' and connections' marks for the routing mesh: all of them on the way to the container, else the
+number of the host to which answers go back."""
 _FAMILY_SETS = """\
 	set outgoing{v} {{ type {a}; flags interval; }}
 	set hairpin{v} {{ type ifname . {a}; flags interval; }}
@@ -22,6 +25,8 @@ _FAMILY_SETS = """\
 	map source{v} {{ type {a} : {a}; flags interval; }}
 	map publish{v} {{ type {a} . inet_proto . inet_service : {a} . inet_service; }}
 	map publish_any{v} {{ type inet_proto . inet_service : {a} . inet_service; }}
+	map mesh{v} {{ type inet_proto . inet_service : {a} . inet_service; }}
+	set meshed{v} {{ type {a} . inet_proto . inet_service; }}
 """
 _TABLE = (
     """\
@@ -30,6 +35,10 @@ table inet {name} {{
 	set internal {{ type ifname; }}
 	set allowed {{ type ifname . ifname; }}
 	set apart {{ type ifname; }}
+	set mesh_link {{ type ifname; }}
+	map mesh_peers {{ type ether_addr : mark; }}
+	set mesh_ports {{ type inet_proto . inet_service; }}
+	set mesh_home {{ type ipv4_addr . ipv4_addr; }}
 """
     + _FAMILY_SETS.format(v=4, a="ipv4_addr").replace("{", "{{").replace("}", "}}")
     + _FAMILY_SETS.format(v=6, a="ipv6_addr").replace("{", "{{").replace("}", "}}")
@@ -39,6 +48,26 @@ table inet {name} {{
 		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6
 		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @publish_any4
 		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @publish_any6
+		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @mesh4
+		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @mesh6
+	}}
+	chain mesh_back {{
+		type filter hook prerouting priority mangle; policy accept;
+		iifname @mesh_link ip daddr . meta l4proto . th dport @meshed4 ct mark set ether saddr map @mesh_peers
+		iifname @mesh_link ip6 daddr . meta l4proto . th dport @meshed6 ct mark set ether saddr map @mesh_peers
+		ip saddr . meta l4proto . th sport @meshed4 iifname != @mesh_link meta mark set ct mark and {mesh_mask}
+		ip6 saddr . meta l4proto . th sport @meshed6 iifname != @mesh_link meta mark set ct mark and {mesh_mask}
+	}}
+	chain mesh_there {{
+		type filter hook prerouting priority -90; policy accept;
+		iifname @mesh_link ip daddr . meta l4proto . th dport @meshed4 meta mark set {mesh_mask}
+		iifname @mesh_link ip6 daddr . meta l4proto . th dport @meshed6 meta mark set {mesh_mask}
+		ct status dnat ip daddr . meta l4proto . th dport @meshed4 meta mark set {mesh_mask}
+		ct status dnat ip6 daddr . meta l4proto . th dport @meshed6 meta mark set {mesh_mask}
+	}}
+	chain mesh_own {{
+		type filter hook output priority mangle; policy accept;
+		fib daddr type local meta l4proto . th dport @mesh_ports meta mark set {mesh_mask}
 	}}
 	chain raw {{
 		type filter hook prerouting priority raw; policy accept;
@@ -55,8 +84,16 @@ table inet {name} {{
 		ip6 daddr ::1 accept comment "cannot leave the host: relayed"
 		fib daddr type local jump publish_port
 	}}
+	chain mesh_sent {{
+		type filter hook postrouting priority 110; policy accept;
+		oifname @mesh_link meta mark set 0x0 comment "VXLAN's own packets are routed by it, too"
+	}}
 	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
+		meta mark {mesh_mask} ct status dnat iifname @bridges masquerade comment "their addresses mean others elsewhere"
+		oifname @mesh_link ip saddr 127.0.0.0/8 masquerade
+		oifname @mesh_link ip saddr . ip daddr @mesh_home masquerade comment "the container's host by another"
+		oifname @mesh_link accept
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade comment "the host's loopback to a published port"
 		oifname . ip saddr @hairpin4 ct status dnat masquerade comment "a neighbour through a published port"
 		oifname . ip6 saddr @hairpin6 ct status dnat masquerade
@@ -68,6 +105,8 @@ table inet {name} {{
 	}}
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
+		oifname @mesh_link tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		meta mark & {mesh_mask} != 0 accept comment "routing mesh"
 		iifname . oifname @allowed accept
 		iifname @internal drop
 		oifname @internal drop
@@ -113,8 +152,18 @@ class BridgeRules:
 
 def table(name: str, bridges: Iterable[BridgeRules], forwards: Iterable[Forward]) -> str:
     """The whole table; replaces one of the same name in a single transaction, so there is no moment without it."""
-    begin = f"table inet {name}\ndelete table inet {name}\n" + _TABLE.format(name=name)
+    begin = f"table inet {name}\ndelete table inet {name}\n" + _TABLE.format(name=name, mesh_mask=hex(MESH_MASK))
     return begin + "".join(add_bridge(name, bridge) for bridge in bridges) + add_forwards(name, forwards)
+
+
+def add_mesh(name: str, elements: Iterable[tuple[str, str]]) -> str:
+    """Ports of the routing mesh, as places and elements (`domain.mesh`)."""
+    return _elements("add", name, elements)
+
+
+def remove_mesh(name: str, elements: Iterable[tuple[str, str]]) -> str:
+    """Takes them back."""
+    return _elements("delete", name, elements)
 
 
 def remove_table(name: str) -> str:

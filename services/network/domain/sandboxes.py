@@ -14,7 +14,7 @@ from shared.contracts.container import EndpointSettings, PortBinding
 from shared.contracts.network import EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import InvalidArgument, PermissionDenied
 
-from . import drivers, endpoints, files, options
+from . import drivers, endpoints, files, mesh, options
 from .addresses import Address
 from .endpoints import Attachment, Plan
 from .publishing import ANY4, Forward, Targets, Wish, parse_port, shown, wishes
@@ -172,7 +172,17 @@ def endpoint_record(record: SandboxRecord, attachment: Attachment, node: str) ->
         ipv6_address=attachment.address6,
         dns_names=shown.dns_names or (),
         interface=attachment.interface,
+        meshed=meshed(record, attachment),
     )
+
+
+def meshed(record: SandboxRecord, attachment: Attachment) -> dict[str, int]:
+    """Ports that every host publishes for a container on networks across hosts: those it asked for by one number, at no
+    certain address of a host. Such a container has a way out that nobody asked for.
+    """
+    if attachment.way_out or not any(entry.way_out for entry in record.attachments):
+        return {}
+    return mesh.published(record.sandbox.publish)
 
 
 def plans(record: SandboxRecord, specs: Mapping[str, NetworkSpec], prefix: str) -> list[Plan]:
