@@ -43,13 +43,16 @@ table inet {name} {{
     + _FAMILY_SETS.format(v=4, a="ipv4_addr").replace("{", "{{").replace("}", "}}")
     + _FAMILY_SETS.format(v=6, a="ipv6_addr").replace("{", "{{").replace("}", "}}")
     + """
+	chain mesh_port {{
+		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @mesh4
+		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @mesh6
+	}}
 	chain publish_port {{
 		meta l4proto {{ tcp, udp, sctp }} dnat ip to ip daddr . meta l4proto . th dport map @publish4
 		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6
 		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @publish_any4
 		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @publish_any6
-		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @mesh4
-		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @mesh6
+		jump mesh_port
 	}}
 	chain mesh_back {{
 		type filter hook prerouting priority mangle; policy accept;
@@ -76,6 +79,7 @@ table inet {name} {{
 	chain prerouting {{
 		type nat hook prerouting priority dstnat; policy accept;
 		ip daddr 127.0.0.0/8 accept
+		iifname @apart fib daddr type local jump mesh_port
 		iifname @apart accept comment "relayed: where bridges are filtered, ports that are apart stay apart behind DNAT"
 		fib daddr type local jump publish_port
 	}}
