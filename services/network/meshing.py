@@ -16,8 +16,9 @@ from .adapters import mesh_link
 from .adapters.firewall import Firewall
 from .adapters.mesh_link import MeshLink
 from .cluster_records import ClusterRecords
-from .domain import mesh
+from .domain import mesh, sandboxes
 from .domain.mesh import Mesh
+from .domain.sandboxes import SandboxRecord
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +65,15 @@ class Meshing:
         self._ready = False
         self._link.close()
 
-    def check(self, container_id: str, wanted: list[str]) -> None:
-        """Raises `Conflict` where another container of the cluster has one of these ports."""
-        found = mesh.taken(wanted, container_id, self._all())
+    def check(self, record: SandboxRecord) -> None:
+        """Raises `Conflict` where another container of the cluster has one of its ports."""
+        wanted = [port for entry in record.attachments for port in sandboxes.meshed(record, entry)]
+        found = mesh.taken(wanted, record.sandbox.container_id, self._all())
         if found is not None:
             name, other = found
             text = f"Bind for 0.0.0.0:{name.partition('/')[0]} failed: port is already allocated"
-            raise Conflict(f"{text} in the cluster, by container {other.container_name}")
+            why = f"{text} in the cluster, by container {other.container_name}"
+            raise Conflict(sandboxes.unpublished(record, why))
 
     def changed(self) -> None:
         """Something of the cluster changed."""

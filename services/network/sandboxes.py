@@ -15,7 +15,7 @@ import msgspec
 from shared import ids
 from shared.contracts.container import EndpointSettings
 from shared.contracts.network import EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
-from shared.errors import Conflict, FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
+from shared.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
 
 from .adapters import dns_sockets
 from .adapters.dns_sockets import DnsSockets
@@ -60,7 +60,7 @@ class Sandboxes:
         self.resolver = Resolver(host.proxy)
         self._present: dict[str, SandboxRecord] = {}
         self._pending: collections.Counter[str] = collections.Counter()
-        self.check_meshed: Callable[[str, list[str]], None] = lambda container_id, ports: None
+        self.check_meshed: Callable[[SandboxRecord], None] = lambda record: None
         """Raises `Conflict` for ports that all hosts would publish and that another container of the cluster has."""
 
     def get(self, container_id: str) -> SandboxRecord | None:
@@ -236,22 +236,9 @@ class Sandboxes:
             standby=request.standby,
         )
         record = sandboxes.routed(record, specs)
-        self._check_meshed(record)
+        self.check_meshed(record)
         taken = self.reserve(record, sandboxes.port_wishes(record, specs, dual=has_ipv6()), undo)
         return sandboxes.with_ports(record, taken)
-
-    def _check_meshed(self, record: SandboxRecord) -> None:
-        """Raises `Conflict` where another container of the cluster has a port that all hosts would publish."""
-        wanted = [port for entry in record.attachments for port in sandboxes.meshed(record, entry)]
-        try:
-            self.check_meshed(record.sandbox.container_id, wanted)
-        except Conflict as error:
-            raise Conflict(self._external(record, error)) from None
-
-    @staticmethod
-    def _external(record: SandboxRecord, error: ShoalError) -> str:
-        where = f"endpoint {record.container_name} ({record.gateway or record.gateway6})"
-        return f"driver failed programming external connectivity on {where}: {error.message}"
 
     def _former(self, request: SandboxRequest, spec: NetworkSpec, hidden: str) -> EndpointRecord | None:
         """The endpoint that the container has on another host, without which it cannot be in standby; or had here until
@@ -290,7 +277,7 @@ class Sandboxes:
             try:
                 taken += self._host.ports.reserve(wish)
             except ShoalError as error:
-                raise type(error)(self._external(record, error)) from None
+                raise type(error)(sandboxes.unpublished(record, error.message)) from None
         return taken
 
     def _shown(

@@ -176,6 +176,12 @@ def endpoint_record(record: SandboxRecord, attachment: Attachment, node: str) ->
     )
 
 
+def unpublished(record: SandboxRecord, why: str) -> str:
+    """That ports of a container cannot be published, in dockerd's words."""
+    where = f"endpoint {record.container_name} ({record.gateway or record.gateway6})"
+    return f"driver failed programming external connectivity on {where}: {why}"
+
+
 def meshed(record: SandboxRecord, attachment: Attachment) -> dict[str, int]:
     """Ports that every host publishes for a container on networks across hosts: those it asked for by one number, at no
     certain address of a host. Such a container has a way out that nobody asked for.

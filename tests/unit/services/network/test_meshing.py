@@ -10,9 +10,12 @@ import pytest
 
 from services.network import meshing
 from services.network.adapters import mesh_link
+from services.network.domain.endpoints import Attachment
 from services.network.domain.mesh import Mesh
+from services.network.domain.sandboxes import SandboxRecord
 from services.network.meshing import Meshing
-from shared.contracts.network import EndpointRecord
+from shared.contracts.container import PortBinding
+from shared.contracts.network import EndpointRecord, Sandbox
 from shared.errors import Conflict, Internal
 from shared.tasks import TaskGroup
 from tests.support.waiting import until
@@ -130,9 +133,22 @@ async def test_a_port_that_a_program_of_the_host_has_is_left_to_it(
     await tasks.close()
 
 
+def sandbox(container: str, port: str, *, across: bool = True) -> SandboxRecord:
+    publish: dict[str, tuple[PortBinding, ...]] = {"80/tcp": (PortBinding(host_port=port),)}
+    entry = Attachment(network_id="net", network_name="net", endpoint_id="e1")
+    out = Attachment(network_id="out", network_name="out", endpoint_id="e2", way_out=True)
+    return SandboxRecord(
+        sandbox=Sandbox(container_id=container, sandbox_id="s", publish=publish),
+        container_name="late",
+        attachments=(entry, out) if across else (entry,),
+    )
+
+
 def test_a_port_of_another_container_is_refused_with_its_name(world: World, tmp_path: Path) -> None:
     made, _ = new(world, tmp_path)
-    with pytest.raises(Conflict, match="port is already allocated in the cluster, by container web"):
-        made.check("other", ["8080/tcp"])
-    made.check("c", ["8080/tcp"])
-    made.check("other", ["8081/tcp"])
+    with pytest.raises(Conflict, match=r"endpoint late .* port is already allocated in the cluster, by container web"):
+        made.check(sandbox("other", "8080"))
+    made.check(sandbox("c", "8080"))
+    made.check(sandbox("other", "8081"))
+    made.check(sandbox("other", "8080", across=False))
+    assert not world.applied
