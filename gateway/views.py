@@ -57,6 +57,8 @@ class Containers:
         self._sorted: list[Container] | None = None
         self._followers: dict[str, list[asyncio.Queue[Container | None]]] = {}
         self._linking: set[str] = set()
+        self._outlived: dict[str, int] = {}
+        """Removed containers of which a host still has an older record: the generation that was removed."""
         self._show(node, view)
 
     @classmethod
@@ -110,6 +112,7 @@ class Containers:
         """A host has it no more; another may have it by now."""
         before = self._by_id.get(id)
         if before is None or before.node != node:
+            self._outlived.pop(id, None)
             return
         moved_to = before.status.moved_to
         if moved_to in self._views and not self._has_moved(id, moved_to):  # the other host's record is still to come
@@ -121,6 +124,7 @@ class Containers:
         self._relink(id)
         for other, view in self._views.items():
             if other != node and view.get(SPECS, id) is not None:
+                self._outlived[id] = before.spec.generation
                 self._refresh(other, id)
 
     def _has_moved(self, id: str, node: str) -> bool:
@@ -162,6 +166,10 @@ class Containers:
             if before is None or before.node == node:
                 self._refresh(status.value.moved_to, id)
             return
+        if spec.value.generation < self._outlived.get(id, 0):
+            return
+        if before is not None and before.node != node and before.spec.generation > spec.value.generation:
+            return  # a host that was away tells of what was started again elsewhere
         if before is None:
             self._sorted = None
         self._by_id[id] = fresh = Container(

@@ -11,6 +11,7 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_origin
 
 import msgspec
 
@@ -110,6 +111,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Layers of one push sent at once."""
     max_download_attempts: int = 5
     """How often a layer is tried."""
+    failover: Literal["auto", "always", "never"] = "auto"
+    """Whether containers made here may be started elsewhere when their host is lost. `auto`: in a cluster whose hubs
+    outlive the loss of one (three or more). `always`: with fewer, too; then the loss of a hub ends them everywhere."""
     log_level: str = "info"
     labels: dict[str, str] = {}
     """Labels of this host (`docker info`)."""
@@ -157,7 +161,7 @@ def _merge(values: dict[str, object], environment: Mapping[str, str]) -> dict[st
         text = environment.get(f"SHOAL_{field.name.upper()}")
         if text is None:
             continue
-        plain = field.type in (str, int)
+        plain = field.type in (str, int) or get_origin(field.type) is Literal
         try:
             merged[field.name] = text if plain else msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeEncodeError) as error:

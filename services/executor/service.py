@@ -52,11 +52,15 @@ from shared.contracts.executor import (
     UpdateRequest,
     UsageReply,
 )
+from shared.contracts.movable import TakeRequest
 from shared.service import Kernel
 from shared.shielded import finish
+from shared.tenure import Desk
 
 from .adapters.cluster_names import ClusterNames
 from .adapters.host_paths import LocalHostPaths
+from .adapters.movables import Movables
+from .adapters.patience import patiently
 from .adapters.records import Records
 from .operations import (
     arriving,
@@ -67,6 +71,7 @@ from .operations import (
     departing,
     execs,
     exit,
+    failover,
     files,
     freeze,
     networks,
@@ -237,6 +242,13 @@ class Executor:
     async def moves(self, request: Empty) -> moving.MovesReply:
         return moving.MovesReply(moves=await arriving.moves(self._engine))
 
+    async def take(self, request: TakeRequest) -> Revision:
+        return Revision(revision=await self._finish(failover.take(self._engine, request)))
+
+    async def settle(self, request: Empty) -> Empty:
+        await self._finish(failover.settle(self._engine))
+        return Empty()
+
     async def exited(self, told: platform.Exited) -> None:
         """The platform's signal that a process ended; signals of other nodes' platforms are theirs."""
         if told.node not in ("", self._engine.node):
@@ -264,10 +276,15 @@ async def build(kernel: Kernel) -> Executor:
     """The executor, once its records and its node agree."""
     settings = kernel.settings
     names = ClusterNames(kernel.state, kernel.node, kernel.tasks) if kernel.clustered else None
+    desk = Desk(settings)
+    movables = (
+        Movables(kernel.state, kernel.node, desk, settings.cgroup_parent, kernel.tasks) if kernel.clustered else None
+    )
     engine = Engine(
         bus=kernel.bus,
         node=kernel.node,
-        records=Records(kernel.state, kernel.node, settings.node, kernel.tasks, names),
+        records=Records(kernel.state, kernel.node, settings.node, kernel.tasks, names, movables),
+        movables=movables,
         paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
         tasks=kernel.tasks,
         streams=kernel.streams,
@@ -282,6 +299,10 @@ async def build(kernel: Kernel) -> Executor:
     await kernel.bus.listen(platform.TRANSFERRED, executor.transferred)
     await recover.at_start(engine, recorded)
     engine.records.agree(lambda: {container.spec.name: container.id for container in engine.registry})
+    if movables is not None:
+        kernel.tasks.start(patiently(lambda: failover.settle(engine)), "settle")
+    else:
+        desk.clear()
     await kernel.bus.listen(PLATFORM_STARTED, executor.platform_started)
     kernel.bus.transport.on_reconnect(executor.reconnected)
     return executor

@@ -12,6 +12,7 @@ from shared.clock import now_ns
 from shared.cluster import Membership, Place
 from shared.contracts.base import Empty
 from shared.contracts.executor import FORGET_HOST, CreateRequest, ForgetHostRequest
+from shared.contracts.movable import SETTLE
 from shared.contracts.platform import HOST, HostInfo
 from shared.contracts.scheduler import (
     HERE,
@@ -49,12 +50,15 @@ from shared.errors import (
 from shared.joining import Token, digest
 from shared.service import Kernel
 from shared.state.view import View
+from shared.tenure import Desk
 from shared.version import ENGINE_VERSION
 
 from .adapters.door import Door
+from .adapters.host_lease import HostLeaseKeeper
 from .adapters.hubs import ALL, Hubs
 from .adapters.placing import Placing
 from .adapters.renewal import Renewal
+from .adapters.rescue import Rescue
 from .adapters.world import World
 from .domain import admission
 
@@ -64,6 +68,8 @@ SECOND = 1_000_000_000
 WAIT = 2.0
 """Seconds that the start waits for the cluster."""
 PAUSE = 1.0
+ENOUGH_HUBS = 3
+"""With fewer the loss of one would make every host give up what may be moved, and nobody could take it."""
 
 
 class SchedulerService:
@@ -78,6 +84,9 @@ class SchedulerService:
         self._placing: Placing | None = None
         self._hubs: Hubs | None = None
         self._renewal = Renewal(kernel, self._hub_hosts, self._door.renew)
+        self._rescue: Rescue | None = None
+        desk = Desk(kernel.settings)
+        self._lease = HostLeaseKeeper(kernel.state, kernel.node, desk, lambda: kernel.bus.call(SETTLE, Empty()))
 
     async def open(self) -> None:
         """Records this host, and on a hub opens the door for newcomers. A host that is cut off is recorded later."""
@@ -89,7 +98,10 @@ class SchedulerService:
         recording = self._kernel.tasks.start(self._record(membership), "record")
         await asyncio.wait((recording,), timeout=WAIT)
         await self._world.open()
-        self._placing = Placing(self._kernel, self._world)
+        self._placing = Placing(self._kernel, self._world, self._moves)
+        self._rescue = Rescue(self._kernel, self._world, self._placing, self._view)
+        await self._rescue.open()
+        self._lease.open()
         await self._answer_newcomers(membership)
         self._renewal.open()
 
@@ -119,6 +131,9 @@ class SchedulerService:
         if self._hubs is not None:
             await self._hubs.close()
         await self._door.close()
+        await self._lease.close()
+        if self._rescue is not None:
+            await self._rescue.close()
         if self._world is not None:
             await self._world.close()
 
@@ -223,6 +238,12 @@ class SchedulerService:
     async def here(self, request: Empty) -> Empty:
         """That this host is there."""
         return Empty()
+
+    def _moves(self) -> bool:
+        """Whether containers may be started elsewhere when their host is lost: if the hubs outlive the loss of one."""
+        setting = self._kernel.settings.failover
+        hubs = sum(record.role == "hub" for record in self._records())
+        return setting == "always" or (setting == "auto" and hubs >= ENOUGH_HUBS)
 
     async def _answers(self, node: str) -> bool:
         try:

@@ -256,7 +256,9 @@ class ContainerSpec(Message, frozen=True):
 
     `config` is the user's configuration already merged with the image's (as dockerd stores it); `path` and
     `args` are the process to run; `image_id` the image it was made from, `image_manifest` that image's manifest;
-    `graph_driver` where its layers are on its host, in the words of Docker's overlay2 driver.
+    `graph_driver` where its layers are on its host, in the words of Docker's overlay2 driver. `generation`: 0 for one
+    that is bound to its host; else it may be started again on another when its host is lost, and this counts the
+    hosts it has been on: of two hosts' records of it the greater one counts.
     """
 
     id: str
@@ -272,6 +274,7 @@ class ContainerSpec(Message, frozen=True):
     args: tuple[str, ...] = ()
     mounts: tuple[MountPoint, ...] = ()
     graph_driver: dict[str, str] = {}
+    generation: int = 0
 
 
 class ContainerPlacement(Message, frozen=True):
@@ -320,7 +323,8 @@ class ContainerStatus(Message, frozen=True):
     no policy starts it again. `restart_delay`: nanoseconds that the policy waits (waited) before the next (this)
     run. `ports` is what is published now.
     `held`: paused by the engine itself for a moment, and not by a client. `moved_to`: it is on that node now, and
-    what is recorded here of it will soon be gone.
+    what is recorded here of it will soon be gone. `fenced`: it does not run since its host lost touch with its cluster;
+    it is started again, here or elsewhere.
     """
 
     state: State = "created"
@@ -338,6 +342,7 @@ class ContainerStatus(Message, frozen=True):
     held: bool = False
     leaving: Leaving | None = None
     moved_to: str = ""
+    fenced: bool = False
     health: Health | None = None
     networks: dict[str, EndpointSettings] = {}
     ports: dict[str, tuple[PortBinding, ...] | None] = {}

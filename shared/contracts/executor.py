@@ -26,6 +26,7 @@ from shared.contracts.execs import (
     ReadReply,
     WriteRequest,
 )
+from shared.contracts.movable import MOVABLE, SETTLE, TAKE
 from shared.contracts.moving import MOVING
 from shared.errors import (
     AlreadyExists,
@@ -50,6 +51,7 @@ STATUSES = Keys("containers.*.status", ContainerStatus)
 class CreateRequest(Message, frozen=True):
     """A container to make; `name` empty: a generated one. `image_id`: what `config.image`, as the user typed it, means.
     `read_only_recursive`: what is mounted beneath a read-only bind is read-only as well (clients since API 1.44).
+    `movable`: nothing that the scheduler knows binds it to this host.
     """
 
     config: ContainerConfig
@@ -59,6 +61,7 @@ class CreateRequest(Message, frozen=True):
     platform: Platform | None = None
     read_only_recursive: bool = True
     image_id: str = ""
+    movable: bool = False
 
 
 class ForgetHostRequest(Message, frozen=True):
@@ -333,9 +336,11 @@ CONTRACT = Contract(
         CHECKPOINT_DELETE, TOP, USAGE, PRUNE, CHANGES, COMMIT, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
         *MOVING,
         FORGET_HOST,
+        TAKE,
+        SETTLE,
     ),
     events=(CONTAINER_EVENT,),
-    owns=(NAMES, CLUSTER_NAMES, SPECS, PLACEMENTS, STATUSES),
+    owns=(NAMES, CLUSTER_NAMES, MOVABLE, SPECS, PLACEMENTS, STATUSES),
     calls=("image_store.*", "platform.*", "network.*", "volume.*"),
     hears=("platform.exited", "platform.transferred"),
 )  # fmt: skip

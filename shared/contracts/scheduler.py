@@ -70,8 +70,20 @@ class TokenRecord(Message, frozen=True):
     by: str = ""
 
 
+class HostLease(Message, frozen=True):
+    """Record `host_leases.<id>`: a host that renews it (writes it again) is there.
+
+    `lost_by`: the host that found it silent for too long, and from then on its movable containers are others'; the
+    host itself writes over that when it is back.
+    """
+
+    node: str
+    lost_by: str = ""
+
+
 NODES = Keys("nodes.*", NodeRecord, bucket=AGREED)
 HUBS = Keys("hubs.*", HubsRecord, bucket=AGREED)
+HOST_LEASES = Keys("host_leases.*", HostLease, bucket=AGREED)
 TOKENS = Keys("tokens.*", TokenRecord, bucket=AGREED)
 
 
@@ -223,9 +235,10 @@ CONTRACT = Contract(
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
     endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, REMOVE, AUTHORITY, RENEW, HERE),
-    owns=(NODES, HUBS, TOKENS),
+    owns=(NODES, HUBS, TOKENS, HOST_LEASES),
     keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),
+    reads_agreed=("movable.*", "migrations.*"),
     calls=(
         "scheduler.here",
         "scheduler.authority",
@@ -235,5 +248,7 @@ CONTRACT = Contract(
         "image_store.fetch",
         "executor.create",
         "executor.forget_host",
+        "executor.take",
+        "executor.settle",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from tools.lab.plan import address
 class Hosts:
     """A lab whose hosts have engines. Hosts are numbered from 1."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
+    def __init__(self, lab: Lab, settings: Mapping[str, str] | None = None) -> None:
+        self.lab, self._settings = lab, settings or {}
 
     def run(self, number: int, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs a program on a host."""
-        return self.lab.host(number).run(words, self.lab.plan.environment(number))
+        return self.lab.host(number).run(words, {**self.lab.plan.environment(number), **self._settings})
 
     def ok(self, number: int, *words: str) -> str:
         """What it printed; it must succeed."""
@@ -80,11 +80,11 @@ def joining(told: str, address: str) -> list[str]:
 
 
 @contextmanager
-def engines(folder: Path, number: int) -> Iterator[Hosts]:
-    """A lab with an engine on each host; nothing of it is left."""
+def engines(folder: Path, number: int, **settings: str) -> Iterator[Hosts]:
+    """A lab with an engine on each host; nothing of it is left. `settings`: environment variables of the engines."""
     lab = Lab.up(folder, number)
     try:
-        made = Hosts(lab)
+        made = Hosts(lab, settings)
         for each in lab.plan.numbers:
             made.shoal_ok(each, "up")
         yield made

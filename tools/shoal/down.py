@@ -13,7 +13,7 @@ import typer
 from shared import config
 from shared.config import Settings
 from shared.errors import DeadlineExceeded
-from tools.supervisor import guardian, plan, records
+from tools.supervisor import fence, guardian, plan, records
 from tools.supervisor.supervisor import NAME as SUPERVISOR
 
 from . import api
@@ -60,7 +60,8 @@ def stop_engine(settings: Settings, timeout: float) -> list[str]:
     if SUPERVISOR in running:
         _end(settings, SUPERVISOR, timeout)
     for name in (guardian.NAME, SUPERVISOR, plan.GATEWAY, *names(settings)):
-        _end(settings, name, timeout)
+        if name != plan.FENCE or not fence.is_needed(settings):
+            _end(settings, name, timeout)
     return running
 
 

@@ -15,6 +15,8 @@ GATEWAY = "gateway"
 SCHEDULER = "scheduler"
 CLUSTERED = (SCHEDULER, "migrator")
 """These run on hosts of a cluster only."""
+FENCE = "fence"
+"""Runs there, too: ends what others start again when this host is lost."""
 FOREIGN = ("network_driver",)
 """Contracts that only others serve."""
 SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, *CLUSTERED, *FOREIGN))
@@ -53,7 +55,7 @@ def members(embedded_broker: bool, role: str = "", replaced: Sequence[str] = ())
     if unknown := set(replaced) - {*SERVICES, *CLUSTERED, GATEWAY}:
         raise InvalidArgument(f"configuration: replaced: no engine service is called {min(unknown)}")
     brokers = ((HUB,) if role == "hub" else ()) + ((BROKER,) if embedded_broker else ())
-    names = (*brokers, *SERVICES, *(CLUSTERED if role else ()), GATEWAY)
+    names = (*brokers, *SERVICES, *((FENCE, *CLUSTERED) if role else ()), GATEWAY)
     return tuple(Member(name) for name in names if name not in replaced)
 
 
@@ -88,8 +90,11 @@ def wait(all_members: tuple[Member, ...], now: float) -> float | None:
 
 
 def stop_order(all_members: tuple[Member, ...]) -> list[list[str]]:
-    """Who is asked to end together: first nobody new comes in, then the services, and the broker when all are gone."""
+    """Who is asked to end together: first nobody new comes in, then the services, and the broker when all are gone.
+
+    The fence is not among them: it guards also what goes on without engine.
+    """
     names = [member.name for member in all_members]
     brokers = [BROKER, HUB]
-    groups = ([GATEWAY], [name for name in names if name not in (GATEWAY, *brokers)], brokers)
+    groups = ([GATEWAY], [name for name in names if name not in (GATEWAY, FENCE, *brokers)], brokers)
     return [[name for name in group if name in names] for group in groups]

@@ -18,7 +18,7 @@ from shared.config import Settings
 from shared.errors import FailedPrecondition
 from shared.memory import release_code
 
-from . import broker, child, hub, plan, records, watch
+from . import broker, child, fence, hub, plan, records, watch
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -112,6 +112,8 @@ class Supervisor:
             self._end([plan.HUB])
         if before is not None and before.hub and plan.HUB not in planned:
             hub.remove(self._settings)
+        if plan.FENCE not in planned:  # the host has left its cluster: nobody starts elsewhere what it has
+            self._end([plan.FENCE])
         self._members = {name: self._members.get(name, member) for name, member in planned.items()}
         self._tell_brokers()
 
@@ -165,6 +167,8 @@ class Supervisor:
         return member.name, member.short_lives, self._log_file(member.name)
 
     def _work(self, name: str) -> Callable[[], None]:
+        if name == plan.FENCE:
+            return lambda: fence.serve(self._settings, self._where)
         if name not in (plan.BROKER, plan.HUB):
             self._warm()
             return lambda: child.serve(name, self._settings, self._where)
@@ -246,8 +250,13 @@ class Supervisor:
             for name in names:
                 self._await_end(name)
         self._settings.socket_path.unlink(missing_ok=True)
+        guarded = plan.FENCE in self._members and fence.is_needed(self._settings)
+        if not guarded:
+            self._send(plan.FENCE, signal.SIGTERM)
+            self._await_end(plan.FENCE)
         for name in (GUARDIAN, *self._members, NAME):
-            records.remove(self._where, name)
+            if name != plan.FENCE or not guarded:
+                records.remove(self._where, name)
 
     def _send(self, name: str, number: signal.Signals) -> None:
         for descriptor, running in self._running.items():

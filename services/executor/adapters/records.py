@@ -16,6 +16,7 @@ from shared.state import State
 from shared.tasks import TaskGroup
 
 from .cluster_names import ClusterNames
+from .movables import Movables
 from .patience import patiently
 
 
@@ -37,10 +38,16 @@ class Records:
     """
 
     def __init__(
-        self, state: State, node: str, node_name: str, tasks: TaskGroup, names: ClusterNames | None = None
+        self,
+        state: State,
+        node: str,
+        node_name: str,
+        tasks: TaskGroup,
+        names: ClusterNames | None = None,
+        movables: Movables | None = None,
     ) -> None:
         self._state, self._node, self._node_name, self._tasks = state, node, node_name, tasks
-        self._names = names
+        self._names, self._movables = names, movables
         self._leaving: dict[str, asyncio.Task[None]] = {}  # names whose removal is on its way
 
     async def load(self) -> Stored:
@@ -181,6 +188,8 @@ class Records:
 
         Placement and status stay for `bury`. The name's removal is on its way when this returns.
         """
+        if spec.generation and self._movables is not None:
+            await self._movables.forget(spec.id)  # first: what is gone here must not be started elsewhere
         going = patiently(lambda: self._state.delete(SPECS, spec.id))
         revision, _ = await asyncio.gather(going, self._free(spec.name))
         return revision
@@ -193,6 +202,21 @@ class Records:
         await patiently(lambda: self._state.delete(NAMES, name))
         if self._names is not None:
             await self._names.release(name)
+
+    async def bring(self, spec: ContainerSpec) -> int:
+        """A container that was another host's: its name goes with it. The revision of its spec here."""
+        await self._state.create(NAMES, spec.name, value=NameRecord(id=spec.id, node=self._node))
+        revision = await self._state.create(SPECS, spec.id, value=spec)
+        if self._names is not None:
+            await self._names.bring(spec.name, spec.id)
+        return revision
+
+    async def leave(self, spec: ContainerSpec) -> None:
+        """A container that another host has: its name in the cluster stays its name."""
+        entry = await self._state.get(NAMES, spec.name)
+        if entry is not None and entry.value.id == spec.id:
+            await patiently(lambda: self._state.delete(NAMES, spec.name))
+        await patiently(lambda: self._state.delete(SPECS, spec.id))
 
     async def bury(self, container_id: str, *, status: bool = True) -> None:
         """What is left of a forgotten container, once nothing of it is on the host. `status`: it may have one."""

@@ -11,7 +11,9 @@ from typing import Literal
 from shared.contracts.container import State
 from shared.errors import Conflict, NotModified, ShoalError
 
-Event = Literal["started", "exited", "retrying", "gave_up", "paused", "unpaused", "removing", "failed_removal"]
+Event = Literal[
+    "started", "exited", "retrying", "gave_up", "paused", "unpaused", "removing", "failed_removal", "postponed"
+]
 
 RUNNING: frozenset[State] = frozenset({"running", "paused", "restarting"})
 """States that Docker counts as running: `restarting` waits for its next start."""
@@ -28,6 +30,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     ("running", "retrying"): "restarting",
     ("paused", "retrying"): "restarting",
     ("restarting", "gave_up"): "exited",
+    ("created", "postponed"): "restarting",
+    ("exited", "postponed"): "restarting",
+    ("restarting", "postponed"): "restarting",
     ("running", "paused"): "paused",
     ("paused", "unpaused"): "running",
     ("created", "removing"): "removing",

@@ -49,6 +49,7 @@ def started(last: ContainerStatus, run: Run, *, by_policy: bool = False, checked
         restart_count=last.restart_count if by_policy else 0,
         stopped_by_user=last.stopped_by_user and by_policy,
         restart_canceled=False,
+        fenced=False,
         restart_delay=last.restart_delay if by_policy else 0,
         exit_code=0,
         error="",
@@ -85,7 +86,12 @@ def retrying(last: ContainerStatus, end: Exit, delay: int) -> ContainerStatus:
 
 def gave_up(last: ContainerStatus) -> ContainerStatus:
     """The restart it waited for is called off."""
-    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "gave_up"))
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "gave_up"), fenced=False)
+
+
+def fenced(last: ContainerStatus) -> ContainerStatus:
+    """It waits until its host holds its lease."""
+    return msgspec.structs.replace(last, state=lifecycle.after(last.state, "postponed"), fenced=True)
 
 
 def paused(last: ContainerStatus) -> ContainerStatus:

@@ -28,6 +28,7 @@ from ..domain.mounts.resolve import (
     with_volume,
     without_recursion,
 )
+from ..domain.movable import bound_by
 from ..domain.platforms import mismatch
 from ..domain.sandbox import may_be_id, wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
@@ -60,11 +61,16 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             args=args,
             mounts=await _mounts(engine, request, container_id, asked, config, undo),
         )
+        spec = msgspec.structs.replace(spec, generation=_generation(engine, spec, request.movable))
         container = Container(spec, rootfs=snapshot.mounts, untouched=True)
         await _record(engine, container, undo)
         undo.pop_all()
     engine.tell(container, "create")
     return CreateReply(id=container_id, name=name, warnings=tuple(warnings), revision=container.spec_revision)
+
+
+def _generation(engine: Engine, spec: ContainerSpec, movable: bool) -> int:
+    return 1 if movable and engine.movables is not None and not bound_by(spec) else 0
 
 
 async def _checked(engine: Engine, request: CreateRequest) -> tuple[ContainerConfig, HostConfig, list[str]]:
@@ -225,6 +231,8 @@ async def _record(engine: Engine, container: Container, undo: AsyncExitStack) ->
     engine.registry.add(container)
     undo.callback(engine.registry.discard, container)
     undo.push_async_callback(engine.records.forget, container.spec)
+    if container.spec.generation and engine.movables is not None:
+        await engine.movables.begin(container.spec)  # before it is recorded here, or it would be nobody's for a moment
     async with container.lock:
         container.spec_revision = await engine.records.create(container.spec)
         if any(map(is_anonymous, container.spec.mounts)):

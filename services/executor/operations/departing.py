@@ -34,6 +34,8 @@ async def depart(engine: Engine, request: DepartRequest) -> Held:
         if container.removing:
             raise lifecycle.removal_in_progress(container.spec.name)
         moving.check_depart(container.spec, container.status, request.migration)
+        if container.spec.generation:  # who moves it says where it is to be
+            await engine.save_spec(container, container.spec, bound=True)
         if container.status.leaving is None:
             leaving = Leaving(migration=request.migration, node=request.node)
             await engine.save(container, msgspec.structs.replace(container.status, leaving=leaving))

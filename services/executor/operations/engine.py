@@ -8,19 +8,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from shared.bus import Bus
 from shared.clock import now_ns
 from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent
-from shared.contracts.container import ContainerStatus
+from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.contracts.executor import CONTAINER_EVENT
 from shared.errors import Conflict, DeadlineExceeded, ShoalError, Unavailable
 from shared.streams import Streams
 from shared.tasks import TaskGroup
 
+from ..adapters.movables import Movables
 from ..adapters.records import Records
 from ..container import Container
+from ..domain import movable
 from ..domain.events import container_event
 from ..ports import HostPaths
 from ..registry import Registry
@@ -45,6 +49,8 @@ class Engine:
     checkpoints: str
     """The folder that has one for each container with checkpoints."""
     stop_timeout: int = 10
+    movables: Movables | None = None
+    """On a host that is in a cluster: its containers that another host starts again when this one is lost."""
     registry: Registry = field(default_factory=Registry)
     execs: ExecTable = field(default_factory=ExecTable)
     releasing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -73,9 +79,26 @@ class Engine:
     async def save(self, container: Container, status: ContainerStatus) -> int:
         """The container has this status: at once for this process, durably when this returns."""
         container.become(status)
+        self.moved(container)
         revision = await self.records.update_status(container.id, status, container.status_revision)
         container.status_revision = revision
         return revision
+
+    async def save_spec(self, container: Container, spec: ContainerSpec, *, bound: bool = False) -> int:
+        """The container is to be like this from now on; `bound`, or by what the spec asks for, only on this host."""
+        stays = spec.generation and (bound or movable.bound_by(spec))
+        if stays and self.movables is not None:  # first: a crash then leaves one that may move and is here
+            await self.movables.bind(container.id)
+        spec = msgspec.structs.replace(spec, generation=0) if stays else spec
+        container.spec_revision = await self.records.update_spec(spec, container.spec_revision)
+        container.spec = spec
+        self.moved(container)
+        return container.spec_revision
+
+    def moved(self, container: Container) -> None:
+        """What the hubs know of a movable container has changed."""
+        if container.spec.generation and self.movables is not None:
+            self.movables.tell(container.spec, movable.wanted(container.status))
 
     def tell(self, container: Container, action: str, **attributes: str) -> None:
         """Emits a Docker event of the container."""

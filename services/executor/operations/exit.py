@@ -23,7 +23,7 @@ async def exited(engine: Engine, told: platform.Exited) -> None:
     if container is None:
         return
     async with container.lock:
-        if await _is_news(engine, container, told):
+        if engine.registry.find(told.id) is container and await _is_news(engine, container, told):
             await ended(engine, container, status.Exit(told.exit_code, told.exited_at, told.oom_killed))
 
 
@@ -52,6 +52,7 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
         await remove.after_exit(engine, container, end)
         return
     delay = restart.after_exit(container.spec.host_config.restart_policy, last, end.code, end.at) if retry else None
+    fenced = container.spec.generation and engine.movables is not None and not engine.movables.may_run(container.id)
     surroundings = engine.tasks.start(release.surroundings(engine, container), "surroundings")
     await release.networks_left(container.spec, surroundings)
     following = status.exited(last, end) if delay is None else status.retrying(last, end, delay)
@@ -59,7 +60,9 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
     engine.emit(died(container.spec, end, last.started_at, now_ns()))
     # Only now, with the exit code durable, may the platform forget it.
     container.cleanup = engine.tasks.start(_clean(engine, container, surroundings), "cleanup")
-    if delay is not None:
+    if delay is not None and fenced:
+        await start.postpone(engine, container)
+    elif delay is not None:
         start.retry(engine, container, delay)
 
 

@@ -64,8 +64,7 @@ async def remove(engine: Engine, container: Container, reference: str) -> int:
         if len(rest) == len(asked.links):
             raise NotFound(f"No such container: {reference}")
         spec = msgspec.structs.replace(container.spec, host_config=msgspec.structs.replace(asked, links=rest))
-        container.spec_revision = await engine.records.update_spec(spec, container.spec_revision)
-        container.spec = spec
+        await engine.save_spec(container, spec)
         if container.running:
             await engine.bus.call(network.LINK, network.LinkRequest(container_id=container.id, links=rest))
         return container.spec_revision

@@ -11,6 +11,7 @@ from shared.errors import NotFound, PermissionDenied
 
 from ..container import Container
 from ..domain.sandbox import sandbox_request
+from ..domain.validation.modes import is_user_defined
 from . import ports
 from .engine import Engine
 
@@ -31,7 +32,9 @@ async def connect(engine: Engine, request: ConnectRequest) -> int:
             name = container.spec.name
             raise PermissionDenied(f"endpoint with name {name} already exists in network {spec.name}")
         reply = await engine.bus.call(network.CONNECT, asked)
-        revision = await _record(engine, container, container.spec.networks | {spec.name: request.settings})
+        here = spec.scope == "local" and is_user_defined(spec.name)
+        wanted = container.spec.networks | {spec.name: request.settings}
+        revision = await _record(engine, container, wanted, bound=here)
         if container.running:
             shown = container.status.networks | {spec.name: reply.settings}
             revision = await _show(engine, container, shown, reply.ports)
@@ -108,11 +111,10 @@ async def _name(engine: Engine, request: DisconnectRequest) -> str:
         return request.network
 
 
-async def _record(engine: Engine, container: Container, networks: dict[str, EndpointSettings]) -> int:
-    spec = msgspec.structs.replace(container.spec, networks=networks)
-    container.spec_revision = await engine.records.update_spec(spec, container.spec_revision)
-    container.spec = spec
-    return container.spec_revision
+async def _record(
+    engine: Engine, container: Container, networks: dict[str, EndpointSettings], *, bound: bool = False
+) -> int:
+    return await engine.save_spec(container, msgspec.structs.replace(container.spec, networks=networks), bound=bound)
 
 
 def _without(networks: dict[str, EndpointSettings], name: str) -> dict[str, EndpointSettings]:

@@ -68,6 +68,4 @@ async def publish(engine: Engine, spec: ContainerSpec, released: dict[str, tuple
 
 
 async def _record(engine: Engine, container: Container, spec: ContainerSpec) -> int:
-    container.spec_revision = await engine.records.update_spec(spec, container.spec_revision)
-    container.spec = spec
-    return container.spec_revision
+    return await engine.save_spec(container, spec)

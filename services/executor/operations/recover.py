@@ -275,7 +275,4 @@ async def _bring_back_one(engine: Engine, container: Container) -> None:
     async with container.lock:
         if container.removing or container.status.state in lifecycle.ALIVE:
             return
-        try:
-            await start.run(engine, container, by_policy=False)
-        except ShoalError as error:
-            log.warning("container %s does not come back: %s", container.id, error)
+        await start.again(engine, container, by_policy=False)

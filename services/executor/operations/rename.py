@@ -33,9 +33,8 @@ async def rename(engine: Engine, request: RenameRequest) -> int:
             if container.status.sandbox_id:
                 await engine.bus.call(network.RENAMED, network.RenamedRequest(container_id=container.id, name=name))
             spec = msgspec.structs.replace(container.spec, name=name)
-            revision = await engine.records.update_spec(spec, container.spec_revision)
+            revision = await engine.save_spec(container, spec)
             undo.pop_all()
-        container.spec, container.spec_revision = spec, revision
         engine.registry.renamed(container, old)
         await engine.records.release_name(old)
     engine.tell(container, "rename", oldName=f"/{old}")

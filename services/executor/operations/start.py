@@ -26,6 +26,8 @@ from .engine import Engine
 
 log = logging.getLogger(__name__)
 
+FENCED_DELAY = 5 * SECOND
+
 
 async def start(engine: Engine, request: StartRequest) -> int:
     """The revision of the status that says it runs."""
@@ -56,6 +58,8 @@ async def start_locked(engine: Engine, container: Container, restore: platform.R
 
 async def run(engine: Engine, container: Container, *, by_policy: bool, restore: platform.Restore | None = None) -> int:
     """Makes ready, starts, records. The error of a failed start is recorded too, and raised."""
+    if container.spec.generation and engine.movables is not None:
+        await engine.movables.admit(container.spec)
     container.untouched = False
     try:
         made = await _launch(engine, container, restore)
@@ -195,7 +199,22 @@ async def _retry(engine: Engine, container: Container, delay: int) -> None:
         if container.status.state != "restarting" or container.removing:
             return
         container.retry = None
-        try:
-            await run(engine, container, by_policy=True)
-        except ShoalError as error:
-            log.warning("container %s does not come back: %s", container.id, error)
+        await again(engine, container, by_policy=True)
+
+
+async def again(engine: Engine, container: Container, *, by_policy: bool) -> None:
+    """Starts it without anybody who asks for it; one that may not run now waits for its host's lease."""
+    try:
+        await run(engine, container, by_policy=by_policy)
+    except ShoalError as error:
+        log.warning("container %s does not come back: %s", container.id, error)
+        await postpone(engine, container)
+
+
+async def postpone(engine: Engine, container: Container) -> None:
+    """A movable container that does not run and may not run now."""
+    waits = container.spec.generation and engine.movables is not None and not engine.movables.may_run(container.id)
+    if waits and not container.status.fenced and container.status.state in ("created", "exited", "restarting"):
+        await engine.save(container, status.fenced(container.status))
+    if waits and container.status.fenced and not container.removing:
+        retry(engine, container, FENCED_DELAY)  # its host's lease, when it is there again, is told as well

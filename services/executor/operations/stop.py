@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 KILL_PATIENCE = 10.0
 """Seconds from SIGKILL to the report of the exit."""
+TELL_PATIENCE = 2.0
+"""Seconds to wait for the hubs to know that it is to stay down."""
 REPORT_PATIENCE = 2.0
 """Seconds to wait for an exit report once the process is known to be gone."""
 
@@ -34,6 +36,8 @@ async def stop(engine: Engine, request: StopRequest) -> int:
         else signals.stop_signal(container.spec.config.stop_signal)
     )
     await bring_down(engine, container, signal, _patience(engine, container, request))
+    if engine.movables is not None:  # else, if this host died now, another would start it
+        await engine.movables.told(container.id, TELL_PATIENCE)
     return container.status_revision
 
 

@@ -29,8 +29,7 @@ async def update(engine: Engine, request: UpdateRequest) -> UpdateReply:
         except ShoalError as error:
             raise type(error)(f"Cannot update container {container.id}: {error.message}", **error.details) from None
         spec = msgspec.structs.replace(container.spec, host_config=after)
-        container.spec_revision = await engine.records.update_spec(spec, container.spec_revision)
-        container.spec = spec
+        await engine.save_spec(container, spec)
     engine.tell(container, "update")
     return UpdateReply(warnings=tuple(warnings), revision=container.spec_revision)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 
@@ -11,6 +11,7 @@ import msgspec
 
 from shared import telemetry
 from shared.contracts import executor, image_store
+from shared.contracts.common import Descriptor
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image
 from shared.contracts.scheduler import ChooseRequest, CreatedReply
@@ -29,8 +30,9 @@ FIRST_ASKED = 3
 class Placing:
     """Decides one request at a time; what was decided counts before it is seen in the records."""
 
-    def __init__(self, kernel: Kernel, world: World) -> None:
-        self._kernel, self._world = kernel, world
+    def __init__(self, kernel: Kernel, world: World, failover: Callable[[], bool]) -> None:
+        """`failover`: whether containers may become movable."""
+        self._kernel, self._world, self._failover = kernel, world, failover
 
     async def create(self, request: CreateRequest) -> CreatedReply:
         """Raises what the executor raises, and `FailedPrecondition` when no host is suitable."""
@@ -45,8 +47,8 @@ class Placing:
         pending = f"pending {new_token()}"
         fleet.put(pending, node, ask.load)
         try:
-            await self._bring(image, node, ask.image)
-            asked = msgspec.structs.replace(request, image_id=image.id)
+            await self.bring(image.id, image.descriptor, node)
+            asked = msgspec.structs.replace(request, image_id=image.id, movable=not ask.bonds and self._failover())
             made = await self._kernel.bus.call(executor.CREATE, asked, node=node)
         except BaseException:
             fleet.drop(pending)
@@ -85,16 +87,17 @@ class Placing:
                     return answer
             raise
 
-    async def _bring(self, image: Image, node: str, holders: Set[str]) -> None:
+    async def bring(self, image_id: str, manifest: Descriptor | None, node: str) -> None:
         """The image is on the host when this returns, under the names that it has elsewhere."""
-        if node in holders or image.descriptor is None:
+        holders = self._world.with_image(image_id)
+        if node in holders or manifest is None:
             return
         await self._kernel.bus.call(
             image_store.FETCH,
             image_store.FetchRequest(
-                manifest=image.descriptor,
+                manifest=manifest,
                 nodes=tuple(islice(holders, FIRST_ASKED)),
-                names=self._world.names_lacking(image.id, node),
+                names=self._world.names_lacking(image_id, node),
             ),
             node=node,
         )

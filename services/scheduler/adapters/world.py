@@ -63,6 +63,7 @@ class World:
         self._volumes, self._networks, self._images = Index(), Index(), Index()
         self._names: dict[str, list[str]] = defaultdict(list)
         self._called: dict[str, str] = {}
+        self._generation: dict[str, int] = {}
         self._tasks = TaskGroup("world")
         self._heard: list[Callable[[], None]] = []
 
@@ -159,8 +160,13 @@ class World:
                 self._images.set(node, parts[1], (value.image_id,) if value else ())
 
     def _container(self, node: str, id: str, entry: Entry[Any] | None) -> None:
-        if entry is None and self.fleet.host_of(id) not in ("", node):
-            return  # it moved
+        where = self.fleet.host_of(id)
+        if entry is None:
+            if where not in ("", node):
+                return  # it moved
+        elif where not in ("", node) and self._generation.get(id, 0) > entry.value.generation:
+            return  # what a host that was away says of one that moved
+        self._generation.pop(id, None)
         name = self._called.pop(id, None)
         if name is not None:
             self._names[name].remove(id)
@@ -169,6 +175,8 @@ class World:
         if entry is None:
             self.fleet.drop(id)
             return
+        if entry.value.generation:
+            self._generation[id] = entry.value.generation
         self._called[id] = entry.value.name
         self._names[entry.value.name].append(id)
         self.fleet.put(id, node, load_of(entry.value.host_config))

@@ -281,3 +281,24 @@ async def test_one_that_never_arrives_is_shown_for_a_while(monkeypatch: pytest.M
             if present is None:
                 break
     assert containers.get(A) is None
+
+
+async def test_what_was_started_elsewhere_hides_what_its_old_host_says() -> None:
+    """Also when it is removed before that host is back."""
+    state, other = MemoryState(), MemoryState()
+    state.hosts["n2"] = other
+    containers = await Containers.open(state, "n1")
+    await other.create(SPECS, A, value=msgspec.structs.replace(spec(A, "one"), generation=1))
+    view = await containers.add_host("n2", wait=1)
+    revision = await state.create(SPECS, A, value=msgspec.structs.replace(spec(A, "one"), generation=2))
+    await containers.reached(revision)
+    told = await other.create(STATUSES, A, value=ContainerStatus(state="exited"))
+    await view.reached(told)
+    found = await containers.find(A)
+    assert (found.node, found.spec.generation, found.status.state) == ("n1", 2, "created")
+    await containers.reached(await state.delete(SPECS, A))
+    assert containers.known("one") is None
+    await view.reached(await other.delete(SPECS, A))
+    again = await other.create(SPECS, A, value=msgspec.structs.replace(spec(A, "one"), generation=1))
+    await view.reached(again)
+    assert containers.known("one") is not None

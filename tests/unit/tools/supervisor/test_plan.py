@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from shared.errors import InvalidArgument
 from tools.supervisor.plan import (
     BROKER,
+    FENCE,
     GATEWAY,
     HUB,
     LONGEST_DELAY,
@@ -31,8 +32,8 @@ def test_the_broker_starts_first_and_the_gateway_last():
 
 def test_a_hub_starts_before_the_broker_that_is_linked_to_it():
     assert [member.name for member in members(embedded_broker=True, role="hub")][:2] == [HUB, BROKER]
-    assert SCHEDULER in [member.name for member in members(embedded_broker=True, role="leaf")]
-    assert not {HUB, SCHEDULER} & {member.name for member in members(embedded_broker=True)}
+    assert {FENCE, SCHEDULER} <= {member.name for member in members(embedded_broker=True, role="leaf")}
+    assert not {HUB, FENCE, SCHEDULER} & {member.name for member in members(embedded_broker=True)}
 
 
 def test_what_somebody_else_runs_is_not_started():
@@ -48,6 +49,7 @@ def test_stopping_begins_at_the_gateway_and_ends_at_the_broker():
     assert order[-1] == [BROKER]
     assert stop_order(members(embedded_broker=True, role="hub"))[-1] == [BROKER, HUB]
     assert set(order[1]) == set(SERVICES)
+    assert not any(FENCE in names for names in stop_order(members(embedded_broker=True, role="leaf")))
     assert stop_order(members(embedded_broker=False))[-1] == []
 
 

@@ -28,6 +28,10 @@ class Cluster(MemoryState):
         self._check(keys)
         return await super().get(keys, *parts, host=host)
 
+    async def update(self, keys: Any, *parts: str, value: Any, revision: int) -> int:
+        self._check(keys)
+        return await super().update(keys, *parts, value=value, revision=revision)
+
     async def create(self, keys: Any, *parts: str, value: Any) -> int:
         self._check(keys)
         revision = await super().create(keys, *parts, value=value)

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.scheduler.adapters.placing import Placing
@@ -87,7 +88,7 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
         mine = await stack.enter_async_context(kernel("scheduler", directory, broker, own, node="n1"))
         world = World(own, "n1", await own.view(NODES))
         await world.open()
-        yield Cluster(world, Placing(mine, world), one, two)
+        yield Cluster(world, Placing(mine, world, lambda: True), one, two)
         await world.close()
 
 
@@ -121,6 +122,14 @@ async def test_what_was_not_made_reserves_nothing(cluster: Cluster) -> None:
             await cluster.placing.create(asked("taken", memory=GIB))
     assert cluster.world.fleet._where == {}
     assert (await cluster.placing.create(asked("free", memory=GIB))).name == "free"
+
+
+async def test_what_nothing_binds_to_a_host_may_be_movable(cluster: Cluster) -> None:
+    bound = msgspec.structs.replace(asked("b"), config=ContainerConfig(image="i", labels={"shoal.node": "n2"}))
+    for request in (asked("a"), bound):
+        await cluster.placing.create(request)
+    made = {request.name: request.movable for request in cluster.one.created + cluster.two.created}
+    assert made == {"a": True, "b": False}
 
 
 async def test_an_image_that_no_host_has_is_missed_in_this_hosts_words(cluster: Cluster) -> None:

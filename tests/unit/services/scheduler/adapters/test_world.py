@@ -145,3 +145,20 @@ async def test_a_host_that_changes_while_it_is_waited_for_is_watched_once(monkey
     await until(lambda: world.view("n2") is not None, 60)
     await world.close()
     assert asked == ["n2"]
+
+
+async def test_a_container_is_where_it_was_started_last(state: MemoryState, world: World) -> None:
+    """Whatever its old host says when it is back."""
+    own = await state.create(executor.SPECS, "m", value=msgspec.structs.replace(container("m", "m"), generation=2))
+    old = await state.hosts["n2"].create(
+        executor.SPECS, "m", value=msgspec.structs.replace(container("m", "m"), generation=1)
+    )
+    for node, revision in (("n1", own), ("n2", old)):
+        view = world.view(node)
+        assert view is not None
+        await view.reached(revision)
+    assert world.host_of("m") == "n1"
+    view = world.view("n2")
+    assert view is not None
+    await view.reached(await state.hosts["n2"].delete(executor.SPECS, "m"))
+    assert world.host_of("m") == "n1"

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from services.scheduler.adapters import rescue
+from services.scheduler.adapters.placing import Placing
+from services.scheduler.adapters.rescue import Rescue
+from services.scheduler.adapters.world import World
+from services.scheduler.domain import vigil
+from shared.bus import MemoryBroker
+from shared.contracts import executor
+from shared.contracts.common import Revision
+from shared.contracts.movable import MOVABLE, MovableRecord, TakeRequest
+from shared.contracts.scheduler import HOST_LEASES, NODES, HostLease
+from shared.errors import Conflict, Unavailable
+from shared.state import MemoryState
+from shared.testing import kernel, serving
+from tests.support.gateways import as_far_as
+from tests.support.waiting import until
+from tests.unit.services.scheduler.adapters.test_world import container, record
+
+
+@dataclass
+class Taker:
+    """An executor that takes what it is given, or cannot."""
+
+    state: MemoryState
+    node: str
+    broken: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    async def take(self, request: TakeRequest) -> Revision:
+        self.asked.append(request.id)
+        if self.broken:
+            raise Unavailable("broken")
+        entry = await self.state.get(MOVABLE, request.id)
+        if entry is None or entry.revision != request.revision:
+            raise Conflict("changed")
+        value = MovableRecord(node=self.node, spec=entry.value.spec, wanted=True)
+        return Revision(revision=await self.state.update(MOVABLE, request.id, value=value, revision=entry.revision))
+
+
+@dataclass
+class Cluster:
+    state: MemoryState
+    one: Taker
+    two: Taker
+    rescue: Rescue
+    leases: dict[str, int] = field(default_factory=dict)
+
+    async def had(self, id: str, node: str) -> None:
+        await self.state.create(MOVABLE, id, value=MovableRecord(node=node, spec=container(id, id), wanted=True))
+
+    async def node_of(self, id: str) -> str:
+        entry = await self.state.get(MOVABLE, id)
+        assert entry is not None
+        return entry.value.node
+
+
+@pytest.fixture
+async def cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    """Hosts 1 and 2 are there, 3 is dead; this is host 1, which leads."""
+    monkeypatch.setattr(vigil, "LOST", 0.2)
+    monkeypatch.setattr(rescue, "AVOID_SECONDS", 0.2)
+    broker, own = MemoryBroker(), MemoryState()
+    own.hosts = {"n2": MemoryState(), "n3": MemoryState()}
+    one, two = Taker(own, "n1"), Taker(own, "n2")
+    for node in ("n1", "n2", "n3"):
+        await own.create(NODES, node, value=record(node))
+    async with AsyncExitStack() as stack:
+        for taker in (one, two):
+            at = await stack.enter_async_context(kernel(taker.node, directory, broker, own, node=taker.node))
+            await stack.enter_async_context(serving(at, as_far_as(executor.CONTRACT, taker), taker))
+        mine = await stack.enter_async_context(kernel("scheduler", directory, broker, own, node="n1"))
+        view = await own.view(NODES)
+        world = World(own, "n1", view)
+        await world.open()
+        made = Cluster(own, one, two, Rescue(mine, world, Placing(mine, world, lambda: True), view))
+        renewing = mine.tasks.start(_renew(own), "renew")
+        await until(lambda: (HOST_LEASES.bucket, HOST_LEASES.key("n2")) in own._records, 60)
+        yield made
+        await made.rescue.close()
+        renewing.cancel()
+        await world.close()
+
+
+async def _renew(state: MemoryState) -> None:
+    import asyncio
+
+    revisions = {node: await state.create(HOST_LEASES, node, value=HostLease(node=node)) for node in ("n1", "n2")}
+    while True:
+        await asyncio.sleep(0.01)
+        for node, revision in revisions.items():
+            revisions[node] = await state.update(HOST_LEASES, node, value=HostLease(node=node), revision=revision)
+
+
+async def test_what_a_silent_host_had_is_started_elsewhere(cluster: Cluster) -> None:
+    await cluster.state.create(HOST_LEASES, "n3", value=HostLease(node="n3"))
+    for id in ("a", "b"):
+        await cluster.had(id, "n3")
+    await cluster.had("well", "n2")
+    await cluster.rescue.open()
+    await until(lambda: len(cluster.one.asked + cluster.two.asked) == 2, 60)
+    lease = await cluster.state.get(HOST_LEASES, "n3")
+    assert lease is not None
+    assert lease.value.lost_by == "n1"
+    assert {await cluster.node_of("a"), await cluster.node_of("b")} == {"n1", "n2"}
+    assert await cluster.node_of("well") == "n2"
+
+
+async def test_a_host_that_cannot_is_avoided_for_a_while(cluster: Cluster) -> None:
+    await cluster.state.create(HOST_LEASES, "n3", value=HostLease(node="n3", lost_by="n2"))
+    cluster.one.broken = True
+    await cluster.had("a", "n3")
+    await cluster.rescue.open()
+    await until(lambda: bool(cluster.two.asked), 60)
+    assert await cluster.node_of("a") == "n2"
+    cluster.two.broken = True
+    await cluster.had("b", "")
+    await until(lambda: cluster.one.asked.count("b") + cluster.two.asked.count("b") >= 2, 60)
+    cluster.one.broken = cluster.two.broken = False
+    await until(lambda: cluster.one.asked.count("b") + cluster.two.asked.count("b") >= 3, 60)
+
+
+async def test_a_host_that_was_removed_is_lost_as_well(cluster: Cluster) -> None:
+    await cluster.state.delete(NODES, "n3")
+    await cluster.had("a", "n3")
+    await cluster.rescue.open()
+    await until(lambda: bool(cluster.one.asked + cluster.two.asked), 60)
+    assert await cluster.node_of("a") in ("n1", "n2")
