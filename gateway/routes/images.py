@@ -135,9 +135,7 @@ async def prune(gateway: Gateway, request: Request) -> Response:
 
 
 async def load(gateway: Gateway, request: Request) -> Response | None:
-    asked = image_store.LoadRequest(
-        quiet=request.query.flag("quiet", default=True), platform=_one_platform(request, since=(1, 48))
-    )
+    asked = image_store.LoadRequest(quiet=request.query.flag("quiet", default=True), **_platforms(request))
     return await transfer(gateway, request, await gateway.call(image_store.LOAD, asked), errors_as_lines=True)
 
 
@@ -210,8 +208,17 @@ async def save_several(gateway: Gateway, request: Request) -> Response | None:
 
 
 async def _save(gateway: Gateway, request: Request, names: tuple[str, ...]) -> Response | None:
-    asked = image_store.SaveRequest(references=names, platform=_one_platform(request, since=(1, 48)))
+    asked = image_store.SaveRequest(references=names, **_platforms(request))
     return await download(gateway, request, await gateway.call(image_store.SAVE, asked), _TAR, archive=True)
+
+
+def _platforms(request: Request) -> dict[str, Any]:
+    """What a load or save is asked for: since API 1.52 several."""
+    values = request.query.all("platform")
+    if request.version < (1, 52) or len(values) < 2:
+        return {"platform": _one_platform(request, since=(1, 48))}
+    found = [json_platform(each) for each in values]
+    return {"platforms": tuple(each for each in found if each is not None)}
 
 
 def _one_platform(request: Request, since: tuple[int, int]) -> Platform | None:
@@ -222,7 +229,7 @@ def _one_platform(request: Request, since: tuple[int, int]) -> Platform | None:
         raise InvalidArgument(
             "multiple platform parameters are not supported in this API version; use API version 1.52 or later"
             if request.version < (1, 52)
-            else "multiple platforms not supported for this image store"
+            else "multiple platforms are not supported by a push"
         )
     return json_platform(values[0])
 

@@ -253,8 +253,7 @@ class ImageStoreService:
         return self._offer(serve)
 
     async def save(self, request: contract.SaveRequest) -> StreamOffer:
-        chosen = save.named(self._catalog, request.references, request.platform)
-        saved = save.describe(self._images, chosen, request.platform)
+        saved = save.chosen(self._images, request)
         return self._kernel.streams.offer(lambda channel: save.save(self._images, saved, channel.write), framed=False)
 
     async def import_(self, request: contract.ImportRequest) -> StreamOffer:

@@ -186,15 +186,15 @@ class UsageReply(Message, frozen=True):
 
 
 class LoadRequest(Message, frozen=True):
-    """Bytes of the archive go in by the offered stream, progress lines (Docker's JSON) come out."""
-
     quiet: bool = False
     platform: Platform | None = None
+    platforms: tuple[Platform, ...] = ()  # several, instead of one: all that are there of these
 
 
 class SaveRequest(Message, frozen=True):
     references: tuple[str, ...]
     platform: Platform | None = None
+    platforms: tuple[Platform, ...] = ()  # several, instead of one: each has to be there
 
 
 class ImportRequest(Message, frozen=True):
@@ -362,7 +362,7 @@ SYNC_OUT = Endpoint("image_store.sync_out", SyncOutRequest, SyncReply, (_NF, *TR
 """The tree is the writable layer of the snapshot `key`."""
 SYNC_IN = Endpoint("image_store.sync_in", SyncInRequest, StreamOffer, (_NF,))
 USAGE = Endpoint("image_store.usage", UsageRequest, UsageReply, idempotent=True)
-LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)
+LOAD = Endpoint("image_store.load", LoadRequest, StreamOffer)  # the archive goes in, Docker's progress lines come out
 SAVE = Endpoint("image_store.save", SaveRequest, StreamOffer, (_NF, InvalidArgument))
 IMPORT = Endpoint("image_store.import_", ImportRequest, StreamOffer, (InvalidArgument,))
 CHANGES = Endpoint("image_store.changes", Ref, StreamOffer, (_NF, Conflict), idempotent=True, timeout=0)

@@ -170,6 +170,22 @@ def test_several_platforms_are_removed_together_or_not_at_all(both: Engine) -> N
     assert (done.status, [each["Untagged"] for each in done.json if "Untagged" in each]) == (200, ["both:1"])
 
 
+def test_several_platforms_in_one_call(both: Engine) -> None:
+    """Since API 1.52; before, that is refused."""
+    chosen = urlencode([("platform", json.dumps({"os": "linux", "architecture": each})) for each in ("arm64", "amd64")])
+    assert both.call("GET", f"/v1.51/images/both:1/get?{chosen}").status == 400
+    saved = both.call("GET", f"/v1.52/images/both:1/get?{chosen}")
+    assert saved.status == 200
+    missing = urlencode({"platform": json.dumps({"os": "linux", "architecture": "s390x"})})
+    assert both.call("GET", f"/v1.52/images/both:1/get?{chosen}&{missing}").status == 404
+    both.ok("rmi", "both:1")
+    headers = {"Content-Type": "application/x-tar"}
+    loaded = both.call("POST", f"/v1.52/images/load?{chosen}", data=saved.body, headers=headers)
+    assert b"Loaded image: both:1" in loaded.body
+    assert both.run("both:1") == "x86_64"
+    assert both.run("--platform", "linux/arm64", "both:1") == "aarch64"
+
+
 def test_dockerd_loads_the_hosts_of_what_is_saved(both: Engine, tmp_path: Path) -> None:
     both.ok("save", "--output", str(tmp_path / "all.tar"), "both:1")
     with Dockerd() as dockerd:

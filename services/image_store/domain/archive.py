@@ -175,6 +175,14 @@ def _with_indexes(archive: Archive, found: tuple[Loadable, ...], host: Platform,
     return tuple(merged.values())
 
 
+def merged(loadables: Iterable[Loadable]) -> tuple[Loadable, ...]:
+    """Each image once, with all its names."""
+    found: dict[str, Loadable] = {}
+    for each in loadables:
+        _merge(found, each)
+    return tuple(found.values())
+
+
 def _merge(found: dict[str, Loadable], more: Loadable) -> None:
     known = found.get(more.image.id, more)
     found[more.image.id] = msgspec.structs.replace(known, tags=tuple(dict.fromkeys(known.tags + more.tags)))

@@ -39,11 +39,13 @@ class Loading:
         self._request, self._say = request, say
 
     async def run(self, incoming: AsyncIterator[bytes]) -> None:
-        wanted = platforms.check(self._request.platform) if self._request.platform else None
+        asked = self._request.platforms or ((self._request.platform,) if self._request.platform else ())
+        wanted: list[Platform | None] = [*map(platforms.check, asked)] or [None]
         async with self._images.lease() as lease, self._unpacker.session() as session:
             table = Archive(await session.spool(incoming))
             given: set[Reference] = set()
-            for loadable in self._images_of(table, session, wanted):
+            found = [self._images_of(table, session, each) for each in wanted]
+            for loadable in archive.merged(each for one in found for each in one):
                 await self._load(loadable, session, lease, given)
 
     def _images_of(self, table: Archive, session: Session, wanted: Platform | None) -> tuple[Loadable, ...]:

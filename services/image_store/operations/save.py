@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 from shared.archive.tar import BLOCK, padded
 from shared.contracts.common import Descriptor, Platform
+from shared.contracts.image_store import SaveRequest
 from shared.errors import NotFound
 
 from ..domain import bundle, config
@@ -59,6 +62,17 @@ def _members(catalog: Catalog, reference: Reference, wanted: Platform | None) ->
     if wanted is None:
         return members
     return (catalog.member(reference, wanted) or members[0],)
+
+
+def chosen(images: Images, request: SaveRequest) -> tuple[Saved, ...]:
+    """What is to be saved, of each platform asked for; raises `NotFound` for one that is not there."""
+    found: dict[str, Saved] = {}
+    for platform in request.platforms or (request.platform,):
+        for each in describe(images, named(images.catalog, request.references, platform), platform):
+            known = found.get(each.image_id, each)
+            tags = tuple(dict.fromkeys(known.tags + each.tags))
+            found[each.image_id] = msgspec.structs.replace(known, tags=tags)
+    return tuple(found.values())
 
 
 def describe(images: Images, chosen: dict[str, list[Reference]], platform: Platform | None) -> tuple[Saved, ...]:

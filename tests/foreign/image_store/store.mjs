@@ -194,7 +194,8 @@ export class Store {
     });
   }
 
-  load({ quiet, platform }) {
+  load({ quiet, platform, platforms }) {
+    if (platforms?.length) throw new ServiceError("not_implemented", "this image store takes one platform at a time");
     return this.#receiving(async (spooled, say) => {
       const archive = await Archive.read(spooled.file, this.content.limits.entries), told = [];
       const images = archive.images().map((item) => ({ ...item, document: archive.document(item.config) }));
@@ -230,7 +231,8 @@ export class Store {
   }
 
   // The layers are linked into a folder of the stream's own: what is removed meanwhile is still sent.
-  save({ references, platform }) {
+  save({ references, platform, platforms }) {
+    if (platforms?.length) throw new ServiceError("not_implemented", "this image store takes one platform at a time");
     const images = new Map(), home = this.content.place("ingest", token());
     for (const reference of references) {
       const image = this.resolve({ reference, platform }), byId = hexOf(image.id).startsWith(hexOf(reference));

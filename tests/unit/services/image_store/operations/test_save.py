@@ -12,6 +12,8 @@ from shared.contracts import image_store as contract
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument, NotFound
 from tests.support.image_store import Store, World, small
+from tests.support.platforms import several_platforms
+from tools import images
 from tools.images import Compression, docker_archive, oci_layout
 
 
@@ -96,3 +98,30 @@ async def test_another_platform_than_asked_for(store: Store) -> None:
     asked = contract.SaveRequest(references=("a:1",), platform=Platform(architecture="s390x"))
     with pytest.raises(NotFound, match="not for linux/s390x"):
         await store.call(contract.SAVE, asked)
+
+
+async def test_several_platforms_of_one_name(store: Store) -> None:
+    made = [images.Image(small(content=name.encode()).layers, {}, (), name) for name in ("amd64", "arm64", "s390x")]
+    ids = {image.architecture: image.id for image in made}
+    await store.load(several_platforms("a:1", *made))
+
+    def asked(*names: str) -> contract.SaveRequest:
+        return contract.SaveRequest(references=("a:1",), platforms=tuple(Platform(architecture=each) for each in names))
+
+    archive = await store.transfer(await store.call(contract.SAVE, asked("arm64", "amd64")))
+    blobs = {name.rpartition("/")[2] for name in members(archive)}
+    assert {name for name, each in ids.items() if each[7:] in blobs} == {"amd64", "arm64"}
+    with pytest.raises(NotFound, match="not for linux/riscv64"):
+        await store.call(contract.SAVE, asked("amd64", "riscv64"))
+
+    whole = await store.save("a:1")
+    for image_id in ids.values():
+        await store.call(contract.REMOVE, contract.RemoveRequest(reference=image_id, force=True))
+    wanted = tuple(Platform(architecture=each) for each in ("s390x", "arm64"))
+    await store.load(whole, platforms=wanted)
+    assert {each.id for each in store.service._catalog.images()} == {ids["s390x"], ids["arm64"]}
+    for platform in wanted:
+        found = await store.call(contract.RESOLVE, contract.ResolveRequest(reference="a:1", platform=platform))
+        assert found.id == ids[platform.architecture]
+    lines = await store.load(whole, platforms=(Platform(architecture="riscv64"),))
+    assert "no image for platform linux/riscv64" in lines[-1]["error"]
