@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from services.image_store.adapters import peers_bus
 from services.image_store.domain.catalog import Catalog, Stored
 from services.image_store.domain.digest import digest_of
 from shared.contracts.common import Descriptor
@@ -22,6 +23,12 @@ Add = Callable[..., str]
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
     """The loop that services run on."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _peers_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are there are in this process: it does not take seconds to find out who they are."""
+    monkeypatch.setattr(peers_bus, "PATIENCE", 1.0)
 
 
 @pytest.fixture
