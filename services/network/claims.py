@@ -137,12 +137,20 @@ class Claims:
                     self.retract(record)
 
     async def reclaim(self, records: Iterable[EndpointRecord]) -> None:
-        """Frees addresses of hosts that are no more."""
+        """Frees addresses of hosts that are no more; waits for the hubs."""
         for record in records:
             for address in map(str, peers.addresses(record)):
-                entry = await self._state.get(CLUSTER_ENDPOINTS, record.network_id, address)
-                if entry is not None and entry.value.node == record.node:
-                    await self._delete(record.network_id, address, entry)
+                while not await self._freed(record, address):  # noqa: ASYNC110 - hubs that are away tell nobody
+                    await asyncio.sleep(self._pause)
+
+    async def _freed(self, record: EndpointRecord, address: str) -> bool:
+        try:
+            entry = await self._state.get(CLUSTER_ENDPOINTS, record.network_id, address)
+            if entry is not None and entry.value.node == record.node:
+                await self._delete(record.network_id, address, entry)
+        except (Unavailable, DeadlineExceeded):
+            return False
+        return True
 
     def _want(self, network_id: str, address: str, record: EndpointRecord | None) -> None:
         self._wanted[network_id, address] = record

@@ -173,3 +173,8 @@ class ClusterRecords:
 
     def is_host(self, node: str) -> bool:
         return node in self._hosts
+
+    def is_hub(self, node: str) -> bool:
+        """Whether it is one of the hosts that keep what the cluster agrees on."""
+        entry = self._view.get(NODES, node) if self._view is not None else None
+        return entry is not None and entry.value.role == "hub"

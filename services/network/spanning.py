@@ -330,7 +330,7 @@ class Spanning:
 
     def _hosts(self) -> None:
         """Addresses of hosts that are no more are given back by the hubs' hosts; the others send nothing there."""
-        if self.records.complete and self._membership.role == "hub" and self.records.is_host(self._node):
+        if self.records.complete and self.records.is_hub(self._node):
             gone = list(self._orphans())
             if gone:
                 self._tasks.start(self.claims.reclaim(gone), "reclaim")
