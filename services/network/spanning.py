@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import ipaddress
 import logging
@@ -68,7 +69,7 @@ class Spanning:
         self._spaces: dict[str, AddressSpace] = {}
         self._dirty: set[str] = set()
         self._telling = self._resumed = False
-        self._lock = asyncio.Lock()
+        self._locks: collections.defaultdict[str, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of a network, or of who is on it."""
         self.on_peer: Callable[[EndpointRecord | None, EndpointRecord | None], None] = lambda before, after: None
@@ -217,7 +218,7 @@ class Spanning:
         """The network's bridge is there, and joined with those of the other hosts."""
         if spec.id in self._here:
             return
-        async with self._lock:
+        async with self._locks[spec.id]:
             if spec.id not in self._here:
                 await self._make(spec)
                 self._here[spec.id] = spec
@@ -275,17 +276,20 @@ class Spanning:
                 self._tasks.start(self._tell_again(spec), "again")
 
     async def _tell_again(self, spec: NetworkSpec) -> None:
-        try:
-            await self._join(spec)
-        except ShoalError as error:
-            log.error("network %s does not reach other hosts: %s", spec.name, error)
+        async with self._locks[spec.id]:
+            if spec.id not in self._here:
+                return
+            try:
+                await self._join(spec)
+            except ShoalError as error:
+                log.error("network %s does not reach other hosts: %s", spec.name, error)
         self._soon(spec.id)
 
     async def leave_unused(self, network_id: str) -> None:
         """Takes the bridge away if no container here needs it any more."""
         if network_id not in self._here or self.busy(network_id):
             return
-        async with self._lock:
+        async with self._locks[network_id]:
             spec = self._here.get(network_id)
             if spec is not None and not self.busy(network_id):
                 del self._here[network_id]

@@ -72,7 +72,7 @@ def _writes(contract: Contract) -> set[str]:
     for keys in contract.owns:
         subjects |= _watching(keys.bucket, keys.pattern)
         if keys.bucket == AGREED:  # the last of a whole family is asked for by the stream's name alone
-            subjects |= {f"{api}.DIRECT.GET.KV_{AGREED}" for api in ("$JS.API", HUB_API)}
+            subjects.add(f"$JS.API.DIRECT.GET.KV_{AGREED}")
     return subjects
 
 

@@ -150,7 +150,10 @@ class NatsState:
         raise refusal
 
     async def latest(self, keys: Keys[Any]) -> int:
-        subject = f"{api(self._domain(keys))}.DIRECT.GET.KV_{keys.bucket}"
+        if self._domain(keys):
+            found = await self._last_agreed(keys, keys.pattern)
+            return _revision(found) if found is not None else 0
+        subject = f"{api('')}.DIRECT.GET.KV_{keys.bucket}"
         asked = msgspec.json.encode({"last_by_subj": f"$KV.{keys.bucket}.{keys.pattern}"})
         reply = await self._bus.request_raw(subject, asked)
         return 0 if reply.headers.get("Status") == "404" else _revision(reply)

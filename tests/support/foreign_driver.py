@@ -23,7 +23,7 @@ def run(*lines: str) -> None:
 
 
 def join(port: str, bridge: str, vni: int, host: str, mtu: int, **_: object) -> None:
-    if not os.path.exists(f"/sys/class/net/{port}"):
+    if subprocess.run(["ip", "link", "show", port], check=False, capture_output=True).returncode:
         run(f"ip link add {port} mtu {mtu} type vxlan id {vni} local {host} dstport {PORT} noudpcsum")
     run(f"ip link set {port} master {bridge} up")
 

@@ -131,8 +131,12 @@ async def test_a_killed_network_service_finds_everything_again(hosts: Hosts) -> 
     hosts.lab.host(2).run(["kill", "-9", str(service)], {})
     assert pings(hosts, "c1", "c2")
     await until(lambda: answer(hosts, "c2", "c3") == "I am c3", 60)
-    shown = json.loads(hosts.docker(2, "network", "inspect", "across"))[0]
-    assert {one["Name"] for one in shown["Containers"].values()} == {"c1", "c2", "c3"}
+
+    def shown() -> set[str]:
+        found = json.loads(hosts.docker(2, "network", "inspect", "across"))[0]
+        return {one["Name"] for one in found["Containers"].values()}
+
+    await until(lambda: shown() == {"c1", "c2", "c3"}, 60)  # what was removed a moment ago is told in its time
 
 
 def ask(hosts: Hosts, number: int, endpoint: str, **request: object) -> dict[str, Any]:
