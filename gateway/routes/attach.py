@@ -6,8 +6,10 @@ import msgspec
 
 from shared.contracts import executor
 from shared.errors import Conflict, InvalidArgument
+from shared.streams import Channel
 
 from ..context import Gateway
+from ..following import following
 from ..http import detach, websocket
 from ..http.message import Request
 from ..http.router import Route
@@ -50,9 +52,17 @@ async def attach(gateway: Gateway, request: Request) -> None:
     offer = await gateway.call(executor.ATTACH, wanted, container.node)
     # docker-py loses what comes in one piece with the head: the head goes out before the stream is asked for
     client = request.hijack(render_hijack(request.upgrade, stream_type(tty, request.version)))
-    channel = await gateway.kernel.streams.take(offer)
+    channel = _followed(gateway, container, wanted, await gateway.kernel.streams.take(offer))
     scanner = detach.Scanner(keys) if tty and wanted.stdin else None
     await told(gateway, container, await relay(client, channel, wanted.stdin, scanner))
+
+
+def _followed(gateway: Gateway, container: Container, wanted: executor.AttachRequest, channel: Channel) -> Channel:
+    """Goes on where the container goes."""
+    if not wanted.stream or container.status.state != "running":
+        return channel
+    logs = executor.LogsRequest(id=container.id, stdout=wanted.stdout, stderr=wanted.stderr)
+    return following(gateway, container, channel, logs, wanted.stdin)
 
 
 async def told(gateway: Gateway, container: Container, end: End) -> None:
@@ -72,7 +82,7 @@ async def attach_ws(gateway: Gateway, request: Request) -> None:
         wanted = msgspec.structs.replace(wanted, stdin=stdin, stdout=True, stderr=True)
     websocket.check(request)
     offer = await gateway.call(executor.ATTACH, wanted, container.node)
-    channel = await gateway.kernel.streams.take(offer)
+    channel = _followed(gateway, container, wanted, await gateway.kernel.streams.take(offer))
     client = websocket.accept(request)
     scanner = detach.Scanner(keys) if tty and wanted.stdin else None
     end = await relay(client, channel, wanted.stdin, scanner, None if tty else unframed())
@@ -108,6 +118,8 @@ async def _send_logs(gateway: Gateway, request: Request, wanted: executor.LogsRe
     asked = msgspec.structs.replace(wanted, id=container.id)
     offer = await gateway.call(executor.LOGS, asked, container.node)
     channel = await gateway.kernel.streams.take(offer)
+    if wanted.follow and not wanted.until and container.status.state == "running":
+        channel = following(gateway, container, channel, wanted)
     kind = stream_type(container.spec.config.tty, request.version)
     await send_out(channel, request.stream((("Content-Type", kind),)))
 

@@ -343,6 +343,7 @@ class ContainerStatus(Message, frozen=True):
     leaving: Leaving | None = None
     moved_to: str = ""
     fenced: bool = False
+    log_came: int = 0
     health: Health | None = None
     networks: dict[str, EndpointSettings] = {}
     ports: dict[str, tuple[PortBinding, ...] | None] = {}

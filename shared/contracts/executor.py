@@ -190,7 +190,8 @@ class LogsRequest(Message, frozen=True):
     """`since`, `until` in nanoseconds (0: open); `tail` in lines (-1: all). Frames unless a terminal.
 
     The executor tells the platform how much of the log there is to see (`bound` in bytes from its end, 0: all), and
-    the `attributes` that `details` puts before each line.
+    the `attributes` that `details` puts before each line. `offset`: only what is behind so many bytes of the log's
+    present file; its lines must begin there.
     """
 
     id: str
@@ -204,6 +205,7 @@ class LogsRequest(Message, frozen=True):
     details: bool = False
     bound: int = 0
     attributes: dict[str, str] = {}
+    offset: int = 0
 
 
 class TopRequest(Message, frozen=True):

@@ -42,11 +42,14 @@ class HoldRequest(MoveRef, frozen=True):
 
 
 class Held(Message, frozen=True):
-    """The container as it will be elsewhere. `ran`: it was stopped for that."""
+    """The container as it will be elsewhere. `ran`: it was stopped for that. `log_bytes`: of its log, that go with
+    it.
+    """
 
     spec: ContainerSpec
     status: ContainerStatus
     ran: bool = False
+    log_bytes: int = 0
 
 
 class ReceiveRequest(MoveRef, frozen=True):

@@ -1,5 +1,7 @@
 """Containers move between the hosts of a cluster, by the commands that people type."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +81,32 @@ def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
     assert hosts.docker(1, "inspect", "client", "-f", "{{.State.Status}}") == "running"
     hosts.docker(1, "rm", "-f", "echo", "client")
     hosts.docker(1, "network", "rm", "net")
+
+
+def test_logs_and_attach_go_on(hosts: Hosts) -> None:
+    """Clients at any host miss no line and see none twice."""
+    hosts.docker(1, "network", "create", "-d", "overlay", "lines")
+    script = "i=0; while i=$((i+1)); do echo $i; sleep 0.01; done"
+    words = ("--label", "shoal.node=node1", "--name", "talks", "--network", "lines", "busybox", "sh", "-c", script)
+    hosts.docker(1, "run", "-d", *words)
+    commands = {1: "logs -f talks", 2: "attach --no-stdin --sig-proxy=false talks", 3: "logs -f talks"}
+    reading = {number: begin(hosts, number, "docker", *words.split()) for number, words in commands.items()}
+    for number in (2, 1):
+        hosts.shoal_ok(1, "migrate", "talks", f"node{number}")
+    hosts.docker(3, "exec", "talks", "sh", "-c", "sleep 0.5")
+    hosts.docker(3, "kill", "talks")
+    for number, process in reading.items():
+        out, _ = process.communicate(timeout=60)
+        lines = [int(line) for line in out.split()]
+        assert lines == list(range(lines[0], lines[0] + len(lines))), number
+        assert len(lines) > 50
+    hosts.docker(1, "rm", "talks")
+    hosts.docker(1, "network", "rm", "lines")
+
+
+def begin(hosts: Hosts, number: int, *words: str) -> subprocess.Popen[str]:
+    """A program on a host, whose output is read later."""
+    command = hosts.lab.host(number).command(words)
+    return subprocess.Popen(
+        command, env={**os.environ, **hosts.lab.plan.environment(number)}, stdout=subprocess.PIPE, text=True
+    )

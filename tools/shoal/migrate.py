@@ -30,6 +30,7 @@ def command(
     kill_execs: Annotated[
         bool, typer.Option("--kill-execs", help="End what `docker exec` runs in it, instead of refusing.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what the API says, line by line.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Break off a migration that is under way.")] = False,
     config_file: Config = None,
 ) -> None:
@@ -69,18 +70,23 @@ def command(
         "DryRun": dry_run,
     }  # fmt: skip
     if dry_run:
-        print(shown(api.call(path, "POST", target, msgspec.json.encode(wanted))))
+        plan = api.call(path, "POST", target, msgspec.json.encode(wanted))
+        print(msgspec.json.encode(plan).decode() if as_json else shown(plan))
         return
-    for line in moved(path, target, wanted):
+    for line in moved(path, target, wanted, as_json):
         print(line, flush=True)
 
 
-def moved(path: Path, target: str, wanted: dict[str, Any]) -> Iterator[str]:
+def moved(path: Path, target: str, wanted: dict[str, Any], as_json: bool = False) -> Iterator[str]:
     """What to tell while it is done. Raises `FailedPrecondition` when the container stays."""
     for line in api.lines(path, "POST", target, msgspec.json.encode(wanted)):
         told = msgspec.json.decode(line)
+        if as_json:
+            yield line.decode().rstrip()
         if "error" in told:
             raise FailedPrecondition(f"the container stays where it is: {told['error']}")
+        if as_json:
+            continue
         if "plan" in told:
             yield f"to {told['plan']['Node']['Name']}, {told['plan']['Strategy']}: {told['plan']['Why']}"
             for warning in told["plan"]["Warnings"]:

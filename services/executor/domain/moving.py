@@ -64,6 +64,7 @@ def arrived(held: Held, sandbox: Sandbox | None = None) -> ContainerStatus:
         hostname_path=here.files.get("/etc/hostname", ""),
         hosts_path=here.files.get("/etc/hosts", ""),
         log_path="",
+        log_came=held.log_bytes,
         exec_ids=(),
     )
     if not held.ran:

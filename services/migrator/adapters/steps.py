@@ -218,6 +218,8 @@ class Steps:
         if isinstance(processes, BaseException):
             raise processes
         self.counted.memory_bytes = processes.bytes
+        held = msgspec.structs.replace(self._held(), log_bytes=processes.log_bytes)
+        self.record = msgspec.structs.replace(self.record, held=held)
 
     async def _switch(self) -> None:
         """The decision."""

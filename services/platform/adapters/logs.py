@@ -108,6 +108,13 @@ class LogFile:
             size -= whole
             self._parts.pop(0).close()
 
+    def begin_at(self, offset: int) -> None:
+        """Puts the reader behind so many bytes of the present file, where a line begins."""
+        for part in self._parts[:-1]:
+            part.close()
+        del self._parts[:-1]
+        self._parts[0].file.seek(offset)
+
     def tail(self, messages: int) -> None:
         """Puts the reader before the last `messages`."""
         for number in range(len(self._parts) - 1, -1, -1):

@@ -40,7 +40,9 @@ class Streams:
             return
         decoder = Decoder(_selection(request, tty))
         try:
-            if request.tail >= 0:
+            if request.offset:
+                file.begin_at(request.offset)
+            elif request.tail >= 0:
                 file.tail(request.tail)
             if request.follow and found is not None:
                 await file.follow(channel, decoder, found.ended)

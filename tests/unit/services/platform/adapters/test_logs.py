@@ -145,3 +145,15 @@ async def test_following_goes_through_a_part_that_was_begun_and_ended_meanwhile(
     await following
     file.close()
     assert b"".join(sink.written) == b"one\ntwo\nthree\n"
+
+
+async def test_what_is_behind_a_place_in_the_present_file(path: Path) -> None:
+    """The older part is left out, whatever is in it."""
+    before = b"".join(line(b"%d" % number) for number in range(3))
+    path.write_bytes(before + line(b"behind"))
+    path.with_name(f"{path.name}.old").write_bytes(line(b"older"))
+    file, sink = LogFile(path), Sink()
+    file.begin_at(len(before))
+    await file.send(sink, decoder())
+    file.close()
+    assert b"".join(sink.written) == b"behind\n"
