@@ -38,7 +38,8 @@ class Client:
 
     def __init__(self, namespace: str, number: int, keys: int) -> None:
         words = [sys.executable, "-m", "tests.moves.client", namespace, str(number), str(keys)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE  # in a session of its own: clients do not take from the engine's share
+        self.process = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
         assert self.process.stdout is not None
         self._lines, self.gaps, self.done = self.process.stdout, [0.0], 0
         assert self._lines.readline() == "ready\n"

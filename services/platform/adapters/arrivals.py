@@ -109,8 +109,10 @@ class Arrivals:
             port = (await mover.ask("listening"))["port"]
             with telemetry.span("ready for arrival"):
                 await self._launcher.fresh(partial(self._maker.make, arrival, request.request))
-        except BaseException:
+        except BaseException as error:
             await asyncio.shield(self.abandon(name))
+            if isinstance(error, OSError):
+                raise FailedPrecondition(f"container {name} cannot be taken in: {error}") from None
             raise
         return contract.Peer(node=ids.node_id(self._settings.state_path), address=f"{host}:{port}", ticket=ticket)
 
@@ -263,7 +265,7 @@ class Arrivals:
             raise FailedPrecondition(f"container {name} was lost with memory that had not come: {reason}")
         self._known.pop(name, None)
         arrival.close()
-        movers.remove(arrival.moved)
+        self._drop(arrival)
         return int(settled)
 
     async def abandon(self, name: str) -> None:
@@ -285,13 +287,17 @@ class Arrivals:
         await self._launcher.plain(partial(self._clear, arrival))
         self._known.pop(arrival.name, None)
         arrival.close()
+        self._drop(arrival)
+
+    def _drop(self, arrival: Arrival) -> None:
+        movers.remove(arrival.moved)
+        criu.drop_fast(self._fast)
 
     def _clear(self, arrival: Arrival) -> None:
         """Blocking. criu and what it has restored end together, while no socket of theirs speaks."""
         for pid in self._pages(arrival):
             process.end(pid)
         self._maker.discard(arrival)
-        movers.remove(arrival.moved)
 
     async def forget(self, name: str) -> None:
         """A workload is removed that had come here."""
@@ -299,7 +305,7 @@ class Arrivals:
         if arrival is not None:
             await arrival.mover.kill()
             arrival.close()
-            movers.remove(arrival.moved)
+            self._drop(arrival)
 
     async def close(self) -> None:
         """What is held, and what pages still come for, goes on."""

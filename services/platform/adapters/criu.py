@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -140,6 +141,17 @@ def ensure_fast(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not is_tmpfs(path):
         hostmounts.mount("moves", path, "tmpfs", hostmounts.MS_NOSUID | hostmounts.MS_NODEV, "mode=700")
+
+
+def drop_fast(path: Path) -> None:
+    """Removes that folder, with what criu has found out, when no move has anything there."""
+    try:
+        if {entry.name for entry in path.iterdir()} <= {"criu"}:
+            if hostmounts.mount_of(path)[0] == os.path.realpath(path):
+                hostmounts.unmount(path)
+            shutil.rmtree(path, ignore_errors=True)
+    except FileNotFoundError:
+        pass
 
 
 def reason(log: Path) -> str:

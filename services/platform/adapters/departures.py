@@ -321,6 +321,7 @@ class Departures:
         departure = self._known.pop(name)
         departure.close()
         movers.remove(departure.folder)
+        criu.drop_fast(self._fast)
 
     async def discard(self, name: str) -> None:
         """Removes it from this host, silently, when the target has all its memory, or cannot get it any more."""

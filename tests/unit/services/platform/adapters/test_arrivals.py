@@ -48,6 +48,7 @@ async def test_it_goes_on_here(pair: Pair, strategy: Strategy) -> None:
     assert await pair.b.code(request.id) == 33
     await pair.b.delete(request.id)
     assert await leftovers(pair.b) == []
+    assert not Path(pair.b.settings.run_dir, "platform/moves").exists()
 
 
 async def test_there_and_back_again(pair: Pair) -> None:
@@ -67,6 +68,18 @@ async def test_processes_of_another_user(pair: Pair) -> None:
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
     assert process.real_ids((await pair.b.state(request.id)).pid) == (1000, 1000)
+
+
+async def test_its_streams_are_the_new_monitor_s(pair: Pair) -> None:
+    request = await pair.started("cat", process_stdin=True)
+    for host in (pair.a, pair.b):
+        channel = await host.attach(request.id, stdin=True)
+        await channel.write(b"hello\n")
+        assert b"hello\n" in await channel.read()
+        channel.close()
+        if host is pair.a:
+            await pair.moved(request)
+    assert [data for _, data in await pair.b.logs(request.id)] == [b"hello\n", b"hello\n"]
 
 
 async def test_volumes_and_their_options(pair: Pair) -> None:

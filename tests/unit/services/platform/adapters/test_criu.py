@@ -72,6 +72,19 @@ def test_a_fast_folder_is_in_memory(tmp_path: Path) -> None:
     assert not criu.is_tmpfs(tmp_path / "fast")
 
 
+def test_it_goes_with_the_last_move(tmp_path: Path) -> None:
+    fast = tmp_path / "fast"
+    criu.ensure_fast(fast)
+    (fast / "criu").mkdir()
+    (fast / "move").mkdir()
+    criu.drop_fast(fast)
+    assert criu.is_tmpfs(fast)
+    (fast / "move").rmdir()
+    criu.drop_fast(fast)
+    assert not fast.exists()
+    criu.drop_fast(fast)
+
+
 @pytest.mark.parametrize("below", [False, True])
 def test_the_cache_is_at_run_and_what_is_there_stays(tmp_path: Path, below: bool) -> None:
     """In a mount namespace of its own, with /run on a disk."""
