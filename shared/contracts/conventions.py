@@ -78,6 +78,7 @@ RECORDS: dict[str, Any] = {
             "only the owner of a pattern writes there."
         ),
         Nats_Msg_Id="Another one for each write, the same when it is sent again.",
+        Nats_Rollup="sub: what a write replaces goes with it.",
     ),
     "removal": (
         "An empty message with the headers KV-Operation: PURGE, Nats-Rollup: sub and Nats-TTL: 300s. A message with "

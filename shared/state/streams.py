@@ -30,11 +30,11 @@ _SECOND = 1_000_000_000
 
 
 def _bucket(name: str, **more: Any) -> dict[str, Any]:
-    """A key-value bucket as every NATS client knows it (ADR-8), history 1."""
+    """A key-value bucket as every NATS client knows it (ADR-8), history 1: by each write, see `shared.state.nats`."""
     return {
         "name": f"KV_{name}",
         "subjects": [f"$KV.{name}.>"],
-        "max_msgs_per_subject": 1,
+        "max_msgs_per_subject": 2,
         "discard": "new",
         "allow_rollup_hdrs": True,
         "deny_delete": True,

@@ -121,3 +121,24 @@ async def test_hubs_that_have_been_silent_are_not_waited_for_long_again(nats, mo
             await state.get(Keys(RECORDS.pattern, Text, bucket=AGREED), "one")
         took.append(loop.time() - begun)
     assert took[0] >= 0.3 > took[1]
+
+
+async def test_what_was_removed_does_not_come_back_when_its_marker_has_gone(nats, state, broker, monkeypatch):
+    """The broker reads its files after a kill: what was replaced or removed must be gone from these, too."""
+    monkeypatch.setattr("shared.state.nats.MARKER_SECONDS", 1)
+    revisions = [await state.create(RECORDS, name, value=Text(text=name)) for name in ("one", "two", "kept")]
+    for number in range(3):
+        revisions[0] = await state.update(RECORDS, "one", value=Text(text=str(number)), revision=revisions[0])
+    await state.delete(RECORDS, "one")
+    await state.delete(RECORDS, "two")
+    bus = await nats.bus()
+    async with asyncio.timeout(60):
+        while True:
+            told = await bus.request_raw("$JS.API.STREAM.INFO.KV_shoal", b"")
+            if msgspec.json.decode(told.payload)["state"]["messages"] == 1:
+                break
+            await asyncio.sleep(0.05)
+    broker.kill()
+    broker.start()
+    view = await state.view(RECORDS)
+    assert [parts[0] for parts, _ in view.items(RECORDS)] == ["kept"]
