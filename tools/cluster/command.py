@@ -30,6 +30,10 @@ from tools.shoal import api
 from tools.shoal.options import Config
 
 from . import membership
+from . import provision as provisioning
+
+NO_CLUSTER = "this host is in no cluster; first: shoal cluster init, or shoal node join"
+TOKEN_SECONDS = 600
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -91,6 +95,39 @@ def join(
     """Make this host a member of a cluster. Its containers go on."""
     made = membership.join(config.load(config_file), Place.parse(hub), Token.parse(token), Place.parse(address))
     print(f"This host is in the cluster {made.cluster}. See: shoal node ls")
+
+
+@nodes.command()
+def provision(
+    target: Annotated[str, typer.Argument(metavar="ssh://root@HOST", help="Where ssh is to go; also with :PORT.")],
+    address: Annotated[str, typer.Option("--address", help="Where other hosts reach it (default: HOST).")] = "",
+    directory: Annotated[
+        str, typer.Option("--directory", help="Where the checkout goes there.")
+    ] = provisioning.DIRECTORY,
+    config_file: Config = None,
+) -> None:
+    """Install the engine on another machine over ssh, and make it a host of this cluster.
+
+    Copies this checkout, runs deploy/up there and joins by a token. May be repeated: what is done stays as it is, and
+    another checkout replaces the one there (its engine begins anew, containers go on). ssh's own configuration, keys
+    and check of host keys count.
+    """
+    settings = config.load(config_file)
+    present = cluster.load(settings.state_path)
+    if present is None:
+        raise FailedPrecondition(NO_CLUSTER)
+    there = provisioning.Target.parse(target)
+    remote = provisioning.Remote(there, directory)
+    place = Place.parse(address or (f"[{there.host}]" if ":" in there.host else there.host))
+
+    def made() -> str:
+        return asyncio.run(_call(settings, TOKEN, TokenRequest(seconds=TOKEN_SECONDS, once=True))).token
+
+    remote.check()
+    remote.copy()
+    remote.install()
+    remote.join(present, made, str(place))
+    print(f"{there.host} is in the cluster {present.cluster}. See: shoal node ls")
 
 
 @nodes.command()
@@ -204,7 +241,7 @@ def table(found: tuple[Node, ...]) -> str:
 
 async def _call(settings: Settings, endpoint: Endpoint[Q, A], request: Q) -> A:
     if cluster.load(settings.state_path) is None:
-        raise FailedPrecondition("this host is in no cluster; first: shoal cluster init, or shoal node join")
+        raise FailedPrecondition(NO_CLUSTER)
     bus, _ = await connect(settings, "tool")
     try:
         return await bus.call(endpoint, request)
