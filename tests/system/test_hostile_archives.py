@@ -144,7 +144,7 @@ def test_bombs_everywhere(engine: Engine, compression: str) -> None:
         assert (answer.status, "max_unpack_ratio" in answer.message) == (400, True)
         assert "max_unpack_ratio" in engine.docker("import", "-", tag, input=packed).err
     assert engine.call("GET", f"/images/{tag}/json").status == 404
-    assert before - free_bytes(engine) < 1 << 30
+    assert before - free_bytes(engine) < 2 << 30, "what came before the refusal of a copy is the container's"
     assert 0 < peak.most < MOST, f"{peak.most >> 20} MiB"
 
 
