@@ -31,8 +31,8 @@ from .movers import Mover
 from .workload import Workload
 from .workloads import Workloads
 
-SETTLED, LOST = "settled", "lost"
-"""What a mover leaves in its folder at its end (`services.platform.mover.target`)."""
+SETTLED, FILLED, LOST = "settled", "filled", "lost"
+"""What a mover leaves in its folder (`services.platform.mover.target`)."""
 
 
 class Arrivals:
@@ -46,6 +46,8 @@ class Arrivals:
         self._cgroups, self._maker, self._criu, self._settings = cgroups, maker, program, settings
         self._fast = settings.run_path / "platform" / "moves"
         self._known: dict[str, Arrival] = {}
+        self._bytes: dict[str, int] = {}
+        """Of those that have come whole."""
         self._tasks = TaskGroup("arrivals")
 
     def told(self) -> list[platform.Workload]:
@@ -230,10 +232,16 @@ class Arrivals:
     async def _ended(self, arrival: Arrival) -> None:
         """What follows when all memory is there; and when it cannot come, whoever was killed."""
         await asyncio.shield(arrival.mover.over)
-        if arrival.mover.happened(SETTLED) is None:
+        if self._known.get(arrival.name) is not arrival:
+            return
+        if arrival.mover.happened(FILLED) is None:
             await self._launcher.plain(partial(self._end_all, arrival))
             return
+        self._bytes[arrival.name] = int(arrival.mover.happened(SETTLED) or 0)
         (arrival.folder / ARRIVAL).unlink(missing_ok=True)
+        del self._known[arrival.name]
+        arrival.close()
+        self._drop(arrival)
 
     def _end_all(self, arrival: Arrival) -> None:
         """Blocking. Nobody may read memory that never came; only then criu, which holds it, goes."""
@@ -255,23 +263,21 @@ class Arrivals:
         if arrival is None:
             if self._workloads.find(name) is None:
                 raise NotFound(f"No such container: {name}")
-            return 0
+            return self._bytes.get(name, 0)
         if arrival.record.phase != "resumed":
             raise FailedPrecondition(f"container {name} is not resumed")
-        await asyncio.shield(arrival.mover.over)
-        settled = arrival.mover.happened(SETTLED)
+        settled = await arrival.settled(SETTLED)
         if settled is None:
             reason = arrival.mover.happened(LOST) or "the process that carried it was killed"
             raise FailedPrecondition(f"container {name} was lost with memory that had not come: {reason}")
-        self._known.pop(name, None)
-        arrival.close()
-        self._drop(arrival)
         return int(settled)
 
     async def abandon(self, name: str) -> None:
         """Nothing of it is left when this returns. `Conflict` when it was let run."""
         arrival = self._known.get(name)
         if arrival is None:
+            if self._workloads.find(name):
+                raise Conflict(f"container {name} runs here")
             return
         if arrival.record.phase == "resumed":
             raise Conflict(f"container {name} runs here")
@@ -302,6 +308,7 @@ class Arrivals:
     async def forget(self, name: str) -> None:
         """A workload is removed that had come here."""
         arrival = self._known.pop(name, None)
+        self._bytes.pop(name, None)
         if arrival is not None:
             await arrival.mover.kill()
             arrival.close()

@@ -115,6 +115,23 @@ class Arrival:
             os.close(watch)
         return bool(made())
 
+    async def settled(self, mark: str) -> str | None:
+        """The text of that file of the mover's as soon as it is there; None: the mover has ended without."""
+        watch = syscalls.inotify(str(self.moved), _IN_CREATE | _IN_CLOSE_WRITE)
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(watch, changed.set)
+        self.mover.over.add_done_callback(lambda _: changed.set())
+        try:
+            while not (text := self.mover.happened(mark)) and not self.mover.over.done():
+                await changed.wait()
+                changed.clear()
+                with contextlib.suppress(BlockingIOError):
+                    os.read(watch, 1 << 14)
+            return text or self.mover.happened(mark)
+        finally:
+            loop.remove_reader(watch)
+            os.close(watch)
+
     def let_run(self) -> None:
         """Gives criu the word, if it still waits for it."""
         with contextlib.suppress(OSError):  # ENXIO: it waits no more

@@ -29,8 +29,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MANIFEST, SETTLED, LOST = "manifest.json", "settled", "lost"
-"""Files in the move's folder: what the source said; every page is in place; pages cannot come any more."""
+MANIFEST, SETTLED, FILLED, LOST = "manifest.json", "settled", "filled", "lost"
+"""Files in the move's folder: what the source said; every page is here (bytes that came); and in place; pages
+cannot come any more."""
 PATIENCE = 10.0
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}")
 _PIDFD_GETFD = 438
@@ -83,7 +84,7 @@ class Target:
         self._store = self._fresh = Store()
         """What came before the dump, which may have changed since; what came after."""
         self._pages: Pages | None = None
-        self._complete = self._settled = False
+        self._complete = self._filled = False
         self._bytes = 0
         self._number, self._awaits = -1, False
         self._wanted: set[tuple[int, int]] = set()
@@ -91,8 +92,8 @@ class Target:
         self._watched: set[int] = set()
 
     def run(self) -> None:
-        """Until every page is in place, or cannot come any more."""
-        while not self._settled:
+        """Until every page is in place, or cannot come any more. The source may go when all are here."""
+        while not self._filled:
             try:
                 self._turn()
             except ConnectionError as error:
@@ -100,11 +101,7 @@ class Target:
                 if not self._complete:
                     raise
                 self._control.tell(event="alone", reason=str(error))
-        (self._folder / SETTLED).write_text(str(self._bytes))
-        if self._link is not None:
-            with contextlib.suppress(ConnectionError):
-                self._link.send(link.SETTLED)
-        self._control.tell(event=SETTLED, bytes=self._bytes)
+        (self._folder / FILLED).touch()
 
     def _turn(self) -> None:
         sources = self._sources()
@@ -189,6 +186,11 @@ class Target:
             self._fresh.take_missing(self._store)
             self._pages.server.answer()
         self._kept()
+        (self._folder / SETTLED).write_text(str(self._bytes))
+        self._control.tell(event=SETTLED, bytes=self._bytes)
+        if self._link is not None:
+            with contextlib.suppress(ConnectionError):
+                self._link.send(link.SETTLED)
 
     def _command(self) -> None:
         asked = self._control.ask()
@@ -211,7 +213,7 @@ class Target:
     def _ended(self, pages: Pages) -> None:
         if pages.process.wait():
             raise ChildProcessError(f"criu lazy-pages ended with {pages.process.returncode}")
-        self._settled = True
+        self._filled = True
 
     def lost(self, reason: str) -> None:
         """Ends the processes, none of which runs on meanwhile; then nobody needs pages any more."""
