@@ -16,6 +16,7 @@ from shared.contracts.movable import SETTLE
 from shared.contracts.platform import HOST, HostInfo
 from shared.contracts.scheduler import (
     HERE,
+    HOST_LEASES,
     HUBS,
     NODES,
     TOKENS,
@@ -190,6 +191,7 @@ class SchedulerService:
         if node.id == self._kernel.node:
             await self._kernel.bus.call(FORGET_HOST, ForgetHostRequest(node=node.id))
         await self._kernel.state.delete(NODES, node.id)
+        await self._kernel.state.delete(HOST_LEASES, node.id)
         if node.id != self._kernel.node:
             await self._kernel.bus.call(FORGET_HOST, ForgetHostRequest(node=node.id))
         return node

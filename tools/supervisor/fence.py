@@ -72,6 +72,11 @@ def end(desk: Desk, groups: Cgroups) -> list[str]:
     return [id for id, _ in running]
 
 
+def end_marked(settings: Settings) -> None:
+    """Ends now what must end with the lease."""
+    end(Desk(settings), _groups())
+
+
 class Timer:
     """Waits for a time of CLOCK_BOOTTIME, also across a suspension of the machine (timerfd_create(2))."""
 

@@ -112,7 +112,8 @@ class Supervisor:
             self._end([plan.HUB])
         if before is not None and before.hub and plan.HUB not in planned:
             hub.remove(self._settings)
-        if plan.FENCE not in planned:  # the host has left its cluster: nobody starts elsewhere what it has
+        if plan.FENCE not in planned:  # the host has left its cluster, where others start what may be started elsewhere
+            fence.end_marked(self._settings)
             self._end([plan.FENCE])
         self._members = {name: self._members.get(name, member) for name, member in planned.items()}
         self._tell_brokers()

@@ -13,7 +13,7 @@ from shared.contracts import image_store, network, platform, volume
 from shared.contracts.common import Mount, Ref
 from shared.contracts.container import MountPoint
 from shared.contracts.executor import StartRequest
-from shared.errors import DeadlineExceeded, ShoalError, Unavailable
+from shared.errors import DeadlineExceeded, FailedPrecondition, ShoalError, Unavailable
 
 from ..container import Container
 from ..domain import checkpoints, donors, failure, lifecycle, status
@@ -205,6 +205,8 @@ async def _retry(engine: Engine, container: Container, delay: int) -> None:
 async def again(engine: Engine, container: Container, *, by_policy: bool) -> None:
     """Starts it without anybody who asks for it; one that may not run now waits for its host's lease."""
     try:
+        if container.spec.generation and engine.movables is None:
+            raise FailedPrecondition("a host of the cluster that this one has left may have it")
         await run(engine, container, by_policy=by_policy)
     except ShoalError as error:
         log.warning("container %s does not come back: %s", container.id, error)
@@ -213,7 +215,10 @@ async def again(engine: Engine, container: Container, *, by_policy: bool) -> Non
 
 async def postpone(engine: Engine, container: Container) -> None:
     """A movable container that does not run and may not run now."""
-    waits = container.spec.generation and engine.movables is not None and not engine.movables.may_run(container.id)
+    movables = engine.movables
+    if container.spec.generation and movables is None and container.status.state == "restarting":
+        await engine.save(container, msgspec.structs.replace(container.status, state="exited"))
+    waits = container.spec.generation and movables is not None and not movables.may_run(container.id)
     if waits and not container.status.fenced and container.status.state in ("created", "exited", "restarting"):
         await engine.save(container, status.fenced(container.status))
     if waits and container.status.fenced and not container.removing:

@@ -27,10 +27,11 @@ class Member(Node):
     """A host in a cluster, with a lease."""
 
     desk: Desk
+    member = True
 
     async def boot(self, crash: Crash | None = None) -> None:
         def prepare(kernel: Kernel) -> None:
-            kernel.clustered = True
+            kernel.clustered = self.member
             self.desk = Desk(kernel.settings)
 
         self.executor = await self.start(contract.CONTRACT, build, prepare)
@@ -191,6 +192,17 @@ async def test_after_a_power_cut_it_waits_for_the_lease(node: Member) -> None:
     assert node.platform.machines == {}
     node.hold(2)
     await node.call(SETTLE, Empty())
+    await node.in_state(id, "running")
+
+
+async def test_a_host_that_left_its_cluster_starts_nothing_by_itself_that_another_may_have(node: Member) -> None:
+    id = await node.movable("sleep")
+    await node.begin(id)
+    node.member = False
+    await node.reboot()
+    await node.in_state(id, "exited")
+    assert node.platform.machines == {}
+    await node.begin(id)  # who knows better says so
     await node.in_state(id, "running")
 
 
