@@ -267,6 +267,8 @@ class Arrivals:
         if arrival.record.phase != "resumed":
             raise FailedPrecondition(f"container {name} is not resumed")
         settled = await arrival.settled(SETTLED)
+        if name in self._bytes:  # and its folder is gone by now
+            return self._bytes[name]
         if settled is None:
             reason = arrival.mover.happened(LOST) or "the process that carried it was killed"
             raise FailedPrecondition(f"container {name} was lost with memory that had not come: {reason}")

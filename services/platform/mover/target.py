@@ -101,6 +101,8 @@ class Target:
                 if not self._complete:
                     raise
                 self._control.tell(event="alone", reason=str(error))
+        if not self._complete:  # criu had asked for all before the source said so
+            self._completed()
         (self._folder / FILLED).touch()
 
     def _turn(self) -> None:
