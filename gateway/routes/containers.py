@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 from shared import telemetry
 from shared.clock import now_ns
 from shared.contracts import executor, image_store
 from shared.contracts.base import Empty
-from shared.contracts.common import Ref
+from shared.contracts.common import PruneReport, Ref
 from shared.contracts.executor import UsageEntry
 from shared.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 
@@ -23,6 +24,8 @@ from ..translate import filters, listing, nodes, times
 from ..translate.create import create_request
 from ..translate.status import tells_time
 from ..views import Container
+
+log = logging.getLogger(__name__)
 
 
 async def usage_by_id(gateway: Gateway, nodes: Iterable[str] | None = None) -> dict[str, UsageEntry]:
@@ -247,11 +250,24 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     for one in gateway.containers.all():
         if listing.prunable(one.spec, one.status, wanted, until) and one.node not in gateway.hosts.down():
             by_node.setdefault(one.node, []).append(one.id)
-    done = await asyncio.gather(
-        *(gateway.call(executor.PRUNE, executor.PruneRequest(ids=tuple(ids)), node) for node, ids in by_node.items())
-    )
+    calls = (gateway.call(executor.PRUNE, executor.PruneRequest(ids=tuple(ids)), node) for node, ids in by_node.items())
+    done = pruned(await asyncio.gather(*calls, return_exceptions=True))
     removed = [id for one in done for id in one.removed]
     return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": sum(one.bytes_freed for one in done)})
+
+
+def pruned(answers: Iterable[PruneReport | BaseException]) -> list[PruneReport]:
+    """Of several hosts, those that answered: what they removed is told, whatever another one met. Raises the first
+    failure when nothing was removed.
+    """
+    all_answers = tuple(answers)
+    failures = [one for one in all_answers if isinstance(one, BaseException)]
+    reports = [one for one in all_answers if isinstance(one, PruneReport)]
+    if failures and not any(one.removed for one in reports):
+        raise failures[0]
+    for failure in failures:
+        log.warning("prune: %s", failure)
+    return reports
 
 
 def until_filter(wanted: filters.Filters) -> int | None:

@@ -288,6 +288,7 @@ class SchedulerService:
             cpus=host.cpus * SECOND,
             os=host.platform.os,
             architecture=host.platform.architecture,
+            emulated=admission.emulated(host.platform, host.platforms),
             version=ENGINE_VERSION,
         )
         if told != present.value:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.cluster import Place
+from shared.contracts.common import Platform
 from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, UpdateRequest
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated
 
@@ -71,3 +72,8 @@ def updated(record: NodeRecord, request: UpdateRequest) -> NodeRecord:
         raise InvalidArgument("a label needs a name")
     labels = {key: value for key, value in (record.labels | request.labels).items() if key not in request.without}
     return msgspec.structs.replace(record, labels=labels, availability=request.availability or record.availability)
+
+
+def emulated(own: Platform, runs: Iterable[Platform]) -> tuple[str, ...]:
+    """The architectures besides its own that a host runs containers of."""
+    return tuple(sorted({each.architecture for each in runs if each.os == own.os} - {own.architecture}))

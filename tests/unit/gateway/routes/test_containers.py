@@ -10,8 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from gateway.context import Gateway
-from gateway.routes.containers import usage_by_id
+from gateway.routes.containers import pruned, usage_by_id
 from shared.contracts import executor
+from shared.contracts.common import PruneReport
 from shared.errors import Unavailable
 from tests.support.gateways import World
 from tests.support.http import Answer
@@ -212,6 +213,14 @@ async def test_prune_takes_what_does_not_run(api: Api, create: Create) -> None:
     }
     assert (await api("POST", "/containers/prune")).json() == {"ContainersDeleted": [gone], "SpaceReclaimed": 5}
     assert await names(api, "all=1") == ["up"]
+
+
+def test_what_hosts_have_removed_is_told_when_another_fails() -> None:
+    some, none, away = PruneReport(removed=("a",)), PruneReport(), Unavailable("away")
+    assert pruned([some, away, none]) == [some, none]
+    assert pruned([none]) == [none]
+    with pytest.raises(Unavailable):
+        pruned([none, away])
 
 
 async def test_errors_of_the_executor_are_answered_by_their_kind(api: Api, create: Create, world: World) -> None:

@@ -8,9 +8,11 @@ from services.scheduler.domain.admission import (
     check_removal,
     check_request,
     check_token,
+    emulated,
     named,
     updated,
 )
+from shared.contracts.common import Platform
 from shared.contracts.scheduler import JoinRequest, NodeRecord, TokenRecord, UpdateRequest
 from shared.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ShoalError, Unauthenticated
 
@@ -101,3 +103,10 @@ def test_only_a_drained_empty_host_that_is_there_is_removed_without_force():
     ):
         with pytest.raises(FailedPrecondition, match=says):
             check_removal(host, containers, ready)
+
+
+def test_what_a_host_emulates_is_what_else_it_runs() -> None:
+    own = Platform(architecture="amd64")
+    runs = (own, Platform(architecture="arm64"), Platform(architecture="386"), Platform(os="windows"))
+    assert emulated(own, runs) == ("386", "arm64")
+    assert emulated(own, ()) == ()
