@@ -13,7 +13,7 @@ from shared.contracts.base import Keys
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.contracts.executor import CLUSTER_NAMES, NAMES, SPECS, STATUSES
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, Unavailable
 from shared.state import State
 from shared.state.view import Entry, View
 
@@ -231,6 +231,8 @@ class Containers:
         found = self.known(reference)
         if found is None:
             found = await self._ask(reference)
+        if found is None and any(not view.live and not view.revision for view in self._views.values()):
+            raise Unavailable(f"nothing is known of a host of the cluster yet: {reference} may be there")
         if found is None:
             raise NotFound(f"No such container: {reference}")
         return found

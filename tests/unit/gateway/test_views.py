@@ -10,7 +10,7 @@ from gateway.views import Container, Containers
 from shared.contracts.common import NameRecord
 from shared.contracts.container import ContainerConfig, ContainerPlacement, ContainerSpec, ContainerStatus, HostConfig
 from shared.contracts.executor import CLUSTER_NAMES, NAMES, PLACEMENTS, SPECS, STATUSES
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, Unavailable
 from shared.state import MemoryState
 
 
@@ -302,3 +302,16 @@ async def test_what_was_started_elsewhere_hides_what_its_old_host_says() -> None
     again = await other.create(SPECS, A, value=msgspec.structs.replace(spec(A, "one"), generation=1))
     await view.reached(again)
     assert containers.known("one") is not None
+
+
+async def test_of_a_host_that_was_never_heard_of_nobody_says_what_it_has_not() -> None:
+    state, other = MemoryState(), MemoryState()
+    state.hosts = {"n2": other}
+    containers = await Containers.open(state, "n1")
+    view = await containers.add_host("n2", 0)
+    view.become_live(False)
+    with pytest.raises(Unavailable):
+        await containers.find("f" * 64)
+    view.become_live(True)
+    with pytest.raises(NotFound):
+        await containers.find("f" * 64)
