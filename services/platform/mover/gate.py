@@ -40,7 +40,9 @@ def main() -> None:
     _enter_network(config["network"])
     if config["streams"]:
         _put_streams_aside(config["log"])
-    with open(config["fifo"]) as told:
+    fifo = os.open(config["fifo"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the platform may be gone already
+    os.set_blocking(fifo, True)
+    with open(fifo) as told:
         line = told.readline()
     if not line.endswith("\n"):
         raise SystemExit("nobody is left who could say what to do")

@@ -13,16 +13,24 @@ import pytest
 from services.platform.adapters import movers
 
 
-def start(folder: Path, network: str, streams: bool) -> subprocess.Popen[bytes]:
+def started(folder: Path, network: str, streams: bool) -> tuple[subprocess.Popen[bytes], movers.Fifo]:
     config = movers.write_gate(folder, (), network, folder / "gate.log", streams)
+    told = movers.Fifo(folder / "gate")
+    return run(config), told
+
+
+def start(folder: Path, network: str, streams: bool) -> subprocess.Popen[bytes]:
+    return run(movers.write_gate(folder, (), network, folder / "gate.log", streams))
+
+
+def run(config: Path) -> subprocess.Popen[bytes]:
     words = movers.python("services.platform.mover.gate", str(config))
     return subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True)
 
 
 @pytest.mark.parametrize("streams", [False, True])
 def test_it_becomes_what_it_is_told_in_the_network(tmp_path: Path, streams: bool) -> None:
-    gate = start(tmp_path, f"/proc/{os.getpid()}/ns/net", streams)
-    told = movers.Fifo(tmp_path / "gate")
+    gate, told = started(tmp_path, f"/proc/{os.getpid()}/ns/net", streams)
     number = movers.STREAMS + 1 if streams else 1
     told.tell(msgspec.json.encode(["/bin/sh", "-c", f"echo hidden; readlink /proc/self/ns/net >/dev/fd/{number}"]))
     out, _ = gate.communicate(timeout=60)
@@ -33,8 +41,7 @@ def test_it_becomes_what_it_is_told_in_the_network(tmp_path: Path, streams: bool
 
 
 def test_a_network_of_its_own_has_a_loopback_link(tmp_path: Path) -> None:
-    gate = start(tmp_path, "", False)
-    told = movers.Fifo(tmp_path / "gate")
+    gate, told = started(tmp_path, "", False)
     told.tell(msgspec.json.encode(["/bin/sh", "-c", "cat /sys/class/net/lo/flags; readlink /proc/self/ns/net"]))
     out, _ = gate.communicate(timeout=60)
     told.close()
@@ -42,11 +49,15 @@ def test_a_network_of_its_own_has_a_loopback_link(tmp_path: Path) -> None:
 
 
 def test_it_ends_when_nobody_is_left_to_tell_it(tmp_path: Path) -> None:
-    gate = start(tmp_path, f"/proc/{os.getpid()}/ns/net", False)
-    told = movers.Fifo(tmp_path / "gate")
+    gate, told = started(tmp_path, f"/proc/{os.getpid()}/ns/net", False)
     while not any(os.readlink(each) == str(tmp_path / "gate") for each in descriptors(gate.pid)):
         time.sleep(0.01)
     told.close()
+    assert gate.wait(60) == 1
+
+
+def test_nor_does_it_wait_for_a_platform_that_was_gone_before(tmp_path: Path) -> None:
+    gate = start(tmp_path, f"/proc/{os.getpid()}/ns/net", False)
     assert gate.wait(60) == 1
 
 
