@@ -5,10 +5,28 @@ The files are those of `shared.cluster.folder`. They are read for each context: 
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+SILENCE_SECONDS = 30
+"""A peer that acknowledges nothing for so long is gone."""
+_PROBES = 3
+
+
+def notice_loss(connection: socket.socket) -> None:
+    """Reads and writes fail when the peer is silent for `SILENCE_SECONDS`, whether something is under way or not.
+
+    TCP_USER_TIMEOUT (RFC 5482) is for what was sent; who only reads needs probes (tcp(7)), of which the kernel's own
+    first comes after two hours.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE_SECONDS // (_PROBES + 1))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, SILENCE_SECONDS // (_PROBES + 1))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_SECONDS * 1000)
 
 
 def server(folder: Path) -> ssl.SSLContext:

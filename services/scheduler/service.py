@@ -50,6 +50,7 @@ from shared.errors import (
 )
 from shared.joining import Token, digest
 from shared.service import Kernel
+from shared.shielded import finish
 from shared.state.view import View
 from shared.tenure import Desk
 from shared.version import ENGINE_VERSION
@@ -178,7 +179,13 @@ class SchedulerService:
             return changed
 
     async def remove(self, request: RemoveNodeRequest) -> NodeRecord:
-        """Takes a host out: first what it alone has is handed over, then nobody lets it in, then its names go."""
+        """Takes a host out: first what it alone has is handed over, then nobody lets it in, then its names go.
+
+        Carried through: who asks again when its record is gone finds no host whose names could go.
+        """
+        return await finish(self._kernel.tasks, self._remove(request))
+
+    async def _remove(self, request: RemoveNodeRequest) -> NodeRecord:
         assert self._hubs is not None
         node = admission.named(request.node, self._records())
         if not request.force:

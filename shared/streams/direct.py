@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 TICKET_BYTES = 32
 JOIN_SECONDS = 10.0
 """For connection, handshake and ticket together."""
-SILENCE_MILLISECONDS = 60_000
-"""A peer that acknowledges nothing for so long is gone (TCP_USER_TIMEOUT, RFC 5482)."""
 BUFFER_BYTES = 1 << 20
 _LENGTH = struct.Struct(">I")
 _TAKEN = b"\x01"
@@ -179,8 +177,7 @@ def _tune(writer: asyncio.StreamWriter) -> None:
     """Waits with small writes for nothing, and finds out when the peer is gone."""
     connection: socket.socket = writer.get_extra_info("socket")
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MILLISECONDS)
+    mutual_tls.notice_loss(connection)
 
 
 async def take_direct(state_path: Path, offer: StreamOffer, node: str) -> DirectChannel:

@@ -11,7 +11,15 @@ import msgspec
 
 from shared.contracts.common import StreamOffer
 from shared.contracts.trees import SyncOutRequest, SyncReply
-from shared.errors import DataLoss, FailedPrecondition, ResourceExhausted, ShoalError, Unavailable, from_kind
+from shared.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    ResourceExhausted,
+    ShoalError,
+    Unavailable,
+    from_kind,
+)
 from shared.streams import Channel, Streams
 from shared.streams.streams import ServeStream
 from shared.tasks import TaskGroup
@@ -70,6 +78,12 @@ class Passing:
 
     async def _send(self, source: TreeSource, last: bool, offer: StreamOffer) -> SyncReply:
         channel = await self._streams.take(offer)
+        try:
+            return await self._over(channel, source, last)
+        finally:  # however this ends, the other side must not wait for more
+            channel.close()
+
+    async def _over(self, channel: Channel, source: TreeSource, last: bool) -> SyncReply:
         answering = self._tasks.start(_read_all(channel), "tree answer")
         sent = 0
         pieces = source.changes(still=last)
@@ -83,10 +97,7 @@ class Passing:
         except OSError as error:
             answering.cancel()
             raise FailedPrecondition(f"cannot read what is to be sent: {error}") from None
-        try:
-            answer = await answering
-        finally:
-            channel.close()
+        answer = await answering
         if answer.kind:
             raise from_kind(answer.kind, answer.message)
         return SyncReply(bytes=sent, changed=source.changed)
@@ -135,4 +146,6 @@ async def _receive(channel: Channel, root: str, last: bool, prefix: str) -> int:
         if error.errno in _FULL:
             raise ResourceExhausted(f"no space left for the files that come: {error.strerror}") from None
         raise DataLoss(f"cannot write the files that come: {error}") from None
+    except (ValueError, OverflowError) as error:  # a number that no file has, a name with a zero byte
+        raise InvalidArgument(f"no tree has such files: {error}") from None
     raise Unavailable("the files broke off")

@@ -63,6 +63,10 @@ class Engine:
     """What was made for containers that come (`arriving.Place`)."""
     arriving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while it is decided whether a container that comes is this host's."""
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while what is on this host and what the hubs say come to agree."""
+    taking: set[str] = field(default_factory=set)
+    """Containers of lost hosts that are being made here."""
     _host: platform.HostInfo | None = None
 
     def depart(self, container: Container, node: str) -> None:

@@ -10,7 +10,7 @@ from shared import signals
 from shared.contracts import image_store, platform
 from shared.contracts.container import ContainerSpec
 from shared.contracts.movable import MovableRecord, TakeRequest
-from shared.errors import DeadlineExceeded, ShoalError, Unavailable
+from shared.errors import Conflict, DeadlineExceeded, ShoalError, Unavailable
 
 from ..adapters.movables import Movables
 from ..container import Container
@@ -28,7 +28,17 @@ def _movables(engine: Engine) -> Movables:
 
 
 async def take(engine: Engine, request: TakeRequest) -> int:
-    """The revision of the status that says it runs here."""
+    """The revision of the status that says it runs here. `Conflict`: that is under way already."""
+    if request.id in engine.taking:
+        raise Conflict(f"container {request.id} is being started here already")
+    engine.taking.add(request.id)
+    try:
+        return await _take(engine, request)
+    finally:
+        engine.taking.discard(request.id)
+
+
+async def _take(engine: Engine, request: TakeRequest) -> int:
     try:
         record = await _movables(engine).take(request.id, request.revision)
     except (Unavailable, DeadlineExceeded):
@@ -97,7 +107,15 @@ async def _drop(engine: Engine, container: Container) -> None:
 
 
 async def settle(engine: Engine) -> None:
-    """This host holds its lease, perhaps anew: what is on it and what the hubs say come to agree."""
+    """This host holds its lease, perhaps anew: what is on it and what the hubs say come to agree.
+
+    One at a time, and not what is just being taken: two that make one container would undo each other's work.
+    """
+    async with engine.settling:
+        await _settle(engine)
+
+
+async def _settle(engine: Engine) -> None:
     movables = _movables(engine)
     records = await movables.records()
     local = {container.id: (container.spec, container.status) for container in engine.registry}
@@ -127,7 +145,11 @@ async def _act(engine: Engine, action: movable.Action, record: MovableRecord | N
             start.retry(engine, container, 0)
         case movable.Claim() if container is not None and container.running:
             await movables.admit(container.spec)
-        case movable.Make() if container is None and record is not None:
-            await _bring(engine, record)
+        case movable.Make() if container is None and record is not None and action.id not in engine.taking:
+            engine.taking.add(action.id)
+            try:
+                await _bring(engine, record)
+            finally:
+                engine.taking.discard(action.id)
         case movable.Forget() if container is None:
             await movables.forget(action.id)

@@ -70,8 +70,14 @@ class Upkeep:
         for move in moves:  # the view may be a moment behind
             if move.id not in known and (entry := await self._kernel.state.get(MIGRATIONS, move.id)) is not None:
                 known[move.id] = entry.value
+        failed: ShoalError | None = None
         for duty in duties.duties(self._kernel.node, known, moves):
-            await self._do(duty)
+            try:
+                await self._do(duty)
+            except ShoalError as error:  # the others do not wait for this one
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def _do(self, duty: duties.Duty) -> None:
         match duty:

@@ -70,9 +70,9 @@ class Tunnel:
         self._host = self._address()
         await asyncio.to_thread(_guard, self._table, self._device)
         found = self._take_over()
-        if not found:
-            self._start()
         try:
+            if not found:
+                self._start()
             assert self._ready is not None
             await asyncio.wait_for(self._ready, PATIENCE)
             await asyncio.to_thread(self._lead)

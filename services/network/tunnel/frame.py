@@ -19,6 +19,8 @@ MOST_PIECES = 512
 """Of one message; more are no message of ours."""
 OPEN_MESSAGES = 16
 """Of one session, of which not all pieces have come; the oldest makes way for a further one."""
+MOST_SEALED = 1 << 17
+"""Bytes kept of one of them: pieces are kept before they are known to be genuine, and no message is that long."""
 
 Burst = tuple[list[bytes | memoryview], int]
 """What one call sends, and the length of each datagram but the last."""
@@ -87,6 +89,10 @@ class Joiner:
         if index not in message.parts:
             message.parts[index] = data
             message.seen += run
+            message.size += len(data)
+        if message.size > MOST_SEALED:
+            del self._open[sequence]
+            return b""
         if message.seen != count:
             return b""
         del self._open[sequence]
@@ -94,8 +100,8 @@ class Joiner:
 
 
 class _Message:
-    __slots__ = ("parts", "seen")
+    __slots__ = ("parts", "seen", "size")
 
     def __init__(self) -> None:
         self.parts: dict[int, bytes] = {}
-        self.seen = 0
+        self.seen = self.size = 0

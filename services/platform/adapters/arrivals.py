@@ -102,6 +102,7 @@ class Arrivals:
         criu.ensure_fast(self._fast)
         await self._launcher.fresh(partial(self._criu.learn_features, self._fast, self._settings.run_path))
         moved = self._fast / f"{name}.in"
+        movers.remove(moved)  # a platform that was killed before it had written a record
         (moved / "images").mkdir(mode=0o700, parents=True)
         record = self._maker.record(request)
         mover = await movers.start(moved, self._config(record, moved, host.strip("[]"), ticket), self._with_features)

@@ -151,6 +151,7 @@ class Departures:
         criu.ensure_fast(self._fast)
         await self._launcher.fresh(partial(self._criu.learn_features, self._fast, self._settings.run_path))
         name, folder = workload.record.id, self._fast / workload.record.id
+        movers.remove(folder)  # a platform that was killed before it had written a record
         folder.mkdir(mode=0o700)
         mover = await movers.start(
             folder,

@@ -21,8 +21,6 @@ LONGEST = 1 << 20
 BUFFER_BYTES = 128 << 10
 """The kernel doubles it. A page that is waited for comes behind at most so much that is not."""
 JOIN_SECONDS = 30.0
-SILENCE_MILLISECONDS = 30_000
-"""A peer that acknowledges nothing for so long is gone (TCP_USER_TIMEOUT, RFC 5482)."""
 FILE, LOG, PAGES, SEALED, RECEIVED, WANTED, BEGIN, ALL_SENT, SETTLED, FAILED = (
     b"%c" % letter for letter in b"FLPSARGEZX"
 )
@@ -96,8 +94,7 @@ class Link:
 def _tune(connection: socket.socket) -> None:
     connection.settimeout(None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MILLISECONDS)
+    mutual_tls.notice_loss(connection)
     for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         connection.setsockopt(socket.SOL_SOCKET, buffer, BUFFER_BYTES)
 

@@ -43,7 +43,7 @@ class HostLeaseKeeper:
             try:
                 async with asyncio.timeout(ATTEMPT):
                     await self._renew(begun)
-            except (ShoalError, TimeoutError) as error:
+            except (ShoalError, OSError) as error:  # a timeout is one, too, and a disk that is full may not stay so
                 log.warning("lease of this host not renewed: %s", error or "no answer in time")
                 self._revision = 0
                 await asyncio.sleep(PAUSE)

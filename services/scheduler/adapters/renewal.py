@@ -59,7 +59,7 @@ class Renewal:
             return min(left, DAY)
         try:
             await self._renew()
-        except ShoalError as error:
+        except (ShoalError, OSError) as error:  # a disk may be full
             log.warning("the certificate of this host is not renewed yet: %s", error)
             return AGAIN
         return 0.0

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 WAIT = 2.0
 TAKE_SECONDS = 30.0
 AVOID_SECONDS = 20.0
-"""For so long a container is not given again to a host that could not start it."""
+"""For so long a container is not given again to a host that could not start it, or where none suits, to any."""
+NOWHERE = ""
 
 
 class Rescue:
@@ -114,13 +115,13 @@ class Rescue:
         self._avoid = {pair: until for pair, until in self._avoid.items() if until > now}
         migrating = {id for (id,), _ in view.items(MIGRATIONS)}  # whoever moves them carries that through
         for id in rescue.homeless({id: entry.value for id, entry in records.items()}, lost, migrating):
-            if id not in self._rescuing:
+            if id not in self._rescuing and (id, NOWHERE) not in self._avoid:
                 self._rescuing.add(id)
                 self._tasks.start(self._rescue(id, records[id], lost), "rescue")
 
     async def _rescue(self, id: str, entry: Entry[MovableRecord], lost: set[str]) -> None:
         avoid = lost | {node for container, node in self._avoid if container == id}
-        node = ""
+        node = NOWHERE
         try:
             spec = entry.value.spec
             ask = rescue.ask(spec, avoid, self._world)
@@ -134,10 +135,9 @@ class Rescue:
             finally:
                 self._world.fleet.drop(pending)
             log.warning("container %s (%s) was started on %s", id, spec.name, node)
-        except Conflict as error:
-            log.info("container %s: %s", id, error)
         except ShoalError as error:
             log.error("container %s is not started on %s: %s", id, node or "any host", error)
+            # after a `Conflict`, too: it may be one that stays, such as a port that is taken
             self._avoid[id, node] = asyncio.get_running_loop().time() + AVOID_SECONDS
         finally:
             self._rescuing.discard(id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
@@ -58,3 +59,15 @@ def test_without_files_there_is_no_context(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         mutual_tls.server(tmp_path)
     assert mutual_tls.node_of(None) == ""
+
+
+def test_a_silent_peer_is_noticed_by_who_only_reads() -> None:
+    with socket.socket() as connection:
+        mutual_tls.notice_loss(connection)
+        idle, interval, count = (
+            connection.getsockopt(socket.IPPROTO_TCP, name)
+            for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert idle + interval * count <= mutual_tls.SILENCE_SECONDS
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == mutual_tls.SILENCE_SECONDS * 1000

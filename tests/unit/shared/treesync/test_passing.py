@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import stat
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,7 +17,8 @@ from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.errors import DataLoss, FailedPrecondition, Unavailable
 from shared.service import Kernel
 from shared.testing import kernel
-from shared.treesync import Passing
+from shared.treesync import Passing, records
+from tests.support.waiting import until
 
 
 class Pair:
@@ -83,3 +87,36 @@ async def test_a_receiver_that_is_gone(pair: Pair) -> None:
 
     with pytest.raises(Unavailable):
         await pair.sending.send(request, str(pair.tree), old)
+
+
+async def test_a_sender_that_is_cancelled_or_fails_lets_the_receiver_go(pair: Pair) -> None:
+    (pair.tree / "large").write_bytes(bytes(range(256)) * 400_000)
+    sending = asyncio.ensure_future(pair.sync())
+    await until(lambda: (pair.copy / "large").exists(), 60)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    await until(lambda: pair.receiver.streams.at_rest, 60)
+    shutil.rmtree(pair.tree)
+    with pytest.raises(FailedPrecondition, match="cannot read"):
+        await pair.sync()
+    await until(lambda: pair.receiver.streams.at_rest, 60)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        records.Node(b"a", stat.S_IFLNK | 0o777, target=b"x\0y"),
+        records.Node(b"a", stat.S_IFIFO | 0o600, uid=1 << 62),
+        records.Node(b"a", stat.S_IFCHR | 0o600, device=(1 << 64) - 1),
+    ],
+)
+async def test_numbers_and_names_that_no_file_has_are_refused(pair: Pair, node: records.Node) -> None:
+    channel = await pair.sender.streams.take(await pair.offer())
+    await channel.write(records.encode(node) + records.encode(records.End(1)))
+    await channel.write_eof()
+    answer = b""
+    while data := await channel.read():
+        answer += data
+    channel.close()
+    assert b'"kind":"' in answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -217,3 +218,18 @@ async def test_what_is_bound_later_stays(node: Member) -> None:
     assert spec.generation == 0
     assert await node.state.get(MOVABLE, id) is None
     assert list(node.desk.marked()) == []
+
+
+async def test_two_that_settle_make_an_interrupted_one_once(node: Member) -> None:
+    id = await node.movable("sleep")
+    await node.give(id, "elsewhere")
+    await node.call(SETTLE, Empty())
+    await node.gone(id)
+    entry = await node.record(id)
+    mine = msgspec.structs.replace(entry.value, node=node.executor._engine.node)
+    await node.state.update(MOVABLE, id, value=mine, revision=entry.revision)
+    await asyncio.gather(*(node.call(SETTLE, Empty()) for _ in range(3)))
+    assert node.status(id).state == "running"
+    record = await node.record(id)
+    assert record.value.node == node.executor._engine.node
+    assert node.actions(id).count("start") == 1

@@ -78,3 +78,12 @@ def test_noise_is_borne(index: int, count: int, data: bytes, size: int) -> None:
 def test_a_last_piece_shorter_than_a_header_is_no_piece() -> None:
     head = frame.HEADER.pack(1, 0, 3, 1)
     assert joined(Joiner(), [head + b"x", head[:3]], 17) == []
+
+
+def test_pieces_that_are_no_message_of_ours_take_bounded_room() -> None:
+    """Whoever knows an index can send them: they are kept before they can be known to be genuine."""
+    joiner, piece = Joiner(), bytes(60_000)
+    for index in range(frame.MOST_PIECES - 1):
+        assert joined(joiner, [frame.HEADER.pack(1, index, frame.MOST_PIECES, 1) + piece], 70_000) == []
+    kept = sum(len(part) for message in joiner._open.values() for part in message.parts.values())
+    assert kept <= frame.MOST_SEALED

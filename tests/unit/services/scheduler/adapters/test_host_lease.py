@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,20 @@ async def test_after_the_deadline_it_is_a_new_tenure_also_if_nobody_noticed(plac
 async def test_a_renewal_that_took_too_long_holds_nothing(place: Place) -> None:
     place.keeper._hold(tenure.now() - int(tenure.GUARD * tenure.SECOND), fresh=True)
     assert place.desk.tenure() is None
+
+
+async def test_a_disk_that_was_full_for_a_while_costs_the_lease_only_so_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failed = place.desk.write, []
+
+    def full(held: Tenure) -> None:
+        if len(failed) < 2:
+            failed.append(held)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(held)
+
+    monkeypatch.setattr(place.desk, "write", full)
+    place.keeper.open()
+    await until(lambda: place.held() > 0, 60)
+    assert len(failed) == 2

@@ -17,7 +17,7 @@ from shared.contracts import executor
 from shared.contracts.common import Revision
 from shared.contracts.movable import MOVABLE, MovableRecord, TakeRequest
 from shared.contracts.scheduler import HOST_LEASES, NODES, HostLease
-from shared.errors import Conflict, Unavailable
+from shared.errors import Conflict, FailedPrecondition, Unavailable
 from shared.state import MemoryState
 from shared.testing import kernel, serving
 from tests.support.gateways import as_far_as
@@ -32,12 +32,15 @@ class Taker:
     state: MemoryState
     node: str
     broken: bool = False
+    taken_port: bool = False
     asked: list[str] = field(default_factory=list)
 
     async def take(self, request: TakeRequest) -> Revision:
         self.asked.append(request.id)
         if self.broken:
             raise Unavailable("broken")
+        if self.taken_port:
+            raise Conflict("port is already allocated")
         entry = await self.state.get(MOVABLE, request.id)
         if entry is None or entry.revision != request.revision:
             raise Conflict("changed")
@@ -133,3 +136,31 @@ async def test_a_host_that_was_removed_is_lost_as_well(cluster: Cluster) -> None
     await cluster.rescue.open()
     await until(lambda: bool(cluster.one.asked + cluster.two.asked), 60)
     assert await cluster.node_of("a") in ("n1", "n2")
+
+
+async def test_what_no_host_can_have_is_not_tried_all_the_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "AVOID_SECONDS", 1000.0)
+    decided: list[str] = []
+    monkeypatch.setattr(cluster.rescue._world.fleet, "decide", lambda ask: decided.append("") or _nobody())
+    await cluster.had("a", "")
+    await cluster.rescue.open()
+    await until(lambda: bool(decided), 60)
+    for id in ("b", "c", "d"):  # each is looked at, and all others with it
+        await cluster.had(id, "")
+        await until(lambda: (id, "") in cluster.rescue._avoid, 60)
+    assert len(decided) == 4
+
+
+async def test_who_refuses_is_not_asked_again_at_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rescue, "AVOID_SECONDS", 1000.0)
+    cluster.one.taken_port = cluster.two.taken_port = True
+    await cluster.had("a", "")
+    await cluster.rescue.open()
+    await until(lambda: ("a", "") in cluster.rescue._avoid, 60)
+    assert sorted((cluster.one.asked, cluster.two.asked)) == [["a"], ["a"]]
+
+
+def _nobody() -> str:
+    raise FailedPrecondition("no suitable node")
