@@ -149,7 +149,7 @@ async def test_what_no_host_can_have_is_not_tried_all_the_time(
     await until(lambda: bool(decided), 60)
     for id in ("b", "c", "d"):  # each is looked at, and all others with it
         await cluster.had(id, "")
-        await until(lambda: (id, "") in cluster.rescue._avoid, 60)
+        await until(lambda pair=(id, ""): pair in cluster.rescue._avoid, 60)
     assert len(decided) == 4
 
 
