@@ -107,7 +107,8 @@ async def test_a_renewal_that_took_too_long_holds_nothing(place: Place) -> None:
 async def test_a_disk_that_was_full_for_a_while_costs_the_lease_only_so_long(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, failed = place.desk.write, []
+    write = place.desk.write
+    failed: list[Tenure] = []
 
     def full(held: Tenure) -> None:
         if len(failed) < 2:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -143,13 +144,13 @@ async def test_what_no_host_can_have_is_not_tried_all_the_time(
 ) -> None:
     monkeypatch.setattr(rescue, "AVOID_SECONDS", 1000.0)
     decided: list[str] = []
-    monkeypatch.setattr(cluster.rescue._world.fleet, "decide", lambda ask: decided.append("") or _nobody())
+    monkeypatch.setattr(cluster.rescue._world.fleet, "decide", lambda ask: _nobody(decided))
     await cluster.had("a", "")
     await cluster.rescue.open()
     await until(lambda: bool(decided), 60)
     for id in ("b", "c", "d"):  # each is looked at, and all others with it
         await cluster.had(id, "")
-        await until(lambda pair=(id, ""): pair in cluster.rescue._avoid, 60)
+        await until(partial(_avoided, cluster, id), 60)
     assert len(decided) == 4
 
 
@@ -162,5 +163,10 @@ async def test_who_refuses_is_not_asked_again_at_once(cluster: Cluster, monkeypa
     assert sorted((cluster.one.asked, cluster.two.asked)) == [["a"], ["a"]]
 
 
-def _nobody() -> str:
+def _avoided(cluster: Cluster, id: str) -> bool:
+    return (id, "") in cluster.rescue._avoid
+
+
+def _nobody(asked: list[str]) -> str:
+    asked.append("")
     raise FailedPrecondition("no suitable node")
