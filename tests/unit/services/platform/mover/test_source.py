@@ -43,6 +43,7 @@ class Side:
         ours, theirs = socket.socketpair()
         ours.settimeout(60)
         self.failed = False
+        self._before: list[dict[str, Any]] = []
         self._socket, self._lines = ours, ours.makefile("rb")
         self._thread = threading.Thread(target=self._run, args=(serve, Control(theirs), config))
         self._thread.start()
@@ -57,11 +58,16 @@ class Side:
         self._socket.sendall(json.dumps(asked).encode() + b"\n")
 
     def hear(self, event: str) -> dict[str, Any]:
-        """That event; others that come before it are passed over."""
-        while line := self._lines.readline():
-            said: dict[str, Any] = json.loads(line)
+        """The next of that event; what is told before it can be heard afterwards: some have no order between them."""
+        for said in self._before:
             if said["event"] == event:
+                self._before.remove(said)
                 return said
+        while line := self._lines.readline():
+            told: dict[str, Any] = json.loads(line)
+            if told["event"] == event:
+                return told
+            self._before.append(told)
         raise AssertionError(event)
 
     def leave(self) -> None:
