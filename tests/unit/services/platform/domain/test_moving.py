@@ -108,7 +108,7 @@ def test_other_runtimes_and_several_users() -> None:
 
 
 HERE = MoveHost(
-    criu="4.2.1", architecture="amd64", processor=("avx", "sse"), cgroup_version="2", lazy_pages=True, clustered=True
+    criu="4.2.1", architecture="amd64", processor=("avx", "sse"), cgroup_version="1", lazy_pages=True, clustered=True
 )
 
 
@@ -116,13 +116,14 @@ def test_hosts() -> None:
     assert moving.host_reasons(HERE) == []
     assert len(moving.host_reasons(MoveHost())) == 3
     assert "too old" in moving.host_reasons(msgspec.structs.replace(HERE, criu="4.1.1"))[0]
+    assert "control groups v2" in moving.host_reasons(msgspec.structs.replace(HERE, cgroup_version="2"))[0]
 
 
 def test_targets() -> None:
     assert moving.target_reasons(HERE, HERE) == []
     (told,) = moving.target_reasons(HERE, msgspec.structs.replace(HERE, processor=("avx", "avx512f", "sse")))
     assert told == "its processor lacks avx512f"
-    other = MoveHost(criu="4.10", architecture="arm64", cgroup_version="1")
+    other = MoveHost(criu="4.10", architecture="arm64", cgroup_version="2")
     assert len(moving.target_reasons(HERE, other)) == 3
 
 
