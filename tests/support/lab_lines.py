@@ -11,12 +11,18 @@ from services.network.adapters import namespaces
 from tools.lab.host import Host
 
 
+_SO_RCVBUFFORCE = 33
+_ROOM = 64 << 20
+
+
 class Line:
     """The frames at a host's line from now on."""
 
     def __init__(self, host: Host) -> None:
         def listen() -> socket.socket:
-            return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
+            made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)  # what does not fit would be lost unseen
+            return made
 
         self._socket = namespaces.inside(Path(host.network), listen)
 
