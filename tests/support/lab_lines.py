@@ -10,7 +10,6 @@ from pathlib import Path
 from services.network.adapters import namespaces
 from tools.lab.host import Host
 
-
 _SO_RCVBUFFORCE = 33
 _ROOM = 64 << 20
 

@@ -42,6 +42,7 @@ def serve(hosts: Hosts, number: int, name: str, network: str, *options: str) -> 
     where = ("--label", f"shoal.node=node{number}")
     hosts.docker(number, "run", "-d", *where, "--name", name, "--network", network, *options, "busybox", "sh", "-c",
                  script)  # fmt: skip
+    hosts.docker(number, "exec", name, "sh", "-c", "until nc -w 5 127.0.0.1 80 </dev/null; do :; done")
 
 
 def answer(hosts: Hosts, asker: str, name: str) -> str:
