@@ -22,6 +22,9 @@ HEARTBEAT = 5.0
 """Seconds between the broker's signs of life on an idle watch; three missed ones start the watch anew."""
 RESUME_SECONDS = 200.0
 """A watch cut off for longer starts anew: markers of removed records may be gone by then."""
+ASK_SECONDS = 1.0
+"""The first wait for another host's answer, doubled each time: a hub that has just begun swallows what it is asked."""
+MOST_ASK_SECONDS = 10.0
 
 
 def api(domain: str) -> str:
@@ -116,19 +119,24 @@ class Watch:
             self._tasks.start(self._begin_again(), "restart")
 
     async def _begin_again(self) -> None:
+        seconds = ASK_SECONDS if self._domain else MOST_ASK_SECONDS
         try:
             while True:
                 cut_off = asyncio.get_running_loop().time() - self._last_sign
                 try:  # also anew when the last fresh start was not finished
-                    return await self._begin(cut_off > RESUME_SECONDS or self._seen is not None)
+                    return await self._begin(cut_off > RESUME_SECONDS or self._seen is not None, seconds)
                 except ShoalError as error:
                     log.warning("watch of %s: %s", self._bucket, error)
                     await asyncio.sleep(0.2)
+                seconds = min(2 * seconds, MOST_ASK_SECONDS)
         finally:
             self._restarting = False
 
-    async def _begin(self, anew: bool) -> None:
-        """Asks for a new consumer; with `anew` for everything that exists, else for what came after."""
+    async def _begin(self, anew: bool, seconds: float = MOST_ASK_SECONDS) -> None:
+        """Asks for a new consumer, and waits so long for the answer.
+
+        With `anew` for everything that exists, else for what came after.
+        """
         name = new_token()[:12]
         deliver = f"{self._bus.transport.inbox}.w.{name}"
         old, self._consumer, self._expected = self._subscription, name, 1
@@ -153,7 +161,7 @@ class Watch:
             config["opt_start_seq"] = self._view.revision + 1
         body = msgspec.json.encode({"stream_name": self._stream, "config": config, "action": "create"})
         subject = f"{api(self._domain)}.CONSUMER.CREATE.{self._stream}.{name}"
-        reply = await self._bus.request_raw(subject, body, insist=False)
+        reply = await self._bus.request_raw(subject, body, timeout=seconds, insist=False)
         answer = msgspec.json.decode(reply.payload)
         if "error" in answer:
             raise Unavailable(f"watch of {self._bucket}: {answer['error'].get('description')}")
