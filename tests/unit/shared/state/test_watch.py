@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.bus import Bus, NatsTransport
 from shared.contracts.base import LEASES, Keys
-from shared.errors import PermissionDenied
+from shared.errors import PermissionDenied, Unavailable
 from shared.state import NatsState, watch
 from shared.state.streams import STREAMS
 from shared.state.watch import position
@@ -198,3 +198,17 @@ async def test_what_a_consumer_sent_before_its_maker_heard_of_it_comes_again(wri
     monkeypatch.setattr(Bus, "request_raw", ask_twice)
     view = await reader.view(RECORDS)
     assert [entry.value.text for _, entry in view.items(RECORDS)] == ["1"]
+
+
+async def test_a_hub_that_swallows_what_it_is_asked_is_asked_again_soon(reader, monkeypatch):
+    waited: list[float] = []
+
+    async def swallow(self, subject, *more, **options):
+        waited.append(options["timeout"])
+        raise Unavailable("silence")
+
+    monkeypatch.setattr(Bus, "request_raw", swallow)
+    view = await reader.view(RECORDS, host="elsewhere", wait=0.01)
+    await until(lambda: len(waited) > 5, 60)
+    assert waited[:6] == [1, 2, 4, 8, 10, 10]
+    view.stop()
