@@ -77,7 +77,7 @@ def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
         assert hosts.docker(3, "inspect", "echo", "-f", "{{.Node.Name}} {{.State.Status}}") == f"node{number} running"
         read = "until n=$(cat /n) && [ -n \"$n\" ]; do :; done; echo $n"  # it is empty while it is being written
         seen = int(hosts.docker(3, "exec", "client", "sh", "-c", read))
-        script = f"until [ "0$(cat /n)" -gt {seen + 100} ]; do sleep 0.01; done"
+        script = f"until [ 0$(cat /n) -gt {seen + 100} ]; do sleep 0.01; done"
         hosts.docker(3, "exec", "client", "sh", "-c", script)
     assert hosts.docker(1, "inspect", "client", "-f", "{{.State.Status}}") == "running"
     hosts.docker(1, "rm", "-f", "echo", "client")
