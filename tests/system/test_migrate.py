@@ -75,7 +75,7 @@ def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
         told = hosts.shoal_ok(1, "migrate", "echo", f"node{number}", "--strategy", strategy)
         assert "stood still for" in told
         assert hosts.docker(3, "inspect", "echo", "-f", "{{.Node.Name}} {{.State.Status}}") == f"node{number} running"
-        read = "until n=$(cat /n) && [ -n \"$n\" ]; do :; done; echo $n"  # it is empty while it is being written
+        read = 'until n=$(cat /n) && [ -n "$n" ]; do :; done; echo $n'  # it is empty while it is being written
         seen = int(hosts.docker(3, "exec", "client", "sh", "-c", read))
         script = f"until [ 0$(cat /n) -gt {seen + 100} ]; do sleep 0.01; done"
         hosts.docker(3, "exec", "client", "sh", "-c", script)
