@@ -173,7 +173,7 @@ class Cgroups:
         return pids
 
     def signal(self, group: str, number: int) -> None:
-        """Sends a signal to every process of the group, each held by descriptor while it is sent."""
+        """Sends a signal to every process of the group, as it is read; for a moment on v1 a number may be another's."""
         if number == signal.SIGKILL and self.v2:
             with contextlib.suppress(OSError):
                 (self.directory(group) / "cgroup.kill").write_text("1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -86,7 +87,7 @@ def write_hold(folder: Path) -> None:
     os.mkfifo(folder / GO, 0o600)
     script = folder / "hold"
     script.write_text(
-        f'#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = post-restore ] || exit 0\ncd {folder} || exit 1\n'
+        f'#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = post-restore ] || exit 0\ncd {shlex.quote(str(folder))} || exit 1\n'
         f'echo "$CRTOOLS_INIT_PID" > {HELD}\nread word < {GO}\n[ "$word" = go ]\n'
     )
     script.chmod(0o700)
