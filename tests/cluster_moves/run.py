@@ -62,11 +62,14 @@ def on(number: int, name: str) -> tuple[str, ...]:
 
 def redis(hosts: Hosts, strategy: str, times: int, keys: int = KEYS) -> Result:
     """A server with so many keys of 1 kB, and a client that writes without a pause."""
-    server = ("-u", "0", "--entrypoint", "redis-server", REDIS.tags[0], "--save", "", "--protected-mode", "no")
+    server = ("-u", "0", "--entrypoint", "redis-server", REDIS.tags[0], "--save", "", "--protected-mode", "no",
+              "--enable-debug-command", "yes")  # fmt: skip
     hosts.docker(1, "run", "-d", *on(1, "redis"), *server)
     _until(hosts, 1, "redis", "redis-cli ping | grep -q PONG")
     if keys:
-        hosts.docker(1, "exec", "redis", "redis-cli", "DEBUG", "POPULATE", str(keys), "key", "1000")
+        said = hosts.docker(1, "exec", "redis", "redis-cli", "DEBUG", "POPULATE", str(keys), "key", "1000")
+        if said != "OK":  # redis-cli ends well also when the server refuses
+            raise RuntimeError(f"redis has no keys to move: {said}")
     hosts.docker(3, "create", *on(3, "client"), PYTHON.tags[0], "python3", "/client.py", "redis")
     hosts.docker(3, "cp", str(CLIENT), "client:/client.py")
     hosts.docker(3, "start", "client")
