@@ -170,7 +170,8 @@ async def test_what_cannot_be_started_here_is_nobodys_and_leaves_nothing(node: M
     await node.gone(id)
 
 
-async def test_an_interrupted_taking_over_is_finished(node: Member) -> None:
+async def taken_and_not_made(node: Member) -> str:
+    """A container that the record says is this host's, which has not made it: its taking over was interrupted."""
     id = await node.movable("sleep")
     await node.give(id, "elsewhere")
     await node.call(SETTLE, Empty())
@@ -178,6 +179,11 @@ async def test_an_interrupted_taking_over_is_finished(node: Member) -> None:
     entry = await node.record(id)
     mine = msgspec.structs.replace(entry.value, node=node.executor._engine.node)
     await node.state.update(MOVABLE, id, value=mine, revision=entry.revision)
+    return id
+
+
+async def test_an_interrupted_taking_over_is_finished(node: Member) -> None:
+    id = await taken_and_not_made(node)
     await node.die()
     await node.boot()
     await node.in_state(id, "running")
@@ -221,13 +227,7 @@ async def test_what_is_bound_later_stays(node: Member) -> None:
 
 
 async def test_two_that_settle_make_an_interrupted_one_once(node: Member) -> None:
-    id = await node.movable("sleep")
-    await node.give(id, "elsewhere")
-    await node.call(SETTLE, Empty())
-    await node.gone(id)
-    entry = await node.record(id)
-    mine = msgspec.structs.replace(entry.value, node=node.executor._engine.node)
-    await node.state.update(MOVABLE, id, value=mine, revision=entry.revision)
+    id = await taken_and_not_made(node)
     await asyncio.gather(*(node.call(SETTLE, Empty()) for _ in range(3)))
     assert node.status(id).state == "running"
     record = await node.record(id)
