@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 import tempfile
 import time
@@ -20,6 +21,14 @@ KEYS = 256_000
 """Of 1 kB each."""
 SETTLE = 2.0
 """Seconds between two moves."""
+LOGIN = {"PGUSER": "postgres", "PGDATABASE": "postgres", "PGPASSWORD": "secret"}
+CHECK = """
+    select count(*), sum(delta) = (select sum(abalance) from pgbench_accounts)
+        and sum(delta) = (select sum(tbalance) from pgbench_tellers)
+        and sum(delta) = (select sum(bbalance) from pgbench_branches)
+    from pgbench_history
+"""
+"""How many transactions there are, and whether each has changed all that it changes."""
 CLIENT = Path(__file__).with_name("redis_client.py")
 
 
@@ -88,22 +97,39 @@ def redis(hosts: Hosts, strategy: str, times: int, keys: int = KEYS) -> Result:
 
 
 def postgres(hosts: Hosts, strategy: str, times: int) -> Result:
-    """A server with its data in a volume, under pgbench."""
-    server = ("-e", "POSTGRES_HOST_AUTH_METHOD=trust", "-v", "pg:/var/lib/postgresql/data", POSTGRES.tags[0])
+    """A server with its data in a volume, under pgbench, whose every transaction must be found in the end."""
+    known = [word for pair in LOGIN.items() for word in ("-e", "=".join(pair))]
+    server = (*known, "-e", "POSTGRES_PASSWORD=secret", "-v", "pg:/var/lib/postgresql/data", POSTGRES.tags[0])
     hosts.docker(1, "run", "-d", *on(1, "pg"), *server)
-    _until(hosts, 1, "pg", "psql -h 127.0.0.1 -U postgres -c 'select 1'")
-    hosts.docker(1, "exec", "pg", "pgbench", "-q", "-i", "-s", "5", "-U", "postgres")
-    seconds = str(3600)
-    client = ("pgbench", "-h", "pg", "-U", "postgres", "-c", "4", "-T", seconds, "-P", "1")
-    hosts.docker(3, "run", "-d", *on(3, "client"), POSTGRES.tags[0], *client)
-    moves, _, failed = _move(hosts, "pg", strategy, times)
-    still = _runs(hosts, "client")
-    said = hosts.run(3, "docker", "logs", "client")
-    lines = (said.stdout + said.stderr).splitlines()
-    if not still or any("error" in line.lower() or "fatal" in line.lower() for line in lines):
-        failed = failed or f"pgbench: {lines[-3:]}"
+    _until(hosts, 1, "pg", "psql -h pg -c 'select 1'")
+    hosts.docker(1, "exec", "pg", "pgbench", "-q", "-i", "-s", "5")
+    bench = ("pgbench", "-h", "pg", "-c", "4", "-T", "3600", "--log", "--log-prefix=/tmp/log")
+    hosts.docker(3, "run", "-d", *on(3, "client"), *known, POSTGRES.tags[0], *bench)
+    moves, spans, failed = _move(hosts, "pg", strategy, times)
+    if _runs(hosts, "client"):
+        hosts.docker(3, "kill", "--signal", "ALRM", "client")  # its time is over
+    code, told = hosts.docker(3, "wait", "client"), hosts.run(3, "docker", "logs", "client")
+    said = told.stdout + told.stderr
+    done = re.search(r"actually processed: (\d+)", said)
+    if code != "0" or done is None or "number of failed transactions: 0 " not in said:
+        return Result(moves, "", failed or f"pgbench: {code} {said}")
+    hosts.docker(3, "cp", "client:/tmp", str(hosts.lab.plan.folder / f"pgbench-{strategy}"))
+    _longest(hosts.lab.plan.folder / f"pgbench-{strategy}", moves, spans)
+    kept = hosts.docker(1, "exec", "pg", "psql", "-Atc", CHECK)
+    if kept != f"{done[1]}|t":
+        failed = failed or f"{done[1]} transactions were acknowledged; kept, and whether sums agree: {kept}"
     hosts.docker(1, "rm", "-f", "-v", "pg", "client")
-    return Result(moves, lines[-1] if lines else "", failed)
+    return Result(moves, f"{done[1]} transactions, all kept", failed)
+
+
+def _longest(logs: Path, moves: list[Move], spans: list[tuple[float, float]]) -> None:
+    """The longest transaction of each move, from pgbench's logs: the third field is it in microseconds, the fifth and
+    sixth when it ended.
+    """
+    lines = [line.split() for log in logs.glob("log.*") for line in log.read_text().splitlines()]
+    ended = [(int(line[4]) + int(line[5]) / 1e6, int(line[2]) / 1e3) for line in lines]
+    for move, (begin, end) in zip(moves, spans, strict=True):
+        move.gap = max((took for at, took in ended if begin <= at <= end), default=0.0)
 
 
 def _runs(hosts: Hosts, name: str) -> bool:
