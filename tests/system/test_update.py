@@ -53,10 +53,11 @@ def test_the_restart_policy(engine: Engine) -> None:
 
 
 def test_it_is_told(engine: Engine) -> None:
-    engine.ok("create", "--name", "made", IMAGE, "true")
-    engine.ok("update", "--cpu-shares", "100", "made")
-    told = engine.ok("events", "--since", "1m", "--until", "0s", "--filter", "event=update", "--format", "{{.Action}}")
-    assert told.splitlines()[-1] == "update"
+    made = engine.ok("create", IMAGE, "true")
+    engine.ok("update", "--cpu-shares", "100", made)
+    now = engine.ok("info", "--format", "{{.SystemTime}}")  # "0s" would be the last whole second to the CLI
+    only = ("--filter", f"container={made}", "--filter", "event=update")
+    assert engine.ok("events", "--since", "1m", "--until", now, *only, "--format", "{{.Action}}") == "update"
 
 
 @pytest.mark.parametrize(
