@@ -99,8 +99,10 @@ class Executor:
         self._engine = engine
 
     def at_rest(self) -> bool:
-        """Whether another process may take over unnoticed: health, restarts, execs of what runs are only known here."""
-        return not any(container.running for container in self._engine.registry)
+        """Whether another process may take over unnoticed: health, restarts, execs of what runs are only known here,
+        and where what comes from another host will be.
+        """
+        return not self._engine.places and not any(container.running for container in self._engine.registry)
 
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         return await finish(self._engine.tasks, work)

@@ -37,8 +37,8 @@ class PlatformService:
         await self._linux.close()
 
     def at_rest(self) -> bool:
-        """Whether another process may take over unnoticed: nothing runs."""
-        return all(workload.ended.done() for workload in self._linux.workloads)
+        """Whether another process may take over unnoticed: nothing runs, or is about to come (which would be lost)."""
+        return all(workload.ended.done() for workload in self._linux.workloads) and not self._linux.arrivals.told()
 
     async def _ended(self, watched: Watched, ended: Ended) -> None:
         record = watched.record

@@ -45,13 +45,16 @@ class _Waiting:
     request: Request
     future: asyncio.Future[Delivery]
     until: float | None
+    sendings: int = 0
     unheard: bool = False
     """503 means that it was never begun: only one sending, the first ever, is under way."""
 
 
 class Pending:
-    """Replies come to one subscription and are told apart by the last token of their subject.
+    """Replies come to one subscription and are told apart by the last token of their subject: request and sending.
 
+    Each sending has a subject of its own, since the broker lets a server answer once: where one came twice before it
+    was answered, nats-server takes the answer for the second one and refuses it.
     After a broken connection every waiting request is sent again under its request id, so that a reply lost
     with the broker comes again; a server remembers what it answered (see `shared.bus.answers`). Nothing is sent
     while the broker is away: who gives up meanwhile shall not have it done later.
@@ -106,11 +109,12 @@ class Pending:
             request.begun = now
         else:
             request.headers[wire.AGE] = str(int((now - request.begun) * 1000))
-        reply = f"{self._transport.inbox}.{token}"
+        reply = f"{self._transport.inbox}.{token}-{waiting.sendings}"
+        waiting.sendings += 1
         await self._transport.publish(request.subject, request.payload, request.headers, reply)
 
     def _received(self, delivery: Delivery) -> None:
-        waiting = self._waiting.get(delivery.subject.rpartition(".")[2])
+        waiting = self._waiting.get(delivery.subject.rpartition(".")[2].partition("-")[0])
         if waiting is None or waiting.future.done():
             return
         if delivery.headers.get("Status") == "503" and not delivery.payload:

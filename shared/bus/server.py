@@ -55,7 +55,6 @@ class Server:
         self._subscriptions: list[Subscription] = []
         self._tasks, self._work_tasks = TaskGroup(f"serve {contract.name}"), TaskGroup(contract.name)
         self._answers = Answers()
-        self._answering: set[str] = set()
         self._since = 0.0
 
     async def open(self) -> None:
@@ -100,18 +99,12 @@ class Server:
     async def _serve(self, endpoint: Endpoint[Any, Any], handler: Handler, delivery: Delivery) -> None:
         request_id = delivery.headers.get(wire.REQUEST_ID, "")
         known = self._answers.get(request_id)
-        if known is not None and delivery.reply in self._answering:
-            return  # sent again, and still worked on: the answer goes there
         if isinstance(known, tuple):
             payload, headers = known
         elif known is None and self._is_lost(endpoint, delivery):
             payload, headers = wire.encode_error(Unavailable(f"{endpoint.service} was restarted during the call"))
         else:
-            self._answering.add(delivery.reply)
-            try:
-                payload, headers = await self._answer(known or self._begin(request_id, endpoint, handler, delivery))
-            finally:
-                self._answering.discard(delivery.reply)
+            payload, headers = await self._answer(known or self._begin(request_id, endpoint, handler, delivery))
         if delivery.reply:
             await self._reply(delivery.reply, payload, headers)
 

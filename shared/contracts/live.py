@@ -91,7 +91,7 @@ class RestoreReply(Message, frozen=True):
 
 
 class ResumeReply(Message, frozen=True):
-    """`resumed_at`: when its processes were let run, nanoseconds since the epoch."""
+    """`resumed_at`: when its processes were let run, nanoseconds since the epoch; 0: all of it has come since."""
 
     pid: int
     log_path: str

@@ -109,10 +109,10 @@ RECEIVE = Endpoint(
     ReceiveRequest,
     ReceiveReply,
     (_C, _NF, AlreadyExists, InvalidArgument, FailedPrecondition, Unavailable),
-    idempotent=True,
     timeout=120,
 )
-"""A place for it: writable layer and volumes are there, empty, its network in standby; nobody sees it."""
+"""A place for it: writable layer and volumes are there, empty, its network in standby; nobody sees it. What an earlier
+call made is made anew, so not idempotent: a request that is sent again must not undo what its answer told."""
 ABANDON = Endpoint("executor.abandon", MoveRef, Empty, (_C,), idempotent=True, timeout=120)
 """Nothing of it is here, nor will `take_over` find anything. `Conflict`: it was taken over."""
 TAKE_OVER = Endpoint("executor.take_over", TakeOverRequest, Revision, (_NF,), idempotent=True, timeout=120)

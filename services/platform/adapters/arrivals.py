@@ -195,7 +195,9 @@ class Arrivals:
         return self._criu.restore(images, root, arrival.folder, sources, streams)
 
     async def resume(self, name: str) -> contract.ResumeReply:
-        """Lets it run: from now on it is a workload of this host. Idempotent."""
+        """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come."""
+        if name not in self._known and (found := self._workloads.find(name)) is not None:
+            return _resumed(found, 0)
         arrival = self._get(name)
         return await finish(self._tasks, self._resume(arrival))
 
@@ -209,12 +211,7 @@ class Arrivals:
             found = self._workloads.find(arrival.name)
             if found is None:
                 raise Conflict(f"container {arrival.name} is not restored")
-            return contract.ResumeReply(
-                pid=found.record.pid,
-                log_path=record.log_path,
-                started_at=record.started_at,
-                resumed_at=record.resumed_at,
-            )
+            return _resumed(found, record.resumed_at)
 
     async def _complete(self, arrival: Arrival) -> None:
         """Its processes run when this returns, and it is one of the workloads."""
@@ -322,6 +319,11 @@ class Arrivals:
         await self._tasks.close()
         for arrival in self._known.values():
             arrival.close()
+
+
+def _resumed(workload: Workload, at: int) -> contract.ResumeReply:
+    made = workload.record
+    return contract.ResumeReply(pid=made.pid, log_path=made.log_path, started_at=made.started_at, resumed_at=at)
 
 
 def _pid(arrival: Arrival) -> int:

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from shared.bus import NatsTransport
+from shared.bus import Delivery, NatsTransport, pending
 from shared.bus import nats as module
+from shared.bus.pending import Pending, Request
 from shared.errors import InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
 from tests.support.waiting import until
 
@@ -227,3 +228,24 @@ async def test_headers_and_replies_come_as_they_were_sent(transport):
     first, second = await got.get(), await got.get()
     assert first == ("with.headers", b"x", {"Key": "value ü", "Other": "1"}, "answer.here")
     assert second == ("with.nothing", b"", {}, "")
+
+
+async def test_a_request_that_is_sent_again_before_it_is_answered_is_answered(transport, volume, monkeypatch):
+    """The broker lets a service answer each message once."""
+    monkeypatch.setattr(pending, "FIRST_AGAIN", 0.01)
+    asked: asyncio.Queue[Delivery] = asyncio.Queue()
+    await volume.subscribe("shoal.v1.volume.node1.inspect", asked.put_nowait)
+    await volume.flush()
+    asking = Pending(transport, "tester")
+    await asking.open()
+    waits = asyncio.ensure_future(asking.request(Request("shoal.v1.volume.node1.inspect", b"?", {}, far=True), 30))
+    first, second = await asked.get(), await asked.get()
+    assert first.reply != second.reply
+    await volume.publish(first.reply, b"answer")
+    assert (await waits).payload == b"answer"
+    refused: list[str] = []
+    volume.on_refused(refused.append)
+    await volume.publish(second.reply, b"answer")
+    await volume.flush()
+    assert refused == []
+    await asking.close()

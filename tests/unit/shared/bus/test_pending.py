@@ -82,7 +82,7 @@ async def test_after_a_break_it_is_sent_again_with_its_age(side):
     side.transport.reconnect()
     await turns()
     first, second = side.got
-    assert first.reply == second.reply
+    assert first.reply != second.reply  # the broker lets each be answered once
     assert wire.AGE not in first.headers
     assert int(second.headers[wire.AGE]) >= 90
     assert int(second.headers[wire.TIMEOUT]) <= int(first.headers[wire.TIMEOUT]) - 90

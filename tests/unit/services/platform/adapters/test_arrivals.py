@@ -16,6 +16,7 @@ from shared.contracts.platform import ReceiveRequest, SignalRequest, UpdateReque
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from tests.support.moving_hosts import COUNT, Pair, counted, leftovers, until_gone
 from tests.support.platform_host import Host
+from tests.support.waiting import until
 
 LARGE = ("sh", "-c", "x=$(yes | head -c 80000000); echo there; while :; do usleep 10000; done")
 """Has more memory than can come in a moment."""
@@ -103,9 +104,11 @@ async def test_held_it_outlives_the_platform(pair: Pair) -> None:
     assert (await pair.b.state(request.id)).state == "held"
     assert len(await pair.b.logs(request.id)) == lines
     first = await pair.b.service.resume(Ref(id=request.id))
-    assert await pair.b.service.resume(Ref(id=request.id)) == first
+    assert (await pair.b.service.resume(Ref(id=request.id))).pid == first.pid
     await pair.a.service.discard(Ref(id=request.id))
     await pair.b.service.settle(Ref(id=request.id))
+    await until(lambda: request.id not in pair.b.linux.arrivals._known)
+    assert (await pair.b.service.resume(Ref(id=request.id))).pid == first.pid
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
     with pytest.raises(AlreadyExists):
@@ -130,6 +133,7 @@ async def test_let_run_by_a_platform_that_died_at_once(pair: Pair) -> None:
 async def test_abandoned_it_leaves_nothing(pair: Pair, held: bool, restarted: bool) -> None:
     request = await pair.started(*COUNT)
     await (pair.held(request) if held else pair.sent(request))
+    assert not pair.b.service.at_rest()
     arrival = pair.b.linux.arrivals._known[request.id]
     monitor, group = arrival.record.monitor, arrival.record.cgroup
     if restarted:
