@@ -24,6 +24,8 @@ WAIT = 2.0
 """Seconds for which the service's start waits for the hubs."""
 PAUSE = 1.0
 """Seconds between questions to hubs that do not answer at the start."""
+PATIENCE = 5.0
+"""Seconds for which what needs the hubs waits for them: who has just joined, or lost a hub, hears of others soon."""
 
 
 class ClusterRecords:
@@ -32,6 +34,8 @@ class ClusterRecords:
     def __init__(self, state: State, tasks: TaskGroup) -> None:
         self._state, self._tasks = state, tasks
         self._view: View | None = None
+        self._heard = asyncio.Event()
+        """Set while changes are heard of."""
         self._specs: dict[str, NetworkSpec] = {}
         self._endpoints: dict[str, dict[str, EndpointRecord]] = {}
         self._holders: dict[tuple[str, str], str] = {}
@@ -55,10 +59,20 @@ class ClusterRecords:
     def complete(self) -> bool:
         return self._view is not None
 
-    @property
-    def live(self) -> bool:
-        """Whether changes are heard of now."""
-        return self._view is not None and self._view.live
+    async def live(self) -> bool:
+        """Whether changes are heard of; where they are not, after waiting for it."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._heard.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _live_changed(self) -> None:
+        if self._view is not None and self._view.live:
+            self._heard.set()
+        else:
+            self._heard.clear()
 
     async def reached(self, revision: int) -> None:
         """Returns when all changes up to this revision are seen."""
@@ -67,7 +81,7 @@ class ClusterRecords:
 
     async def catch_up(self) -> None:
         """Returns when all that was made until now is seen; what the hubs cannot tell is left as it is."""
-        if self._view is None or not self._view.live:
+        if self._view is None or not self._heard.is_set():
             return
         try:
             await self._view.reached(await self._state.latest(CLUSTER_SPECS))
@@ -86,7 +100,9 @@ class ClusterRecords:
             for parts, entry in view.items(keys):
                 self._changed(keys, parts, entry)
         view.on_change(self._changed)
+        view.on_live(self._live_changed)
         self._view = view
+        self._live_changed()
         self.on_complete()
 
     def _changed(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:

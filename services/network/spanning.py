@@ -141,7 +141,7 @@ class Spanning:
 
     async def create(self, plan: Callable[[int], NetworkSpec]) -> tuple[NetworkSpec, int]:
         """Makes a network of what `plan` says for a number that is free; the first of two that collide counts."""
-        if not self.records.live:
+        if not await self.records.live():
             raise Unavailable(f"{CUT_OFF}: nobody knows which networks there are")
         while True:
             spec = plan(spanning.free_number(known.vni for known in self.records.specs()))
@@ -184,7 +184,7 @@ class Spanning:
         """Takes a network away that nobody uses on any host. First it is marked: whoever claimed an address before
         is seen, and whoever comes after sees the mark.
         """
-        if not self.records.live:
+        if not await self.records.live():
             raise Unavailable(f"{CUT_OFF}: nobody knows whether network {spec.name} is in use")
         try:
             entry = await self._state.get(CLUSTER_SPECS, str(spec.vni))

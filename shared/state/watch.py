@@ -78,7 +78,15 @@ class Watch:
     async def open(self) -> None:
         """Returns when the view shows all that exists; raises `Unavailable` where nobody answers."""
         self._listen()
-        await self._begin(anew=True)
+        seconds = ASK_SECONDS if self._domain else MOST_ASK_SECONDS
+        while True:
+            try:
+                await self._begin(True, seconds)
+                break
+            except Unavailable:
+                seconds *= 2
+                if seconds > MOST_ASK_SECONDS:
+                    raise
         await self.complete.wait()
 
     def begin(self) -> None:

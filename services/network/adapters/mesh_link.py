@@ -33,7 +33,7 @@ class MeshLink:
         self._netlink = Netlink()
         self._present = Mesh()
         self._whole = False
-        """Whether the kernel has all of it: a bridge may be still to come."""
+        """Whether the kernel has all of it, and no more."""
         self._index = 0
 
     def close(self) -> None:
@@ -41,18 +41,24 @@ class MeshLink:
 
     def apply(self, wanted: Mesh, mtu: int) -> None:
         """The host has this of the mesh, and no more. Raises `OSError`."""
-        if wanted == self._present and self._whole:
+        before, whole = self._present, self._whole
+        if wanted == before and whole:
             return
-        self._whole = True
+        # Until all is done the host may have both: what fails half done is taken back, too.
+        self._present = Mesh({**wanted.peers, **before.peers}, {**wanted.targets, **before.targets}, wanted.ports)
+        self._whole = False
         with telemetry.span("mesh.apply", peers=len(wanted.peers), targets=len(wanted.targets)):
-            if wanted.ports:
-                self._ensure(mtu)
-                for node, peer in wanted.peers.items():
-                    self._add_peer(peer, new=self._present.peers.get(node) is None)
-                for target in wanted.targets.values():
-                    self._lead(target, wanted)
-            self._remove(wanted)
-            self._present = wanted
+            led = self._add(wanted, before if whole else Mesh(), mtu) if wanted.ports else True
+            self._remove(wanted, before)
+            self._present, self._whole = wanted, led
+
+    def _add(self, wanted: Mesh, before: Mesh, mtu: int) -> bool:
+        """Whether there is a way to all targets: a bridge may be still to come."""
+        self._ensure(mtu)
+        for node, peer in wanted.peers.items():
+            self._add_peer(peer, new=node not in before.peers)
+        led = [self._lead(target, wanted) for target in wanted.targets.values()]
+        return all(led)
 
     def _ensure(self, mtu: int) -> None:
         link = self._netlink.link(self._name)
@@ -85,17 +91,17 @@ class MeshLink:
                     self._netlink.request(rtrules.route(version, TABLES + peer.number, self._index, peer.hop))
                 self._rule(_rule_of(version, peer))
 
-    def _lead(self, target: Target, wanted: Mesh) -> None:
+    def _lead(self, target: Target, wanted: Mesh) -> bool:
+        """Whether there is a way to it."""
         if target.peer is not None:
             route = rtrules.route(target.address, TARGETS, self._index, wanted.peers[target.peer].hop)
             with _without(target.address.version):
                 self._netlink.request(route)
-            return
+            return True
         name = self._bridge(target.network_id)
         link = self._netlink.link(name)
         if link is None:
-            self._whole = False
-            return  # the container is just coming, or leaving
+            return False  # the container is just coming, or leaving
         if target.address.version == 6:
             sysctl.write(f"ipv6/conf/{name}/addr_gen_mode", "1")
             sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "0")
@@ -104,9 +110,9 @@ class MeshLink:
                 rtneigh.neighbour(link.index, target.address, target.mac),
                 rtrules.route(target.address, TARGETS, link.index),
             )
+        return True
 
-    def _remove(self, wanted: Mesh) -> None:
-        before = self._present
+    def _remove(self, wanted: Mesh, before: Mesh) -> None:
         for address in before.targets.keys() - wanted.targets.keys():
             self._each(rtrules.route_no_more(address, TARGETS))
         for address, target in before.targets.items():
@@ -119,7 +125,8 @@ class MeshLink:
             self._remove_peer(before.peers[node])
         if not wanted.ports:
             for version in (4, 6):
-                self._each(rtrules.rule_no_more(_rule_to_targets(version)))
+                while self._each(rtrules.next_rule_no_more(version, PRIORITY)):  # also those of a service that died
+                    pass
             if (link := self._netlink.link(self._name)) is not None:
                 self._each(rtnetlink.delete_link(link.index))
 
@@ -130,13 +137,15 @@ class MeshLink:
             self._each(rtrules.rule_no_more(_rule_of(version, peer)))
             self._each(rtrules.route_no_more(version, TABLES + peer.number))
 
-    def _each(self, message: Message) -> None:
-        """What is gone already is fine."""
+    def _each(self, message: Message) -> bool:
+        """Whether it was there: what is gone already is fine."""
         try:
             self._netlink.request(message)
         except OSError as error:
             if error.errno not in _GONE and error.errno != errno.EAFNOSUPPORT:
                 raise
+            return False
+        return True
 
     def _rule(self, rule: Message) -> None:
         with contextlib.suppress(FileExistsError):

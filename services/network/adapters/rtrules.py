@@ -49,6 +49,11 @@ def rule_no_more(rule: Message) -> Message:
     return Message(RTM_DELRULE, 0, rule.body)
 
 
+def next_rule_no_more(version: int, priority: int) -> Message:
+    """Takes the first rule of a priority back, whatever it says; `ENOENT` where there is none."""
+    return Message(RTM_DELRULE, 0, struct.pack("=B11x", _family(version)) + _number(FRA_PRIORITY, priority))
+
+
 def _rule(version: int, table: int, priority: int, body: bytes) -> Message:
     head = struct.pack("=BBBBBBBBI", _family(version), 0, 0, 0, 0, 0, 0, FR_ACT_TO_TBL, 0)
     body = head + _number(FRA_TABLE, table) + _number(FRA_PRIORITY, priority) + body

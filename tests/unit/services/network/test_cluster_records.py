@@ -4,7 +4,6 @@ from shared.contracts.scheduler import NODES, NodeRecord
 from shared.errors import Unavailable
 from shared.state import MemoryState
 from shared.tasks import TaskGroup
-from tests.support.waiting import until
 
 NET = NetworkSpec(id="net", name="net", created=1, vni=4097)
 
@@ -106,8 +105,8 @@ async def test_hubs_that_come_later_are_waited_for(monkeypatch) -> None:
     state, tasks = Away(), TaskGroup("test")
     records = ClusterRecords(state, tasks)
     await records.open()
-    assert (records.complete, records.live) == (False, False)
+    assert (records.complete, records.specs()) == (False, [])
     state.there = True
-    await until(lambda: records.live)
+    assert await records.live()
     assert records.complete
     await tasks.close()

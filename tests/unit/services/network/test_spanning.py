@@ -244,7 +244,32 @@ async def test_a_network_that_is_here_is_known_without_the_hubs(world: World, mo
     assert again.specs() == [spec]
     assert again.space(spec.id) is not None
     assert again.rules()
+    monkeypatch.setattr("services.network.cluster_records.PATIENCE", 0.01)
     with pytest.raises(Unavailable, match="cut off"):
         await again.create(plan("two", "10.0.2.0/24"))
     with pytest.raises(Unavailable, match="cut off"):
         await again.remove(spec)
+
+
+async def test_hubs_that_are_not_heard_of_yet_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As just after joining, and while the hubs elect who leads: such a host is not cut off."""
+    view, there, made = world.state.view, asyncio.Event(), []
+
+    async def late(*keys: Any, **named: Any) -> Any:
+        await there.wait()
+        made.append(await view(*keys, **named))
+        return made[0]
+
+    monkeypatch.setattr("services.network.cluster_records.WAIT", 0.01)
+    monkeypatch.setattr(world.state, "view", late)
+    here = await world.host("a", 1)
+    making = asyncio.create_task(here.create(plan("one", "10.0.1.0/24")))
+    await asyncio.sleep(0)
+    there.set()
+    spec, _ = await making
+    made[0].become_live(False)
+    removing = asyncio.create_task(here.remove(spec))
+    await asyncio.sleep(0)
+    made[0].become_live(True)
+    await removing
+    assert not here.specs()

@@ -212,3 +212,7 @@ async def test_a_hub_that_swallows_what_it_is_asked_is_asked_again_soon(reader, 
     await until(lambda: len(waited) > 5, 60)
     assert waited[:6] == [1, 2, 4, 8, 10, 10]
     view.stop()
+    waited.clear()
+    with pytest.raises(Unavailable, match="silence"):
+        await reader.view(RECORDS, host="elsewhere")
+    assert waited == [1, 2, 4, 8]

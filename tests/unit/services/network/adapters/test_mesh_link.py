@@ -6,11 +6,11 @@ import ipaddress
 import socket
 import subprocess
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from services.network.adapters import mesh_link, sysctl
+from services.network.adapters import mesh_link, rtrules, sysctl
 from services.network.adapters.mesh_link import MeshLink
 from services.network.domain import mesh
 from shared.contracts.network import EndpointRecord
@@ -100,6 +100,31 @@ def test_another_service_goes_on_with_what_it_finds(link: MeshLink) -> None:
     later.apply(plan("n2"), 1450)
     assert socket.if_nametoindex("t-mesh") == index
     later.close()
+
+
+def test_nothing_is_left_by_a_service_that_was_killed(link: MeshLink) -> None:
+    link.apply(plan("n2"), 1450)
+    later = MeshLink("t-mesh", "n1", lambda: ipaddress.ip_address("198.18.0.1"), lambda network: f"br-{network}")
+    later.apply(mesh.Mesh(), 1450)
+    later.close()
+    for family in ("-4", "-6"):
+        assert "0xfff00000" not in said(f"{family} rule")
+    assert "t-mesh" not in said("link")
+
+
+def test_nothing_is_left_of_what_failed_half_done(link: MeshLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(rtrules, "route", raising)
+        with pytest.raises(OSError, match="nobody routes"):
+            link.apply(plan("n2"), 1450)
+    assert "t-mesh" in said("link")
+    link.apply(mesh.Mesh(), 1450)
+    assert "t-mesh" not in said("link")
+    assert "0xfff00000" not in said("rule")
+
+
+def raising(*arguments: object) -> NoReturn:
+    raise OSError("nobody routes")
 
 
 def test_the_reverse_path_is_not_asked_for(link: MeshLink) -> None:
