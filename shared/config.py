@@ -79,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         AddressPool(base="192.168.0.0/16", size=20),
     )
     """Subnets for networks whose creator names none. Where none is of IPv6, the host's unique local one (RFC 4193)."""
+    default_network_driver: str = ""
+    """Driver of networks whose creator names none; empty: `overlay` on a host of a cluster, else `bridge`."""
     nft_table: str = "shoal"
     """Name of the engine's own nftables tables."""
     runtime_prefix: str = "/opt/shoal/runtime"

@@ -201,6 +201,7 @@ class Catalog:
 
     async def create(self, request: CreateRequest) -> tuple[NetworkSpec, int]:
         """Makes a network, and its interface; the revision of its record. All or nothing."""
+        request = networks.with_driver(request, self._settings.default_network_driver, self.spanning is not None)
         across = await self._spans(request)
         request = networks.check_request(request, request.driver if across else "")
         async with self._changing:
@@ -218,7 +219,7 @@ class Catalog:
     async def _spans(self, request: CreateRequest) -> Spanning | None:
         """The networks across hosts, if this is to be one: of the driver `overlay`, or of one that only others have."""
         across = None if request.config_only else self.spanning
-        if across is None or (request.driver != "overlay" and drivers.find(request.driver or "bridge") is not None):
+        if across is None or (request.driver != "overlay" and drivers.find(request.driver) is not None):
             return None
         await across.uplinks.check(request.driver, CheckRequest(options=request.options, internal=request.internal))
         return across

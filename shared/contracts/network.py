@@ -104,8 +104,10 @@ class Network(Message, frozen=True):
 
 
 class CreateRequest(Message, frozen=True):
+    """`driver` empty: the engine's default, in a cluster a network across its hosts."""
+
     name: str
-    driver: str = "bridge"
+    driver: str = ""
     scope: str = ""
     enable_ipv4: bool = True
     enable_ipv6: bool = False

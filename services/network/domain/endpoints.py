@@ -328,7 +328,8 @@ def _leads_out(spec: NetworkSpec) -> bool:
 
 def way_out_request(*, ipv6: bool) -> CreateRequest:
     """As dockerd makes it: its containers do not reach each other there."""
-    return CreateRequest(name=WAY_OUT, enable_ipv6=ipv6, options={options.ICC: "false", options.MASQUERADE: "true"})
+    rules = {options.ICC: "false", options.MASQUERADE: "true"}
+    return CreateRequest(name=WAY_OUT, driver="bridge", enable_ipv6=ipv6, options=rules)
 
 
 def dns_names(container_id: str, container_name: str, wish: EndpointSettings, hostname: str) -> tuple[str, ...]:

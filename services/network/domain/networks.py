@@ -30,12 +30,26 @@ def default_bridge_options(interface: str, mtu: int = options.DEFAULT_MTU) -> di
     }
 
 
+def with_driver(request: CreateRequest, default: str, clustered: bool) -> CreateRequest:
+    """The request with the driver that is meant when it names none; `default` is the setting.
+
+    Compose names none, so that a project spans the hosts of a cluster; the docker CLI itself says `bridge`.
+    """
+    if request.driver:
+        return request
+    if not default:
+        of_host = request.config_only or request.config_from or request.scope == "local"
+        local = of_host or any(map(options.is_of_bridge, request.options))
+        default = "overlay" if clustered and not local else "bridge"
+    return msgspec.structs.replace(request, driver=default)
+
+
 def check_request(request: CreateRequest, spanning: str = "") -> CreateRequest:
     """Refuses what no network can be made of, in dockerd's words; the request with its defaults filled in.
 
     `spanning` is the driver asked for, where it is one of networks across hosts.
     """
-    driver = request.driver or "bridge"
+    driver = request.driver
     if not request.name.strip():
         raise InvalidArgument("invalid name: name is empty")
     if request.name in PREDEFINED:

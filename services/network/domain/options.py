@@ -35,6 +35,11 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 Options = Mapping[str, str]
 
 
+def is_of_bridge(key: str) -> bool:
+    """Whether an option has a meaning for bridges alone."""
+    return key.startswith("com.docker.network.bridge.") or key in HOST_ADDRESS.values()
+
+
 def _refused(key: str, text: str, why: str) -> InvalidArgument:
     return InvalidArgument(f"failed to parse {key} value: {text} ({why})")
 

@@ -41,7 +41,8 @@ class Placing:
             return _placed(made, self._kernel.node)
         image = await self._image(request)
         fleet = self._world.fleet
-        ask = ask_of(request, image.id, request.platform or image.platform, self._world)
+        platform = request.platform or image.platform
+        ask = ask_of(request, image.id, platform, self._world, self._kernel.node)
         with telemetry.span("scheduler.decide"):
             node = fleet.decide(ask)
         pending = f"pending {new_token()}"

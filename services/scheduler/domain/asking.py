@@ -18,6 +18,8 @@ from .facts import Ask, Bond, Load
 NODE, CONSTRAINT, AFFINITY = "shoal.node", "shoal.constraint", "shoal.affinity"
 """Labels by which a client says where a container may go."""
 _EVERYWHERE = ("", "default", "bridge", "host", "none")
+_ANY_ADDRESS = ("", "0.0.0.0", "::")
+_ASKED = "not asked, whose paths or addresses it names"
 _UNSATISFIED = "scheduling constraints not satisfied"
 
 
@@ -53,22 +55,35 @@ def load_of(config: HostConfig) -> Load:
     return Load(max(0, config.memory_reservation or config.memory), max(0, cpus), tuple(sorted(ports)))
 
 
-def ask_of(request: CreateRequest, image: str, platform: Platform, known: Known) -> Ask:
-    """`image` by its id, for `platform`. Raises `InvalidArgument` for labels that make no sense, `NotFound`."""
+def ask_of(request: CreateRequest, image: str, platform: Platform, known: Known, asked: str = "") -> Ask:
+    """`image` by its id, for `platform`; `asked`: the host whose paths and addresses the request means, unless it says
+    where else the container is to be. Raises `InvalidArgument` for labels that make no sense, `NotFound`.
+    """
     config = request.host_config
+    constraints = parse_all(request.config.labels.get(CONSTRAINT, ""))
+    bonds = (
+        *_wished(request.config, known),
+        *_joined(config, known),
+        *_volumes(config, known),
+        *_networks(request, known),
+    )
+    if asked and not constraints and all(bond.apart for bond in bonds) and _names_host(config):
+        bonds = (*bonds, Bond(frozenset((asked,)), _ASKED))
     return Ask(
         load=load_of(config),
         os=platform.os,
         architecture=platform.architecture,
-        constraints=parse_all(request.config.labels.get(CONSTRAINT, "")),
-        bonds=(
-            *_wished(request.config, known),
-            *_joined(config, known),
-            *_volumes(config, known),
-            *_networks(request, known),
-        ),
+        constraints=constraints,
+        bonds=bonds,
         image=known.with_image(image),
     )
+
+
+def _names_host(config: HostConfig) -> bool:
+    """Whether it has paths or addresses of a host."""
+    paths = any(text.startswith("/") for text in config.binds) or any(mount.type == "bind" for mount in config.mounts)
+    bindings = (binding for published in config.port_bindings.values() for binding in published)
+    return paths or any(binding.host_ip not in _ANY_ADDRESS for binding in bindings)
 
 
 def moved(spec: ContainerSpec) -> CreateRequest:

@@ -10,12 +10,30 @@ from shared.errors import InvalidArgument, NotFound, PermissionDenied, ShoalErro
 
 
 def request(**fields: object) -> CreateRequest:
-    return CreateRequest(**{"name": "web", **fields})  # type: ignore[arg-type]
+    return CreateRequest(**{"name": "web", "driver": "bridge", **fields})  # type: ignore[arg-type]
 
 
 def test_defaults_are_filled_in() -> None:
-    checked = networks.check_request(request(driver=""))
-    assert (checked.driver, checked.scope) == ("bridge", "local")
+    assert networks.check_request(request()).scope == "local"
+
+
+@pytest.mark.parametrize(
+    ("fields", "setting", "clustered", "driver"),
+    [
+        ({}, "", False, "bridge"),
+        ({}, "", True, "overlay"),
+        ({"internal": True, "options": {"com.docker.network.driver.mtu": "1400"}}, "", True, "overlay"),
+        ({}, "macvlan", True, "macvlan"),
+        ({"driver": "bridge"}, "overlay", True, "bridge"),
+        ({"scope": "local"}, "", True, "bridge"),
+        ({"config_only": True}, "", True, "bridge"),
+        ({"config_from": "cfg"}, "", True, "bridge"),
+        ({"options": {"com.docker.network.bridge.name": "br0"}}, "", True, "bridge"),
+        ({"options": {"com.docker.network.host_ipv4": "1.2.3.4"}}, "", True, "bridge"),
+    ],
+)
+def test_who_names_no_driver(fields: dict[str, object], setting: str, clustered: bool, driver: str) -> None:
+    assert networks.with_driver(request(**{"driver": "", **fields}), setting, clustered).driver == driver
 
 
 @pytest.mark.parametrize(

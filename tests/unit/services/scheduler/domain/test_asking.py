@@ -96,6 +96,29 @@ def test_what_it_needs_binds_it_to_where_that_is(host: dict[str, Any], bonds: li
     assert list(asked(**host).bonds) == bonds
 
 
+@pytest.mark.parametrize(
+    ("host", "labels", "bound"),
+    [
+        ({"binds": ("/a:/b",)}, {}, True),
+        ({"mounts": (MountRequest(type="bind", source="/a", target="/d"),)}, {}, True),
+        ({"port_bindings": {"80/tcp": (PortBinding(host_ip="127.0.0.1", host_port="80"),)}}, {}, True),
+        ({"port_bindings": {"80/tcp": (PortBinding(host_ip="0.0.0.0", host_port="80"),)}}, {}, False),
+        ({"binds": ("new:/b",), "tmpfs": {"/t": ""}}, {}, False),
+        ({"binds": ("/a:/b",)}, {"shoal.node": "node1"}, False),
+        ({"binds": ("/a:/b",)}, {"shoal.constraint": "node.role==hub"}, False),
+        ({"binds": ("/a:/b", "data:/data")}, {}, False),
+        ({"binds": ("/a:/b",)}, {"shoal.affinity": "container!=db"}, True),
+    ],
+)
+def test_paths_and_addresses_are_those_of_the_host_that_was_asked(
+    host: dict[str, Any], labels: dict[str, str], bound: bool
+) -> None:
+    """Unless something says where else the container is to be."""
+    request = CreateRequest(config=ContainerConfig(image="i", labels=labels), host_config=HostConfig(**host))
+    made = ask_of(request, "sha256:1", Platform(), Known(), "n3")
+    assert (bond("not asked, whose paths or addresses it names", "n3") in made.bonds) is bound
+
+
 def test_labels_say_where_it_may_go() -> None:
     assert asked({"shoal.node": "node1"}).bonds == (bond("scheduling constraints not satisfied", "n1"),)
     assert asked({"shoal.node": "else"}).bonds == (bond("scheduling constraints not satisfied"),)
