@@ -19,6 +19,9 @@ from .cluster_names import ClusterNames
 from .movables import Movables
 from .patience import patiently
 
+TOLD_WITHIN = 2.0
+"""Seconds for which a removal waits until the cluster knows that the name is free."""
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -186,17 +189,21 @@ class Records:
     async def forget(self, spec: ContainerSpec) -> int:
         """The container is gone for everybody, and its name is free for whoever asks after that.
 
-        Placement and status stay for `bury`. The name's removal is on its way when this returns.
+        Placement and status stay for `bury`. Where the cluster cannot be told soon, its name is free later.
         """
         if spec.generation and self._movables is not None:
             await self._movables.forget(spec.id)  # first: what is gone here must not be started elsewhere
         going = patiently(lambda: self._state.delete(SPECS, spec.id))
-        revision, _ = await asyncio.gather(going, self._free(spec.name))
+        revision, leaving = await asyncio.gather(going, self._free(spec.name))
+        if self._names is not None:  # who asks next may ask another host
+            await asyncio.wait((leaving,), timeout=TOLD_WITHIN)
         return revision
 
-    async def _free(self, name: str) -> None:
+    async def _free(self, name: str) -> asyncio.Task[None]:
+        """The name's removal is on its way when this returns; on this host nobody gets it before that is done."""
         leaving = self._leaving[name] = self._tasks.start(self._release(name), "name")
         leaving.add_done_callback(lambda _: self._leaving.pop(name, None))
+        return leaving
 
     async def _release(self, name: str) -> None:
         await patiently(lambda: self._state.delete(NAMES, name))

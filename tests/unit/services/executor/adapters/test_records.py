@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.executor.adapters import patience
+from services.executor.adapters import records as adapter
 from services.executor.adapters.cluster_names import ClusterNames
 from services.executor.adapters.records import Records
 from shared.contracts.base import AGREED
@@ -136,7 +137,9 @@ class Distant(MemoryState):
         return await super().delete(keys, *parts, **kwargs)
 
 
-async def test_who_saw_a_container_go_takes_its_name_in_the_cluster() -> None:
+async def test_who_saw_a_container_go_takes_its_name_in_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the cluster cannot be told."""
+    monkeypatch.setattr(adapter, "TOLD_WITHIN", 0.05)
     state, tasks = Distant(), TaskGroup("test")
     records = Records(state, "node1", "host1", tasks, ClusterNames(state, "node1", tasks))
     await records.reserve("web", "c")
@@ -149,3 +152,16 @@ async def test_who_saw_a_container_go_takes_its_name_in_the_cluster() -> None:
     await taking
     assert await records.holder("web") == "d"
     assert records._leaving == {}
+
+
+async def test_a_removed_containers_name_is_free_on_every_host() -> None:
+    state, tasks = Distant(), TaskGroup("test")
+    one, two = (Records(state, node, node, tasks, ClusterNames(state, node, tasks)) for node in ("node1", "node2"))
+    await one.reserve("web", "c")
+    await one.create(SPEC)
+    forgetting = asyncio.ensure_future(one.forget(SPEC))
+    await asyncio.wait((forgetting,), timeout=0.1)
+    assert not forgetting.done()
+    state.let_go.set()
+    await forgetting
+    await two.reserve("web", "d")
