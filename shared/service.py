@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,18 +122,19 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     stopping = asyncio.Event()
     kernel, spans = await _kernel(contract, settings)
     implementation = await build(kernel)
-    server = Server(kernel.bus, contract, implementation)
-    rest = Rest(partial(_begin_anew, kernel, server, implementation, stopping))
+    servers = [Server(kernel.bus, contract, implementation), *_drivers(kernel, implementation)]
+    rest = Rest(partial(_begin_anew, kernel, servers, implementation, stopping))
     spans.worked = rest.worked
     await _hook(contract, implementation, "open", "start")
-    await server.open()
+    for server in servers:
+        await server.open()
     _on_signals(stopping.set)
     lost = _when_lost(kernel.bus, stopping)
     log.info("%s serves on node %s", contract.name, kernel.node)
     ready()
     rest.begin()
     await stopping.wait()
-    await server.close(PATIENCE)
+    await asyncio.gather(*(server.close(PATIENCE) for server in servers))
     await _hook(contract, implementation, "close")
     await _close(kernel, spans)
     if lost:
@@ -150,10 +151,21 @@ async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanS
     return Kernel(settings, bus.node, bus, state, streams, bool(agreed_domain(settings))), spans
 
 
-def _begin_anew(kernel: Kernel, server: Server, implementation: Any, stopping: asyncio.Event) -> None:
+def _drivers(kernel: Kernel, implementation: Any) -> list[Server]:
+    """What serves the drivers that it has besides: contract, node and object of each."""
+    return [Server(kernel.bus, contract, made, node) for contract, node, made in getattr(implementation, "drivers", ())]
+
+
+def _begin_anew(kernel: Kernel, servers: Sequence[Server], implementation: Any, stopping: asyncio.Event) -> None:
     """Ends this process, which a burst has left large, if another will follow and nobody is to notice."""
     at_rest = getattr(implementation, "at_rest", None)
-    if followed and at_rest is not None and at_rest() and server.at_rest and kernel.streams.at_rest:
+    if (
+        followed
+        and at_rest is not None
+        and at_rest()
+        and all(each.at_rest for each in servers)
+        and kernel.streams.at_rest
+    ):
         log.info("%s makes way for a small process of its own", kernel.bus.name)
         stopping.set()
 

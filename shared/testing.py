@@ -40,9 +40,9 @@ async def kernel(
 
 
 @asynccontextmanager
-async def serving(made: Kernel, contract: Contract, implementation: object) -> AsyncIterator[Server]:
-    """Serves a contract on a kernel's bus for the time of the block."""
-    server = Server(made.bus, contract, implementation)
+async def serving(made: Kernel, contract: Contract, implementation: object, node: str = "") -> AsyncIterator[Server]:
+    """Serves a contract on a kernel's bus for the time of the block; `node`: as another than the kernel's."""
+    server = Server(made.bus, contract, implementation, node)
     await server.open()
     try:
         yield server

@@ -21,7 +21,7 @@ from shared.contracts.migrator import (
     Progress,
 )
 from shared.contracts.scheduler import NODES, NodeRecord
-from shared.errors import Conflict, NotFound, NotImplementedYet
+from shared.errors import Conflict, NotFound
 from shared.ids import new_token
 from shared.service import Kernel
 from shared.state.view import View
@@ -68,11 +68,10 @@ class MigratorService:
         return (await self._planned(request))[0]
 
     async def _planned(self, request: MigrateRequest) -> tuple[Plan, Facts]:
-        if request.driver:
-            raise NotImplementedYet(f"no migration driver is called {request.driver}: there is the engine's own only")
+        plan.check(request)
         inquiry = self._inquiry()
         target = await self._target(request, inquiry)
-        found = await inquiry.facts(request.id, target)
+        found = await inquiry.facts(request.id, target, request.driver)
         return plan.plan(request, found), found
 
     def _inquiry(self) -> Inquiry:
@@ -108,7 +107,7 @@ class MigratorService:
         if request.id in self._under_way:
             raise Conflict(f"container {record.name} is being migrated already")
         volumes = tuple(each for each in found.volumes.values() if plan.is_copied(each))
-        trees = Trees(request.id, volumes, log=planned.strategy == "cold")
+        trees = Trees(request.id, volumes, log=planned.strategy == "cold" or not found.log)
         steps = Steps(self._kernel.bus, self._kernel.state, record, trees, request.kill_execs)
         told: asyncio.Queue[Progress] = asyncio.Queue()
         self._begin(steps, machine.begin(record.strategy), told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.contracts import live, platform
+from shared.contracts import migration_driver, platform
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref, StreamOffer
 from shared.contracts.execs import PathStat, ReadReply
@@ -19,6 +19,7 @@ from .adapters.answering import answering
 from .adapters.linux import Linux
 from .adapters.workload import Watched, Workload
 from .domain.lifecycle import Ended
+from .driver import CriuDriver
 
 
 class PlatformService:
@@ -28,6 +29,8 @@ class PlatformService:
         self._kernel = kernel
         self._linux = Linux(kernel.settings, self._ended)
         self._passing = Passing(kernel.streams, kernel.tasks)
+        driver = CriuDriver(self._linux)
+        self.drivers = ((migration_driver.CONTRACT, migration_driver.place(kernel.node), driver),)
         self._logs = str(kernel.settings.state_path / "platform" / "logs")
 
     async def open(self) -> None:
@@ -82,42 +85,6 @@ class PlatformService:
 
     async def checkpoint(self, request: platform.CheckpointRequest) -> Empty:
         await self._linux.control.checkpoint(request)
-        return Empty()
-
-    async def migratable(self, request: live.MigratableRequest) -> live.MoveFacts:
-        return await self._linux.migratable(request)
-
-    async def receive(self, request: platform.ReceiveRequest) -> live.Peer:
-        return await self._linux.arrivals.receive(request)
-
-    async def precopy(self, request: live.PrecopyRequest) -> live.PrecopyReply:
-        return await self._linux.departures.precopy(request)
-
-    async def freeze(self, request: Ref) -> live.FreezeReply:
-        return live.FreezeReply(frozen_at=await self._linux.departures.freeze(request.id))
-
-    async def dump(self, request: Ref) -> live.DumpReply:
-        return await self._linux.departures.dump(request.id)
-
-    async def restore(self, request: Ref) -> live.RestoreReply:
-        return live.RestoreReply(restore_ns=await self._linux.arrivals.restore(request.id))
-
-    async def resume(self, request: Ref) -> live.ResumeReply:
-        return await self._linux.arrivals.resume(request.id)
-
-    async def settle(self, request: Ref) -> live.SettleReply:
-        return live.SettleReply(bytes=await self._linux.arrivals.settle(request.id))
-
-    async def discard(self, request: Ref) -> Empty:
-        await self._linux.departures.discard(request.id)
-        return Empty()
-
-    async def thaw(self, request: Ref) -> Empty:
-        await self._linux.departures.thaw(request.id)
-        return Empty()
-
-    async def abandon(self, request: Ref) -> Empty:
-        await self._linux.arrivals.abandon(request.id)
         return Empty()
 
     async def signal(self, request: platform.SignalRequest) -> Empty:

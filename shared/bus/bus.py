@@ -85,7 +85,7 @@ class Bus:
         with telemetry.client_span(endpoint.name) as headers, deadline.within(limit or None):
             headers[wire.REQUEST_ID] = new_token()
             server = (endpoint.service, where)
-            far = where not in ("", self.node)
+            far = where not in ("", self.node) and not where.startswith(f"{self.node}-")  # a driver of this host
             asked = Request(endpoint.subject(where), wire.encode(request), headers, server, far=far)
             delivery = await self._answer(asked)
             wire.raise_error(delivery.payload, delivery.headers)

@@ -45,13 +45,14 @@ def _method(endpoint: Endpoint[Any, Any], implementation: object) -> Handler:
 
 
 class Server:
-    """One instance of a service on the bus."""
+    """One instance of a service on the bus; `node`: what it is addressed as, if not as the bus's own."""
 
-    def __init__(self, bus: Bus, contract: Contract, implementation: object) -> None:
+    def __init__(self, bus: Bus, contract: Contract, implementation: object, node: str = "") -> None:
         self.instance = new_token()[:16]
+        self._node = node or bus.node
         self._bus, self._contract = bus, contract
         self._handlers = bind(contract, implementation)
-        self._discovery = Discovery(bus.transport, contract, self.instance, bus.node)
+        self._discovery = Discovery(bus.transport, contract, self.instance, self._node)
         self._subscriptions: list[Subscription] = []
         self._tasks, self._work_tasks = TaskGroup(f"serve {contract.name}"), TaskGroup(contract.name)
         self._answers = Answers()
@@ -62,7 +63,7 @@ class Server:
 
         Raises `PermissionDenied` when the broker does not let it hear its endpoints.
         """
-        started = Started(service=self._contract.name, node=self._bus.node, instance=self.instance)
+        started = Started(service=self._contract.name, node=self._node, instance=self.instance)
         await self._bus.transport.publish(f"{ROOT}.signals.{self._contract.name}.started", wire.encode(started))
         await self._bus.transport.flush()
         self._since = asyncio.get_running_loop().time()
@@ -77,7 +78,7 @@ class Server:
         def receive(delivery: Delivery) -> None:
             self._tasks.start(self._serve(endpoint, handler, delivery), endpoint.name)
 
-        subject = endpoint.subject(self._bus.node if endpoint.host_bound else "")
+        subject = endpoint.subject(self._node if endpoint.host_bound else "")
         queue = "" if endpoint.host_bound else endpoint.service
         self._subscriptions.append(await self._bus.transport.subscribe(subject, receive, queue))
 

@@ -7,6 +7,7 @@ from shared.contracts import (
     executor,
     gateway,
     image_store,
+    migration_driver,
     migrator,
     network,
     network_driver,
@@ -21,6 +22,7 @@ CONTRACTS: dict[str, Contract] = {
     for module in (
         image_store,
         platform,
+        migration_driver,
         network_driver,
         network,
         volume,

@@ -131,7 +131,7 @@ class Contract:
     `calls` names endpoints (`image_store.prepare`) or whole services (`image_store.*`) of others; `hears`
     the events it listens to; `reads` key families of others, those of all hosts; `reads_agreed` families of what the
     whole cluster agrees on. `keeps_agreed`: it makes and replicates the bucket of what is agreed on. Broker permissions
-    are generated from these.
+    are generated from these. `drivers`: contracts of which it serves a driver besides (`services.platform.driver`).
     """
 
     name: str
@@ -145,6 +145,7 @@ class Contract:
     reads: tuple[str, ...] = ()
     reads_agreed: tuple[str, ...] = ()
     keeps_agreed: bool = False
+    drivers: tuple[str, ...] = ()
 
 
 DESCRIBE_OPERATION = "contract"

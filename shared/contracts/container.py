@@ -281,13 +281,15 @@ class ContainerPlacement(Message, frozen=True):
     """Record `containers.<id>.placement`: the node that has the container.
 
     `making`: anonymous volumes that were begun to be made for it; nobody's, until the container's spec is there.
-    `incoming`: the migration that brings it here; the container exists elsewhere as long as there is no spec.
+    `incoming`: the migration that brings it here; the container exists elsewhere as long as there is no spec. `driver`:
+    by whom its processes come (empty: the engine's own).
     """
 
     node: str
     node_name: str = ""
     making: tuple[str, ...] = ()
     incoming: str = ""
+    driver: str = ""
 
 
 class HealthLog(Message, frozen=True):
@@ -307,10 +309,13 @@ class Health(Message, frozen=True):
 
 
 class Leaving(Message, frozen=True):
-    """It is being migrated to `node`. `held`: nobody may do anything with it; `ran`: it was stopped for that."""
+    """It is being migrated to `node`, its processes by `driver`. `held`: nobody may do anything with it; `ran`: it was
+    stopped for that.
+    """
 
     migration: str
     node: str
+    driver: str = ""
     held: bool = False
     ran: bool = False
 

@@ -343,6 +343,6 @@ CONTRACT = Contract(
     ),
     events=(CONTAINER_EVENT,),
     owns=(NAMES, CLUSTER_NAMES, MOVABLE, SPECS, PLACEMENTS, STATUSES),
-    calls=("image_store.*", "platform.*", "network.*", "volume.*"),
+    calls=("image_store.*", "platform.*", "migration_driver.*", "network.*", "volume.*"),
     hears=("platform.exited", "platform.transferred"),
 )  # fmt: skip

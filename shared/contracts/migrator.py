@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.contracts import live
 from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Keys, Message
 from shared.contracts.common import StreamOffer
 from shared.contracts.moving import Held
@@ -156,7 +155,7 @@ CONTRACT = Contract(
         "volume.usage",
         "image_store.usage",
         "platform.sync_out",
-        *(endpoint.name for endpoint in live.ENDPOINTS),
+        "migration_driver.*",
         "network.detach",
         "network.attach",
         "scheduler.choose",

@@ -13,7 +13,6 @@ from typing import Literal
 from shared.contracts.base import Empty, Endpoint, Message
 from shared.contracts.common import Revision
 from shared.contracts.container import ContainerSpec, ContainerStatus
-from shared.contracts.live import Peer
 from shared.contracts.volume import VolumeSpec
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 
@@ -26,9 +25,10 @@ class MoveRef(Message, frozen=True):
 
 
 class DepartRequest(MoveRef, frozen=True):
-    """`node`: where it is to go."""
+    """`node`: where it is to go; `driver`: by whom its processes do (empty: the engine's own)."""
 
     node: str
+    driver: str = ""
 
 
 class HoldRequest(MoveRef, frozen=True):
@@ -55,13 +55,23 @@ class Held(Message, frozen=True):
 class ReceiveRequest(MoveRef, frozen=True):
     """`spec` as where it is now; `volumes` those of it that are to be made here, as there.
 
-    `strategy`: its processes come, too, which were started at `started_at` (nanoseconds); empty: they do not.
+    `strategy`: its processes come, too, by the migration driver `driver`; empty: they do not. They were started at
+    `started_at` (nanoseconds).
     """
 
     spec: ContainerSpec
     volumes: tuple[VolumeSpec, ...] = ()
     strategy: Literal["", "post-copy", "copy"] = ""
+    driver: str = ""
     started_at: int = 0
+
+
+class Peer(Message, frozen=True):
+    """Where a target's migration driver waits for the source's."""
+
+    node: str
+    address: str
+    ticket: str
 
 
 class ReceiveReply(Message, frozen=True):
@@ -86,11 +96,12 @@ class TakenRequest(MoveRef, frozen=True):
 
 
 class Move(Message, frozen=True):
-    """What an executor has of an unfinished migration."""
+    """What an executor has of an unfinished migration, and by which driver its processes move."""
 
     id: str
     migration: str
     role: Literal["leaving", "incoming", "departed"]
+    driver: str = ""
 
 
 class MovesReply(Message, frozen=True):

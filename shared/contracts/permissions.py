@@ -27,6 +27,7 @@ def permissions(contract: Contract, contracts: Mapping[str, Contract]) -> dict[s
     """What the holder of this contract may publish and subscribe to."""
     publish = _common_publish(contract) | _calls(contract, contracts) | _writes(contract) | _reads(contract)
     publish |= {f"{event.subject}.>" if event.kept else event.subject for event in contract.events}
+    publish |= {f"{ROOT}.signals.{name}.started" for name in contract.drivers}
     if "events.*" in contract.hears:
         publish.add("$JS.API.DIRECT.GET.SHOAL_EVENTS")
     served, taken = _served_streams(contract.name), _taken_streams(_reachable(contract, contracts))
@@ -125,17 +126,18 @@ def _taken_streams(services: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _subscribe(contract: Contract, contracts: Mapping[str, Contract]) -> set[str]:
-    own = {_subject(endpoint) for endpoint in contract.endpoints}
+    served = (contract, *(contracts[name] for name in contract.drivers))
+    own = {_subject(endpoint) for each in served for endpoint in each.endpoints}
     heard = {_heard(name, contracts) for name in contract.hears}
     discovery = {
         f"$SRV.{verb}{tail}"
         for verb in ("PING", "INFO", "STATS")
-        for tail in ("", f".{contract.name}", f".{contract.name}.*")
+        for tail in ("", *(f".{each.name}{instance}" for each in served for instance in ("", ".*")))
     }
     always = {
         f"_INBOX_{contract.name}.>",
         f"{ROOT}.signals.*.started",
-        f"{ROOT}.{contract.name}.{DESCRIBE_OPERATION}",
+        *(f"{ROOT}.{each.name}.{DESCRIBE_OPERATION}" for each in served),
     }
     return own | heard | discovery | always
 

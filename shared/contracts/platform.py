@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from shared.contracts import live
 from shared.contracts.base import Contract, Empty, Endpoint, Event, Message
 from shared.contracts.common import Mount, Platform, Ref, StreamOffer
 from shared.contracts.container import LogConfig, MountPoint, Resources
 from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.contracts.trees import TREE_ERRORS, SyncInRequest, SyncOutRequest, SyncReply
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, PermissionDenied
 
 
 class Process(Message, frozen=True):
@@ -164,16 +163,6 @@ class CheckpointRequest(Message, frozen=True):
     file_locks: bool = False
 
 
-class ReceiveRequest(Message, frozen=True):
-    """A workload that comes from another host. `request`: what `create` would get; its process is not started, but
-    goes on. `started_at`: when it was started at the source.
-    """
-
-    request: CreateRequest
-    strategy: live.Strategy = "postcopy"
-    started_at: int = 0
-
-
 class ExecRequest(Message, frozen=True):
     """`attach`: the process waits until the offered stream was taken, so that no byte is lost."""
 
@@ -203,7 +192,8 @@ class ExecExit(Message, frozen=True):
 class Workload(Message, frozen=True):
     """`exit_code` is set when `state` is `stopped`; `exited_at` in nanoseconds.
 
-    In a move (`shared.contracts.live`): `leaving` from `freeze` on, `receiving` and then `held` before `resume`.
+    In a move (`shared.contracts.migration_driver`): `leaving` from `freeze` on, `receiving` and then `held` before
+    `resume`.
     """
 
     id: str
@@ -318,9 +308,6 @@ PAUSE = Endpoint("platform.pause", Ref, Empty, (_NF, _C))
 UNPAUSE = Endpoint("platform.unpause", Ref, Empty, (_NF, _C))
 DELETE = Endpoint("platform.delete", DeleteRequest, Empty, (_C,), idempotent=True)
 CHECKPOINT = Endpoint("platform.checkpoint", CheckpointRequest, Empty, (_NF, _C, InvalidArgument), timeout=600)
-RECEIVE = Endpoint(
-    "platform.receive", ReceiveRequest, live.Peer, (InvalidArgument, AlreadyExists, FailedPrecondition), timeout=60
-)
 LIST = Endpoint("platform.list", Empty, ListReply, idempotent=True)
 EXEC = Endpoint("platform.exec", ExecRequest, ExecReply, (_NF, _C, InvalidArgument, PermissionDenied))
 EXEC_FORGET = Endpoint("platform.exec_forget", ForgetRequest, Empty, idempotent=True)
@@ -372,8 +359,9 @@ CONTRACT = Contract(
     endpoints=(
         PREPARE, CREATE, START, CHECKPOINT, SIGNAL, PAUSE, UNPAUSE, DELETE, LIST, EXEC, EXEC_FORGET, RESIZE, ATTACH,
         LOGS, TOP, UPDATE, STATS, STAT_PATH, READ_ARCHIVE, WRITE_ARCHIVE, EXPORT,
-        HOST, SYNC_OUT, SYNC_IN, RECEIVE, *live.ENDPOINTS,
+        HOST, SYNC_OUT, SYNC_IN,
     ),
     events=(EXITED, TRANSFERRED),
     calls=("platform.sync_in",),
+    drivers=("migration_driver",),
 )  # fmt: skip

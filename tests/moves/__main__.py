@@ -22,7 +22,7 @@ import msgspec
 import uvloop
 
 from shared.clock import now_ns
-from shared.contracts import live, platform
+from shared.contracts import migration_driver
 from shared.contracts.common import Ref
 from shared.contracts.platform import CreateRequest, Isolation
 from tests.moves.client import Redis
@@ -63,7 +63,7 @@ class Client:
 class Moves:
     """One server that moves."""
 
-    def __init__(self, pair: Pair, wire: Wire, strategy: live.Strategy) -> None:
+    def __init__(self, pair: Pair, wire: Wire, strategy: migration_driver.Strategy) -> None:
         self._pair, self._wire, self._strategy = pair, wire, strategy
         self._source, self._target = pair.a, pair.b
         self._number = 0
@@ -83,13 +83,13 @@ class Moves:
 
     async def move(self, name: str, clients: list[Client]) -> dict[str, float]:
         """One move, with its times in milliseconds and megabytes sent."""
-        source, target = self._source.service, self._target.service
+        source, target = self._source.driver, self._target.driver
         before, reference = f"s{self._number}", Ref(id=name)
         self._number += 1
         request = self.request(self._target, name)
         began = now_ns()
-        arriving = platform.ReceiveRequest(request=request, strategy=self._strategy)
-        wanted = live.PrecopyRequest(id=name, peer=await target.receive(arriving), strategy=self._strategy)
+        arriving = migration_driver.ReceiveRequest(request=request, strategy=self._strategy)
+        wanted = migration_driver.PrecopyRequest(id=name, peer=await target.receive(arriving), strategy=self._strategy)
         for _ in range(2 if self._strategy == "copy" else 1):
             await source.precopy(wanted)
         for client in clients:
@@ -148,7 +148,7 @@ def summary(rows: list[dict[str, float]]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.moves", description=__doc__)
-    parser.add_argument("--strategy", choices=("postcopy", "copy"), default="postcopy")
+    parser.add_argument("--strategy", choices=("post-copy", "copy"), default="post-copy")
     parser.add_argument("--megabytes", type=int, default=256, help="what Redis holds (default 256)")
     parser.add_argument("--times", type=int, default=20, help="moves (default 20)")
     parser.add_argument("--clients", type=int, default=2)

@@ -19,7 +19,7 @@ import msgspec
 from shared import cluster, hostmounts, ids, pki
 from shared.clock import now_ns
 from shared.config import Settings
-from shared.contracts import live, platform
+from shared.contracts import migration_driver
 from shared.contracts.common import Ref
 from shared.contracts.platform import CreateRequest, Isolation
 from shared.testing import kernel
@@ -67,28 +67,30 @@ class Pair:
         return msgspec.structs.replace(request, rootfs=made.rootfs, isolation=isolation, start=False)
 
     async def sent(
-        self, request: CreateRequest, strategy: live.Strategy = "postcopy", source: Host | None = None,
+        self, request: CreateRequest, strategy: migration_driver.Strategy = "post-copy", source: Host | None = None,
         target: Host | None = None,
     ) -> None:  # fmt: skip
         """All before the freeze."""
         source, target = source or self.a, target or self.b
-        arriving = platform.ReceiveRequest(request=self.there(request, target), strategy=strategy, started_at=1)
-        peer = await target.service.receive(arriving)
-        await source.service.precopy(live.PrecopyRequest(id=request.id, peer=peer, strategy=strategy))
+        arriving = migration_driver.ReceiveRequest(request=self.there(request, target), strategy=strategy, started_at=1)
+        peer = await target.driver.receive(arriving)
+        await source.driver.precopy(migration_driver.PrecopyRequest(id=request.id, peer=peer, strategy=strategy))
 
-    async def held(self, request: CreateRequest, strategy: live.Strategy = "postcopy") -> None:
+    async def held(self, request: CreateRequest, strategy: migration_driver.Strategy = "post-copy") -> None:
         """Up to the decision."""
         await self.sent(request, strategy)
-        await self.a.service.freeze(Ref(id=request.id))
-        await self.a.service.dump(Ref(id=request.id))
-        await self.b.service.restore(Ref(id=request.id))
+        await self.a.driver.freeze(Ref(id=request.id))
+        await self.a.driver.dump(Ref(id=request.id))
+        await self.b.driver.restore(Ref(id=request.id))
 
-    async def moved(self, request: CreateRequest, strategy: live.Strategy = "postcopy") -> live.ResumeReply:
+    async def moved(
+        self, request: CreateRequest, strategy: migration_driver.Strategy = "post-copy"
+    ) -> migration_driver.ResumeReply:
         """From `a` to `b`, to the end."""
         await self.held(request, strategy)
-        reply = await self.b.service.resume(Ref(id=request.id))
-        await self.a.service.discard(Ref(id=request.id))
-        await self.b.service.settle(Ref(id=request.id))
+        reply = await self.b.driver.resume(Ref(id=request.id))
+        await self.a.driver.discard(Ref(id=request.id))
+        await self.b.driver.settle(Ref(id=request.id))
         return reply
 
 

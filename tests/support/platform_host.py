@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from services.platform.adapters.linux import Linux
+from services.platform.driver import CriuDriver
 from services.platform.service import PlatformService
 from shared import hostmounts, ids
 from shared.config import Settings
@@ -121,6 +122,11 @@ class Host:
     @property
     def linux(self) -> Linux:
         return self.service._linux
+
+    @property
+    def driver(self) -> CriuDriver:
+        """By which workloads move."""
+        return self.service.drivers[0][2]
 
     async def stop(self) -> None:
         """The service goes; all that it watched goes on."""

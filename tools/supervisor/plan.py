@@ -17,9 +17,9 @@ CLUSTERED = (SCHEDULER, "migrator")
 """These run on hosts of a cluster only."""
 FENCE = "fence"
 """Runs there, too: ends what others start again when this host is lost."""
-FOREIGN = ("network_driver",)
-"""Contracts that only others serve."""
-SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, *CLUSTERED, *FOREIGN))
+DRIVERS = ("migration_driver", "network_driver")
+"""Contracts that no service of ours is: a driver is served by another one, or by others."""
+SERVICES = tuple(name for name in CONTRACTS if name not in (GATEWAY, *CLUSTERED, *DRIVERS))
 
 STEADY = 5.0
 """Seconds a process lives before its death counts as a new misfortune and not as part of a loop."""

@@ -112,9 +112,13 @@ class Records:
     def node_name(self) -> str:
         return self._node_name
 
-    async def place(self, container_id: str, making: tuple[str, ...] = (), incoming: str = "") -> None:
-        """A container is about to be made here, or with `incoming` brought here by a migration."""
-        placement = ContainerPlacement(node=self._node, node_name=self._node_name, making=making, incoming=incoming)
+    async def place(
+        self, container_id: str, making: tuple[str, ...] = (), incoming: str = "", driver: str = ""
+    ) -> None:
+        """A container is about to be made here, or with `incoming` brought here by a migration (and its driver)."""
+        placement = ContainerPlacement(
+            node=self._node, node_name=self._node_name, making=making, incoming=incoming, driver=driver
+        )
         await self._state.create(PLACEMENTS, container_id, value=placement)
 
     async def making(self, container_id: str, volumes: tuple[str, ...]) -> None:
@@ -141,7 +145,7 @@ class Records:
         """A container that was brought here is this host's, with its volumes."""
         entry = await self._state.get(PLACEMENTS, container_id)
         if entry is not None and entry.value.incoming:
-            placement = msgspec.structs.replace(entry.value, making=(), incoming="")
+            placement = msgspec.structs.replace(entry.value, making=(), incoming="", driver="")
             await self._state.update(PLACEMENTS, container_id, value=placement, revision=entry.revision)
 
     async def bring_name(self, name: str, container_id: str) -> None:

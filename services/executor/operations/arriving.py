@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import msgspec
 
-from shared.contracts import image_store, live, network, platform, volume
+from shared.contracts import image_store, migration_driver, network, volume
 from shared.contracts.common import Mount, Ref
-from shared.contracts.container import ContainerSpec
-from shared.contracts.live import Peer
-from shared.contracts.moving import Held, Move, MoveRef, ReceiveRequest, TakenRequest, TakeOverRequest
+from shared.contracts.container import ContainerSpec, Leaving
+from shared.contracts.moving import Held, Move, MoveRef, Peer, ReceiveRequest, TakenRequest, TakeOverRequest
 from shared.contracts.volume import VolumeSpec
-from shared.errors import AlreadyExists, Conflict, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 
 from ..container import Container
 from ..domain import moving
@@ -44,7 +44,7 @@ async def receive(engine: Engine, request: ReceiveRequest) -> Peer | None:
     await _drop(engine, request.id)
     names = tuple(each.name for each in request.volumes)
     await asyncio.gather(*(_check_free(engine, name) for name in names))
-    await engine.records.place(request.id, making=names, incoming=request.migration)
+    await engine.records.place(request.id, making=names, incoming=request.migration, driver=request.driver)
     try:
         return await _make(engine, request)
     except BaseException:
@@ -55,7 +55,8 @@ async def receive(engine: Engine, request: ReceiveRequest) -> Peer | None:
 async def _drop(engine: Engine, container_id: str) -> None:
     placement = await engine.records.placement(container_id)
     if placement is not None:
-        await engine.bus.call(live.ABANDON, Ref(id=container_id))
+        place = migration_driver.place(engine.node, placement.driver)
+        await engine.bus.call(migration_driver.ABANDON, Ref(id=container_id), place)
         await remove.bury(engine, container_id, placement.making)
         engine.places.pop(container_id, None)
 
@@ -100,9 +101,10 @@ async def _await_processes(
     assert not isinstance(paths, BaseException)
     volumes = {point.destination: path for point, path in zip(points, paths, strict=True)}
     workload = create_request(spec, Parts(rootfs, sandbox, volumes=volumes, host=socket.gethostname()))
-    strategy: live.Strategy = "copy" if request.strategy == "copy" else "postcopy"
-    wanted = platform.ReceiveRequest(request=workload, strategy=strategy, started_at=request.started_at)
-    peer = await engine.bus.call(platform.RECEIVE, wanted)
+    strategy: migration_driver.Strategy = "copy" if request.strategy == "copy" else "post-copy"
+    wanted = migration_driver.ReceiveRequest(request=workload, strategy=strategy, started_at=request.started_at)
+    driver = migration_driver.place(engine.node, request.driver)
+    peer = await engine.bus.call(migration_driver.RECEIVE, wanted, driver)
     return replace(place, sandbox=sandbox), peer
 
 
@@ -148,7 +150,7 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> int:
         if placement is None or placement.incoming != request.migration:
             raise NotFound("there is nothing here that this migration brought")
         place = engine.places.get(request.id) or await _place(engine, request.held)
-        if runs(request.held) and not await _holds(engine, request.id):
+        if runs(request.held) and not await _holds(engine, request.id, placement.driver):
             await _drop(engine, request.id)
             raise NotFound("its processes are not here any more")
         container = await _record(engine, request.held, place)
@@ -158,10 +160,14 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> int:
     return container.spec_revision
 
 
-async def _holds(engine: Engine, container_id: str) -> bool:
+async def _holds(engine: Engine, container_id: str, driver: str) -> bool:
     """Whether its processes are here and only wait to go on."""
-    found = await engine.workload(container_id)
-    return found is not None and found.state in ("held", "running")
+    place = migration_driver.place(engine.node, driver)
+    try:
+        await engine.bus.call(migration_driver.RESTORE, Ref(id=container_id), place)
+    except (NotFound, Conflict, FailedPrecondition):
+        return False
+    return True
 
 
 async def _record(engine: Engine, held: Held, place: Place) -> Container:
@@ -219,18 +225,16 @@ async def taken(engine: Engine, request: TakenRequest) -> int:
 
 async def moves(engine: Engine) -> tuple[Move, ...]:
     """What is unfinished here."""
-    leaving = [
-        Move(id=each.id, migration=each.status.leaving.migration, role="leaving")
-        for each in engine.registry
-        if each.status.leaving is not None
-    ]
-    departed = [
-        Move(id=each.id, migration=each.status.leaving.migration if each.status.leaving else "", role="departed")
-        for each in engine.departed.values()
-    ]
+    leaving = [_move(each, "leaving") for each in engine.registry if each.status.leaving is not None]
+    departed = [_move(each, "departed") for each in engine.departed.values()]
     incoming = [
         Move(id=container_id, migration=placement.incoming, role="incoming")
         for container_id, placement in (await engine.records.incoming()).items()
         if engine.registry.find(container_id) is None
     ]
     return (*leaving, *departed, *incoming)
+
+
+def _move(container: Container, role: Literal["leaving", "departed"]) -> Move:
+    leaving = container.status.leaving or Leaving(migration="", node="")
+    return Move(id=container.id, migration=leaving.migration, role=role, driver=leaving.driver)

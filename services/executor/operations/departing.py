@@ -37,7 +37,7 @@ async def depart(engine: Engine, request: DepartRequest) -> Held:
         if container.spec.generation:  # who moves it says where it is to be
             await engine.save_spec(container, container.spec, bound=True)
         if container.status.leaving is None:
-            leaving = Leaving(migration=request.migration, node=request.node)
+            leaving = Leaving(migration=request.migration, node=request.node, driver=request.driver)
             await engine.save(container, msgspec.structs.replace(container.status, leaving=leaving))
     return Held(spec=container.spec, status=container.status)
 

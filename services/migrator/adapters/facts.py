@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 from shared.bus import Bus
-from shared.contracts import executor, image_store, live, network, volume
+from shared.contracts import executor, image_store, migration_driver, network, volume
 from shared.contracts.base import Empty, Keys
 from shared.contracts.container import ContainerSpec, ContainerStatus
+from shared.contracts.migration_driver import MigratableRequest, MoveFacts, MoveHost
 from shared.contracts.scheduler import NODES, NodeRecord
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound, ShoalError, Unavailable
 from shared.state import State
@@ -46,7 +47,7 @@ class Inquiry:
         status = await self._state.get(executor.STATUSES, container_id)
         return spec.value, status.value if status is not None else ContainerStatus()
 
-    async def facts(self, container_id: str, target: NodeRecord) -> Facts:
+    async def facts(self, container_id: str, target: NodeRecord, driver: str = "") -> Facts:
         """All that a plan needs."""
         spec, status = await self.container(container_id)
         here, there, spanning = await asyncio.gather(
@@ -54,7 +55,7 @@ class Inquiry:
             self._records(target.id, volume.SPECS, network.SPECS),
             self._records("", network.CLUSTER_SPECS),
         )
-        unmovable, memory = await self._processes(status, spec.id, target)
+        unmovable, processes = await self._processes(status, spec.id, target, driver)
         volumes = {each.name: each for each in values(here, volume.SPECS)}
         mine = tuple(dict.fromkeys(point.name for point in spec.mounts if point.type == "volume" and point.name))
         others = [each for each in values(here, executor.SPECS) if each.id != spec.id]
@@ -73,23 +74,39 @@ class Inquiry:
             shared={point.name: each.name for each in others for point in each.mounts if point.name in mine},
             joined_by=next((each.name for each in others if _joins(each, spec)), ""),
             unmovable=unmovable,
-            memory=memory,
+            memory=processes.memory_bytes,
+            strategies=processes.strategies,
+            log=processes.log,
             files=await self._files(spec, mine),
         )
 
     async def _processes(
-        self, status: ContainerStatus, container_id: str, target: NodeRecord
-    ) -> tuple[tuple[str, ...], int]:
-        """Why its processes cannot come along, of both hosts' platforms; and how many bytes of memory they have."""
+        self, status: ContainerStatus, container_id: str, target: NodeRecord, driver: str
+    ) -> tuple[tuple[str, ...], MoveFacts]:
+        """Why its processes cannot come along, by what the driver says on both hosts; and what it says of them.
+
+        Raises `NotFound` where nobody serves a driver of that name.
+        """
+        nothing = MoveFacts(host=MoveHost())
         if status.state != "running":
-            return (), 0
+            return (), nothing
         try:
-            here = await self._bus.call(live.MIGRATABLE, live.MigratableRequest(id=container_id))
-            asked = live.MigratableRequest(source=here.host)
-            there = await self._bus.call(live.MIGRATABLE, asked, node=target.id)
+            here = await self._asked(driver, self.host(self._node), MigratableRequest(id=container_id))
+            there = await self._asked(driver, target, MigratableRequest(source=here.host))
         except ShoalError as error:
-            return (f"whether its processes can come along is not known: {error.message}",), 0
-        return (*here.reasons, *there.reasons), here.memory_bytes
+            if driver and isinstance(error, NotFound):
+                raise
+            return (f"whether its processes can come along is not known: {error.message}",), nothing
+        return (*here.reasons, *there.reasons), here
+
+    async def _asked(self, driver: str, host: NodeRecord, request: MigratableRequest) -> MoveFacts:
+        place = migration_driver.place(host.id, driver)
+        try:
+            return await self._bus.call(migration_driver.MIGRATABLE, request, node=place)
+        except Unavailable:
+            if not driver:
+                raise
+            raise NotFound(f"no migration driver is called {driver} on {host.name}") from None
 
     async def _records(self, host: str, *families: Keys[Any]) -> View | None:
         """A host's records as they are now; None when it does not answer."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shared.bus import Bus
-from shared.contracts import image_store, live, moving, network, platform, volume
+from shared.contracts import image_store, migration_driver, moving, network, platform, volume
 from shared.contracts.base import Endpoint
 from shared.contracts.common import Ref
 from shared.contracts.migrator import MIGRATIONS, MigrationRecord
@@ -70,9 +70,11 @@ class Steps:
         self._trees = trees or Trees(record.id)
         self._ref = moving.MoveRef(id=record.id, migration=record.migration)
         self._id = Ref(id=record.id)
+        self._from = migration_driver.place(record.source, record.driver)
+        self._to = migration_driver.place(record.target, record.driver)
         self._revision = 0
         self._phase = ""
-        self._peer: live.Peer | None = None
+        self._peer: moving.Peer | None = None
         self.still_from = self.still_until = 0.0
         """When it was stopped and when it went on, of the monotonic clock here; 0: not seen."""
 
@@ -96,7 +98,8 @@ class Steps:
         self.record = msgspec.structs.replace(self.record, held=held)
 
     def _leaving(self) -> moving.DepartRequest:
-        return moving.DepartRequest(id=self.record.id, migration=self.record.migration, node=self.record.target)
+        record = self.record
+        return moving.DepartRequest(id=record.id, migration=record.migration, node=record.target, driver=record.driver)
 
     async def _fetch(self) -> None:
         """The image is at the target, under the name that the container has it by, unless that means another one
@@ -129,6 +132,7 @@ class Steps:
             spec=self._held().spec,
             volumes=self._trees.volumes,
             strategy="" if self.record.strategy == "cold" else self.record.strategy,
+            driver=self.record.driver,
             started_at=self._held().status.started_at,
         )
         self._peer = (await self._bus.call(moving.RECEIVE, request, node=self.record.target)).peer
@@ -164,19 +168,19 @@ class Steps:
         """Memory while it runs: once, and for a copy as long as a pass sends clearly less than the one before."""
         if self._peer is None:
             raise FailedPrecondition("the target does not wait for any processes")
-        strategy: live.Strategy = "copy" if self.record.strategy == "copy" else "postcopy"
-        request = live.PrecopyRequest(id=self.record.id, peer=self._peer, strategy=strategy)
+        strategy: migration_driver.Strategy = "copy" if self.record.strategy == "copy" else "post-copy"
+        request = migration_driver.PrecopyRequest(id=self.record.id, peer=self._peer, strategy=strategy)
         before = 0
         for _ in range(ROUNDS):
-            done = await self._bus.call(live.PRECOPY, request, node=self.record.source)
+            done = await self._bus.call(migration_driver.PRECOPY, request, node=self._from)
             self.counted.memory_bytes = done.bytes
-            if strategy == "postcopy" or done.changed_bytes < SMALL or 0 < before < 2 * done.changed_bytes:
+            if strategy == "post-copy" or done.changed_bytes < SMALL or 0 < before < 2 * done.changed_bytes:
                 return
             before = done.changed_bytes
 
     async def _freeze(self) -> None:
         self.still_from = time.monotonic()
-        await self._bus.call(live.FREEZE, self._id, node=self.record.source)
+        await self._bus.call(migration_driver.FREEZE, self._id, node=self._from)
 
     async def _detach(self) -> None:
         with suppress(NotFound):  # it has no network of its own
@@ -184,16 +188,16 @@ class Steps:
             await self._bus.call(network.DETACH, request, node=self.record.source)
 
     async def _restore(self) -> None:
-        await self._bus.call(live.RESTORE, self._id, node=self.record.target)
+        await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
 
     async def _settle(self) -> None:
-        await self._bus.call(live.SETTLE, self._id, node=self.record.target)
+        await self._bus.call(migration_driver.SETTLE, self._id, node=self._to)
 
     async def _attach(self) -> None:
         await attach(self._bus, self.record.id, self.record.source)
 
     async def _thaw(self) -> None:
-        await self._bus.call(live.THAW, self._id, node=self.record.source)
+        await self._bus.call(migration_driver.THAW, self._id, node=self._from)
 
     async def _hold(self) -> None:
         stop = self.record.strategy == "cold"
@@ -210,7 +214,7 @@ class Steps:
             return
         files, processes = await asyncio.gather(
             self._pass(last=True),
-            self._bus.call(live.DUMP, self._id, node=self.record.source),
+            self._bus.call(migration_driver.DUMP, self._id, node=self._from),
             return_exceptions=True,
         )
         if isinstance(files, BaseException):
@@ -235,7 +239,7 @@ class Steps:
 
     async def _give_up(self) -> None:
         if self.record.strategy != "cold":
-            await self._bus.call(live.DISCARD, self._id, node=self.record.source, timeout=DISCARD_SECONDS)
+            await self._bus.call(migration_driver.DISCARD, self._id, node=self._from, timeout=DISCARD_SECONDS)
         await self._bus.call(moving.GIVE_UP, self._ref, node=self.record.source)
 
     async def _forget(self) -> None:
@@ -295,7 +299,8 @@ async def _go_on(bus: Bus, record: MigrationRecord) -> float:
     taken = moving.TakenRequest(id=record.id, migration=record.migration)
     if record.strategy != "cold":
         try:
-            resumed = await bus.call(live.RESUME, Ref(id=record.id), node=record.target)
+            there = migration_driver.place(record.target, record.driver)
+            resumed = await bus.call(migration_driver.RESUME, Ref(id=record.id), node=there)
             taken = msgspec.structs.replace(taken, pid=resumed.pid, log_path=resumed.log_path)
         except (NotFound, FailedPrecondition) as error:  # its executor sees that they have ended
             log.error("the processes of %s are lost at the target: %s", record.name, error)

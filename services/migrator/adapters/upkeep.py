@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from shared.contracts import live, moving
+from shared.contracts import migration_driver, moving
 from shared.contracts.base import Empty, Keys
 from shared.contracts.common import Ref
 from shared.contracts.migrator import MIGRATIONS, MigrationRecord
@@ -90,8 +90,13 @@ class Upkeep:
                 await self._kernel.bus.call(moving.ABANDON, duty.ref)
             case duties.Stay() if not self._busy(duty.ref.id):
                 await attach(self._kernel.bus, duty.ref.id, self._kernel.node)
-                await self._kernel.bus.call(live.THAW, Ref(id=duty.ref.id))
+                await self._kernel.bus.call(migration_driver.THAW, Ref(id=duty.ref.id), self._driver(duty.driver))
                 await self._kernel.bus.call(moving.STAY, duty.ref)
             case duties.GiveUp() if not self._busy(duty.ref.id):
-                await self._kernel.bus.call(live.DISCARD, Ref(id=duty.ref.id), timeout=DISCARD_SECONDS)
+                await self._kernel.bus.call(
+                    migration_driver.DISCARD, Ref(id=duty.ref.id), self._driver(duty.driver), timeout=DISCARD_SECONDS
+                )
                 await self._kernel.bus.call(moving.GIVE_UP, duty.ref)
+
+    def _driver(self, name: str) -> str:
+        return migration_driver.place(self._kernel.node, name)

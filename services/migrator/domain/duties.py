@@ -32,9 +32,10 @@ class Abandon:
 
 @dataclass(frozen=True)
 class Stay:
-    """A container that is marked as leaving, and that nobody moves."""
+    """A container that is marked as leaving, and that nobody moves any more; its processes went by `driver`."""
 
     ref: MoveRef
+    driver: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class GiveUp:
     """What is left here of a container that has moved."""
 
     ref: MoveRef
+    driver: str = ""
 
 
-_LEFT: dict[str, type[Abandon | Stay | GiveUp]] = {"incoming": Abandon, "leaving": Stay, "departed": GiveUp}
 Duty = Resume | TakeOver | Abandon | Stay | GiveUp
 
 
@@ -58,4 +59,11 @@ def duties(node: str, records: Mapping[str, MigrationRecord], moves: Iterable[Mo
     for move in moves:
         record_of = records.get(move.id)
         if record_of is None or record_of.migration != move.migration:
-            yield _LEFT[move.role](MoveRef(id=move.id, migration=move.migration))
+            yield _left(move)
+
+
+def _left(move: Move) -> Duty:
+    ref = MoveRef(id=move.id, migration=move.migration)
+    if move.role == "incoming":
+        return Abandon(ref)
+    return (Stay if move.role == "leaving" else GiveUp)(ref, move.driver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,6 +12,7 @@ from shared.contracts.migrator import MigrateRequest, Plan
 from shared.contracts.network import NetworkSpec
 from shared.contracts.scheduler import NodeRecord
 from shared.contracts.volume import VolumeSpec
+from shared.errors import InvalidArgument
 
 Chosen = Literal["post-copy", "copy", "cold"]
 
@@ -26,7 +28,8 @@ class Facts:
     """All that is known of a move. Volumes and networks by name, of the source and of the target.
 
     `shared`: its volumes that other containers have too, with one of these; `joined_by`: a container that joins its
-    namespaces. `unmovable`: why its processes cannot be taken along. Bytes: `memory` of its processes, `files` of its
+    namespaces. `unmovable`: why its processes cannot be taken along; `strategies` of the driver, and whether it takes
+    the log, too (`log`). Bytes: `memory` of its processes, `files` of its
     writable layer and volumes, `free` for processes at the target (0: not known).
     """
 
@@ -42,6 +45,8 @@ class Facts:
     shared: Mapping[str, str] = field(default_factory=dict)
     joined_by: str = ""
     unmovable: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ("post-copy", "copy")
+    log: bool = True
     memory: int = 0
     files: int = 0
     free: int = 0
@@ -59,6 +64,8 @@ def plan(request: MigrateRequest, facts: Facts) -> Plan:
         warnings += _lost_when_stopped(facts) if running(facts) else []
     else:
         reasons += [*_live(facts), *facts.unmovable]
+        if strategy not in facts.strategies:
+            reasons.append(f"the migration driver {request.driver} has no strategy {strategy}")
     if strategy == "post-copy":
         warnings.append("if its present host dies in the seconds after the switch, its processes are lost")
     return Plan(
@@ -70,6 +77,14 @@ def plan(request: MigrateRequest, facts: Facts) -> Plan:
         warnings=tuple(warnings),
         **estimate(strategy, facts),
     )
+
+
+def check(request: MigrateRequest) -> None:
+    """Raises `InvalidArgument` for what contradicts itself."""
+    if request.driver and not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", request.driver):
+        raise InvalidArgument(f"{request.driver!r} is no name of a migration driver")
+    if request.driver and request.strategy == "cold":
+        raise InvalidArgument("a cold move takes no processes along: it has no migration driver")
 
 
 def is_copied(volume: VolumeSpec) -> bool:

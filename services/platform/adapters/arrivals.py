@@ -14,9 +14,10 @@ from pathlib import Path
 
 from shared import clock, cluster, ids, telemetry
 from shared.config import Settings
-from shared.contracts import live as contract
+from shared.contracts import migration_driver as contract
 from shared.contracts import platform
-from shared.contracts.platform import ReceiveRequest
+from shared.contracts.migration_driver import ReceiveRequest
+from shared.contracts.moving import Peer
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, Internal, NotFound
 from shared.shielded import finish
 from shared.tasks import TaskGroup
@@ -83,7 +84,7 @@ class Arrivals:
         moved = self._fast / f"{folder.name}.in"
         return Arrival(folder.name, folder, moved, record, Mover(record.mover, record.mover_start, moved))
 
-    async def receive(self, request: ReceiveRequest) -> contract.Peer:
+    async def receive(self, request: ReceiveRequest) -> Peer:
         """Makes everything ready for a workload that comes; where the source's mover is to connect."""
         name = request.request.id
         membership = cluster.load(self._settings.state_path)
@@ -97,7 +98,7 @@ class Arrivals:
         host = cluster.Place.parse(membership.address).host
         return await finish(self._tasks, self._receive(request, host))
 
-    async def _receive(self, request: ReceiveRequest, host: str) -> contract.Peer:
+    async def _receive(self, request: ReceiveRequest, host: str) -> Peer:
         name, ticket = request.request.id, ids.new_token()
         criu.ensure_fast(self._fast)
         await self._launcher.fresh(partial(self._criu.learn_features, self._fast, self._settings.run_path))
@@ -117,7 +118,7 @@ class Arrivals:
             if isinstance(error, OSError):
                 raise FailedPrecondition(f"container {name} cannot be taken in: {error}") from None
             raise
-        return contract.Peer(node=ids.node_id(self._settings.state_path), address=f"{host}:{port}", ticket=ticket)
+        return Peer(node=ids.node_id(self._settings.state_path), address=f"{host}:{port}", ticket=ticket)
 
     async def _with_features(self, spawn: Callable[[], int]) -> int:
         """Where a criu that is started finds the kernel's features."""
@@ -148,6 +149,8 @@ class Arrivals:
 
     async def restore(self, name: str) -> int:
         """Restores it up to the last moment; how long it took, in nanoseconds. A failure leaves nothing here."""
+        if name not in self._known and self._workloads.find(name):
+            return 0  # it runs, and has settled
         arrival = self._get(name)
         return await finish(self._tasks, self._restore(arrival))
 

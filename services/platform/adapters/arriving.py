@@ -14,7 +14,8 @@ import msgspec
 from shared import hostmounts
 from shared.config import Settings
 from shared.contracts.common import Mount
-from shared.contracts.platform import CreateRequest, ReceiveRequest
+from shared.contracts.migration_driver import ReceiveRequest
+from shared.contracts.platform import CreateRequest
 from shared.errors import FailedPrecondition
 
 from ..domain import moving

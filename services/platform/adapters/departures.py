@@ -20,7 +20,8 @@ import msgspec
 
 from shared import clock, cluster, telemetry
 from shared.config import Settings
-from shared.contracts import live as contract
+from shared.contracts import migration_driver as contract
+from shared.contracts.moving import Peer
 from shared.errors import Conflict, FailedPrecondition
 from shared.shielded import finish
 from shared.tasks import TaskGroup
@@ -57,7 +58,7 @@ class Record(msgspec.Struct, kw_only=True):
 class Departure:
     """One workload's."""
 
-    def __init__(self, workload: Workload, record: Record, folder: Path, mover: Mover, peer: contract.Peer) -> None:
+    def __init__(self, workload: Workload, record: Record, folder: Path, mover: Mover, peer: Peer) -> None:
         self.workload, self.record, self.folder, self.mover, self.peer = workload, record, folder, mover, peer
         self.lock = asyncio.Lock()
         self.gate: movers.Fifo | None = None
@@ -99,7 +100,7 @@ class Departures:
                 record = msgspec.json.decode((workload.folder / RECORD).read_bytes(), type=Record)
                 folder = self._fast / workload.record.id
                 mover = Mover(record.mover, record.mover_start, folder)
-                departure = Departure(workload, record, folder, mover, contract.Peer(node="", address="", ticket=""))
+                departure = Departure(workload, record, folder, mover, Peer(node="", address="", ticket=""))
                 self._known[workload.record.id] = departure
                 workload.leaving = record.phase != "begun"
                 workload.paused = workload.paused and not workload.leaving

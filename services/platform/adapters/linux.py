@@ -8,7 +8,7 @@ import msgspec
 
 from shared import hostmounts
 from shared.config import Settings
-from shared.contracts.live import MigratableRequest, MoveFacts
+from shared.contracts.migration_driver import MigratableRequest, MoveFacts
 from shared.contracts.platform import CreateRequest, HostInfo
 
 from ..domain import moving
@@ -114,7 +114,7 @@ class Linux:
             workload = self.workloads.get(request.id)
             reasons += self.departures.reasons(workload)
             memory, processes = self.departures.memory(workload)
-        return MoveFacts(host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes)
+        return MoveFacts(host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes, log=True)
 
     async def close(self) -> None:
         """Stops watching. Workloads go on."""

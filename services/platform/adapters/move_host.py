@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared import cluster, ids
 from shared.config import Settings
-from shared.contracts.live import MoveHost
+from shared.contracts.migration_driver import MoveHost
 
 from .criu import Criu
 

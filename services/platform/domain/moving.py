@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts.live import MoveHost
+from shared.contracts.migration_driver import MoveHost
 
 LEAST_CRIU = (4, 2)
 """Before, criu could dump no inet socket on kernels from 6.16 on, and spoke another page protocol."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.clock import now_ns
-from shared.contracts import live
+from shared.contracts import migration_driver as driver
 from shared.contracts import platform as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
+from shared.contracts.moving import Peer
 from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from shared.service import Kernel
@@ -47,8 +48,9 @@ class Machine:
 
 
 class PlatformSimulator(Behaviour):
-    """Serves the platform's contract. Programs `true`, `false` and `exit N` end at once, others run.
+    """Serves the platform's contract, and that of the migration driver.
 
+    Programs `true`, `false` and `exit N` end at once, others run.
     `deaf` programs ignore SIGTERM, `immortal` ones SIGKILL too. `report`: `now` tells exits at once, `late`
     keeps them for `tell_exits`, `never` loses them. `says` is what attached execs write, from when they are taken.
     """
@@ -103,46 +105,51 @@ class PlatformSimulator(Behaviour):
         told = contract.Transferred(id=container_id, action=action, node=self._kernel.node)
         await self._kernel.bus.tell(contract.TRANSFERRED, told)
 
-    async def migratable(self, request: live.MigratableRequest) -> live.MoveFacts:
+    async def migratable(self, request: driver.MigratableRequest) -> driver.MoveFacts:
         await self.enter("migratable", request)
-        return live.MoveFacts(host=live.MoveHost(node=self._kernel.node), reasons=self.unmovable, memory_bytes=1000)
+        return driver.MoveFacts(
+            host=driver.MoveHost(node=self._kernel.node), reasons=self.unmovable, memory_bytes=1000, log=True
+        )
 
-    async def receive(self, request: contract.ReceiveRequest) -> live.Peer:
+    async def receive(self, request: driver.ReceiveRequest) -> Peer:
         await self.enter("receive", request)
         self.machines[request.request.id] = Machine(request.request, next(self._pids), "receiving", request.started_at)
-        return live.Peer(node=self._kernel.node, address="a:1", ticket=request.request.id)
+        return Peer(node=self._kernel.node, address="a:1", ticket=request.request.id)
 
-    async def precopy(self, request: live.PrecopyRequest) -> live.PrecopyReply:
+    async def precopy(self, request: driver.PrecopyRequest) -> driver.PrecopyReply:
         await self.enter("precopy", request)
-        return live.PrecopyReply(bytes=100, changed_bytes=100, total_bytes=100)
+        return driver.PrecopyReply(bytes=100, changed_bytes=100, total_bytes=100)
 
-    async def freeze(self, request: Ref) -> live.FreezeReply:
+    async def freeze(self, request: Ref) -> driver.FreezeReply:
         await self.enter("freeze", request)
         self._become(request.id, "running", "leaving")
-        return live.FreezeReply(frozen_at=now_ns())
+        return driver.FreezeReply(frozen_at=now_ns())
 
-    async def dump(self, request: Ref) -> live.DumpReply:
+    async def dump(self, request: Ref) -> driver.DumpReply:
         await self.enter("dump", request)
         self._become(request.id, "leaving", "leaving")
-        return live.DumpReply(dump_ns=1, bytes=200, log_bytes=1)
+        return driver.DumpReply(dump_ns=1, bytes=200, log_bytes=1)
 
-    async def restore(self, request: Ref) -> live.RestoreReply:
+    async def restore(self, request: Ref) -> driver.RestoreReply:
         await self.enter("restore", request)
-        self._become(request.id, "receiving", "held")
-        return live.RestoreReply(restore_ns=1)
+        if request.id not in self.machines:
+            raise NotFound("no such workload")
+        if self.machines[request.id].state not in ("held", "running"):
+            self._become(request.id, "receiving", "held")
+        return driver.RestoreReply(restore_ns=1)
 
-    async def resume(self, request: Ref) -> live.ResumeReply:
+    async def resume(self, request: Ref) -> driver.ResumeReply:
         await self.enter("resume", request)
         if request.id not in self.machines:
             raise NotFound("no such workload")
         if self.machines[request.id].state != "running":
             self._become(request.id, "held", "running")
         machine = self.machines[request.id]
-        return live.ResumeReply(pid=machine.pid, log_path="/log", started_at=machine.started_at, resumed_at=now_ns())
+        return driver.ResumeReply(pid=machine.pid, log_path="/log", started_at=machine.started_at, resumed_at=now_ns())
 
-    async def settle(self, request: Ref) -> live.SettleReply:
+    async def settle(self, request: Ref) -> driver.SettleReply:
         await self.enter("settle", request)
-        return live.SettleReply(bytes=1)
+        return driver.SettleReply(bytes=1)
 
     async def discard(self, request: Ref) -> Empty:
         await self.enter("discard", request)

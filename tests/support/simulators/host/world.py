@@ -10,7 +10,7 @@ from typing import Any
 
 from shared import testing
 from shared.bus import MemoryBroker
-from shared.contracts import executor, image_store, network, platform, volume
+from shared.contracts import executor, image_store, migration_driver, network, platform, volume
 from shared.contracts.base import Contract, Message
 from shared.contracts.common import DockerEvent
 from shared.contracts.container import ContainerSpec, ContainerStatus
@@ -54,6 +54,7 @@ class World:
             (volume.CONTRACT, self.volume),
         ):
             await self.serve(contract, simulator)
+        await self.serve(migration_driver.CONTRACT, self.platform, migration_driver.place(self.node))
 
     async def _heard(self, event: DockerEvent) -> None:
         self.events.append(event)
@@ -64,10 +65,10 @@ class World:
         kernel = self._kernels[name] = await stack.enter_async_context(made)
         return kernel
 
-    async def serve(self, contract: Contract, implementation: object) -> None:
-        """Serves a contract by an object, as far as that goes."""
+    async def serve(self, contract: Contract, implementation: object, node: str = "") -> None:
+        """Serves a contract by an object, as far as that goes; `node`: as another one."""
         kernel, part = await self._kernel(contract.name), as_far_as(contract, implementation)
-        await self._running[contract.name].enter_async_context(testing.serving(kernel, part, implementation))
+        await self._running[contract.name].enter_async_context(testing.serving(kernel, part, implementation, node))
 
     async def start(
         self,

@@ -11,7 +11,7 @@ from shared.contracts.base import Empty
 from shared.contracts.container import RestartPolicy
 from shared.contracts.migrator import MIGRATIONS, MigrateRequest, MigrationRef
 from shared.contracts.volume import VolumeSpec
-from shared.errors import Conflict, FailedPrecondition, NotFound, NotImplementedYet, Unavailable
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from shared.state.view import Entry
 from tests.support.executor_node import Crash
 from tests.support.moving import Hosts
@@ -91,11 +91,11 @@ async def test_what_a_target_has_lost_before_it_took_over_goes_on_at_the_source(
     pair.two.platform.hold("restore")
     moving = asyncio.ensure_future(pair.migrate(id))
     await pair.two.platform.arrived("restore")
-    pair.two.platform.hold("list")
     pair.two.platform.let_go("restore")
-    await pair.two.platform.arrived("list")  # of the take-over
+    pair.two.platform.hold("restore")
+    await pair.two.platform.arrived("restore")  # of the take-over
     del pair.two.platform.machines[id]
-    pair.two.platform.let_go("list")
+    pair.two.platform.let_go("restore")
     _, told = await moving
     assert "not here any more" in told[-1].error
     assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
@@ -127,8 +127,10 @@ async def test_why_not(pair: Hosts) -> None:
         await pair.migrate(id)
     with pytest.raises(FailedPrecondition, match="it is on node1 already"):
         await pair.one.call(migrator.MIGRATE, MigrateRequest(id=id, node="node1", strategy="cold"))
-    with pytest.raises(NotImplementedYet, match="no migration driver is called own"):
+    with pytest.raises(NotFound, match="no migration driver is called own on node1"):
         await pair.one.call(migrator.PLAN, MigrateRequest(id=id, node="node2", driver="own"))
+    with pytest.raises(InvalidArgument, match="no name of a migration driver"):
+        await pair.one.call(migrator.PLAN, MigrateRequest(id=id, node="node2", driver="own.*"))
     with pytest.raises(NotFound, match="node nope not found"):
         await pair.one.call(migrator.PLAN, MigrateRequest(id=id, node="nope"))
     with pytest.raises(NotFound, match="No such container"):

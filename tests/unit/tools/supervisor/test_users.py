@@ -1,5 +1,5 @@
 from shared.config import Settings
-from tools.supervisor.plan import CLUSTERED, FOREIGN, GATEWAY, SERVICES
+from tools.supervisor.plan import CLUSTERED, DRIVERS, GATEWAY, SERVICES
 from tools.supervisor.users import OPERATOR, broker_users
 
 
@@ -11,7 +11,7 @@ def test_each_engine_service_has_an_identity_of_its_own(tmp_path):
         OPERATOR,
         *CLUSTERED,
         *SERVICES,
-        *FOREIGN,
+        *DRIVERS,
     }
 
 

@@ -11,8 +11,8 @@ import pytest
 from services.platform.adapters import process
 from shared.contracts.common import Ref
 from shared.contracts.container import MountPoint, Resources
-from shared.contracts.live import Strategy
-from shared.contracts.platform import ReceiveRequest, SignalRequest, UpdateRequest
+from shared.contracts.migration_driver import ReceiveRequest, Strategy
+from shared.contracts.platform import SignalRequest, UpdateRequest
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from tests.support.moving_hosts import COUNT, Pair, counted, leftovers, until_gone
 from tests.support.platform_host import Host
@@ -28,7 +28,7 @@ async def mount_lines(host: Host, name: str) -> list[list[str]]:
     return sorted([line.split()[4], line.split()[5]] for line in text.splitlines())
 
 
-@pytest.mark.parametrize("strategy", ["postcopy", "copy"])
+@pytest.mark.parametrize("strategy", ["post-copy", "copy"])
 async def test_it_goes_on_here(pair: Pair, strategy: Strategy) -> None:
     request = await pair.started(*COUNT, resources=Resources(memory=64 << 20, nano_cpus=500_000_000))
     before = await mount_lines(pair.a, request.id)
@@ -103,12 +103,12 @@ async def test_held_it_outlives_the_platform(pair: Pair) -> None:
     await pair.b.restart()
     assert (await pair.b.state(request.id)).state == "held"
     assert len(await pair.b.logs(request.id)) == lines
-    first = await pair.b.service.resume(Ref(id=request.id))
-    assert (await pair.b.service.resume(Ref(id=request.id))).pid == first.pid
-    await pair.a.service.discard(Ref(id=request.id))
-    await pair.b.service.settle(Ref(id=request.id))
+    first = await pair.b.driver.resume(Ref(id=request.id))
+    assert (await pair.b.driver.resume(Ref(id=request.id))).pid == first.pid
+    await pair.a.driver.discard(Ref(id=request.id))
+    await pair.b.driver.settle(Ref(id=request.id))
     await until(lambda: request.id not in pair.b.linux.arrivals._known)
-    assert (await pair.b.service.resume(Ref(id=request.id))).pid == first.pid
+    assert (await pair.b.driver.resume(Ref(id=request.id))).pid == first.pid
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
     with pytest.raises(AlreadyExists):
@@ -123,7 +123,7 @@ async def test_let_run_by_a_platform_that_died_at_once(pair: Pair) -> None:
     arrival.record.write(arrival.folder)
     await pair.b.restart()
     assert (await pair.b.state(request.id)).state == "running"
-    await pair.a.service.discard(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
 
@@ -138,15 +138,15 @@ async def test_abandoned_it_leaves_nothing(pair: Pair, held: bool, restarted: bo
     monitor, group = arrival.record.monitor, arrival.record.cgroup
     if restarted:
         await pair.b.restart()
-    await pair.b.service.abandon(Ref(id=request.id))
+    await pair.b.driver.abandon(Ref(id=request.id))
     assert await leftovers(pair.b) == []
     assert not pair.b.linux.cgroups.exists(group)
     assert not Path(arrival.record.log_path).exists()
     await until_gone(monitor)
-    await pair.b.service.abandon(Ref(id=request.id))
+    await pair.b.driver.abandon(Ref(id=request.id))
     with pytest.raises(NotFound):
-        await pair.b.service.restore(Ref(id=request.id))
-    await pair.a.service.thaw(Ref(id=request.id))
+        await pair.b.driver.restore(Ref(id=request.id))
+    await pair.a.driver.thaw(Ref(id=request.id))
     numbers = await counted(pair.a, request.id)
     assert numbers == list(range(len(numbers)))
 
@@ -154,13 +154,13 @@ async def test_abandoned_it_leaves_nothing(pair: Pair, held: bool, restarted: bo
 async def test_what_cannot_be_restored_leaves_nothing(pair: Pair) -> None:
     request = await pair.started(*COUNT)
     await pair.sent(request)
-    await pair.a.service.freeze(Ref(id=request.id))
-    await pair.a.service.dump(Ref(id=request.id))
+    await pair.a.driver.freeze(Ref(id=request.id))
+    await pair.a.driver.dump(Ref(id=request.id))
     (pair.b.linux.arrivals._known[request.id].moved / "images" / "pstree.img").write_bytes(b"")
     with pytest.raises(FailedPrecondition, match="cannot be restored"):
-        await pair.b.service.restore(Ref(id=request.id))
+        await pair.b.driver.restore(Ref(id=request.id))
     assert await leftovers(pair.b) == []
-    await pair.a.service.thaw(Ref(id=request.id))
+    await pair.a.driver.thaw(Ref(id=request.id))
     numbers = await counted(pair.a, request.id)
     assert numbers == list(range(len(numbers)))
 
@@ -170,10 +170,10 @@ async def test_once_it_runs_it_is_not_abandoned(pair: Pair) -> None:
     await pair.moved(request)
     other = await pair.started(*COUNT)
     await pair.held(other)
-    await pair.b.service.resume(Ref(id=other.id))
+    await pair.b.driver.resume(Ref(id=other.id))
     with pytest.raises(Conflict, match="runs here"):
-        await pair.b.service.abandon(Ref(id=other.id))
-    await pair.a.service.discard(Ref(id=other.id))
+        await pair.b.driver.abandon(Ref(id=other.id))
+    await pair.a.driver.discard(Ref(id=other.id))
 
 
 async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair) -> None:
@@ -183,12 +183,12 @@ async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair) -> None:
     await pair.held(request)
     mover = pair.a.linux.departures._known[request.id].mover
     os.kill(mover.pid, signal.SIGSTOP)
-    await pair.b.service.resume(Ref(id=request.id))
+    await pair.b.driver.resume(Ref(id=request.id))
     os.kill(mover.pid, signal.SIGKILL)
     assert await pair.b.code(request.id) == 137
     with pytest.raises(FailedPrecondition, match="was lost"):
-        await pair.b.service.settle(Ref(id=request.id))
-    await pair.a.service.discard(Ref(id=request.id))
+        await pair.b.driver.settle(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
     await pair.b.delete(request.id)
     assert await leftovers(pair.b) == []
 
@@ -199,23 +199,23 @@ async def test_a_killed_mover_of_the_target_ends_it_too(pair: Pair) -> None:
     await pair.held(request)
     source, target = pair.a.linux.departures._known[request.id].mover, pair.b.linux.arrivals._known[request.id].mover
     os.kill(source.pid, signal.SIGSTOP)
-    await pair.b.service.resume(Ref(id=request.id))
+    await pair.b.driver.resume(Ref(id=request.id))
     os.kill(target.pid, signal.SIGKILL)
     assert await pair.b.code(request.id) == 137
     os.kill(source.pid, signal.SIGCONT)
-    await pair.a.service.discard(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
 
 
 async def test_refused(pair: Pair) -> None:
     request = await pair.started(*COUNT)
     with pytest.raises(AlreadyExists):
-        await pair.a.service.receive(ReceiveRequest(request=request))
+        await pair.a.driver.receive(ReceiveRequest(request=request))
     with pytest.raises(NotFound):
-        await pair.b.service.resume(Ref(id=request.id))
+        await pair.b.driver.resume(Ref(id=request.id))
     with pytest.raises(NotFound):
-        await pair.b.service.settle(Ref(id=request.id))
+        await pair.b.driver.settle(Ref(id=request.id))
     await pair.sent(request)
     with pytest.raises(Conflict, match="not restored"):
-        await pair.b.service.resume(Ref(id=request.id))
+        await pair.b.driver.resume(Ref(id=request.id))
     with pytest.raises(FailedPrecondition, match="not resumed"):
-        await pair.b.service.settle(Ref(id=request.id))
+        await pair.b.driver.settle(Ref(id=request.id))

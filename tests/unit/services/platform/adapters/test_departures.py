@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.platform.adapters import process, syscalls
-from shared.contracts import live
+from shared.contracts import migration_driver
 from shared.contracts.common import Ref
 from shared.contracts.platform import CreateRequest, DeleteRequest, SignalRequest
 from shared.errors import Conflict, FailedPrecondition, NotFound
@@ -24,9 +24,9 @@ ECHO = ("busybox", "nc", "-l", "-p", "7", "-e", "cat")
 async def frozen(pair: Pair, request: CreateRequest, dumped: bool = False) -> Ref:
     await pair.sent(request)
     name = Ref(id=request.id)
-    await pair.a.service.freeze(name)
+    await pair.a.driver.freeze(name)
     if dumped:
-        await pair.a.service.dump(name)
+        await pair.a.driver.dump(name)
     return name
 
 
@@ -41,12 +41,12 @@ async def test_it_goes_on_here(pair: Pair, dumped: bool, restarted: bool) -> Non
     lines = len(await pair.a.logs(request.id))
     await asyncio.sleep(0.1)
     assert len(await pair.a.logs(request.id)) == lines
-    await pair.b.service.abandon(name)
-    await pair.a.service.thaw(name)
+    await pair.b.driver.abandon(name)
+    await pair.a.driver.thaw(name)
     numbers = await counted(pair.a, request.id)
     assert numbers == list(range(len(numbers)))
     assert (await pair.a.state(request.id)).state == "running"
-    await pair.a.service.thaw(name)
+    await pair.a.driver.thaw(name)
     assert await pair.a.ran(request.id, "echo", "exec") == (0, b"exec\n")
     await pair.a.service.signal(SignalRequest(id=request.id, signal=10))
     assert await pair.a.code(request.id) == 33
@@ -56,8 +56,8 @@ async def test_it_goes_on_here(pair: Pair, dumped: bool, restarted: bool) -> Non
 async def test_after_a_thaw_it_can_be_moved(pair: Pair) -> None:
     request = await pair.started(*COUNT)
     name = await frozen(pair, request, dumped=True)
-    await pair.b.service.abandon(name)
-    await pair.a.service.thaw(name)
+    await pair.b.driver.abandon(name)
+    await pair.a.driver.thaw(name)
     await pair.moved(request)
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
@@ -90,8 +90,8 @@ async def test_connections_live_on_after_a_dump_that_came_to_nothing(pair: Pair)
         assert await asyncio.to_thread(client.recv, 1) == b"a"
         name = await frozen(pair, request, dumped=True)
         client.sendall(b"b")
-        await pair.b.service.abandon(name)
-        await pair.a.service.thaw(name)
+        await pair.b.driver.abandon(name)
+        await pair.a.driver.thaw(name)
         assert await asyncio.to_thread(client.recv, 1) == b"b"
 
 
@@ -102,14 +102,14 @@ async def test_while_it_leaves_nothing_else_is_done_with_it(pair: Pair) -> None:
         pair.a.service.pause(name),
         pair.a.service.signal(SignalRequest(id=request.id, signal=15)),
         pair.a.service.delete(DeleteRequest(id=request.id)),
-        pair.a.service.freeze(name),
+        pair.a.driver.freeze(name),
         pair.a.exec(request.id, "true"),
     ):
         with pytest.raises(Conflict, match="is being migrated"):
             await refused
     with pytest.raises(Conflict, match="has not been moved"):
-        await pair.a.service.discard(name)
-    await pair.a.service.thaw(name)
+        await pair.a.driver.discard(name)
+    await pair.a.driver.thaw(name)
 
 
 async def test_what_has_gone_ends_silently(pair: Pair) -> None:
@@ -122,17 +122,17 @@ async def test_what_has_gone_ends_silently(pair: Pair) -> None:
     assert not pair.a.exits[request.id].done()
     assert await leftovers(pair.a) == []
     assert not await pair.a.logs(request.id)
-    await pair.a.service.discard(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
 
 
 async def test_a_cut_link_freezes_nothing(pair: Pair) -> None:
     request = await pair.started(*COUNT)
     await pair.sent(request)
-    await pair.b.service.abandon(Ref(id=request.id))
-    await pair.a.service.freeze(Ref(id=request.id))
+    await pair.b.driver.abandon(Ref(id=request.id))
+    await pair.a.driver.freeze(Ref(id=request.id))
     with pytest.raises(FailedPrecondition, match="transfer between the hosts failed"):
-        await pair.a.service.dump(Ref(id=request.id))
-    await pair.a.service.thaw(Ref(id=request.id))
+        await pair.a.driver.dump(Ref(id=request.id))
+    await pair.a.driver.thaw(Ref(id=request.id))
     numbers = await counted(pair.a, request.id)
     assert numbers == list(range(len(numbers)))
 
@@ -143,8 +143,8 @@ async def test_a_killed_mover_costs_nothing_before_the_switch(pair: Pair) -> Non
     departure = pair.a.linux.departures._known[request.id]
     os.kill(departure.mover.pid, signal.SIGKILL)
     await departure.mover.over
-    await pair.b.service.abandon(Ref(id=request.id))
-    await pair.a.service.thaw(Ref(id=request.id))
+    await pair.b.driver.abandon(Ref(id=request.id))
+    await pair.a.driver.thaw(Ref(id=request.id))
     numbers = await counted(pair.a, request.id)
     assert numbers == list(range(len(numbers)))
 
@@ -158,25 +158,27 @@ async def test_a_move_that_had_not_begun_is_forgotten_by_the_next_platform(pair:
     assert process.start_time(gate) == 0
     assert not (Path(pair.a.settings.run_dir, "platform/moves") / request.id).exists()
     with pytest.raises(Conflict, match="not being moved"):
-        await pair.a.service.freeze(Ref(id=request.id))
+        await pair.a.driver.freeze(Ref(id=request.id))
 
 
 async def test_reasons(pair: Pair) -> None:
-    service = pair.a.service
+    service, driver = pair.a.service, pair.a.driver
     with pytest.raises(NotFound):
-        await service.migratable(live.MigratableRequest(id="nope"))
+        await driver.migratable(migration_driver.MigratableRequest(id="nope"))
     request = await pair.started(*COUNT)
-    told = await service.migratable(live.MigratableRequest(id=request.id))
+    told = await driver.migratable(migration_driver.MigratableRequest(id=request.id))
     assert told.reasons == ()
     assert told.processes >= 1
     assert told.memory_bytes > 0
-    there = await pair.b.service.migratable(live.MigratableRequest(source=told.host))
+    there = await pair.b.driver.migratable(migration_driver.MigratableRequest(source=told.host))
     assert there.reasons == ()
     exec_id, _ = await pair.a.exec(request.id, "sleep", "1000")
-    assert (await service.migratable(live.MigratableRequest(id=request.id))).reasons == ("an exec runs in it",)
+    assert (await driver.migratable(migration_driver.MigratableRequest(id=request.id))).reasons == (
+        "an exec runs in it",
+    )
     with pytest.raises(FailedPrecondition, match="an exec runs in it"):
         await pair.sent(request)
     await service.signal(SignalRequest(id=request.id, signal=9, exec_id=exec_id))
     await pair.a.exited(exec_id)
     plain = await pair.a.run(*COUNT)
-    assert (await service.migratable(live.MigratableRequest(id=plain))).reasons == ()
+    assert (await driver.migratable(migration_driver.MigratableRequest(id=plain))).reasons == ()

@@ -10,7 +10,7 @@ import pytest
 
 from services.platform.domain import moving
 from services.platform.domain.moving import Entry, External, Manifest
-from shared.contracts.live import MoveHost
+from shared.contracts.migration_driver import MoveHost
 
 MOUNTINFO = r"""437 353 0:43 / / rw,relatime - overlay overlay rw,lowerdir=/a
 438 437 0:49 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
