@@ -8,7 +8,8 @@ served on both hosts, and is addressed there as node `<node id>-<driver's name>`
 In order: `migratable` at both, `receive` at the target, `precopy` at the source (once at the least), `freeze`, `dump`,
 then `restore` at the target, `resume` there, `settle` there and `discard` at the source. Before `resume` everything is
 taken back by `thaw` at the source and `abandon` at the target. Nothing runs at the target before `resume`, nor at the
-source between `freeze` and `thaw`: no driver goes on by itself, whatever is killed. All may be asked again.
+source between `freeze` and `thaw`: no driver goes on by itself, whatever is killed. All may be asked again (`receive`
+then begins anew).
 """
 
 from __future__ import annotations
