@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-import msgspec
+from msgspec.structs import replace
 
 from shared import cluster, pki
 from shared.clock import now_ns
@@ -166,14 +167,17 @@ class SchedulerService:
 
     async def update(self, request: UpdateRequest) -> NodeRecord:
         """Writes what an operator says of a host."""
-        node = admission.named(request.node, self._records()).id
+        node = admission.named(request.node, self._records())
+        return await self._rewrite(node, lambda record: admission.updated(record, request))
+
+    async def _rewrite(self, node: NodeRecord, change: Callable[[NodeRecord], NodeRecord]) -> NodeRecord:
         while True:
-            present = await self._kernel.state.get(NODES, node)
+            present = await self._kernel.state.get(NODES, node.id)
             if present is None:
-                raise NotFound(f"node {request.node} not found")
-            changed = admission.updated(present.value, request)
+                raise NotFound(f"node {node.name} not found")
+            changed = change(present.value)
             try:
-                await self._kernel.state.update(NODES, node, value=changed, revision=present.revision)
+                await self._kernel.state.update(NODES, node.id, value=changed, revision=present.revision)
             except Conflict:  # the host has told something of itself meanwhile
                 continue
             return changed
@@ -192,8 +196,7 @@ class SchedulerService:
             containers = self._world.containers_of(node.id) if self._world else 0
             admission.check_removal(node, containers, await self._answers(node.id))
         if len(self._records()) > 1:
-            node = await self._mark_leaving(node)
-            await self._hubs.handed_over(node.id)
+            node = await self._hand_over(node, self._hubs)
         await self._remove_tokens(node.id)
         if node.id == self._kernel.node:
             await self._kernel.bus.call(FORGET_HOST, ForgetHostRequest(node=node.id))
@@ -203,17 +206,15 @@ class SchedulerService:
             await self._kernel.bus.call(FORGET_HOST, ForgetHostRequest(node=node.id))
         return node
 
-    async def _mark_leaving(self, node: NodeRecord) -> NodeRecord:
-        while True:
-            present = await self._kernel.state.get(NODES, node.id)
-            if present is None:
-                raise NotFound(f"node {node.name} not found")
-            leaving = msgspec.structs.replace(present.value, leaving=True, availability="drain")
-            try:
-                await self._kernel.state.update(NODES, node.id, value=leaving, revision=present.revision)
-            except Conflict:
-                continue
-            return leaving
+    async def _hand_over(self, node: NodeRecord, hubs: Hubs) -> NodeRecord:
+        """It gets nothing new, and what it alone has others get. A host that cannot go is as it was before."""
+        leaving = await self._rewrite(node, lambda one: replace(one, leaving=True, availability="drain"))
+        try:
+            await hubs.handed_over(node.id)
+        except ShoalError:
+            await self._rewrite(node, lambda one: replace(one, leaving=False, availability=node.availability))
+            raise
+        return leaving
 
     async def _remove_tokens(self, node: str) -> None:
         view = await self._kernel.state.view(TOKENS)
@@ -285,7 +286,7 @@ class SchedulerService:
         present = await state.get(NODES, node)
         if present is None:  # made when the host was let in; who makes it again here would undo its removal
             raise Unavailable("the record of this host is not there")
-        told = msgspec.structs.replace(
+        told = replace(
             present.value,
             name=settings.node,
             role=membership.role,

@@ -175,6 +175,16 @@ async def test_a_host_that_is_not_drained_is_not_removed(kernel, scheduler):
     assert await kernel.state.get(NODES, kernel.node) is not None
 
 
+async def test_a_host_whose_hub_nobody_takes_over_stays_as_it_was(kernel, scheduler, monkeypatch):
+    await scheduler._admit(asked(await secret_of(scheduler)))
+    await until(lambda: len(scheduler._records()) == 2)
+    before = await kernel.state.get(NODES, kernel.node)
+    monkeypatch.setattr("services.scheduler.adapters.hubs.HAND_OVER_SECONDS", 0.01)
+    with pytest.raises(FailedPrecondition, match="no other hub has yet"):
+        await scheduler.remove(RemoveNodeRequest(node="node1", force=True))
+    assert (await kernel.state.get(NODES, kernel.node)).value == before.value
+
+
 async def test_a_token_for_many(scheduler):
     secret = await secret_of(scheduler, once=False)
     assert (await scheduler._admit(asked(secret))).certificate
