@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 CUT_OFF = "this host is cut off from its cluster: whether another runs this container by now nobody knows"
 
 READS, PAUSE = 20, 0.1
-"""How often, with which pause in seconds, a hub that is behind is asked again."""
+"""How often, with which pause in seconds, a hub that is behind is asked again; the pause after a lost race, too."""
 
 
 class Movables:
@@ -142,6 +142,7 @@ class Movables:
                     revision = await self._state.update(MOVABLE, spec.id, value=value, revision=entry.revision)
             except (Conflict, AlreadyExists):
                 self._entries.pop(spec.id, None)
+                await asyncio.sleep(PAUSE)
                 continue
             return self._keep(spec.id, revision, value)
 
@@ -168,6 +169,7 @@ class Movables:
                 if entry is not None:
                     await self._end(id, entry, entry.value.left)
             except Conflict:
+                await asyncio.sleep(PAUSE)
                 continue
             break
         self._desk.unmark(id)
@@ -183,6 +185,7 @@ class Movables:
             try:
                 await self._end(id, entry, entry.value.left)
             except Conflict:
+                await asyncio.sleep(PAUSE)
                 continue
             break
         self._entries.pop(id, None)
@@ -206,6 +209,7 @@ class Movables:
                     value = msgspec.structs.replace(entry.value, left=left)
                     await self._state.update(MOVABLE, id, value=value, revision=entry.revision)
             except Conflict:
+                await asyncio.sleep(PAUSE)
                 continue
             return
 

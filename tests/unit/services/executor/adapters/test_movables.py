@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -9,14 +11,17 @@ from services.executor.adapters import patience
 from services.executor.adapters.movables import Movables
 from shared import tenure
 from shared.config import Settings
+from shared.contracts.base import Keys, Message
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 from shared.contracts.movable import MOVABLE, MovableRecord
 from shared.errors import Conflict, NotFound, Unavailable
+from shared.state.view import Entry
 from shared.tasks import TaskGroup
 from shared.tenure import SECOND, Desk, Tenure
 from tests.support.waiting import until
 from tests.unit.services.executor.adapters.test_cluster_names import Cluster
 
+M = TypeVar("M", bound=Message)
 SPEC = ContainerSpec(id="c", name="n", created=1, config=ContainerConfig(), host_config=HostConfig(), generation=1)
 
 
@@ -139,3 +144,43 @@ async def test_a_removal_while_cut_off_is_told_later(state: Cluster, directory: 
     state.cut = False
     assert await record(state) is not None
     await until(lambda: (MOVABLE.bucket, MOVABLE.key("c")) not in state._records, 60)
+
+
+class Behind(Cluster):
+    """Answers reads as of before the last write until it is `current`, and counts the writes that it refuses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[str, Entry[Any] | None] = {}
+        self.refused = 0
+
+    def fall_behind(self, entry: Entry[Any]) -> None:
+        self.before[entry.key] = entry
+        asyncio.get_running_loop().call_later(0.25, self.before.clear)
+
+    async def get(self, keys: Keys[M], *parts: str, host: str = "") -> Entry[M] | None:
+        return self.before.get(keys.key(*parts)) or await super().get(keys, *parts, host=host)
+
+    async def update(self, keys: Keys[M], *parts: str, value: M, revision: int) -> int:
+        try:
+            return await super().update(keys, *parts, value=value, revision=revision)
+        except Conflict:
+            self.refused += 1
+            raise
+
+
+@pytest.mark.parametrize("write", ["_forget", "bind", "leave"])
+async def test_a_hub_that_is_behind_is_not_asked_without_a_pause(directory: Path, write: str) -> None:
+    state = Behind()
+    one, two = Party(state, "n1", directory), Party(state, "n2", directory)
+    await one.movables.begin(SPEC)
+    await two.movables.take("c", await revision(state))
+    await one.movables.take("c", await revision(state))
+    old = await state.get(MOVABLE, "c")
+    assert old is not None
+    await state.update(MOVABLE, "c", value=msgspec.structs.replace(old.value, left=("n1", "n2")), revision=old.revision)
+    state.fall_behind(old)
+    host = two if write == "leave" else one
+    await getattr(host.movables, write)("c")
+    assert not state.before
+    assert 1 <= state.refused <= 4
