@@ -17,6 +17,8 @@ from .compression import HEAD, recognise
 from .tar import TarError
 
 CHUNK = 1 << 20
+STEP = 64 << 10
+"""Compressed bytes that are undone at once: each counts only when it is its turn."""
 RATIO_FREE = 64 << 20
 """Bytes that may come out of anything: small archives of zeros are no attack."""
 ZSTD_WINDOW = 128 << 20
@@ -71,8 +73,9 @@ class Source:
         self._limits = limits
         self._hash = hashlib.sha256() if hashed else None
         self.consumed = self.size = 0
-        head, rest = _peek(self._counted(chunks))
-        self._chunks = _OPENERS[recognise(head)](rest)
+        head, rest = _peek(chunks)
+        compression = recognise(head)
+        self._chunks = _OPENERS[compression](self._counted(rest if compression == "none" else _steps(rest)))
         self._chunk = memoryview(b"")
         self._at = 0
 
@@ -166,6 +169,13 @@ def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
         yield from chunks
 
     return head, again()
+
+
+def _steps(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, at most `STEP` at once."""
+    for chunk in chunks:
+        for at in range(0, len(chunk), STEP):
+            yield chunk[at : at + STEP]
 
 
 def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:

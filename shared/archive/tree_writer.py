@@ -128,7 +128,9 @@ class TreeWriter:
                 os.close(inside)
 
     def _file(self, name: str, header: Header, data: Iterator[memoryview]) -> None:
+        """A file that does not come whole is taken away again."""
         out = os.open(name, _CREATE, header.mode, dir_fd=self.parent_fd)
+        whole = False
         try:
             self._count(header.size if header.parts is None else header.real_size)
             if header.parts is None:
@@ -142,8 +144,11 @@ class TreeWriter:
             if header.xattrs:
                 set_xattrs(out, header)
             os.utime(out, ns=_times(header))
+            whole = True
         finally:
             os.close(out)
+            if not whole:
+                os.unlink(name, dir_fd=self.parent_fd)
 
     def _count(self, size: int) -> None:
         self.size += size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from shared.archive import tar
 from shared.archive.entries import EntryError
 from shared.archive.source import LimitError
-from shared.archive.tar import Header
+from shared.archive.tar import Header, TarError
 from shared.archive.tree_writer import TreeWriter
 
 
@@ -70,6 +71,20 @@ def test_what_cannot_be_made(tmp_path: Path) -> None:
             write(tmp_path, (header, b""))
     with pytest.raises(LimitError):
         write(tmp_path, (Header("big"), b"x" * 11), most=10)
+
+
+def test_a_file_that_does_not_come_whole_is_not_there(tmp_path: Path) -> None:
+    """Under its name there would be something else than was sent. What was made before it stays, as in Docker."""
+
+    def broken_off() -> Iterator[memoryview]:
+        yield memoryview(b"half")
+        raise TarError("unexpected EOF")
+
+    writer = TreeWriter(1 << 20, os.open(tmp_path, os.O_RDONLY))
+    writer.apply(Header("d/", kind=tar.DIRECTORY), iter(()))
+    with pytest.raises(TarError):
+        writer.apply(Header("d/f", size=8), broken_off())
+    assert os.listdir(tmp_path / "d") == []
 
 
 def test_links_lead_where_the_top_has_them(tmp_path: Path) -> None:
