@@ -134,6 +134,12 @@ def test_an_index_keeps_its_digest(engine: Engine, registry: Registry, name: str
     engine.ok("tag", f"{name}:1", f"{name}-copy:1")
     assert f"digest: {digest}" in engine.ok("push", f"{name}-copy:1")
     assert index(f"docker://{name}-copy:1") == digest
+    # Saved, removed and loaded as well: here from our archive, skopeo reads the same index out of it
+    engine.ok("save", "-o", str(tmp_path / "saved.tar"), f"{name}-copy:1")
+    assert index(f"oci-archive:{tmp_path}/saved.tar") == digest
+    engine.ok("rmi", "-f", f"{name}-copy:1", f"{name}:1", f"{name}@{digest}")
+    engine.ok("load", "-i", str(tmp_path / "saved.tar"))
+    assert f"digest: {digest}" in engine.ok("push", f"{name}-copy:1")
 
 
 def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, name: str) -> None:

@@ -16,7 +16,7 @@ from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import Image
 from shared.errors import InvalidArgument, NotFound
 
-from ..ports import Entry
+from ..ports import Document, Entry
 from . import config
 from . import platform as platforms
 from .digest import check_sha256, hex_of
@@ -28,19 +28,21 @@ DEEPEST_INDEX = 4
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+_MANIFEST_TYPES = (MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json")
 _INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
 _NAME, _TAG = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 _ATTESTATION = "vnd.docker.reference.type"
 
 
 class Loadable(msgspec.Struct, frozen=True, kw_only=True):
-    """One image of an archive. `manifest` is the OCI manifest that came with it, or None."""
+    """One image of an archive. `manifest`: what came with it, or None; `index`: what its name stands for, if that."""
 
     image: Image
     config: bytes
     layers: tuple[Entry, ...]
     tags: tuple[Reference, ...]
-    manifest: bytes | None = None
+    manifest: Document | None = None
+    index: Document | None = None
     parent: str = ""
 
 
@@ -76,10 +78,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     config: _Descriptor
     layers: list[_Descriptor] = []
+    media_type: str = msgspec.field(name="mediaType", default="")
 
 
 class _Index(msgspec.Struct, frozen=True, kw_only=True):
     manifests: list[_Descriptor] = []
+    media_type: str = msgspec.field(name="mediaType", default="")
 
 
 class Archive:
@@ -165,14 +169,37 @@ def _docker(archive: Archive, wanted: Platform | None) -> Plan:
 
 
 def _with_indexes(archive: Archive, found: tuple[Loadable, ...], host: Platform, wanted: Platform | None) -> Plan:
-    """What `manifest.json` cannot say: images of further platforms, and names that several have."""
+    """What `manifest.json` cannot say: images of further platforms, and names that several have.
+
+    Where the two disagree about a name, the index is right: whoever changed the archive since may not know the other.
+    """
     document = yield _small(archive.file("index.json"))
-    merged = {each.image.id: each for each in found}
+    indexed: dict[str, Loadable] = {}
     for descriptor in decode(document, _Index, "index.json").manifests[:MOST_IMAGES]:
-        if descriptor.media_type in _INDEX_TYPES and archive.has(descriptor):
-            for each in (yield from _family(archive, descriptor, host, wanted, DEEPEST_INDEX)):
-                _merge(merged, each)
+        for each in (yield from _of_index(archive, descriptor, host, wanted)):
+            _merge(indexed, each)
+    claimed = {tag for each in indexed.values() for tag in each.tags}
+    merged: dict[str, Loadable] = {}
+    for each in found:
+        tags = tuple(tag for tag in each.tags if tag not in claimed or each.image.id in indexed)
+        if tags or not each.tags:
+            _merge(merged, msgspec.structs.replace(each, tags=tags))
+    for each in indexed.values():
+        _merge(merged, each)
     return tuple(merged.values())
+
+
+def _of_index(
+    archive: Archive, descriptor: _Descriptor, host: Platform, wanted: Platform | None
+) -> Generator[Entry, bytes, list[Loadable]]:
+    if not archive.has(descriptor):
+        return []
+    if descriptor.media_type in _INDEX_TYPES:
+        return (yield from _family(archive, descriptor, host, wanted, DEEPEST_INDEX))
+    if not (_annotated(descriptor) and _is_image(descriptor) and (yield from _is_whole(archive, descriptor))):
+        return []
+    one = yield from _manifest(archive, descriptor, None)
+    return [one] if wanted is None or platforms.matches(wanted, one.image.platform) else []
 
 
 def merged(loadables: Iterable[Loadable]) -> tuple[Loadable, ...]:
@@ -185,12 +212,14 @@ def merged(loadables: Iterable[Loadable]) -> tuple[Loadable, ...]:
 
 def _merge(found: dict[str, Loadable], more: Loadable) -> None:
     known = found.get(more.image.id, more)
-    found[more.image.id] = msgspec.structs.replace(known, tags=tuple(dict.fromkeys(known.tags + more.tags)))
+    index = known.index or (more.index if known.manifest == more.manifest else None)
+    tags = tuple(dict.fromkeys(known.tags + more.tags))
+    found[more.image.id] = msgspec.structs.replace(known, tags=tags, index=index)
 
 
-def _manifests(archive: Archive) -> Generator[Entry, bytes, dict[str, tuple[bytes, Manifest]]]:
+def _manifests(archive: Archive) -> Generator[Entry, bytes, dict[str, tuple[Document, Manifest]]]:
     """The manifests an archive of both forms names, by the image's id; damaged ones stay out."""
-    found: dict[str, tuple[bytes, Manifest]] = {}
+    found: dict[str, tuple[Document, Manifest]] = {}
     document = yield _small(archive.file("index.json"))
     descriptors = decode(document, _Index, "index.json").manifests[:MOST_IMAGES]
     for descriptor in [each for each in descriptors if each.media_type in _INDEX_TYPES and archive.has(each)]:
@@ -201,8 +230,16 @@ def _manifests(archive: Archive) -> Generator[Entry, bytes, dict[str, tuple[byte
             continue
         raw = yield _small(archive.blob(descriptor))
         manifest = decode(raw, Manifest, f"manifest {descriptor.digest}")
-        found[manifest.config.digest] = (raw, manifest)
+        found[manifest.config.digest] = (_document(descriptor, raw, manifest.media_type, _MANIFEST_TYPES), manifest)
     return found
+
+
+def _document(descriptor: _Descriptor, raw: bytes, own: str, kinds: tuple[str, ...]) -> Document:
+    """A manifest or index as it came; of what kind it is it says itself, else who names it."""
+    kind = own or descriptor.media_type or kinds[0]
+    if kind not in kinds:
+        raise InvalidArgument(f"invalid archive: {descriptor.digest} has the unsupported media type {kind[:200]}")
+    return Document(media_type=kind, digest=descriptor.digest, data=raw)
 
 
 def _loadable(
@@ -211,7 +248,7 @@ def _loadable(
     layers: tuple[Entry, ...],
     tags: tuple[Reference, ...],
     parent: str = "",
-    manifest: bytes | None = None,
+    manifest: Document | None = None,
 ) -> Loadable:
     if image.platform.os != "linux":
         raise InvalidArgument(f"cannot load {image.platform.os} image on linux")
@@ -266,7 +303,8 @@ def _family(
     if not depth:
         raise InvalidArgument(f"invalid archive: indexes nested deeper than {DEEPEST_INDEX}")
     raw = yield _small(archive.blob(descriptor))
-    items = decode(raw, _Index, f"index {descriptor.digest}").manifests[:MOST_IMAGES]
+    index: _Index = decode(raw, _Index, f"index {descriptor.digest}")
+    items, came = index.manifests[:MOST_IMAGES], _document(descriptor, raw, index.media_type, _INDEX_TYPES)
     if wanted or not (present := [each for each in items if archive.has(each) and _is_image(each)]):
         present = [_pick(items, host, wanted)]
     found: list[Loadable] = []
@@ -274,7 +312,7 @@ def _family(
         if len(present) == 1 or (yield from _is_whole(archive, each)):
             found += yield from _family(archive, each, host, wanted, depth - 1)
     tags = _annotated_tags(_annotated(descriptor))
-    return [msgspec.structs.replace(each, tags=tags or each.tags) for each in found]
+    return [msgspec.structs.replace(each, tags=tags or each.tags, index=came) for each in found]
 
 
 def _is_image(descriptor: _Descriptor) -> bool:
@@ -301,7 +339,8 @@ def _manifest(archive: Archive, descriptor: _Descriptor, wanted: Platform | None
     if wanted is not None and not platforms.matches(wanted, image.platform):
         raise NotFound(f"the archive has no image for platform {platforms.describe(wanted)}")
     layers = tuple(archive.blob(each) for each in manifest.layers)
-    return _loadable(image, document, layers, _annotated_tags(name), manifest=raw)
+    came = _document(descriptor, raw, manifest.media_type, _MANIFEST_TYPES)
+    return _loadable(image, document, layers, _annotated_tags(name), manifest=came)
 
 
 def _pick(descriptors: list[_Descriptor], host: Platform, wanted: Platform | None) -> _Descriptor:

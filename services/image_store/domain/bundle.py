@@ -8,6 +8,8 @@ import msgspec
 
 from shared.contracts.common import Descriptor, Platform
 
+from ..ports import Document
+from . import manifests as documents
 from .archive import CONFIG_TYPE, INDEX_TYPE
 from .digest import digest_of, hex_of
 from .reference import Reference
@@ -16,7 +18,7 @@ LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """One image to save: its blobs by descriptor, layers lowest first."""
+    """One image to save: its blobs by descriptor, layers lowest first; `index`: what it came of, if that."""
 
     image_id: str
     config_size: int
@@ -26,6 +28,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     diff_ids: tuple[str, ...]
     tags: tuple[Reference, ...]
     parent: str = ""
+    index: Document | None = None
 
     def blobs(self) -> tuple[Descriptor, ...]:
         config = Descriptor(media_type=CONFIG_TYPE, digest=self.image_id, size=self.config_size)
@@ -46,15 +49,16 @@ def index(images: Iterable[Saved]) -> bytes:
     manifests = []
     for tag, group in _by_name(images).items():
         names = {"io.containerd.image.name": str(tag), "org.opencontainers.image.ref.name": tag.tag}
-        manifests.append((_entry(group[0]) if len(group) == 1 else index_of(group)[0]) | {"annotations": names})
+        of_all = _index_of(group)
+        manifests.append((_described(of_all) if of_all else _entry(group[0])) | {"annotations": names})
     manifests += [_entry(image) for image in images if not image.tags]
     return msgspec.json.encode({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
 
 
 def indexes(images: Iterable[Saved]) -> dict[str, bytes]:
     """The indexes that names stand for, by digest."""
-    made = (index_of(group) for group in _by_name(images).values() if len(group) > 1)
-    return {str(descriptor["digest"]): document for descriptor, document in made}
+    found = (_index_of(group) for group in _by_name(images).values())
+    return {each.digest: each.data for each in found if each is not None}
 
 
 def _by_name(images: Iterable[Saved]) -> dict[Reference, list[Saved]]:
@@ -69,10 +73,24 @@ def _entry(image: Saved) -> dict[str, object]:
     return platform_entry(image.manifest, image.platform)
 
 
-def index_of(images: Iterable[Saved]) -> tuple[dict[str, object], bytes]:
-    """An index of images of several platforms: its descriptor, and itself."""
-    document = make_index(_entry(image) for image in images)
-    return {"mediaType": INDEX_TYPE, "digest": digest_of(document), "size": len(document)}, document
+def _index_of(images: list[Saved]) -> Document | None:
+    """What a name stands for: the index that the images came of when it has just these, else one made.
+
+    None: for the one image there is.
+    """
+    came = images[0].index
+    if came is not None and all(each.index == came for each in images):
+        digests = {each.manifest.digest for each in images}
+        if documents.members(came) == digests:
+            return came
+    if len(images) == 1:
+        return None
+    data = make_index(_entry(image) for image in images)
+    return Document(media_type=INDEX_TYPE, digest=digest_of(data), data=data)
+
+
+def _described(document: Document) -> dict[str, object]:
+    return {"mediaType": document.media_type, "digest": document.digest, "size": len(document.data)}
 
 
 def make_index(entries: Iterable[dict[str, object]]) -> bytes:

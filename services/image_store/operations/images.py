@@ -160,15 +160,27 @@ class Images:
         self, document: bytes, manifest: bytes, parent: str, lease: Lease, media_type: str = archive.MANIFEST_TYPE,
         index: Document | None = None,
     ) -> Stored:  # fmt: skip
-        """Makes an image of what is in the store already; durable when it returns."""
+        """Makes an image of what is in the store already; durable when it returns.
+
+        Of which index it came is kept where the very manifest was here already and comes without one.
+        """
         config_digest, layer_digests = archive.layer_digests(manifest)
         lease.blobs.add(await self.content.write(document))
         descriptor = await self._document(manifest, media_type, lease)
-        came_of = None if index is None else await self._document(index.data, index.media_type, lease)
+        came_of = self._index_of(config_digest, descriptor, lease)
+        if index is not None:
+            came_of = await self._document(index.data, index.media_type, lease)
         indexed = Indexed(manifest=descriptor, parent=parent, index=came_of)
         stored = self._stored(document, indexed, (config_digest, *layer_digests))
         await self._add(stored)
         return stored
+
+    def _index_of(self, image_id: str, manifest: Descriptor, lease: Lease) -> Descriptor | None:
+        known = self.catalog.stored(image_id) if image_id in self.catalog else None
+        if known is None or known.index is None or known.manifest.digest != manifest.digest:
+            return None
+        lease.blobs.add(known.index.digest)
+        return known.index
 
     async def _document(self, data: bytes, media_type: str, lease: Lease) -> Descriptor:
         digest = await self.content.write(data)
@@ -183,6 +195,18 @@ class Images:
             descriptor = await self._document(index.data, index.media_type, lease)
             blobs = (stored.blobs - before) | {descriptor.digest}
             await self._add(msgspec.structs.replace(stored, index=descriptor, blobs=blobs))
+
+    def index(self, stored: Stored) -> Document | None:
+        """The index that an image came of."""
+        if stored.index is None:
+            return None
+        data = self.content.read(stored.index.digest, config.LONGEST)
+        return Document(media_type=stored.index.media_type, digest=stored.index.digest, data=data)
+
+    def is_of(self, reference: Reference, index: Descriptor | None) -> bool:
+        """Whether all images that have the name came of this index."""
+        members = self.catalog.members(reference)
+        return index is not None and bool(members) and all(self.catalog.stored(each).index == index for each in members)
 
     async def _add(self, stored: Stored) -> None:
         async with self._writing:

@@ -18,7 +18,7 @@ from ..domain import platform as platforms
 from ..domain.archive import Archive, Loadable
 from ..domain.digest import chain_ids, digest_of, short
 from ..domain.reference import Reference
-from ..ports import Entry, Layer, Session, Unpacked, Unpacker
+from ..ports import Document, Entry, Layer, Session, Unpacked, Unpacker
 from .images import Images
 from .leases import Lease
 
@@ -70,19 +70,38 @@ class Loading:
             if loadable.manifest is not None:
                 await take.keep_blob(entry)
             blobs.append(layer.blob)
-        manifest = loadable.manifest or archive.make_manifest(digest_of(loadable.config), len(loadable.config), blobs)
+        manifest = loadable.manifest or self._manifest(loadable.config, blobs)
         await self._commit(loadable, manifest, lease, given)
 
-    async def _commit(self, loadable: Loadable, manifest: bytes, lease: Lease, given: set[Reference]) -> None:
-        """`given` are the names that images of this archive got: further ones, of other platforms, join them."""
+    def _manifest(self, document: bytes, blobs: list[Descriptor]) -> Document:
+        """For an image that came without one: as it is here already, else made."""
+        image_id, content = digest_of(document), self._images.content
+        if image_id in self._images.catalog:
+            known = self._images.catalog.stored(image_id).manifest
+            data = content.read(known.digest, config.LONGEST)
+            return Document(media_type=known.media_type, digest=known.digest, data=data)
+        data = archive.make_manifest(image_id, len(document), blobs)
+        return Document(media_type=archive.MANIFEST_TYPE, digest=digest_of(data), data=data)
+
+    async def _commit(self, loadable: Loadable, manifest: Document, lease: Lease, given: set[Reference]) -> None:
+        """`given` are the names that images of this archive got: further ones, of other platforms, join them.
+
+        So do images of the very index that a name stands for already.
+        """
         parent = loadable.parent if loadable.parent in self._images.catalog else ""
-        stored = await self._images.commit(loadable.config, manifest, parent, lease)
+        stored = await self._images.commit(
+            loadable.config, manifest.data, parent, lease, manifest.media_type, loadable.index
+        )
         image_id = stored.image.id
         for reference in loadable.tags:
             if reference in given:
                 await self._images.join(reference, image_id)
                 continue
             given.add(reference)
+            if self._images.is_of(reference, stored.index):
+                await self._images.join(reference, image_id)
+                await self._say(progress.stream(f"Loaded image: {reference.familiar}\n"))
+                continue
             before = self._images.catalog.holder(reference)
             if before and image_id not in self._images.catalog.members(reference):
                 await self._say(progress.stream(

@@ -127,11 +127,10 @@ class Pushing:
 
     def _index(self, tagged: Tagged, documents: list[Document]) -> Document:
         """What the tag will stand for: the index that the images came of when all of it is here, else one made anew."""
-        came, content = tagged.images[0].index, self._images.content
+        came = tagged.images[0].index
         if came is not None and tagged.whole and all(each.index == came for each in tagged.images):
-            data = content.read(came.digest, config.LONGEST)
-            document = Document(media_type=came.media_type, digest=came.digest, data=data)
-            if manifests.members(document) == {each.digest for each in documents}:
+            document = self._images.index(tagged.images[0])
+            if document and manifests.members(document) == {each.digest for each in documents}:
                 return document
         if len(documents) == 1:
             return documents[0]

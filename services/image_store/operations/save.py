@@ -101,6 +101,7 @@ def _describe(images: Images, image_id: str, tags: tuple[Reference, ...], wanted
         diff_ids=image.diff_ids,
         tags=tags,
         parent=image.parent,
+        index=images.index(stored),
     )
 
 

@@ -114,10 +114,26 @@ def test_manifests_beside_dockers_form_are_kept_when_they_say_the_same(files: Fi
     files.file("manifest.json", [{"Config": name, "Layers": [layer]}])
     (image,) = files.read()
     assert image.manifest is not None
-    assert digest_of(image.manifest) == descriptor["digest"]
+    assert (image.manifest.digest, image.manifest.media_type) == (descriptor["digest"], MANIFEST)
     files.file("x", LAYER + b"other")
     files.file("manifest.json", [{"Config": name, "Layers": ["x"]}])
     assert files.read()[0].manifest is None
+
+
+def test_what_the_index_names_beside_dockers_form(files: Files) -> None:
+    """As umoci leaves what it changed in a saved archive: the older table does not know of it."""
+    docker(files, "a:1", "a:other")
+    changed = files.image(layer=b"changed") | named("docker.io/library/a:1")
+    files.file("index.json", {"manifests": [changed]})
+    old, new = files.read()
+    assert (old.image.id, [str(each) for each in old.tags]) == (
+        digest_of(files.contents["c.json"]), ["docker.io/library/a:other"]
+    )  # fmt: skip
+    assert [str(each) for each in new.tags] == ["docker.io/library/a:1"]
+    assert new.image.diff_ids == (digest_of(b"changed"),)
+    docker(files, "a:1")
+    (only,) = files.read()
+    assert only.image.id == new.image.id
 
 
 def test_a_layout_with_its_names(files: Files) -> None:
@@ -153,6 +169,32 @@ def test_of_several_platforms_all_are_taken_unless_one_was_asked_for(files: File
     assert files.read(Platform(architecture="arm64"))[0].image.platform.architecture == "arm64"
     with pytest.raises(NotFound, match="the archive has no image for platform linux/s390x"):
         files.read(Platform(architecture="s390x"))
+
+
+def test_the_outermost_index_is_kept_with_what_it_has(files: Files) -> None:
+    inner = files.blob({"manifests": [files.image("arm64")]}, mediaType=INDEX)
+    outer = files.blob({"manifests": [inner, files.image("amd64")]}, mediaType=INDEX, **named("docker.io/library/a:1"))
+    files.file("index.json", {"manifests": [outer, files.image("s390x")]})
+    arm, amd, alone = files.read()
+    assert alone.index is None
+    for each in (arm, amd):
+        assert each.index is not None
+        assert (each.index.digest, each.index.media_type) == (outer["digest"], INDEX)
+        assert digest_of(each.index.data) == outer["digest"]
+
+
+def test_the_media_type_is_what_the_document_says(files: Files) -> None:
+    """Else it could not be pushed: registries compare the two."""
+    config = files.blob({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": []}})
+    docker_type = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = files.blob({"mediaType": docker_type, "config": config, "layers": []}, mediaType=MANIFEST)
+    files.file("index.json", {"manifests": [manifest]})
+    (image,) = files.read()
+    assert image.manifest is not None
+    assert image.manifest.media_type == docker_type
+    files.file("index.json", {"manifests": [files.blob({"mediaType": "text/x", "config": config}, mediaType=MANIFEST)]})
+    with pytest.raises(InvalidArgument, match="unsupported media type text/x"):
+        files.read()
 
 
 def test_one_name_for_several_platforms_side_by_side(files: Files) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from shared.contracts.common import Platform
 from shared.errors import NotFound
+from tests.support.fake_registry import DOCKER_MANIFEST, FakeRegistry
 from tests.support.image_store import Store, small
+from tests.support.platforms import several_platforms
 from tools import images
 from tools.images import Compression, directory, docker_archive, entry, oci_layout, symlink, tar
 
@@ -87,6 +89,40 @@ async def test_the_manifest_that_came_with_it_is_kept(store: Store) -> None:
     descriptor = (await store.resolve("a:1")).descriptor
     assert descriptor is not None
     assert f"blobs/sha256/{descriptor.digest[7:]}".encode() in layout
+
+
+async def test_an_archive_without_manifests_takes_none_from_an_image_that_has_one(store: Store) -> None:
+    await store.load(oci_layout(small("a:1")))
+    before = await store.resolve("a:1")
+    await store.load(docker_archive(small("a:2"), "none"))
+    after = await store.resolve("a:2")
+    assert (after.descriptor, after.repo_tags) == (before.descriptor, ("a:1", "a:2"))
+
+
+async def test_platforms_of_one_index_that_come_one_by_one(store: Store) -> None:
+    """As with a pull, the second joins the first under their name; that of another index takes the name over."""
+    made = [images.Image(small(content=name.encode()).layers, {}, (), name) for name in ("amd64", "arm64")]
+    archive = several_platforms("a:1", *made)
+    for image in made:
+        await store.load(archive, platform=Platform(architecture=image.architecture))
+    members = store.service._catalog.family("a:1")
+    assert set(members) == {image.id for image in made}
+    other = images.Image(small(content=b"new").layers, {}, (), "arm64")
+    await store.load(several_platforms("a:1", made[0], other), platform=Platform(architecture="arm64"))
+    assert store.service._catalog.family("a:1") == (other.id,)
+
+
+async def test_docker_manifests_in_a_layout_go_to_a_registry(store: Store, registry: FakeRegistry) -> None:
+    """As containerd exports what it pulled: the media types of schema 2 stay."""
+    digest = registry.add("a", "1", small())
+    document = registry.manifests["a", digest][1]
+    blobs = {f"blobs/sha256/{each[7:]}": data for each, data in (*registry.blobs.items(), (digest, document))}
+    name = {"io.containerd.image.name": f"{registry.name}/b:1"}
+    top = {"mediaType": DOCKER_MANIFEST, "digest": digest, "size": len(document), "annotations": name}
+    blobs["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [top]}).encode()
+    await store.load(tar([entry(path, data) for path, data in blobs.items()]))
+    assert (await store.push(f"{registry.name}/b:1"))[-1]["aux"]["Digest"] == digest
+    assert registry.manifests["b", "1"] == registry.manifests["a", "1"]
 
 
 async def test_saved_by_older_engines_with_links_for_equal_layers(store: Store) -> None:

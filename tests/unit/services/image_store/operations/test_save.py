@@ -11,6 +11,7 @@ from services.image_store.operations.save import named
 from shared.contracts import image_store as contract
 from shared.contracts.common import Platform
 from shared.errors import InvalidArgument, NotFound
+from tests.support.fake_registry import FakeRegistry
 from tests.support.image_store import Store, World, small
 from tests.support.platforms import several_platforms
 from tools import images
@@ -125,3 +126,23 @@ async def test_several_platforms_of_one_name(store: Store) -> None:
         assert found.id == ids[platform.architecture]
     lines = await store.load(whole, platforms=(Platform(architecture="riscv64"),))
     assert "no image for platform linux/riscv64" in lines[-1]["error"]
+
+
+async def test_an_index_is_saved_as_it_came(world: World, registry: FakeRegistry) -> None:
+    """The digest that a name stood for in an archive stays, in archives and in registries."""
+    made = [images.Image(small(content=name.encode()).layers, {}, (), name) for name in ("amd64", "arm64")]
+    archive = several_platforms(f"{registry.name}/a:1", *made)
+    (top,) = json.loads(members(archive)["index.json"])["manifests"]
+    async with world.store() as store:
+        await store.load(archive)
+    async with world.store() as store:
+        saved = members(await store.save(f"{registry.name}/a:1"))
+        (named,) = json.loads(saved["index.json"])["manifests"]
+        assert (named["digest"], named["mediaType"], named["size"]) == (top["digest"], top["mediaType"], top["size"])
+        path = f"blobs/sha256/{top['digest'][7:]}"
+        assert saved[path] == members(archive)[path]
+        assert (await store.push(f"{registry.name}/a:1"))[-1]["aux"]["Digest"] == top["digest"]
+        asked = contract.SaveRequest(references=(f"{registry.name}/a:1",), platform=Platform())
+        alone = members(await store.transfer(await store.call(contract.SAVE, asked)))
+        (named,) = json.loads(alone["index.json"])["manifests"]
+        assert (named["digest"], path in alone) == (images.digest(registry.manifests["a", named["digest"]][1]), False)
