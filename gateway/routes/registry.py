@@ -34,8 +34,21 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     return reply(shown.distribution(await gateway.call(registries.DISTRIBUTION, asked)))
 
 
+async def referrers(gateway: Gateway, request: Request) -> Response:
+    query = request.query
+    asked = registries.ReferrersRequest(
+        reference=request.params["name"],
+        artifact_type=query.get("type"),
+        digest=query.get("digest"),
+        content=query.flag("content"),
+        auth=shown.credentials(request),
+    )
+    return reply(shown.referrers(await gateway.call(registries.REFERRERS, asked)))
+
+
 ROUTES = (
     Route("POST", "/auth", auth, "SystemAuth"),
     Route("GET", "/images/search", search, "ImageSearch"),
     Route("GET", "/distribution/{name}/json", inspect, "DistributionInspect"),
+    Route("GET", "/distribution/{name}/referrers", referrers, "DistributionReferrers"),
 )

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts.common import Platform
-from shared.contracts.distribution import Credentials, DistributionReply, SearchReply
+from shared.contracts.common import Descriptor, Platform
+from shared.contracts.distribution import Credentials, DistributionReply, Referrer, ReferrersReply, SearchReply
 from shared.errors import InvalidArgument
 
 from ..http.message import Request
@@ -84,6 +84,33 @@ def distribution(reply: DistributionReply) -> dict[str, Any]:
         "Descriptor": {"mediaType": reply.media_type, "digest": reply.digest, "size": reply.size},
         "Platforms": [_platform(each) for each in reply.platforms] or None,
     }
+
+
+def referrers(reply: ReferrersReply) -> dict[str, Any]:
+    """What refers to an image; content in base64, blobs as their manifest has them."""
+    return {"Digest": reply.digest, "Referrers": [_referrer(each) for each in reply.referrers]}
+
+
+def _referrer(referrer: Referrer) -> dict[str, Any]:
+    shown = _descriptor(referrer.descriptor) | {
+        "artifactType": referrer.artifact_type,
+        "annotations": referrer.descriptor.annotations,
+    }
+    if referrer.content is None:
+        return shown
+    content = referrer.content
+    blobs = [
+        _descriptor(layer) | {"data": _text(data)} for layer, data in zip(content.layers, content.blobs, strict=True)
+    ]
+    return shown | {"data": _text(content.manifest), "blobs": blobs}
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _descriptor(descriptor: Descriptor) -> dict[str, Any]:
+    return {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
 
 
 def _platform(platform: Platform) -> dict[str, str]:

@@ -86,10 +86,11 @@ class DistributionReply(Message, frozen=True):
 
 
 class ReferrersRequest(Message, frozen=True):
-    """What refers to an image in its registry. `artifact_type`: only these; `content`: with what they hold."""
+    """What refers to an image in its registry; `artifact_type`, `digest`: only these; `content`: and what they hold."""
 
     reference: str
     artifact_type: str = ""
+    digest: str = ""
     content: bool = False
     auth: Credentials = Credentials()
 

@@ -22,6 +22,7 @@ from tools import images
 from tools.bench.reference import Dockerd
 from tools.bench.registry import Registry
 
+MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 HTPASSWD = "user:$2b$05$2OVygyBQQXC3jiWAknFl2O9ZaEwaggDg5pZXU4ZVw5DCsOQmLC06i\n"
 """The password is `secret` (bcrypt)."""
 
@@ -153,6 +154,57 @@ def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, na
     inspected = json.loads(registry.run("docker", "manifest", "inspect", "--insecure", f"{name}:1"))
     assert inspected["config"]["digest"] == engine.ok("inspect", "-f", "{{.Id}}", IMAGE)
     assert engine.call("GET", "/images/search?term=localhost:1/a").status in (400, 500)
+
+
+UPLOAD = """
+import sys, urllib.request
+def put(url, data, kind, method="PUT"):
+    return urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": kind}, method=method)).headers
+base, reference, kind, *blobs = sys.argv[1:]
+for digest, data in zip(blobs[::2], blobs[1::2]):
+    location = put(f"{base}/blobs/uploads/", b"", "text/plain", "POST")["Location"]
+    put(f"{location}&digest={digest}", data.encode(), "application/octet-stream")
+put(f"{base}/manifests/{reference}", sys.stdin.buffer.read() or blobs[-1].encode(), kind)
+"""
+"""Puts blobs and a manifest (the last of them) into a repository."""
+
+
+@pytest.mark.shoal_only
+def test_what_refers_to_an_image(engine: Engine, registry: Registry, name: str) -> None:
+    """In a registry without the API for it: by the tag that clients keep instead. Listed, chosen and fetched."""
+    engine.ok("tag", IMAGE, f"{name}:1")
+    digest = engine.ok("push", f"{name}:1").rpartition("digest: ")[2].partition(" ")[0]
+    base = f"http://{registry.name}/v2/{name.partition('/')[2]}"
+    nothing = engine.call("GET", f"/distribution/{name}:1/referrers").json
+    assert nothing == {"Digest": digest, "Referrers": []}
+    entries = []
+    for kind, content in (("x/signature", "signed"), ("x/sbom", "packages")):
+        blobs = [{"mediaType": "x/y", "digest": images.digest(each.encode()), "size": len(each)}
+                 for each in ("{}", content)]  # fmt: skip
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": kind, "config": blobs[0],
+                    "layers": blobs[1:], "subject": {"mediaType": MANIFEST, "digest": digest, "size": 1}}  # fmt: skip
+        text = json.dumps(manifest)
+        stated = images.digest(text.encode())
+        sent = (blobs[0]["digest"], "{}", blobs[1]["digest"], content, stated, text)
+        registry.run(sys.executable, "-c", UPLOAD, base, stated, MANIFEST, *map(str, sent))
+        entries.append({"mediaType": MANIFEST, "digest": stated, "size": len(text), "artifactType": kind})
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+    tag = digest.replace(":", "-")
+    registry.run(sys.executable, "-c", UPLOAD, base, tag, INDEX, images.digest(index.encode()), index)
+
+    def shoal(*arguments: str) -> str:
+        run_dir = str(Path(engine.path).parent)
+        command = [sys.executable, "-P", "-m", "tools.shoal", "referrers", f"{name}:1", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "SHOAL_RUN_DIR": run_dir}
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    assert [line.split() for line in shoal().splitlines()] == [
+        [each["digest"], each["artifactType"]] for each in entries
+    ]  # fmt: skip
+    assert shoal("--type", "x/sbom").split()[0] == entries[1]["digest"]
+    assert shoal(str(entries[0]["digest"])[:20]) == "signed"
+    missing = engine.call("GET", f"/distribution/{name}:1/referrers?digest={digest}")
+    assert (missing.status, "does not refer to" in missing.message) == (404, True)
 
 
 def test_a_registry_that_wants_to_know_who_asks(

@@ -10,7 +10,7 @@ from shared.errors import ShoalError
 from tools.cluster.command import clusters, nodes
 from tools.lab.command import app as lab
 
-from . import conformance, doctor, down, fsck, migrate, port, status, trace, up
+from . import conformance, doctor, down, fsck, migrate, port, referrers, status, trace, up
 
 app = typer.Typer(
     name="shoal",
@@ -32,7 +32,7 @@ SHOAL_CONFIG, or environment variables such as SHOAL_STATE_DIR. Engines with dif
 run_dir, bridge_name, interface_prefix and nft_table run side by side.
 """,
 )
-for module in (up, down, status, port, migrate, doctor, fsck, trace, conformance):
+for module in (up, down, status, port, migrate, referrers, doctor, fsck, trace, conformance):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 app.add_typer(clusters, name="cluster")
 app.add_typer(nodes, name="node")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,18 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def call(path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json") -> Any:
+def call(
+    path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> Any:  # fmt: skip
     """The decoded JSON answer, or the text of an answer that is none, or None for an empty one; errors as `request`."""
-    return _decode(request(path, method, target, body, kind))
+    return _decode(request(path, method, target, body, kind, headers))
 
 
-def request(path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
+def request(
+    path: Path, method: str, target: str, body: bytes | None = None, kind: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:  # fmt: skip
     """The body of the answer.
 
     Raises:
@@ -40,7 +46,9 @@ def request(path: Path, method: str, target: str, body: bytes | None = None, kin
     """
     connection = _Connection(path)
     try:
-        connection.request(method, target, body, {"Content-Type": kind} if body is not None else {})
+        connection.request(
+            method, target, body, {**({"Content-Type": kind} if body is not None else {}), **(headers or {})}
+        )
         answer = connection.getresponse()
         content = answer.read()
     except OSError as error:

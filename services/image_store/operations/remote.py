@@ -20,7 +20,7 @@ from shared.contracts.distribution import (
     SearchReply,
     SearchRequest,
 )
-from shared.errors import InvalidArgument, ResourceExhausted, ShoalError, Unauthenticated, Unknown
+from shared.errors import InvalidArgument, NotFound, ResourceExhausted, ShoalError, Unauthenticated, Unknown
 
 from ..domain import config, manifests, referrers, search
 from ..domain.manifests import Index, Manifest
@@ -91,13 +91,18 @@ class Remotes:
     async def referrers(self, request: ReferrersRequest) -> ReferrersReply:
         """What refers to an image there; with `content` each with its manifest and blobs, verified.
 
-        Raises `ResourceExhausted` when that is more than an answer can hold.
+        Raises `NotFound` when the one that was named is not among them, `ResourceExhausted` for more content than an
+        answer can hold.
         """
         reference = _named(request.reference)
 
         async def ask(repository: Repository) -> ReferrersReply:
             digest = reference.digest or (await repository.manifest(reference.tag)).digest
             found = referrers.chosen(await repository.referrers(digest, request.artifact_type), request.artifact_type)
+            if request.digest:
+                found = tuple(each for each in found if each.descriptor.digest == request.digest)
+                if not found:
+                    raise NotFound(f"{request.digest[:100]} does not refer to {reference.familiar}")
             if request.content:
                 found = await _with_content(repository, found)
             return ReferrersReply(digest=digest, referrers=found)
@@ -156,7 +161,7 @@ async def _with_content(repository: Repository, found: tuple[Referrer, ...]) -> 
         layers = manifest.layers if isinstance(manifest, Manifest) else ()
         room -= len(document.data) + sum(layer.size for layer in layers)
         if room < 0:
-            raise ResourceExhausted(f"referrers: their content has more than {MOST_CONTENT} bytes; choose a type")
+            raise ResourceExhausted(f"referrers: their content has more than {MOST_CONTENT} bytes; choose one")
         blobs = tuple([await repository.small(layer) for layer in layers])
         artifact = Artifact(manifest=document.data, layers=layers, blobs=blobs)
         filled.append(Referrer(descriptor=each.descriptor, artifact_type=each.artifact_type, content=artifact))

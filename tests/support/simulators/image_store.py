@@ -7,7 +7,7 @@ import msgspec
 from shared.contracts import distribution as registries
 from shared.contracts import image_store as contract
 from shared.contracts.base import Empty, Message
-from shared.contracts.common import PruneReport, StreamOffer
+from shared.contracts.common import Descriptor, PruneReport, StreamOffer
 from shared.contracts.container import ContainerConfig
 from shared.errors import InvalidArgument, NotFound, Unauthenticated
 from shared.service import Kernel
@@ -141,3 +141,11 @@ class ImageStoreSimulator:
     async def distribution(self, request: registries.DistributionRequest) -> registries.DistributionReply:
         self.calls.append(request)
         return registries.DistributionReply(media_type="m", digest="sha256:d", size=5)
+
+    async def referrers(self, request: registries.ReferrersRequest) -> registries.ReferrersReply:
+        self.calls.append(request)
+        blob = Descriptor(media_type="text/plain", digest="sha256:b", size=2)
+        content = registries.Artifact(manifest=b"{}", layers=(blob,), blobs=(b"hi",)) if request.content else None
+        signature = Descriptor(media_type="m", digest="sha256:r", size=2, annotations={"a": "b"})
+        found = registries.Referrer(descriptor=signature, artifact_type="x/sig", content=content)
+        return registries.ReferrersReply(digest="sha256:d", referrers=(found,))

@@ -34,3 +34,14 @@ async def test_what_is_under_a_name(api: Api, world: World) -> None:
     answer = await api("GET", "/distribution/r:5/a/b:1/json", None, X_Registry_Auth=HEADER)
     assert answer.json() == {"Descriptor": {"mediaType": "m", "digest": "sha256:d", "size": 5}, "Platforms": None}
     assert world.images.last() == registries.DistributionRequest(reference="r:5/a/b:1", auth=USER)
+
+
+async def test_what_refers_to_an_image(api: Api, world: World) -> None:
+    answer = await api("GET", "/distribution/r:5/a/b:1/referrers?type=x/sig", None, X_Registry_Auth=HEADER)
+    shown = {"mediaType": "m", "digest": "sha256:r", "size": 2, "artifactType": "x/sig", "annotations": {"a": "b"}}
+    assert answer.json() == {"Digest": "sha256:d", "Referrers": [shown]}
+    assert world.images.last() == registries.ReferrersRequest(reference="r:5/a/b:1", artifact_type="x/sig", auth=USER)
+    [fetched] = (await api("GET", "/distribution/a/referrers?digest=sha256:r&content=1")).json()["Referrers"]
+    blob = {"mediaType": "text/plain", "digest": "sha256:b", "size": 2, "data": base64.b64encode(b"hi").decode()}
+    assert fetched == shown | {"data": base64.b64encode(b"{}").decode(), "blobs": [blob]}
+    assert world.images.last() == registries.ReferrersRequest(reference="a", digest="sha256:r", content=True)

@@ -161,6 +161,10 @@ async def test_what_refers_to_an_image(store: Store, registry: FakeRegistry, api
     assert signature.content is not None
     assert images.digest(signature.content.manifest) == signature.descriptor.digest
     assert signature.content.blobs == (b"statement",)
+    (only,) = (await referrers(store, registry, digest=made[1], content=True)).referrers
+    assert (only.descriptor.digest, only.content is not None) == (made[1], True)
+    with pytest.raises(NotFound, match="does not refer to"):
+        await referrers(store, registry, digest=image)
 
 
 async def test_an_image_that_nothing_refers_to(store: Store, registry: FakeRegistry) -> None:
@@ -173,7 +177,7 @@ async def test_an_image_that_nothing_refers_to(store: Store, registry: FakeRegis
 async def test_what_refers_may_be_too_much_for_one_answer(store: Store, registry: FakeRegistry) -> None:
     image = registry.add("a", "1", small())
     registry.add_manifest("a", "r", refer(registry, image, "x/y", bytes(1 << 20)), OCI_MANIFEST)
-    with pytest.raises(ResourceExhausted, match="choose a type"):
+    with pytest.raises(ResourceExhausted, match="choose one"):
         await referrers(store, registry, content=True)
     assert len((await referrers(store, registry)).referrers) == 1
 
