@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.contracts.base import Keys
 from shared.contracts.scheduler import NODES, NodeRecord
+from shared.errors import NotFound
 from shared.state import State
 from shared.state.view import Entry, View
 from shared.tasks import TaskGroup
@@ -80,3 +81,29 @@ class Hosts:
     def reachable(self) -> tuple[str, ...]:
         """This host, and the others that are heard of."""
         return (self._node, *(node for node, view in self._views.items() if view.live))
+
+    def present(self) -> tuple[str, ...]:
+        """As `reachable`: this host first, the others by name."""
+        here, *others = self.reachable()
+        return (here, *sorted(others, key=self.name))
+
+    def name(self, node: str) -> str:
+        """What a host is called."""
+        record = self.record(node)
+        return record.name if record is not None else node
+
+    def split(self, name: str) -> tuple[str, str]:
+        """`host/name` as the host's id and the name; no host where none of the cluster is called so."""
+        host, slash, plain = name.partition("/")
+        if slash and plain:
+            for record in self.all():
+                if host in (record.name, record.id):
+                    return record.id, plain
+        return "", name
+
+    def called(self, name: str) -> str:
+        """The id of the host of that name or id; raises `NotFound`."""
+        found = next((record.id for record in self.all() if name in (record.name, record.id)), "")
+        if not found:
+            raise NotFound(f"node {name} not found")
+        return found

@@ -23,7 +23,7 @@ def inspect_bytes(container: Container, version: Version, host: NodeRecord | Non
     key = ("inspect", version.minor)
     found = container.parts.get(key)
     if found is None:
-        data = shown.inspect(container.spec, container.status, version, container.links) | nodes.of_container(host)
+        data = shown.inspect(container.spec, container.status, version, container.links) | nodes.of_host(host)
         found = container.parts[key] = _encoder.encode(data) + b"\n"
     return bytes(found)
 

@@ -79,8 +79,8 @@ class Containers:
         self.changed()
 
     def of(self, node: str) -> list[Container]:
-        """The containers of one host."""
-        return [one for one in self._by_id.values() if one.node == node]
+        """The containers of one host, the newest first: whose volumes and networks are there."""
+        return [one for one in self.all() if one.node == node]
 
     def drop_host(self, node: str) -> None:
         """Another host's containers are of this cluster no more."""
@@ -218,10 +218,6 @@ class Containers:
         if self._sorted is None:
             self._sorted = sorted(self._by_id.values(), key=lambda one: one.spec.created, reverse=True)
         return self._sorted
-
-    def own(self) -> list[Container]:
-        """Those of this host, the newest first: whose images, volumes and networks are here."""
-        return [one for one in self.all() if one.node == self._node]
 
     def get(self, id: str) -> Container | None:
         return self._by_id.get(id)

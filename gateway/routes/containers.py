@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterable
 
 from shared import telemetry
 from shared.clock import now_ns
-from shared.contracts import executor, image_store
+from shared.contracts import executor
 from shared.contracts.base import Empty
-from shared.contracts.common import PruneReport, Ref
+from shared.contracts.common import Ref
 from shared.contracts.executor import UsageEntry
-from shared.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError
 
+from .. import everywhere
 from ..context import NO_CONTENT, Gateway, reply
 from ..http.message import JSON, Fresh, Request, Response
 from ..http.router import Route
@@ -24,25 +23,17 @@ from ..translate import filters, listing, nodes, times
 from ..translate.create import create_request
 from ..translate.status import tells_time
 from ..views import Container
-
-log = logging.getLogger(__name__)
+from . import images
 
 
 async def usage_by_id(gateway: Gateway, nodes: Iterable[str] | None = None) -> dict[str, UsageEntry]:
     """Sizes by container, of those hosts, or of all that are there; what cannot be asked now is left out."""
     asked = gateway.hosts.reachable() if nodes is None else set(nodes) - gateway.hosts.down()
-    found = await asyncio.gather(*(_usage_of(gateway, node) for node in asked))
-    return {entry.id: entry for entries in found for entry in entries}
-
-
-async def _usage_of(gateway: Gateway, node: str) -> tuple[UsageEntry, ...]:
-    """It takes a moment until a host that has gone counts as down."""
-    try:
-        return (await gateway.call(executor.USAGE, Empty(), node)).entries
-    except (Unavailable, DeadlineExceeded):
-        if node == gateway.kernel.node:
-            raise
-        return ()
+    answers = await everywhere.ask_each(gateway, executor.USAGE, dict.fromkeys(asked, Empty()))
+    if isinstance(refusal := answers.get(gateway.kernel.node), ShoalError):
+        raise refusal
+    replies = (answer for answer in answers.values() if not isinstance(answer, ShoalError))
+    return {entry.id: entry for answer in replies for entry in answer.entries}
 
 
 async def create(gateway: Gateway, request: Request) -> Response:
@@ -64,7 +55,7 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     entry = sizes.get(container.id)
     size = {"SizeRw": entry.rw_bytes, "SizeRootFs": entry.rootfs_bytes} if entry else {}
     data = shown.inspect(container.spec, container.status, request.version, container.links)
-    return reply(data | nodes.of_container(host) | size)
+    return reply(data | nodes.of_host(host) | size)
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -119,9 +110,8 @@ async def _ancestors(gateway: Gateway, wanted: filters.Filters) -> frozenset[str
     found: set[str] = set()
     for reference in wanted["ancestor"]:
         try:
-            image = await gateway.call(image_store.RESOLVE, image_store.ResolveRequest(reference=reference))
-            found.add(image.id)
-        except (NotFound, InvalidArgument):
+            found.add((await images.find(gateway, reference))[1].id)
+        except (NotFound, InvalidArgument, Conflict):
             continue
     return frozenset(found)
 
@@ -250,24 +240,10 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     for one in gateway.containers.all():
         if listing.prunable(one.spec, one.status, wanted, until) and one.node not in gateway.hosts.down():
             by_node.setdefault(one.node, []).append(one.id)
-    calls = (gateway.call(executor.PRUNE, executor.PruneRequest(ids=tuple(ids)), node) for node, ids in by_node.items())
-    done = pruned(await asyncio.gather(*calls, return_exceptions=True))
+    asked = {node: executor.PruneRequest(ids=tuple(ids)) for node, ids in by_node.items()}
+    done = (await everywhere.prune_all(gateway, executor.PRUNE, asked)).values()
     removed = [id for one in done for id in one.removed]
     return reply({"ContainersDeleted": removed or None, "SpaceReclaimed": sum(one.bytes_freed for one in done)})
-
-
-def pruned(answers: Iterable[PruneReport | BaseException]) -> list[PruneReport]:
-    """Of several hosts, those that answered: what they removed is told, whatever another one met. Raises the first
-    failure when nothing was removed.
-    """
-    all_answers = tuple(answers)
-    failures = [one for one in all_answers if isinstance(one, BaseException)]
-    reports = [one for one in all_answers if isinstance(one, PruneReport)]
-    if failures and not any(one.removed for one in reports):
-        raise failures[0]
-    for failure in failures:
-        log.warning("prune: %s", failure)
-    return reports
 
 
 def until_filter(wanted: filters.Filters) -> int | None:

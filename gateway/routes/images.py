@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,8 +10,9 @@ import msgspec
 
 from shared.contracts import image_store
 from shared.contracts.common import Platform
-from shared.errors import InvalidArgument
+from shared.errors import InvalidArgument, NotFound
 
+from .. import everywhere
 from ..context import CREATED, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
@@ -20,6 +22,7 @@ from ..translate import filters, registry
 from ..translate import image as shown
 from ..translate.create import parse_platform
 from ..translate.manifests import manifest_summaries
+from ..translate.merged import merged
 from ..translate.status import is_running
 
 _PULLED, _PUSHED = (b'"Status: ', b'"WARNING: '), (b'"aux":',)
@@ -39,8 +42,8 @@ async def list_(gateway: Gateway, request: Request) -> Response:
     asked = image_store.ListRequest(filters=wanted, all=query.flag("all"), shared_size=shared_size, manifests=manifests)
     sources = gateway.sources
     counted = (sources.containers,) if manifests or request.version >= (1, 51) else ()
-    fresh = None if wanted else Unchanged(sources.images, *counted)
-    found = await gateway.call(image_store.LIST, asked)
+    fresh = None if wanted or gateway.kernel.clustered else Unchanged(sources.images, *counted)
+    found = merged(list((await everywhere.ask_all(gateway, image_store.LIST, lambda _: asked)).values()))
     uses = _containers(gateway)
     listed = shown.summaries(found, request.version, {image_id: len(ids) for image_id, ids in uses.items()})
     if manifests:
@@ -52,17 +55,49 @@ async def list_(gateway: Gateway, request: Request) -> Response:
 def _containers(gateway: Gateway) -> dict[str, list[str]]:
     """The ids of the containers of each image."""
     found: dict[str, list[str]] = {}
-    for one in gateway.containers.own():
+    for one in gateway.containers.all():
         found.setdefault(one.spec.image_id, []).append(one.id)
     return found
+
+
+async def find(
+    gateway: Gateway, reference: str, platform: Platform | None = None, manifests: bool = False
+) -> tuple[str, image_store.Image]:
+    """The host that has an image, this one first, and the image."""
+
+    def asked(reference: str) -> image_store.ResolveRequest:
+        return image_store.ResolveRequest(reference=reference, platform=platform, manifests=manifests)
+
+    return await everywhere.find(gateway, image_store.RESOLVE, asked, reference, lambda image: image.id)
 
 
 async def _resolve(
     gateway: Gateway, request: Request, since: tuple[int, int], manifests: bool = False
 ) -> image_store.Image:
     platform = json_platform(request.query.get("platform")) if request.version >= since else None
-    asked = image_store.ResolveRequest(reference=request.params["name"], platform=platform, manifests=manifests)
-    return await gateway.call(image_store.RESOLVE, asked)
+    return (await find(gateway, request.params["name"], platform, manifests))[1]
+
+
+async def _bring(gateway: Gateway, references: Iterable[str], platform: Platform | None = None) -> None:
+    """What only other hosts have comes here; what nobody has is for the image store to say."""
+    for reference in references if gateway.kernel.clustered else ():
+        try:
+            node, image = await find(gateway, reference, platform)
+        except NotFound:
+            continue
+        if node != gateway.kernel.node and image.descriptor is not None:
+            free = tuple([name for name in image.repo_tags if not await _is_known(gateway, name)])
+            asked = image_store.FetchRequest(manifest=image.descriptor, nodes=(node,), names=free)
+            await gateway.call(image_store.FETCH, asked)
+
+
+async def _is_known(gateway: Gateway, name: str) -> bool:
+    """Whether it means an image here."""
+    try:
+        await gateway.call(image_store.RESOLVE, image_store.ResolveRequest(reference=name))
+    except NotFound:
+        return False
+    return True
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
@@ -85,17 +120,21 @@ async def history(gateway: Gateway, request: Request) -> Response:
 
 
 async def tag(gateway: Gateway, request: Request) -> Response:
-    query = request.query
-    asked = image_store.TagRequest(source=request.params["name"], repository=query.get("repo"), tag=query.get("tag"))
-    await gateway.call(image_store.TAG, asked)
+    query, source = request.query, request.params["name"]
+    node = (await find(gateway, source))[0] if gateway.kernel.clustered else gateway.kernel.node
+    asked = image_store.TagRequest(source=source, repository=query.get("repo"), tag=query.get("tag"))
+    await everywhere.ask(gateway, image_store.TAG, asked, node)
     return CREATED
 
 
 def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Image ids with one container that uses each, a running one first; and those of running containers."""
+    """Image ids with one container that uses each, a running one first; and those of running containers.
+
+    Of all hosts: an image is in use for each of them when it is for one.
+    """
     in_use: dict[str, str] = {}
     running = []
-    for one in gateway.containers.own():
+    for one in gateway.containers.all():
         if is_running(one.status):
             running.append(one.spec.image_id)
             in_use[one.spec.image_id] = one.id
@@ -105,33 +144,59 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
 
 async def remove(gateway: Gateway, request: Request) -> Response:
     name, chosen = shown.require_name(request.params["name"]), request.query.all("platforms")
-    platforms = [json_platform(each) for each in chosen] if chosen and request.version >= (1, 50) else [None]
-    if len(platforms) > 1:  # all of them or none; each once, however it is called
-        asked_for = [image_store.ResolveRequest(reference=name, platform=platform) for platform in platforms]
-        found = {(await gateway.call(image_store.RESOLVE, each)).id: each.platform for each in asked_for}
-        platforms = list(found.values())
+    platforms: list[Platform | None] = [None]
+    if chosen and request.version >= (1, 50):
+        platforms = [json_platform(each) for each in chosen]
     in_use, running = users(gateway)
+    asked = image_store.RemoveRequest(
+        reference=name,
+        force=request.query.flag("force"),
+        no_prune=request.query.flag("noprune"),
+        in_use=in_use,
+        running=running,
+    )
+    lines: dict[image_store.Removed, None] = {}
+    for node in await _holders(gateway, name):
+        lines |= dict.fromkeys(await _remove(gateway, asked, platforms, node))
+    return reply(shown.removed(tuple(lines)))
+
+
+async def _holders(gateway: Gateway, name: str) -> list[str]:
+    """The hosts where a name means the same image as here, or as on the only others that have it."""
+    if not gateway.kernel.clustered:
+        return [gateway.kernel.node]
+    node, image = await find(gateway, name)
+    asked = image_store.ResolveRequest(reference=name)
+    others = {other: asked for other in gateway.hosts.present() if other != node}
+    answers = await everywhere.ask_each(gateway, image_store.RESOLVE, others)
+    same = [other for other, found in answers.items() if isinstance(found, image_store.Image) and found.id == image.id]
+    return [node, *same]
+
+
+async def _remove(
+    gateway: Gateway, asked: image_store.RemoveRequest, platforms: list[Platform | None], node: str
+) -> list[image_store.Removed]:
+    """From one host."""
+    if len(platforms) > 1:  # all of them or none; each once, however it is called
+        resolved = [image_store.ResolveRequest(reference=asked.reference, platform=each) for each in platforms]
+        found = [await everywhere.ask(gateway, image_store.RESOLVE, each, node) for each in resolved]
+        platforms = list({each.id: each.platform for each in found}.values())
     lines: list[image_store.Removed] = []
     for platform in platforms:
-        asked = image_store.RemoveRequest(
-            reference=name,
-            platform=platform,
-            force=request.query.flag("force"),
-            no_prune=request.query.flag("noprune"),
-            in_use=in_use,
-            running=running,
-        )
-        lines += (await gateway.call(image_store.REMOVE, asked)).removed
-    return reply(shown.removed(tuple(lines)))
+        wanted = msgspec.structs.replace(asked, platform=platform)
+        lines += (await everywhere.ask(gateway, image_store.REMOVE, wanted, node)).removed
+    return lines
 
 
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("dangling", "label", "label!", "until"))
     filters.boolean(wanted, "dangling", True)
     asked = image_store.PruneRequest(filters=wanted, in_use=tuple(users(gateway)[0]))
-    done = await gateway.call(image_store.PRUNE, asked)
-    deleted = [{"Deleted" if name.startswith("sha256:") else "Untagged": name} for name in done.removed]
-    return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": done.bytes_freed})
+    done = await everywhere.prune_all(gateway, image_store.PRUNE, dict.fromkeys(gateway.hosts.present(), asked))
+    names = dict.fromkeys(name for report in done.values() for name in report.removed)
+    deleted = [{"Deleted" if name.startswith("sha256:") else "Untagged": name} for name in names]
+    freed = sum(report.bytes_freed for report in done.values())
+    return reply({"ImagesDeleted": deleted or None, "SpaceReclaimed": freed})
 
 
 async def load(gateway: Gateway, request: Request) -> Response | None:
@@ -187,6 +252,8 @@ async def push(gateway: Gateway, request: Request) -> Response | None:
     """Without a tag, all of them."""
     name, tag = request.params["name"], request.query.get("tag")
     reference = shown.reference(name, tag)
+    if shown.names_one(reference):
+        await _bring(gateway, (reference,), _one_platform(request, since=(1, 46)))
     asked = image_store.PushRequest(
         reference=reference,
         platform=_one_platform(request, since=(1, 46)),
@@ -208,6 +275,7 @@ async def save_several(gateway: Gateway, request: Request) -> Response | None:
 
 
 async def _save(gateway: Gateway, request: Request, names: tuple[str, ...]) -> Response | None:
+    await _bring(gateway, names, _one_platform(request, since=(1, 48)) if request.version < (1, 52) else None)
     asked = image_store.SaveRequest(references=names, **_platforms(request))
     return await download(gateway, request, await gateway.call(image_store.SAVE, asked), _TAR, archive=True)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shared.contracts import executor, network
 
+from .. import everywhere
 from ..context import NO_CONTENT, OK, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
@@ -12,24 +15,53 @@ from ..translate import filters
 from ..translate import network as shown
 from ..translate.create import member
 from ..translate.network_status import status
+from ..translate.nodes import of_host
 from ..views import Container
+
+_OF_EVERY_HOST = ("bridge", "host", "none", "docker_gwbridge")
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"))
-    fresh = Unchanged(gateway.sources.networks)
-    found = await gateway.call(network.LIST, network.ListRequest(filters=wanted))
+    fresh = None if gateway.kernel.clustered else Unchanged(gateway.sources.networks)
+    told = await everywhere.ask_all(gateway, network.LIST, lambda node: network.ListRequest(filters=wanted))
+    found = {node: [one for one in answer.networks if _is_shown(gateway, node, one)] for node, answer in told.items()}
+    names = everywhere.called(gateway, {node: [one.spec.name for one in nets] for node, nets in found.items()})
     whole = request.version < (1, 28)
-    return reply([shown.show(one, request.version, containers=whole) for one in found.networks], fresh=fresh)
+    listed = [
+        shown.show(one, request.version, containers=whole) | {"Name": names[node, one.spec.name]} | _host(gateway, one)
+        for node, nets in found.items()
+        for one in nets
+    ]
+    return reply(listed, fresh=fresh)
+
+
+def _is_shown(gateway: Gateway, node: str, found: network.Network) -> bool:
+    """Of other hosts, what this one has not likewise."""
+    return node == gateway.kernel.node or (found.spec.scope == "local" and found.spec.name not in _OF_EVERY_HOST)
+
+
+def _host(gateway: Gateway, found: network.Network) -> dict[str, Any]:
+    return of_host(gateway.hosts.record(found.spec.node))
+
+
+async def _find(gateway: Gateway, name: str, scope: str = "") -> tuple[str, network.Network]:
+    return await everywhere.find_named(
+        gateway,
+        network.INSPECT,
+        lambda name: network.InspectRequest(reference=name, scope=scope),
+        name,
+        lambda found: found.spec.id,
+    )
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
     request.query.strict_flag("verbose")  # what it adds are tasks of Swarm services
-    asked = network.InspectRequest(reference=request.params["id"], scope=request.query.get("scope"))
     fresh = Unchanged(gateway.sources.networks)
-    found = await gateway.call(network.INSPECT, asked)
+    node, found = await _find(gateway, request.params["id"], request.query.get("scope"))
     more = {"Status": status(found)} if request.version >= (1, 52) else {}
-    return reply(shown.show(found, request.version) | more, fresh=fresh)
+    told = shown.show(found, request.version) | more | _host(gateway, found)
+    return reply(told, fresh=fresh if node == gateway.kernel.node else None)
 
 
 async def create(gateway: Gateway, request: Request) -> Response:
@@ -39,18 +71,26 @@ async def create(gateway: Gateway, request: Request) -> Response:
 
 
 async def remove(gateway: Gateway, request: Request) -> Response:
-    await gateway.call(network.REMOVE, network.InspectRequest(reference=request.params["id"]))
+    node, reference = gateway.kernel.node, request.params["id"]
+    if gateway.kernel.clustered:
+        node, found = await _find(gateway, reference)
+        reference = found.spec.id
+    await everywhere.ask(gateway, network.REMOVE, network.InspectRequest(reference=reference), node)
     return NO_CONTENT
 
 
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("label", "label!", "until"))
-    here, anywhere = _named(gateway.containers.own()), _named(gateway.containers.all())
-    asked = network.PruneRequest(
-        filters=wanted, in_use=tuple(sorted(here)), in_use_elsewhere=tuple(sorted(anywhere - here))
-    )
-    done = await gateway.call(network.PRUNE, asked)
-    return reply({"NetworksDeleted": done.removed or None})
+    nodes, anywhere = gateway.hosts.present(), _named(gateway.containers.all())
+    used = {node: _named(gateway.containers.of(node)) for node in nodes}
+    asked = {
+        node: network.PruneRequest(
+            filters=wanted, in_use=tuple(sorted(here)), in_use_elsewhere=tuple(sorted(anywhere - here))
+        )
+        for node, here in used.items()
+    }
+    done = await everywhere.prune_all(gateway, network.PRUNE, asked)
+    return reply({"NetworksDeleted": [name for report in done.values() for name in report.removed] or None})
 
 
 def _named(containers: list[Container]) -> set[str]:

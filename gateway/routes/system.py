@@ -6,17 +6,22 @@ import asyncio
 import os
 from typing import Any
 
+import msgspec
+
 from shared.contracts import image_store, platform, volume
 from shared.contracts.base import Empty
 from shared.errors import InvalidArgument
 
+from .. import everywhere
 from ..context import Gateway, reply
 from ..events import stream_events
 from ..http.message import Request, Response
 from ..http.router import Route
 from ..sources import Unchanged
 from ..translate import system, usage
+from ..translate.merged import merged
 from .containers import usage_by_id
+from .volumes import users
 
 _PING = (
     ("Builder-Version", "1"),  # the classic builder
@@ -73,17 +78,32 @@ async def disk_usage(gateway: Gateway, request: Request) -> Response:
 
 
 async def _usage(gateway: Gateway, request: Request, kinds: frozenset[str]) -> dict[str, Any]:
+    """Of all hosts together; images that several have count once, their layers on each."""
+    asked = image_store.ListRequest(all=False, shared_size=True)
     images, layers, containers, volumes, sizes = await asyncio.gather(
-        gateway.call(image_store.LIST, image_store.ListRequest(all=False, shared_size=True)),
-        gateway.call(image_store.USAGE, image_store.UsageRequest()),
-        usage_by_id(gateway, (gateway.kernel.node,)),
-        gateway.call(volume.LIST, volume.ListRequest()),
-        gateway.call(volume.USAGE, Empty()),
+        everywhere.ask_all(gateway, image_store.LIST, lambda _: asked),
+        everywhere.ask_all(gateway, image_store.USAGE, lambda _: image_store.UsageRequest()),
+        usage_by_id(gateway),
+        everywhere.ask_all(gateway, volume.LIST, lambda _: volume.ListRequest()),
+        everywhere.ask_all(gateway, volume.USAGE, lambda _: Empty()),
     )
-    return usage.disk_usage(
-        kinds, gateway.containers.own(), images, layers, containers, volumes, sizes, request.version,
-        verbose=request.query.flag("verbose"),
-    )  # fmt: skip
+    names = everywhere.called(gateway, {node: [one.name for one in told.volumes] for node, told in volumes.items()})
+    used = usage.Used(
+        containers=gateway.containers.all(),
+        container_sizes=containers,
+        images=merged(list(images.values())),
+        layers=sum(told.layers for told in layers.values()),
+        volumes=[
+            usage.volume_entry(
+                msgspec.structs.replace(one, name=names[node, one.name]),
+                users=len(users(gateway, node).get(one.name, ())),
+                size=sizes[node].sizes.get(one.name, -1) if node in sizes else -1,
+            )
+            for node, told in volumes.items()
+            for one in told.volumes
+        ],
+    )
+    return usage.disk_usage(kinds, used, request.version, verbose=request.query.flag("verbose"))
 
 
 async def options(gateway: Gateway, request: Request) -> Response:

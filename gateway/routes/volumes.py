@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from shared.contracts import volume
-from shared.errors import Unavailable
+from typing import Any
 
+import msgspec
+
+from shared.contracts import volume
+from shared.errors import Conflict, NotFound, Unavailable
+
+from .. import everywhere
 from ..context import NO_CONTENT, Gateway, reply
 from ..http.message import Request, Response
 from ..http.router import Route
@@ -13,40 +18,83 @@ from ..translate import filters
 from ..translate import volume as shown
 from ..translate.create import member
 from ..translate.listing import volumes_in_use
+from ..translate.nodes import of_host
 from .swarm import NOT_MANAGER
 
+NODE_LABEL = "shoal.node"
+"""Of a volume, too, it says the host."""
 
-def users(gateway: Gateway) -> dict[str, tuple[str, ...]]:
-    return volumes_in_use(one.spec for one in gateway.containers.own())
+
+def users(gateway: Gateway, node: str) -> dict[str, tuple[str, ...]]:
+    """A host's volumes, with the containers that have them."""
+    return volumes_in_use(one.spec for one in gateway.containers.of(node))
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("dangling", "driver", "label", "name"))
-    asked = volume.ListRequest(filters=wanted, in_use=tuple(users(gateway)))
-    fresh = None if wanted else Unchanged(gateway.sources.volumes)  # filters ask who uses a volume
-    found = await gateway.call(volume.LIST, asked)
-    shown_ = [shown.show(one) for one in found.volumes]
-    return reply({"Volumes": shown_, "Warnings": found.warnings or None}, fresh=fresh)
+    fresh = None if wanted or gateway.kernel.clustered else Unchanged(gateway.sources.volumes)  # filters ask for users
+    found = await everywhere.ask_all(
+        gateway, volume.LIST, lambda node: volume.ListRequest(filters=wanted, in_use=tuple(users(gateway, node)))
+    )
+    names = everywhere.called(gateway, {node: [one.name for one in told.volumes] for node, told in found.items()})
+    listed = [
+        _shown(gateway, node, msgspec.structs.replace(one, name=names[node, one.name]))
+        for node, told in found.items()
+        for one in told.volumes
+    ]
+    warnings = [warning for told in found.values() for warning in told.warnings]
+    return reply({"Volumes": listed, "Warnings": warnings or None}, fresh=fresh)
+
+
+def _shown(gateway: Gateway, node: str, spec: volume.VolumeSpec) -> dict[str, Any]:
+    return shown.show(spec) | of_host(gateway.hosts.record(node))
+
+
+async def _find(gateway: Gateway, name: str) -> tuple[str, volume.VolumeSpec]:
+    """Volumes of one name on several hosts are several volumes."""
+    return await everywhere.find_named(
+        gateway, volume.INSPECT, lambda name: volume.NameRequest(name=name), name, lambda spec: str(spec.created)
+    )
 
 
 async def inspect(gateway: Gateway, request: Request) -> Response:
-    asked = volume.NameRequest(name=request.params["name"])
     fresh = Unchanged(gateway.sources.volumes)
-    return reply(shown.show(await gateway.call(volume.INSPECT, asked)), fresh=fresh)
+    node, spec = await _find(gateway, request.params["name"])
+    return reply(_shown(gateway, node, spec), fresh=fresh if node == gateway.kernel.node else None)
 
 
 async def create(gateway: Gateway, request: Request) -> Response:
+    """On this host, or where the label `shoal.node` says; the one that there is already, where another host has it."""
     data = await gateway.json(request)
     if request.version >= (1, 42) and member(data or {}, "ClusterVolumeSpec") is not None:
         raise Unavailable(NOT_MANAGER)
     wanted = shown.create_request(data)
-    return reply(shown.show(await gateway.call(volume.CREATE, wanted)), 201)
+    node = gateway.kernel.node
+    if gateway.kernel.clustered and wanted.name:
+        node = await _place(gateway, wanted)
+    return reply(_shown(gateway, node, await everywhere.ask(gateway, volume.CREATE, wanted, node)), 201)
+
+
+async def _place(gateway: Gateway, wanted: volume.CreateRequest) -> str:
+    if host := wanted.labels.get(NODE_LABEL, ""):
+        return gateway.hosts.called(host)
+    try:
+        return (await _find(gateway, wanted.name))[0]
+    except (NotFound, Conflict):
+        return gateway.kernel.node
 
 
 async def remove(gateway: Gateway, request: Request) -> Response:
-    name = request.params["name"]
-    asked = volume.RemoveRequest(name=name, force=request.query.flag("force"), users=users(gateway).get(name, ()))
-    await gateway.call(volume.REMOVE, asked)
+    name, node = request.params["name"], gateway.kernel.node
+    if gateway.kernel.clustered:
+        try:
+            node, spec = await _find(gateway, name)
+            name = spec.name
+        except NotFound:
+            pass  # the volume service says what that means
+    using = users(gateway, node).get(name, ())
+    asked = volume.RemoveRequest(name=name, force=request.query.flag("force"), users=using)
+    await everywhere.ask(gateway, volume.REMOVE, asked, node)
     return NO_CONTENT
 
 
@@ -55,9 +103,13 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     if request.version < (1, 42):
         wanted["all"] = ("true",)  # before 1.42 prune took named volumes as well
     filters.boolean(wanted, "all", False)
-    asked = volume.PruneRequest(filters=wanted, in_use=tuple(users(gateway)))
-    done = await gateway.call(volume.PRUNE, asked)
-    return reply({"VolumesDeleted": done.removed, "SpaceReclaimed": done.bytes_freed})
+    asked = {
+        node: volume.PruneRequest(filters=wanted, in_use=tuple(users(gateway, node)))
+        for node in gateway.hosts.present()
+    }
+    done = await everywhere.prune_all(gateway, volume.PRUNE, asked)
+    removed = [name for report in done.values() for name in report.removed]
+    return reply({"VolumesDeleted": removed, "SpaceReclaimed": sum(report.bytes_freed for report in done.values())})
 
 
 async def update(gateway: Gateway, request: Request) -> Response:

@@ -11,8 +11,8 @@ from shared.contracts.scheduler import NodeRecord
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-def of_container(host: NodeRecord | None) -> dict[str, Any]:
-    """`Node` of inspect, as Docker Swarm had it before there was swarm mode; nothing outside a cluster."""
+def of_host(host: NodeRecord | None) -> dict[str, Any]:
+    """`Node` of what is on one host, as Docker Swarm had it before there was swarm mode; nothing outside a cluster."""
     if host is None:
         return {}
     address = Place.parse(host.address).host

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shared.clock import now_ns
-from shared.contracts import image_store, volume
+from shared.contracts import image_store
 from shared.contracts.executor import UsageEntry
+from shared.contracts.volume import VolumeSpec
 
 from ..http.version import Version
 from . import container as containers_of
 from . import image as images_of
 from . import volume as volumes_of
-from .listing import volumes_in_use
 from .status import is_running, status_text
 
 Known = Sequence[Any]
@@ -39,36 +40,33 @@ def _images(known: Known, reply: image_store.ListReply, version: Version) -> lis
     ]
 
 
-def _volumes(known: Known, reply: volume.ListReply, sizes: volume.UsageReply) -> list[dict[str, Any]]:
-    users = volumes_in_use(one.spec for one in known)
-    return [
-        volumes_of.show(spec)
-        | {"UsageData": {"RefCount": len(users.get(spec.name, ())), "Size": sizes.sizes.get(spec.name, -1)}}
-        for spec in reply.volumes
-    ]
+def volume_entry(spec: VolumeSpec, users: int, size: int) -> dict[str, Any]:
+    """`users`: containers that have it; `size` in bytes, -1: not known."""
+    return volumes_of.show(spec) | {"UsageData": {"RefCount": users, "Size": size}}
 
 
-def disk_usage(
-    kinds: frozenset[str],
-    known: Known,
-    images: image_store.ListReply,
-    layers: image_store.UsageReply,
-    sizes: Mapping[str, UsageEntry],
-    volumes: volume.ListReply,
-    volume_sizes: volume.UsageReply,
-    version: Version,
-    verbose: bool,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Used:
+    """All there is: containers with their sizes, images, bytes of layers, entries of volumes."""
+
+    containers: Known
+    container_sizes: Mapping[str, UsageEntry]
+    images: image_store.ListReply
+    layers: int
+    volumes: list[dict[str, Any]]
+
+
+def disk_usage(kinds: frozenset[str], used: Used, version: Version, verbose: bool) -> dict[str, Any]:
     """The answer of `GET /system/df`; from 1.52 on with the newer totals, with `verbose` only these."""
     lists: dict[str, list[dict[str, Any]]] = {}
     old: dict[str, Any] = {}
     if "image" in kinds:
-        old["LayersSize"] = layers.layers
-        lists["Images"] = _images(known, images, version)
+        old["LayersSize"] = used.layers
+        lists["Images"] = _images(used.containers, used.images, version)
     if "container" in kinds:
-        lists["Containers"] = _containers(known, sizes, version)
+        lists["Containers"] = _containers(used.containers, used.container_sizes, version)
     if "volume" in kinds:
-        lists["Volumes"] = _volumes(known, volumes, volume_sizes)
+        lists["Volumes"] = used.volumes
     if "build-cache" in kinds:
         lists["BuildCache"] = []
     old |= lists
@@ -76,7 +74,7 @@ def disk_usage(
         old["BuilderSize"] = 0
     if version < (1, 52):
         return old
-    new = _totals(lists, layers.layers, known, verbose)
+    new = _totals(lists, used.layers, used.containers, verbose)
     return new if verbose else old | new
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from gateway.app import App, addresses
 from gateway.build import assemble
 from shared.bus import MemoryBroker
-from shared.contracts import builder, executor, image_store, network, platform, volume
-from shared.contracts.base import Contract
+from shared.contracts import builder, executor, image_store, network, platform, scheduler, volume
+from shared.contracts.base import Contract, Empty
+from shared.contracts.scheduler import NODES, NodeRecord
 from shared.service import Kernel
 from shared.state import MemoryState
 from shared.state.history import MemoryHistory
@@ -37,6 +38,23 @@ class World:
     volumes: VolumeSimulator
     builder: BuilderSimulator
     platform: PlatformHostSimulator
+
+
+@dataclass
+class Host:
+    """Another host of the cluster, by its services."""
+
+    images: ImageStoreSimulator
+    networks: NetworkSimulator
+    volumes: VolumeSimulator
+    executor: ExecutorSimulator
+
+
+class Here:
+    """A scheduler that shows only that it is there."""
+
+    async def here(self, request: Empty) -> Empty:
+        return Empty()
 
 
 def as_far_as(contract: Contract, simulator: object) -> Contract:
@@ -71,3 +89,37 @@ async def gateway_world(directory: Path) -> AsyncIterator[World]:
             yield World(own.settings.socket_path, own, app, executors, images, networks, volumes, builders, host)
         finally:
             await app.close()
+
+
+@asynccontextmanager
+async def second_host(world: World) -> AsyncIterator[Host]:
+    """For the time of the block the gateway's host, `one`, is in a cluster with another, `two` (id node2)."""
+    state, broker = world.kernel.state, world.kernel.bus.transport._broker  # type: ignore[attr-defined]
+    assert isinstance(state, MemoryState)
+    state.hosts["node2"] = MemoryState("test")
+    hosts = world.app._gateway.hosts
+    for node, name in (("node1", "one"), ("node2", "two")):
+        place = f"192.0.2.{node[-1]}:7377"
+        await state.create(NODES, node, value=NodeRecord(id=node, name=name, role="hub", address=place, joined=1))
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(
+            kernel("others", world.kernel.settings.run_path.parent / "two", broker, state.hosts["node2"], node="node2")
+        )
+        made = Host(
+            images=ImageStoreSimulator(services),
+            networks=NetworkSimulator(services),
+            volumes=VolumeSimulator(services),
+            executor=ExecutorSimulator(services),
+        )
+        for contract, simulator in (
+            (image_store.CONTRACT, made.images),
+            (network.CONTRACT, made.networks),
+            (volume.CONTRACT, made.volumes),
+            (executor.CONTRACT, made.executor),
+            (scheduler.CONTRACT, Here()),
+        ):
+            await stack.enter_async_context(serving(services, as_far_as(contract, simulator), simulator))
+        await hosts.open()
+        stack.push_async_callback(hosts.close)
+        world.kernel.clustered = True
+        yield made

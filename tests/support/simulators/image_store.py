@@ -9,6 +9,7 @@ from shared.contracts import image_store as contract
 from shared.contracts.base import Empty, Message
 from shared.contracts.common import Descriptor, PruneReport, StreamOffer
 from shared.contracts.container import ContainerConfig
+from shared.contracts.peers import FetchReply
 from shared.errors import InvalidArgument, NotFound, Unauthenticated
 from shared.service import Kernel
 from shared.streams import Channel
@@ -65,6 +66,11 @@ class ImageStoreSimulator:
         self.images[f"{request.repository}:{request.tag or 'latest'}"] = self._find(request.source)
         self.changed()
         return Empty()
+
+    async def fetch(self, request: contract.FetchRequest) -> FetchReply:
+        self.calls.append(request)
+        self.images |= {name.removesuffix(":latest"): BUSYBOX for name in request.names}
+        return FetchReply(image_id=BUSYBOX.id)
 
     async def remove(self, request: contract.RemoveRequest) -> contract.RemoveReply:
         self.calls.append(request)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from tests.support.gateways import World, gateway_world
+from tests.support.gateways import Host, World, gateway_world, second_host
 from tests.support.http import Answer, call
 
 Api = Callable[..., Awaitable[Answer]]
@@ -32,6 +32,13 @@ def api(world: World) -> Api:
         return await call(world.socket, method, path, body, **headers)
 
     return ask
+
+
+@pytest.fixture
+async def two(world: World) -> AsyncIterator[Host]:
+    """Another host; with it the gateway's own is in a cluster."""
+    async with second_host(world) as made:
+        yield made
 
 
 @pytest.fixture

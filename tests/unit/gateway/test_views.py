@@ -153,7 +153,7 @@ async def test_containers_of_other_hosts_come_and_go_with_them() -> None:
     await containers.add_host("n2", wait=1)
     assert (await containers.find("two")).node == "n2"
     assert [one.id for one in containers.of("n2")] == [B]
-    assert [one.id for one in containers.own()] == [A]
+    assert [one.id for one in containers.of("n1")] == [A]
     entry = await other.get(SPECS, B)
     assert entry is not None
     renamed = msgspec.structs.replace(entry.value, name="second")

@@ -3,16 +3,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
-from typing import cast
 from urllib.parse import quote
 
 import pytest
 
-from gateway.context import Gateway
-from gateway.routes.containers import pruned, usage_by_id
 from shared.contracts import executor
-from shared.contracts.common import PruneReport
 from shared.errors import Unavailable
 from tests.support.gateways import World
 from tests.support.http import Answer
@@ -176,23 +171,6 @@ async def test_sizes_are_shown_when_asked_for(api: Api, create: Create) -> None:
     assert (shown["SizeRw"], shown["SizeRootFs"]) == (5, 1005)
 
 
-async def test_sizes_of_a_host_that_has_just_gone_are_left_out() -> None:
-    gone: set[str] = {"n2"}
-
-    async def call(endpoint: object, request: object, node: str) -> executor.UsageReply:
-        if node in gone:
-            raise Unavailable("nobody answers")
-        return executor.UsageReply(entries=(executor.UsageEntry(id=f"on-{node}", rw_bytes=1, rootfs_bytes=2),))
-
-    hosts = SimpleNamespace(reachable=lambda: ("n1", "n2"), down=frozenset)
-    gateway = cast(Gateway, SimpleNamespace(call=call, hosts=hosts, kernel=SimpleNamespace(node="n1")))
-    assert list(await usage_by_id(gateway)) == ["on-n1"]
-    assert list(await usage_by_id(gateway, ("n2",))) == []
-    gone.add("n1")
-    with pytest.raises(Unavailable):
-        await usage_by_id(gateway)
-
-
 async def test_top_and_resize(api: Api, create: Create, world: World) -> None:
     id = await create("sleep", "1", start=True)
     assert (await api("GET", "/containers/c1/top?ps_args=aux")).json() == {
@@ -213,14 +191,6 @@ async def test_prune_takes_what_does_not_run(api: Api, create: Create) -> None:
     }
     assert (await api("POST", "/containers/prune")).json() == {"ContainersDeleted": [gone], "SpaceReclaimed": 5}
     assert await names(api, "all=1") == ["up"]
-
-
-def test_what_hosts_have_removed_is_told_when_another_fails() -> None:
-    some, none, away = PruneReport(removed=("a",)), PruneReport(), Unavailable("away")
-    assert pruned([some, away, none]) == [some, none]
-    assert pruned([none]) == [none]
-    with pytest.raises(Unavailable):
-        pruned([none, away])
 
 
 async def test_errors_of_the_executor_are_answered_by_their_kind(api: Api, create: Create, world: World) -> None:

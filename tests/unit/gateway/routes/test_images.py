@@ -5,13 +5,14 @@ import json
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from gateway.routes.images import json_platform
-from shared.contracts import image_store
-from shared.contracts.common import Platform
+from shared.contracts import image_store, volume
+from shared.contracts.common import Descriptor, Platform
 from shared.errors import InvalidArgument
-from tests.support.gateways import World
+from tests.support.gateways import Host, World
 from tests.support.http import Answer, connected
 from tests.support.simulators.image_store import BUSYBOX
 
@@ -160,3 +161,44 @@ async def test_pulling_all_tags(api: Api, world: World) -> None:
     digest = "sha256:" + "0" * 64
     await api("POST", f"/images/create?fromImage=a&tag={digest}")
     assert world.images.last() == image_store.PullRequest(reference=f"a@{digest}")
+
+
+FAR = msgspec.structs.replace(BUSYBOX, id="sha256:" + "fa" * 32, repo_tags=("far:latest",), created_ns=1)
+
+
+async def test_images_of_other_hosts(api: Api, world: World, two: Host) -> None:
+    two.images.images["far"] = FAR
+    assert [one["Id"] for one in (await api("GET", "/images/json")).json()] == [BUSYBOX.id, FAR.id]
+    assert (await api("GET", "/images/far/json")).json()["Id"] == FAR.id
+    assert (await api("GET", "/images/far/history")).json()[0]["Id"] == FAR.id
+    assert (await api("POST", "/images/far/tag?repo=near&tag=1")).status == 201
+    assert ("near:1" in two.images.images, "near:1" in world.images.images) == (True, False)
+    assert (await api("GET", "/images/none/json")).message == "No such image: none:latest"
+
+
+async def test_an_image_is_removed_from_all_hosts_that_have_it(api: Api, world: World, two: Host) -> None:
+    two.images.images["busybox"] = FAR  # means another one there
+    two.images.images["same"] = world.images.images["same"] = BUSYBOX
+    lines = (await api("DELETE", "/images/same")).json()
+    assert lines == [{"Untagged": "same"}, {"Deleted": BUSYBOX.id}]
+    assert {"same"}.isdisjoint((*two.images.images, *world.images.images))
+    assert (await api("DELETE", "/images/busybox")).status == 200
+    assert two.images.images == {"busybox": FAR}
+    await api("POST", "/images/prune")
+    assert world.images.last() == two.images.last() == image_store.PruneRequest()
+
+
+async def test_what_only_another_host_has_is_brought_to_be_saved(api: Api, world: World, two: Host) -> None:
+    manifest = Descriptor(media_type="m", digest="sha256:d", size=1)
+    two.images.images["far"] = msgspec.structs.replace(FAR, descriptor=manifest)
+    await api("GET", "/images/get?names=busybox&names=far")
+    [asked] = [call for call in world.images.calls if isinstance(call, image_store.FetchRequest)]
+    assert asked == image_store.FetchRequest(manifest=manifest, nodes=("node2",), names=("far:latest",))
+
+
+async def test_what_all_hosts_use_together(api: Api, two: Host) -> None:
+    two.images.images["far"] = FAR
+    await two.volumes.create(volume.CreateRequest(name="far"))
+    data = (await api("GET", "/v1.51/system/df")).json()
+    assert (data["LayersSize"], len(data["Images"])) == (2 * 1_984_394, 2)
+    assert [(one["Name"], one["UsageData"]["Size"]) for one in data["Volumes"]] == [("far", 7)]

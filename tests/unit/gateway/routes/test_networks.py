@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.contracts import executor, network
-from tests.support.gateways import World
+from tests.support.gateways import Host, World
 from tests.support.http import Answer
 
 Api = Callable[..., Awaitable[Answer]]
@@ -75,3 +75,24 @@ async def test_prune_spares_what_containers_name(api: Api, create: Create, world
     asked = world.networks.last()
     assert isinstance(asked, network.PruneRequest)
     assert "un" in asked.in_use
+
+
+async def test_local_networks_of_other_hosts(api: Api, world: World, two: Host) -> None:
+    """Those that every host has are shown once."""
+    for host, node, name in ((world, "node1", "both"), (two, "node2", "both"), (two, "node2", "far")):
+        made = network.NetworkSpec(id=f"{node}{name}".ljust(64, "0"), name=name, created=1, node=node)
+        host.networks.networks[name] = made
+    everywhere = network.NetworkSpec(id="e" * 64, name="across", created=1, scope="global", vni=1)
+    world.networks.networks["across"] = two.networks.networks["across"] = everywhere
+    listed = [one["Name"] for one in (await api("GET", "/networks")).json()]
+    assert listed == ["bridge", "host", "none", "both", "across", "two/both", "far"]
+    for name, where in (("both", "one"), ("two/both", "two"), ("far", "two"), ("node2far", "two")):
+        assert (await api("GET", f"/networks/{name}")).json()["Node"]["Name"] == where
+    assert "Node" not in (await api("GET", "/networks/across")).json()
+    for name in ("two/both", "far"):
+        assert (await api("DELETE", f"/networks/{name}")).status == 204
+    assert "both" in world.networks.networks
+    assert {"both", "far"}.isdisjoint(two.networks.networks)
+    assert (await api("DELETE", "/networks/far")).message == "network far not found"
+    await api("POST", "/networks/prune")
+    assert world.networks.last() == two.networks.last() == network.PruneRequest()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from shared.contracts import volume
-from tests.support.gateways import World
+from tests.support.gateways import Host, World
 from tests.support.http import Answer
 
 Api = Callable[..., Awaitable[Answer]]
@@ -40,3 +40,34 @@ async def test_old_clients_prune_named_volumes_too(api: Api, world: World) -> No
     assert world.volumes.last() == volume.PruneRequest(filters={"all": ("true",)})
     await api("POST", "/v1.42/volumes/prune")
     assert world.volumes.last() == volume.PruneRequest()
+
+
+async def test_volumes_of_other_hosts(api: Api, world: World, two: Host) -> None:
+    """Found by name, and by host where both have the name."""
+    for host, name in ((world, "both"), (two, "both"), (two, "far")):
+        await host.volumes.create(volume.CreateRequest(name=name))
+    listed = (await api("GET", "/volumes")).json()["Volumes"]
+    assert [(one["Name"], one["Node"]["Name"]) for one in listed] == [
+        ("both", "one"), ("two/both", "two"), ("far", "two"),
+    ]  # fmt: skip
+    for name, where in (("both", "one"), ("two/both", "two"), ("far", "two")):
+        assert (await api("GET", f"/volumes/{name}")).json()["Node"]["Name"] == where
+    for name in ("two/both", "far"):
+        assert (await api("DELETE", f"/volumes/{name}?force=1")).status == 204
+    assert (two.volumes.volumes, list(world.volumes.volumes)) == ({}, ["both"])
+    assert (await api("GET", "/volumes/far")).message == "get far: no such volume"
+
+
+async def test_a_volume_is_made_once_in_a_cluster_and_where_it_is_wished(api: Api, world: World, two: Host) -> None:
+    await two.volumes.create(volume.CreateRequest(name="far"))
+    assert (await api("POST", "/volumes/create", {"Name": "far"})).json()["Node"]["Name"] == "two"
+    wished = {"Name": "wished", "Labels": {"shoal.node": "two"}}
+    assert (await api("POST", "/volumes/create", wished)).json()["Node"]["Name"] == "two"
+    assert (await api("POST", "/volumes/create", {"Name": "near"})).json()["Node"]["Name"] == "one"
+    assert (list(world.volumes.volumes), list(two.volumes.volumes)) == (["near"], ["far", "wished"])
+    wished["Labels"]["shoal.node"] = "three"  # type: ignore[index]
+    assert (await api("POST", "/volumes/create", wished)).message == "node three not found"
+    for host in (world, two):
+        host.volumes.calls.clear()
+    await api("POST", "/volumes/prune")
+    assert (world.volumes.last(), two.volumes.last()) == (volume.PruneRequest(), volume.PruneRequest())

@@ -46,7 +46,7 @@ def test_a_request() -> None:
     }
     made = shown.create_request(data, V51)
     assert (made.name, made.driver, made.enable_ipv6, made.enable_ipv4, made.config_from) == (
-        "n", "bridge", True, False, "c"
+        "n", "", True, False, "c"
     )  # fmt: skip
     assert made.ipam.config == (IPAMConfig(subnet="10.0.0.0/24", aux_addresses={"a": "10.0.0.9"}),)
     assert shown.create_request(data, V41).enable_ipv4 is True

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.http.version import Version
-from gateway.translate.usage import disk_usage
+from gateway.translate.usage import Used, disk_usage, volume_entry
 from gateway.views import Container
 from shared.contracts import image_store, volume
-from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig, MountPoint
+from shared.contracts.container import ContainerConfig, ContainerSpec, ContainerStatus, HostConfig
 from shared.contracts.executor import UsageEntry
 from tests.support.simulators.image_store import BUSYBOX
 
@@ -18,22 +18,23 @@ SPEC = ContainerSpec(
     config=ContainerConfig(),
     host_config=HostConfig(),
     image_id=BUSYBOX.id,
-    mounts=(MountPoint(type="volume", name="v", destination="/v"),),
+)
+
+
+USED = Used(
+    containers=[Container(SPEC, ContainerStatus(state="exited"), "n")],
+    container_sizes={"c": UsageEntry(id="c", rw_bytes=5, rootfs_bytes=9)},
+    images=image_store.ListReply(images=(BUSYBOX,)),
+    layers=2_000_000,
+    volumes=[
+        volume_entry(volume.VolumeSpec(name="v"), users=1, size=7),
+        volume_entry(volume.VolumeSpec(name="w"), users=0, size=8),
+    ],
 )
 
 
 def usage(minor: int, kinds: frozenset[str] = ALL, verbose: bool = False) -> dict[str, Any]:
-    return disk_usage(
-        kinds,
-        [Container(SPEC, ContainerStatus(state="exited"), "n")],
-        image_store.ListReply(images=(BUSYBOX,)),
-        image_store.UsageReply(layers=2_000_000),
-        {"c": UsageEntry(id="c", rw_bytes=5, rootfs_bytes=9)},
-        volume.ListReply(volumes=(volume.VolumeSpec(name="v"), volume.VolumeSpec(name="w"))),
-        volume.UsageReply(sizes={"v": 7, "w": 8}),
-        Version(1, minor),
-        verbose,
-    )
+    return disk_usage(kinds, USED, Version(1, minor), verbose)
 
 
 def test_the_lists_of_old() -> None:
