@@ -11,20 +11,25 @@ import msgspec
 
 from shared import telemetry
 from shared.contracts import executor, image_store
+from shared.contracts.base import Empty
 from shared.contracts.common import Descriptor
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image
-from shared.contracts.scheduler import ChooseRequest, CreatedReply
+from shared.contracts.scheduler import HERE, ChooseRequest, CreatedReply
 from shared.errors import NotFound, ShoalError
 from shared.ids import new_token
 from shared.service import Kernel
 
 from ..domain.asking import ask_of, moved
-from ..domain.facts import Bond
+from ..domain.facts import Ask, Bond
 from .world import World
 
 FIRST_ASKED = 3
 """Hosts whose image stores are asked for an image before all others are."""
+PATIENCE = 2.0
+"""Seconds within which a chosen host has to show that it is there: it takes longer until a dead one counts as such."""
+AVOID_SECONDS = 5.0
+"""For so long one that has not is not chosen again."""
 
 
 class Placing:
@@ -33,6 +38,7 @@ class Placing:
     def __init__(self, kernel: Kernel, world: World, failover: Callable[[], bool]) -> None:
         """`failover`: whether containers may become movable."""
         self._kernel, self._world, self._failover = kernel, world, failover
+        self._silent: dict[str, float] = {}
 
     async def create(self, request: CreateRequest) -> CreatedReply:
         """Raises what the executor raises, and `FailedPrecondition` when no host is suitable."""
@@ -40,22 +46,41 @@ class Placing:
             made = await self._kernel.bus.call(executor.CREATE, request)
             return _placed(made, self._kernel.node)
         image = await self._image(request)
-        fleet = self._world.fleet
         platform = request.platform or image.platform
         ask = ask_of(request, image.id, platform, self._world, self._kernel.node)
-        with telemetry.span("scheduler.decide"):
-            node = fleet.decide(ask)
         pending = f"pending {new_token()}"
-        fleet.put(pending, node, ask.load)
         try:
+            node = await self._decide(ask, pending)
             await self.bring(image.id, image.descriptor, node)
             asked = msgspec.structs.replace(request, image_id=image.id, movable=not ask.bonds and self._failover())
             made = await self._kernel.bus.call(executor.CREATE, asked, node=node)
         except BaseException:
-            fleet.drop(pending)
+            self._world.fleet.drop(pending)
             raise
         self._kernel.tasks.start(self._seen(pending, node, made.revision), "seen")
         return _placed(made, node)
+
+    async def _decide(self, ask: Ask, pending: str) -> str:
+        """The host, reserved under `pending`. It has just shown that it is there: who was asked to make a container and
+        does not answer may have made it, so that no other can be asked.
+        """
+        now = asyncio.get_running_loop().time
+        with telemetry.span("scheduler.decide"):
+            while True:
+                self._silent = {node: until for node, until in self._silent.items() if until > now()}
+                away = Bond(frozenset(self._silent), "not answering", apart=True)
+                node = self._world.fleet.decide(replace(ask, bonds=(*ask.bonds, away)) if self._silent else ask)
+                self._world.fleet.put(pending, node, ask.load)
+                if node == self._kernel.node or await self._is_there(node):
+                    return node
+                self._silent[node] = now() + AVOID_SECONDS
+
+    async def _is_there(self, node: str) -> bool:
+        try:
+            await self._kernel.bus.call(HERE, Empty(), node=node, timeout=PATIENCE)
+        except ShoalError:
+            return False
+        return True
 
     def choose(self, request: ChooseRequest) -> str:
         """Raises `FailedPrecondition` when no host is suitable."""
@@ -97,7 +122,7 @@ class Placing:
             image_store.FETCH,
             image_store.FetchRequest(
                 manifest=manifest,
-                nodes=tuple(islice(holders, FIRST_ASKED)),
+                nodes=tuple(islice((holder for holder in holders if holder not in self._silent), FIRST_ASKED)),
                 names=self._world.names_lacking(image_id, node),
             ),
             node=node,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -8,11 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.scheduler.adapters import placing
 from services.scheduler.adapters.placing import Placing
 from services.scheduler.adapters.world import World
 from shared.bus import MemoryBroker
-from shared.contracts import executor, image_store
-from shared.contracts.base import Contract
+from shared.contracts import executor, image_store, scheduler
+from shared.contracts.base import Contract, Empty
 from shared.contracts.common import Descriptor
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 from shared.contracts.executor import CreateReply, CreateRequest
@@ -30,6 +32,19 @@ MANIFEST = Descriptor(media_type="application/vnd.oci.image.manifest.v1+json", d
 IMAGE = Image(id="sha256:1", descriptor=MANIFEST)
 
 
+class Here:
+    """A scheduler that shows that it is there, or is silent; `asked`: how often it was asked then."""
+
+    def __init__(self) -> None:
+        self.silent, self.asked = False, 0
+
+    async def here(self, request: Empty) -> Empty:
+        if self.silent:
+            self.asked += 1
+            await asyncio.Event().wait()
+        return Empty()
+
+
 @dataclass
 class Node:
     """An image store and an executor that write down what they are asked."""
@@ -38,6 +53,7 @@ class Node:
     images: dict[str, Image] = field(default_factory=dict)
     fetched: list[FetchRequest] = field(default_factory=list)
     created: list[CreateRequest] = field(default_factory=list)
+    scheduler: Here = field(default_factory=Here)
 
     async def resolve(self, request: ResolveRequest) -> Image:
         if request.reference not in self.images:
@@ -85,6 +101,8 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
             at = await stack.enter_async_context(kernel(name, directory, broker, own, node=name))
             for contract in contracts:
                 await stack.enter_async_context(serving(at, as_far_as(contract, host), host))
+            here = as_far_as(scheduler.CONTRACT, host.scheduler)
+            await stack.enter_async_context(serving(at, here, host.scheduler))
         mine = await stack.enter_async_context(kernel("scheduler", directory, broker, own, node="n1"))
         world = World(own, "n1", await own.view(NODES))
         await world.open()
@@ -122,6 +140,21 @@ async def test_what_was_not_made_reserves_nothing(cluster: Cluster) -> None:
             await cluster.placing.create(asked("taken", memory=GIB))
     assert cluster.world.fleet._where == {}
     assert (await cluster.placing.create(asked("free", memory=GIB))).name == "free"
+
+
+async def test_a_host_that_does_not_answer_is_passed_over(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked to make nothing, and for a while not even whether it is there; what is bound to it is refused."""
+    monkeypatch.setattr(placing, "PATIENCE", 0.05)
+    monkeypatch.setattr(placing, "AVOID_SECONDS", 60.0)
+    cluster.two.scheduler.silent = True
+    assert [(await cluster.placing.create(asked(name))).node for name in "abc"] == ["n1", "n1", "n1"]
+    assert (cluster.two.scheduler.asked, cluster.two.created) == (1, [])
+    bound = msgspec.structs.replace(asked("d"), config=ContainerConfig(image="i", labels={"shoal.node": "n2"}))
+    with pytest.raises(FailedPrecondition, match="1 node not answering"):
+        await cluster.placing.create(bound)
+    cluster.two.scheduler.silent = False
+    cluster.placing._silent.clear()
+    assert (await cluster.placing.create(asked("e"))).node == "n2"
 
 
 async def test_what_nothing_binds_to_a_host_may_be_movable(cluster: Cluster) -> None:
