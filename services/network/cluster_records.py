@@ -12,7 +12,7 @@ from typing import Any
 from shared.cluster import Place
 from shared.contracts.base import Keys
 from shared.contracts.network import CLUSTER_ENDPOINTS, CLUSTER_SPECS, EndpointRecord, NetworkSpec
-from shared.contracts.scheduler import NODES
+from shared.contracts.scheduler import HOST_LEASES, NODES
 from shared.errors import InvalidArgument, ShoalError
 from shared.state import State
 from shared.state.view import Entry, View
@@ -41,6 +41,7 @@ class ClusterRecords:
         self._holders: dict[tuple[str, str], str] = {}
         self._held: collections.Counter[str] = collections.Counter()
         self._hosts: dict[str, str] = {}
+        self._lost: set[str] = set()
         self.on_network: Callable[[NetworkSpec | None, NetworkSpec | None], None] = lambda before, after: None
         """Told of each change of a network: as it was, and as it is."""
         self.on_endpoint: Callable[[EndpointRecord | None, EndpointRecord | None], None] = lambda before, after: None
@@ -48,6 +49,8 @@ class ClusterRecords:
         self.on_address: Callable[[str, str, bool], None] = lambda network_id, address, taken: None
         """Told that an address of a network was taken or given back."""
         self.on_hosts: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[str, bool], None] = lambda node, lost: None
+        """Told that a host was found lost, or is back."""
         self.on_complete: Callable[[], None] = lambda: None
         """Told once, when everything there is has been seen."""
 
@@ -91,7 +94,7 @@ class ClusterRecords:
     async def _watch(self) -> None:
         while True:
             try:
-                view = await self._state.view(CLUSTER_SPECS, CLUSTER_ENDPOINTS, NODES)
+                view = await self._state.view(CLUSTER_SPECS, CLUSTER_ENDPOINTS, NODES, HOST_LEASES)
                 break
             except ShoalError as error:
                 log.warning("the cluster's networks are not known yet: %s", error)
@@ -110,8 +113,15 @@ class ClusterRecords:
             self._network(parts[0], entry.value if entry is not None else None)
         elif keys.pattern == CLUSTER_ENDPOINTS.pattern:
             self._address(parts[0], parts[1], entry.value if entry is not None else None)
-        else:
+        elif keys.pattern == NODES.pattern:
             self._host(parts[0], entry.value.address if entry is not None else "")
+        else:
+            self._lease(parts[0], lost=entry is not None and bool(entry.value.lost_by))
+
+    def _lease(self, node: str, *, lost: bool) -> None:
+        if lost is not self.is_lost(node):
+            (self._lost.add if lost else self._lost.discard)(node)
+            self.on_lost(node, lost)
 
     def _network(self, key: str, spec: NetworkSpec | None) -> None:
         before = next((known for known in self._specs.values() if str(known.vni) == key), None)
@@ -189,6 +199,10 @@ class ClusterRecords:
 
     def is_host(self, node: str) -> bool:
         return node in self._hosts
+
+    def is_lost(self, node: str) -> bool:
+        """Whether a host was silent for so long that its lease was given to others."""
+        return node in self._lost
 
     def is_hub(self, node: str) -> bool:
         """Whether it is one of the hosts that keep what the cluster agrees on."""

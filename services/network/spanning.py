@@ -73,7 +73,7 @@ class Spanning:
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of a network, or of who is on it."""
         self.on_peer: Callable[[EndpointRecord | None, EndpointRecord | None], None] = lambda before, after: None
-        """Told of each change of an endpoint on another host."""
+        """Told of each change of an endpoint on another host; those of a lost one are as if they were gone."""
         self.busy: Callable[[str], bool] = lambda network_id: False
         """Whether containers of this host are on a network, or about to be."""
 
@@ -93,6 +93,7 @@ class Spanning:
         self.records.on_endpoint = self._endpoint
         self.records.on_address = self._address
         self.records.on_hosts = self._hosts
+        self.records.on_lost = self._lost
         self.records.on_complete = self._complete
         await self.records.open()
         for spec in self._here.values():
@@ -320,12 +321,22 @@ class Spanning:
         self.changed()
 
     def _endpoint(self, before: EndpointRecord | None, after: EndpointRecord | None) -> None:
-        away = [record if record is not None and record.node != self._node else None for record in (before, after)]
+        away = [record if record is not None and self._answers(record.node) else None for record in (before, after)]
         self.on_peer(away[0], away[1])
         found = after or before
         if found is not None and found.network_id in self._here:
             self._soon(found.network_id)
         self.changed()
+
+    def _answers(self, node: str) -> bool:
+        """Whether the names of what another host has lead anywhere."""
+        return node != self._node and not self.records.is_lost(node)
+
+    def _lost(self, node: str, lost: bool) -> None:
+        for network_id in self.records.networks_in_use() if node != self._node else ():
+            for record in self.records.endpoints(network_id):
+                if record.node == node:
+                    self.on_peer(*((record, None) if lost else (None, record)))
 
     def _address(self, network_id: str, address: str, taken: bool) -> None:
         space = self._spaces.get(network_id)

@@ -380,5 +380,5 @@ CONTRACT = Contract(
     events=(NETWORK_EVENT, CHANGED),
     owns=(NAMES, SPECS, ENDPOINTS, CLUSTER_SPECS, CLUSTER_ENDPOINTS),
     calls=("network.agree", "network_driver.*"),
-    reads_agreed=("nodes.*",),
+    reads_agreed=("nodes.*", "host_leases.*"),
 )  # fmt: skip

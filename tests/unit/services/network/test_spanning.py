@@ -14,7 +14,7 @@ from services.network.spanning import Spanning
 from shared.cluster import Membership
 from shared.contracts.network import IPAM, EndpointRecord, IPAMConfig, NetworkSpec
 from shared.contracts.network_driver import JoinRequest, LeaveRequest, PeersRequest
-from shared.contracts.scheduler import NODES, NodeRecord
+from shared.contracts.scheduler import HOST_LEASES, NODES, HostLease, NodeRecord
 from shared.errors import AlreadyExists, FailedPrecondition, PermissionDenied, Unavailable
 from shared.state import MemoryState
 from shared.tasks import TaskGroup
@@ -205,6 +205,28 @@ async def test_addresses_that_any_host_has_are_not_chosen(world: World) -> None:
     taken = [ip for record in here.records.endpoints(spec.id) for ip in peers.addresses(record)]
     here.release(spec.id, (chosen.ip, *taken))
     assert str(space.request(4).ip) == "10.0.1.3"  # the other's stays taken
+
+
+async def test_names_of_a_lost_host_are_nobodys_until_it_is_back(world: World) -> None:
+    here, there = await world.host("a", 1), await world.host("b", 2)
+    told: list[tuple[str, str]] = []
+
+    def peer(before: EndpointRecord | None, after: EndpointRecord | None) -> None:
+        told.append((before.id if before else "", after.id if after else ""))
+
+    here.on_peer = peer
+    spec, _ = await there.create(plan("one", "10.0.1.0/24"))
+    await there.claims.claim(endpoint(spec, "b", 2))
+    await here.claims.claim(endpoint(spec, "a", 3))
+    await until(lambda: told == [("", "e2"), ("", "")])
+    lost = await world.state.create(HOST_LEASES, "b", value=HostLease(node="b", lost_by="a"))
+    mine = await world.state.create(HOST_LEASES, "a", value=HostLease(node="a", lost_by="b"))
+    await here.records.reached(mine)
+    assert told[2:] == [("e2", "")]
+    await there.claims.claim(endpoint(spec, "b", 4))  # what it says meanwhile
+    await until(lambda: told[3:] == [("", "")])
+    await here.records.reached(await world.state.update(HOST_LEASES, "b", value=HostLease(node="b"), revision=lost))
+    assert sorted(told[4:]) == [("", "e2"), ("", "e4")]
 
 
 async def test_a_network_in_use_is_not_removed_and_nobody_joins_one_that_is_going(world: World) -> None:
