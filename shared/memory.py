@@ -55,11 +55,14 @@ class Rest:
     """Calls `release` each time there was work and then none for `quiet` seconds. For the thread of the event loop.
 
     A forked process copies the pages that it writes to, and no allocator gives back a page that still holds a little:
-    what has grown by more than `MOST_GROWTH` since `begin` is `outgrown`, and only a new process is small again.
+    what has grown by more than `MOST_GROWTH` since `begin` is `outgrown`, and only a new process is small again. With
+    `any_size` it is called each time, also when there was no work since `begin`.
     """
 
-    def __init__(self, outgrown: Callable[[], object] = lambda: None, quiet: float | None = None) -> None:
-        self._outgrown, self._quiet = outgrown, QUIET if quiet is None else quiet
+    def __init__(
+        self, outgrown: Callable[[], object] = lambda: None, quiet: float | None = None, any_size: bool = False
+    ) -> None:
+        self._outgrown, self._quiet, self._any_size = outgrown, QUIET if quiet is None else quiet, any_size
         self._loop = asyncio.get_running_loop()
         self._first = 0
         self._last = 0.0
@@ -69,6 +72,8 @@ class Rest:
         """The process is ready: from here on it grows."""
         release()
         self._first = grown()
+        if self._any_size:
+            self.worked()
 
     def worked(self) -> None:
         """There was work just now."""
@@ -83,5 +88,5 @@ class Rest:
             return
         self._timer = None
         release()
-        if self._first and grown() > self._first + MOST_GROWTH:
+        if self._first and (self._any_size or grown() > self._first + MOST_GROWTH):
             self._outgrown()

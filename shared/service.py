@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared import cluster, ids, logs, telemetry
+from shared import cluster, ids, logs, resting, telemetry
 from shared.bus import Bus, NatsTransport, wire
 from shared.bus.server import Server
 from shared.config import Settings
@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 followed = False
 """Whether another process takes this one's place when it ends: whoever starts services says so."""
+
+rested: Callable[[], None] | None = None
+"""Called when this process has ended in order, of one that ends when it has nothing to do, and whose place nobody takes
+before it is called (`shared.resting`). None for a process that stays."""
 
 PATIENCE = 5.0
 """Seconds a stopping service takes to end the requests it has."""
@@ -79,6 +83,7 @@ async def connect(settings: Settings, name: str) -> tuple[Bus, NatsState]:
     """A bus and a store under a service's own identity."""
     transport = await NatsTransport.connect(broker_url(settings), name, key_file(settings, name))
     bus = Bus(transport, ids.node_id(settings.state_path), name)
+    bus.want = partial(resting.want, settings)
     await bus.open()
     return bus, NatsState(bus, agreed_domain(settings))
 
@@ -123,7 +128,7 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     kernel, spans = await _kernel(contract, settings)
     implementation = await build(kernel)
     servers = [Server(kernel.bus, contract, implementation), *_drivers(kernel, implementation)]
-    rest = Rest(partial(_begin_anew, kernel, servers, implementation, stopping))
+    rest = Rest(partial(_end_at_rest, kernel, servers, implementation, stopping), any_size=rested is not None)
     spans.worked = rest.worked
     await _hook(contract, implementation, "open", "start")
     for server in servers:
@@ -139,6 +144,8 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     await _close(kernel, spans)
     if lost:
         raise Unavailable("the broker ended the connection")
+    if rested is not None:
+        rested()
 
 
 async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanSender]:
@@ -156,8 +163,8 @@ def _drivers(kernel: Kernel, implementation: Any) -> list[Server]:
     return [Server(kernel.bus, contract, made, node) for contract, node, made in getattr(implementation, "drivers", ())]
 
 
-def _begin_anew(kernel: Kernel, servers: Sequence[Server], implementation: Any, stopping: asyncio.Event) -> None:
-    """Ends this process, which a burst has left large, if another will follow and nobody is to notice."""
+def _end_at_rest(kernel: Kernel, servers: Sequence[Server], implementation: Any, stopping: asyncio.Event) -> None:
+    """Ends this process, which a burst has left large or which may rest, if another follows and nobody notices."""
     at_rest = getattr(implementation, "at_rest", None)
     if (
         followed
@@ -166,7 +173,7 @@ def _begin_anew(kernel: Kernel, servers: Sequence[Server], implementation: Any, 
         and all(each.at_rest for each in servers)
         and kernel.streams.at_rest
     ):
-        log.info("%s makes way for a small process of its own", kernel.bus.name)
+        log.info("%s %s", kernel.bus.name, "makes way for a small process of its own" if rested is None else "rests")
         stopping.set()
 
 

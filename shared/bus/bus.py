@@ -26,6 +26,8 @@ M = TypeVar("M", bound=Message)
 
 RESPONDER_WAIT = 3.0
 """Seconds for which a call waits for a server that is not there (it restarts in milliseconds) before `Unavailable`."""
+STARTING_WAIT = 30.0
+"""The same for one that is started for the call: a busy machine takes its time."""
 _CLOSE_SECONDS = 1.0
 _FIRST_RETRY, _LONGEST_RETRY = 0.01, 0.2
 
@@ -51,6 +53,8 @@ class Bus:
         self.transport = transport
         self.node = node
         self.name = name
+        self.want: Callable[[str], bool] = lambda service: False
+        """Called with each service of this host that was called and not heard; True when it is being started."""
         self._pending = Pending(transport, name)
         self._started: dict[str, Callbacks[[]]] = {}
         self._tasks = TaskGroup(f"bus:{name}")
@@ -95,11 +99,14 @@ class Bus:
         """Asks until somebody answers; `patience`: how long nobody may be there, None: RESPONDER_WAIT."""
         loop = asyncio.get_running_loop()
         patience = RESPONDER_WAIT if patience is None else patience
-        give_up, pause = loop.time() + patience, _FIRST_RETRY
+        begun, pause = loop.time(), _FIRST_RETRY
+        give_up = begun + patience
         while True:
             try:
                 return await self._pending.request(request, deadline.left())
             except NoResponders:
+                if request.server[1] == self.node and self.want(request.server[0]):
+                    give_up = max(give_up, begun + STARTING_WAIT)
                 if loop.time() + pause > give_up:
                     who = f"the engine service {request.server[0]}" if request.server[0] else "the broker"
                     raise Unavailable(f"{who} does not answer {request.subject}; see: shoal status") from None

@@ -42,4 +42,6 @@ if __name__ == "__main__":
     service.PATIENCE = 1.0
     if os.environ.get("ECHO_FOLLOWED"):  # it counts as large whatever it does, and others take its place
         service.followed, memory.QUIET, memory.MOST_GROWTH = True, 0.1, -(1 << 40)
+    if os.environ.get("ECHO_RESTS"):
+        service.followed, service.rested, memory.QUIET = True, lambda: print("rested", flush=True), 0.1
     serve(CONTRACT, build, config.load(), lambda: print("ready", flush=True))

@@ -96,16 +96,21 @@ class Shoal:
         self.command("down")
 
     def processes(self) -> list[EngineProcess]:
-        """The engine's own processes now."""
+        """The engine's own processes now, without those that rest."""
         listed = json.loads(self.command("status", "--json", check=False).stdout)
-        return [EngineProcess(each["name"], each["pid"], each["state"]) for each in listed]
+        return [EngineProcess(one["name"], one["pid"], one["state"]) for one in listed if one["state"] != "resting"]
 
     def kill(self, name: str) -> None:
-        """Kills a process of the engine, and waits until another has taken its place and all services are ready."""
+        """Kills a process of the engine, and waits until another has taken its place and all services are ready.
+
+        One that rests is left alone: there is nothing to kill.
+        """
         settings = config.load(environment={**os.environ, **self.settings})
         where = records.folder(settings)
         killed = records.read(where, name)
         assert killed is not None, f"{name} does not run"
+        if killed.resting:
+            return
         os.kill(killed.pid, signal.SIGKILL)
         deadline = time.monotonic() + REPLACED_SECONDS
         while True:

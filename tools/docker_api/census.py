@@ -38,7 +38,7 @@ def take(settings: Settings) -> Counts:
 def _processes(settings: Settings) -> Counts:
     folder = records.folder(settings)
     found = {name: records.read(folder, name) for name in (*plan.SERVICES, plan.GATEWAY, "broker", "supervisor")}
-    alive = {name: record.pid for name, record in found.items() if record is not None}
+    alive = {name: record.pid for name, record in found.items() if record and records.alive(record)}
     counts = {f"descriptors of {name}": _entries(Path(f"/proc/{pid}/fd")) for name, pid in alive.items()}
     counts |= {f"threads of {name}": _entries(Path(f"/proc/{pid}/task")) for name, pid in alive.items()}
     counts |= {f"mounts seen by {name}": _mounts(settings, str(pid)) for name, pid in alive.items()}

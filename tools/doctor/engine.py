@@ -23,7 +23,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     yield from judge_processes(found)
     if any(process.state == "running" for process in found):
         answers = asyncio.run(ping(settings))
-        yield from (judge_answer(name, problem) for name, problem in answers.items())
+        resting = {process.name for process in found if process.state == "resting"}
+        yield from (judge_answer(name, problem) for name, problem in answers.items() if name not in resting)
         yield judge_api(str(settings.socket_path), _ask(settings))
 
 

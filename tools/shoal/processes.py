@@ -16,7 +16,10 @@ from tools.supervisor.supervisor import NAME as SUPERVISOR
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine process. `state` is running, starting or stopped; a stopped one has pid, uptime and memory 0."""
+    """One engine process. `state` is running, starting, resting (it starts when it is called) or stopped.
+
+    One that does not run has pid, uptime and memory 0.
+    """
 
     name: str
     pid: int
@@ -42,16 +45,16 @@ def processes(settings: Settings) -> list[Process]:
 
 
 def services_ready(settings: Settings) -> bool:
-    """Whether the gateway and all engine services run and have said that they serve."""
+    """Whether the gateway and all engine services have said that they serve, or rest."""
     where = records.folder(settings)
     ours = [name for name in (*plan.SERVICES, plan.GATEWAY) if name not in settings.replaced]
     found = (records.read(where, name) for name in ours)
-    return all(record is not None and record.ready and records.alive(record) for record in found)
+    return all(records.serves(record) for record in found)
 
 
 def unready(all_processes: Iterable[Process]) -> list[str]:
-    """The names of those that do not run."""
-    return [process.name for process in all_processes if process.state != "running"]
+    """The names of those that nobody can call."""
+    return [process.name for process in all_processes if process.state not in ("running", "resting")]
 
 
 def proportional_set_size(pid: int) -> int:
@@ -66,7 +69,8 @@ def proportional_set_size(pid: int) -> int:
 
 def _process(settings: Settings, name: str, record: records.Record | None) -> Process:
     if record is None or not records.alive(record):
-        return Process(name=name, pid=0, state="stopped", uptime_s=0.0, memory_bytes=0)
+        state = "resting" if record and record.resting and records.serves(record) else "stopped"
+        return Process(name=name, pid=0, state=state, uptime_s=0.0, memory_bytes=0)
     up = float(Path("/proc/uptime").read_text().split()[0]) - record.started / os.sysconf("SC_CLK_TCK")
     return Process(
         name=name,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shared import listening as sockets
+from shared import resting
 from shared.config import Settings
 
 from . import records
@@ -73,9 +74,13 @@ def serve(name: str, settings: Settings, where: Path) -> None:
     def ready() -> None:
         records.write(where, records.of_this_process(name, ready=True))
 
+    def rested() -> None:
+        records.write(where, records.of_this_process(name, resting=True))
+
     import shared.service  # here: the supervisor's own first steps need none of it
 
     shared.service.followed = True
+    shared.service.rested = rested if resting.rests(name, settings.replaced) else None
     gc.enable()
     importlib.import_module(module_of(name)).run(settings, ready)
 

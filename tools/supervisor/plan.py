@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -33,7 +34,7 @@ LOOPING = 5
 class Member:
     """One process the supervisor answers for. Times are seconds of the monotonic clock.
 
-    `started` is None while it does not run; `due` is then when it is to be started.
+    `started` is None while it does not run; `due` is then when it is to be started, infinity for one that rests.
     """
 
     name: str
@@ -71,6 +72,16 @@ def ended(member: Member, now: float) -> Member:
     return replace(member, started=None, due=now + delay(short_lives), short_lives=short_lives)
 
 
+def rested(member: Member) -> Member:
+    """It ended because it had nothing to do: it is not due before it is `wanted`."""
+    return replace(member, started=None, due=math.inf, short_lives=0)
+
+
+def wanted(member: Member, now: float) -> Member:
+    """Somebody called it: due now if it rests."""
+    return replace(member, due=now) if member.due == math.inf else member
+
+
 def delay(short_lives: int) -> float:
     """Seconds to wait before the next start: none for the first death, then 0.05 doubling to 5."""
     if short_lives <= 1:
@@ -85,7 +96,7 @@ def due(all_members: tuple[Member, ...], now: float) -> list[Member]:
 
 def wait(all_members: tuple[Member, ...], now: float) -> float | None:
     """Seconds until somebody is due; None when all run."""
-    times = [member.due for member in all_members if member.started is None]
+    times = [member.due for member in all_members if member.started is None and member.due < math.inf]
     return max(0.0, min(times) - now) if times else None
 
 

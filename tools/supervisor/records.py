@@ -10,24 +10,29 @@ from pathlib import Path
 
 import msgspec
 
+from shared import resting
 from shared.config import Settings
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine process: `started` is in clock ticks since boot, `ready` whether it has said that it serves."""
+    """One engine process: `started` is in clock ticks since boot, `ready` whether it has said that it serves.
+
+    `resting`: it has ended because it had nothing to do, and another one starts when it is called (`shared.resting`).
+    """
 
     name: str
     pid: int
     started: int
     boot: str
     ready: bool = False
+    resting: bool = False
 
 
 def folder(settings: Settings) -> Path:
     """Where the records are."""
-    return settings.run_path / "engine"
+    return resting.records(settings)
 
 
 def make_folder(settings: Settings) -> Path:
@@ -37,10 +42,10 @@ def make_folder(settings: Settings) -> Path:
     return path
 
 
-def of_this_process(name: str, ready: bool = False) -> Record:
+def of_this_process(name: str, ready: bool = False, resting: bool = False) -> Record:
     """The record of the calling process; it stays true through exec."""
     pid = os.getpid()
-    return Record(name=name, pid=pid, started=start_ticks(pid) or 0, boot=boot_id(), ready=ready)
+    return Record(name=name, pid=pid, started=start_ticks(pid) or 0, boot=boot_id(), ready=ready, resting=resting)
 
 
 def write(where: Path, record: Record) -> None:
@@ -66,6 +71,13 @@ def remove(where: Path, name: str) -> None:
 def alive(record: Record) -> bool:
     """Whether the process of the record still runs (a dead one nobody has waited for does not)."""
     return record.boot == boot_id() and start_ticks(record.pid) == record.started
+
+
+def serves(record: Record | None) -> bool:
+    """Whether it is there for whoever calls: it is ready, or rests since this boot."""
+    if record is None:
+        return False
+    return record.boot == boot_id() if record.resting else record.ready and alive(record)
 
 
 def open_pidfd(record: Record) -> int | None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared import cluster
+from shared import cluster, resting
 from shared import listening as sockets
 from shared.config import Settings
 from shared.errors import FailedPrecondition
@@ -62,6 +62,8 @@ class Supervisor:
         files.mkdir(exist_ok=True, mode=0o700)
         self._place = watch.watch(files)
         self._poll.register(self._place, select.POLLIN)
+        self._calls = watch.watch(self._where)
+        self._poll.register(self._calls, select.POLLIN)
         self._membership = cluster.load(settings.state_path)
         self._certificate = b""
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,6 +81,7 @@ class Supervisor:
         while not self._stopping:
             if self._replanning:
                 self._replan()
+            self._wake()
             self._start_due()
             self.keep_guardian()
             release_code()
@@ -123,7 +126,8 @@ class Supervisor:
             self._send(name, signal.SIGTERM)
         for name in names:
             self._await_end(name)
-            records.remove(self._where, name)
+            if not self._rests(name):
+                records.remove(self._where, name)
 
     def _tell_brokers(self) -> None:
         """Brokers that run take over a changed configuration, and a renewed certificate."""
@@ -151,6 +155,8 @@ class Supervisor:
             if record and self._watch(name, record):
                 log.info("takes over %s, process %d", name, record.pid)
                 self._members[name] = plan.begun(member, now)
+            elif self._rests(name):
+                self._members[name] = plan.rested(member)
         self._tell_brokers()  # it may have changed while nobody was told
 
     def _start_due(self) -> None:
@@ -218,7 +224,7 @@ class Supervisor:
     def _wait(self) -> None:
         seconds = plan.wait(tuple(self._members.values()), time.monotonic())
         for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1):
-            if descriptor in (self._wakeup, self._place):
+            if descriptor in (self._wakeup, self._place, self._calls):
                 os.read(descriptor, 65536)
                 self._replanning |= descriptor == self._place
             elif self._guardian and descriptor == self._guardian.pidfd:
@@ -231,9 +237,24 @@ class Supervisor:
         self._poll.unregister(descriptor)
         status = _reap(descriptor)
         os.close(descriptor)
-        if not self._stopping:
+        if self._stopping:
+            return
+        if self._rests(name):
+            log.info("%s rests", name)
+            self._members[name] = plan.rested(self._members[name])
+        else:
             log.warning("%s ended (%s) and is started again", name, status)
             self._members[name] = plan.ended(self._members[name], time.monotonic())
+
+    def _rests(self, name: str) -> bool:
+        record = records.read(self._where, name)
+        return record is not None and record.resting and records.serves(record)
+
+    def _wake(self) -> None:
+        """Who was called while it rested is due; whoever calls in vain asks again, so that no call is missed."""
+        for name in resting.take(self._where):
+            if name in self._members:
+                self._members[name] = plan.wanted(self._members[name], time.monotonic())
 
     def _guardian_ended(self) -> None:
         if self._guardian:

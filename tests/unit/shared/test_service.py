@@ -112,6 +112,15 @@ async def test_a_process_that_has_grown_makes_way_for_another_when_nothing_is_un
     assert "closed\n" in process.lines
 
 
+async def test_a_process_that_may_rest_ends_when_it_has_nothing_to_do(echo, user):
+    echo.environment["ECHO_RESTS"] = "1"
+    process = await running(echo)
+    assert await asyncio.to_thread(process.join) == 0
+    assert [line for line in process.lines if not line.startswith("{")] == [
+        f"{word}\n" for word in ("started", "ready", "asked", "closed", "rested")
+    ]
+
+
 async def test_a_request_or_a_stream_keeps_it_however_large_it_is(echo, user):
     echo.environment["ECHO_FOLLOWED"] = "1"
     process = await running(echo)

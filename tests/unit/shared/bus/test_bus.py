@@ -77,6 +77,27 @@ async def test_a_call_waits_for_a_server_that_is_about_to_come(world):
         assert await calling == Text(text="early")
 
 
+async def test_a_call_waits_longer_for_a_server_that_is_started_for_it(world, monkeypatch):
+    monkeypatch.setattr(module, "RESPONDER_WAIT", 0.0)
+    bus, kernel, wanted = await world.bus(), await world.kernel(), asyncio.Event()
+
+    def want(service: str) -> bool:
+        assert service == "echo"
+        wanted.set()
+        return True
+
+    with pytest.raises(Unavailable):
+        await bus.call(ECHO, Text(), node="node1")
+    bus.want = want
+    with pytest.raises(Unavailable):
+        await bus.call(ECHO, Text(), node="node2")
+    assert not wanted.is_set(), "nobody here starts what belongs to another host"
+    calling = asyncio.ensure_future(bus.call(ECHO, Text(text="wake up")))
+    await wanted.wait()
+    async with serving(kernel, CONTRACT, EchoService(kernel)):
+        assert await calling == Text(text="wake up")
+
+
 async def test_a_call_ends_with_its_deadline(bus, server):
     with pytest.raises(DeadlineExceeded, match=r"echo\.(node1\.)?wait"):
         await bus.call(WAIT, Text(), timeout=0.05)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 
+import msgspec
 import pytest
 
 from shared.config import Settings
@@ -46,6 +47,22 @@ def test_all_services_ready_means_each_of_them(settings):
         assert not services_ready(settings)
         records.write(records.folder(settings), records.of_this_process(name, ready=True))
     assert services_ready(settings)
+
+
+def test_who_rests_serves_whoever_calls_but_costs_nothing(settings):
+    for name in (*plan.SERVICES, plan.GATEWAY):
+        records.write(records.folder(settings), records.of_this_process(name, ready=True))
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    record = records.Record(name="builder", pid=process.pid, started=1, boot=records.boot_id(), resting=True)
+    records.write(records.folder(settings), record)
+    assert services_ready(settings)
+    (found,) = (one for one in processes(settings) if one.name == "builder")
+    assert (found.state, found.pid, found.memory_bytes) == ("resting", 0, 0)
+    assert "builder" not in unready(processes(settings))
+    records.write(records.folder(settings), msgspec.structs.replace(record, boot="an earlier one"))
+    assert not services_ready(settings)
+    assert "builder" in unready(processes(settings))
 
 
 def test_memory_of_a_process_that_is_gone_is_nothing():

@@ -19,8 +19,10 @@ from tools.supervisor.plan import (
     due,
     ended,
     members,
+    rested,
     stop_order,
     wait,
+    wanted,
 )
 
 
@@ -83,3 +85,13 @@ def test_who_is_due_and_how_long_to_wait(now, names, seconds):
 
 def test_with_all_running_there_is_nothing_to_wait_for():
     assert wait((Member("a", started=0.0),), 1.0) is None
+
+
+def test_who_rests_is_not_due_before_it_is_wanted():
+    resting = rested(begun(Member("a", short_lives=2), 1.0))
+    assert due((resting,), 1e9) == []
+    assert wait((resting,), 1.0) is None
+    assert wait((resting, Member("b", due=3.0)), 1.0) == 2.0
+    assert due((wanted(resting, 5.0),), 5.0) == [wanted(resting, 5.0)]
+    running = begun(Member("a"), 1.0)
+    assert wanted(running, 5.0) == running

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from shared import resting
+from shared.config import Settings
 from tests.support.fake_engine import FakeEngine, fake_engine
 from tests.support.process import running
 from tools.supervisor.broker import accepts
@@ -152,3 +154,46 @@ def test_without_a_guardian_somebody_else_starts_the_next_supervisor(engine):
     engine.kill("supervisor")
     engine.start("--no-guardian", guarded=False)
     assert engine.pid(GATEWAY) == gateway
+
+
+RESTS = """
+import signal
+import shared.service
+
+def run(settings, ready):
+    numbers = (signal.SIGTERM, signal.SIGUSR1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    ready()
+    signal.sigwait(numbers)
+    shared.service.rested()
+"""
+
+
+def rest(engine: FakeEngine) -> int:
+    """Lets the builder rest; returns the number it had."""
+    pid = engine.pid("builder")
+    os.kill(pid, signal.SIGUSR1)
+    engine.until(lambda: not engine.lives("builder") and engine.record("builder")["resting"])
+    return pid
+
+
+def test_who_rests_is_started_when_it_is_wanted(engine):
+    engine.program("services/builder", RESTS)
+    settings = Settings(run_dir=str(engine.run_dir))
+    supervisor = engine.start()
+    old = rest(engine)
+    engine.back("volume", engine.kill("volume"))  # whoever dies is started again, and it is not
+    assert engine.pid("builder") == old
+    assert resting.want(settings, "builder")
+    engine.back("builder", old)
+    old = rest(engine)
+    engine.back("supervisor", engine.kill("supervisor"))
+    engine.back("volume", engine.kill("volume"))
+    assert engine.pid("builder") == old, "the next supervisor lets it rest, too"
+    assert resting.want(settings, "builder")
+    engine.back("builder", old)
+    engine.back("builder", engine.kill("builder"))  # which is no rest
+    rest(engine)
+    os.kill(engine.pid("supervisor"), signal.SIGTERM)
+    supervisor.wait(60)
+    engine.until(lambda: [engine.record(name) for name in ALL] == [{}] * len(ALL))

@@ -1,0 +1,44 @@
+"""Engine services that end while they have nothing to do; the first call that nobody hears starts them again.
+
+Whoever calls in vain leaves a file in the folder of the engine's records, and the supervisor watches that folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.config import Settings
+
+CALLERS = {"builder": ("gateway",)}
+"""Who may rest, and who calls it. Only processes of ours leave the file: no caller may be another program."""
+SUFFIX = ".wanted"
+
+
+def rests(service: str, replaced: Sequence[str]) -> bool:
+    """Whether a service, started by the supervisor, ends while it has nothing to do. `replaced`: see `Settings`."""
+    return service in CALLERS and not {service, *CALLERS[service]} & set(replaced)
+
+
+def records(settings: Settings) -> Path:
+    """The folder of the records of the engine's processes."""
+    return settings.run_path / "engine"
+
+
+def want(settings: Settings, service: str) -> bool:
+    """Has a service started if it rests; False when it is none that does."""
+    if not rests(service, settings.replaced):
+        return False
+    try:
+        (records(settings) / f"{service}{SUFFIX}").touch()
+    except OSError:  # there is no supervisor here, or no space: nobody starts it
+        return False
+    return True
+
+
+def take(folder: Path) -> list[str]:
+    """The services that were wanted since it was last asked."""
+    found = list(folder.glob(f"*{SUFFIX}"))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return [path.stem for path in found]
