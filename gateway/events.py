@@ -151,6 +151,8 @@ async def stream_events(gateway: Gateway, request: Request) -> None:
         try:
             async with asyncio.timeout(left):
                 while True:
-                    await sink.send_live(await listener.next())
+                    event = await listener.next()
+                    await gateway.containers.shows(event)
+                    await sink.send_live(event)
         except TimeoutError:
             return

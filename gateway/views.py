@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shared.contracts.base import Keys
-from shared.contracts.common import NameRecord
+from shared.contracts.common import DockerEvent, NameRecord
 from shared.contracts.container import ContainerSpec, ContainerStatus
 from shared.contracts.executor import CLUSTER_NAMES, NAMES, SPECS, STATUSES
 from shared.errors import InvalidArgument, NotFound, Unavailable
@@ -21,6 +22,8 @@ FULL_ID = 64
 FAMILIES = (SPECS, STATUSES)
 MOVE_PATIENCE = 30.0
 """Seconds for which a container that has left its host is shown as it was there, until it is seen where it went."""
+EVENT_PATIENCE = 2.0
+"""Seconds for which an event is held back until what it tells of is seen."""
 _UNKNOWN = ContainerStatus()
 
 
@@ -212,6 +215,13 @@ class Containers:
         view = self._views.get(node or self._node)
         if revision and view is not None:
             await view.reached(revision)
+
+    async def shows(self, event: DockerEvent) -> None:
+        """Returns when what an event tells of is seen here (or takes too long): who hears it may look at once."""
+        view = self._views.get(event.node)
+        if view is not None and view.live:
+            with contextlib.suppress(Unavailable):
+                await view.reached(event.revision, EVENT_PATIENCE)
 
     def all(self) -> list[Container]:
         """All containers, the newest first."""

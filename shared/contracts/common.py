@@ -66,7 +66,10 @@ class Ref(Message, frozen=True):
 
 
 class DockerEvent(Message, frozen=True):
-    """One event as `docker events` shows it: `time_ns` since the epoch; attributes as Docker has them."""
+    """One event as `docker events` shows it: `time_ns` since the epoch; attributes as Docker has them.
+
+    `revision`, if not 0: whoever has seen the records of the host `node` up to there has seen what is told.
+    """
 
     type: Literal["container", "image", "network", "volume", "daemon", "plugin", "builder", "node", "service"]
     action: str
@@ -74,6 +77,8 @@ class DockerEvent(Message, frozen=True):
     attributes: dict[str, str] = {}
     time_ns: int = 0
     scope: Literal["local", "swarm"] = "local"
+    node: str = ""
+    revision: int = 0
 
 
 class NameRecord(Message, frozen=True):

@@ -106,9 +106,13 @@ class Engine:
 
     def tell(self, container: Container, action: str, **attributes: str) -> None:
         """Emits a Docker event of the container."""
-        self.emit(container_event(container.spec, action, now_ns(), **attributes))
+        self.emit(container_event(container.spec, action, now_ns(), **attributes), container)
 
-    def emit(self, event: DockerEvent) -> None:
+    def emit(self, event: DockerEvent, container: Container | None = None) -> None:
+        """Of a container: whoever hears it finds the records as they are now."""
+        if container is not None:
+            revision = max(container.spec_revision, container.status_revision)
+            event = msgspec.structs.replace(event, node=self.node, revision=revision)
         # Only the first word is in the subject: `exec_create: sh -c ...` may hold anything.
         self.bus.emit(CONTAINER_EVENT, event, suffix=event.action.partition(":")[0])
 

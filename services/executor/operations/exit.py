@@ -57,7 +57,7 @@ async def ended(engine: Engine, container: Container, end: status.Exit, *, retry
     await release.networks_left(container.spec, surroundings)
     following = status.exited(last, end) if delay is None else status.retrying(last, end, delay)
     await engine.save(container, following)
-    engine.emit(died(container.spec, end, last.started_at, now_ns()))
+    engine.emit(died(container.spec, end, last.started_at, now_ns()), container)
     # Only now, with the exit code durable, may the platform forget it.
     container.cleanup = engine.tasks.start(_clean(engine, container, surroundings), "cleanup")
     if delay is not None and fenced:

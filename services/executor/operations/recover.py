@@ -236,7 +236,7 @@ async def _bury(engine: Engine, container_id: str, volumes: tuple[str, ...]) -> 
         container.removing = True
         await _kill(engine, container_id)
         await remove.free_volumes(engine, container, remove.anonymous(container))
-        await engine.records.forget(container.spec)
+        container.spec_revision = await engine.records.forget(container.spec)
         engine.registry.discard(container)
         engine.tell(container, "destroy")
     await _kill(engine, container_id)

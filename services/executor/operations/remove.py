@@ -62,9 +62,9 @@ async def _forget(engine: Engine, container: Container, *, volumes: bool) -> int
         if going:
             await engine.save(container, status.removing(container.status))
         await free_volumes(engine, container, going)
-        revision = await engine.records.forget(container.spec)
+        container.spec_revision = await engine.records.forget(container.spec)
         _gone(engine, container)
-        return revision
+        return container.spec_revision
 
 
 def _gone(engine: Engine, container: Container) -> None:
@@ -100,11 +100,13 @@ async def after_exit(engine: Engine, container: Container, end: status.Exit) -> 
     if volume_names(container.spec.mounts):
         await saving
         await free_volumes(engine, container, anonymous(container))
-        await engine.records.forget(container.spec)
+        container.spec_revision = await engine.records.forget(container.spec)
     else:
-        await asyncio.gather(saving, engine.records.forget(container.spec))  # sent in this order
+        _, container.spec_revision = await asyncio.gather(
+            saving, engine.records.forget(container.spec)
+        )  # in this order
     engine.registry.discard(container)
-    engine.emit(died(container.spec, end, last.started_at, now_ns()))
+    engine.emit(died(container.spec, end, last.started_at, now_ns()), container)
     await disconnected  # the network tells of it before `destroy`
     _gone(engine, container)
 
@@ -113,7 +115,7 @@ async def automatically(engine: Engine, container: Container) -> None:
     """`--rm` for what does not run: its start failed, or nobody was here when it ended. The lock is held."""
     container.removing = True
     await free_volumes(engine, container, anonymous(container))
-    await engine.records.forget(container.spec)
+    container.spec_revision = await engine.records.forget(container.spec)
     _gone(engine, container)
 
 

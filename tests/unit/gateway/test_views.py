@@ -7,7 +7,7 @@ import pytest
 
 from gateway import views
 from gateway.views import Container, Containers
-from shared.contracts.common import NameRecord
+from shared.contracts.common import DockerEvent, NameRecord
 from shared.contracts.container import ContainerConfig, ContainerPlacement, ContainerSpec, ContainerStatus, HostConfig
 from shared.contracts.executor import CLUSTER_NAMES, NAMES, PLACEMENTS, SPECS, STATUSES
 from shared.errors import InvalidArgument, NotFound, Unavailable
@@ -315,3 +315,16 @@ async def test_of_a_host_that_was_never_heard_of_nobody_says_what_it_has_not() -
     view.become_live(True)
     with pytest.raises(NotFound):
         await containers.find("f" * 64)
+
+
+async def test_an_event_waits_until_what_it_tells_of_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = MemoryState()
+    containers = await Containers.open(state, "n1")
+    revision = await add(state, A, "one")
+    event = DockerEvent(type="container", action="create", actor=A, node="n1", revision=revision)
+    assert containers.known("one") is None
+    await containers.shows(event)
+    assert containers.known("one") is not None
+    monkeypatch.setattr(views, "EVENT_PATIENCE", 0.01)
+    await containers.shows(msgspec.structs.replace(event, revision=10**9))
+    await containers.shows(msgspec.structs.replace(event, revision=10**9, node="unknown"))

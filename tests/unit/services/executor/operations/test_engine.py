@@ -57,3 +57,16 @@ async def test_a_status_is_known_at_once_and_durable_later(node: Node) -> None:
     revision = container.status_revision
     await node.executor._engine.save(container, container.status)
     assert container.status_revision > revision
+
+
+async def test_events_say_which_records_show_what_they_tell(node: Node) -> None:
+    gone, kept = await node.run("sleep", auto_remove=True), await node.run("sleep")
+    for each in (gone, kept):
+        node.platform.end(each, 0)
+    for each, end in ((gone, "destroy"), (kept, "die")):
+        await node.until(lambda each=each, end=end: node.actions(each)[-1] == end)  # type: ignore[misc]
+        event = next(event for event in node.events if event.actor == each and event.action == end)
+        assert event.node == node.node
+        await node.view.reached(event.revision)
+        assert (node.spec(each) is None) == (each == gone)
+        assert each == gone or node.status(each).state == "exited"
