@@ -286,10 +286,11 @@ class SchedulerService:
         present = await state.get(NODES, node)
         if present is None:  # made when the host was let in; who makes it again here would undo its removal
             raise Unavailable("the record of this host is not there")
+        keeps = self._hubs is not None and self._hubs.keeps
         told = replace(
             present.value,
             name=settings.node,
-            role=membership.role,
+            role=membership.role if keeps or not membership.hub else present.value.role,
             address=membership.address,
             engine_labels=settings.labels,
             memory=host.memory_bytes,

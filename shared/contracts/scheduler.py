@@ -27,8 +27,9 @@ class NodeRecord(Message, frozen=True):
     `labels` and `availability` are the operator's: `active` takes new containers, `pause` and `drain` do not. The rest
     is what the host says of itself: `engine_labels`, `memory` in bytes and `cpus` in billionths of one, what its
     containers may reserve; `emulated`: architectures that it can run besides its own. Made when the host is let in;
-    with it gone, the host is out. `link` and `pin`: what hubs know it by, see `shared.cluster.Member`. `leaving`: it is
-    to be removed, and runs no hub any more as soon as another has what it has.
+    with it gone, the host is out. `role`: a `hub` runs one that has what is agreed on. `link` and `pin`: what hubs know
+    it by, see `shared.cluster.Member`. `leaving`: it is to be removed, and runs no hub any more as soon as another has
+    what it has.
     """
 
     id: str

@@ -41,7 +41,8 @@ class Hubs:
     """Follows `view`, which shows nodes and hubs. `reachable` tells the hosts that are heard of, and `heard` has its
     argument called when others are.
 
-    `changed` is called when this host's membership has changed, with what it is now; None: it is out.
+    `changed` is called when this host's membership, or whether it `keeps` what is agreed on, has changed, with what it
+    is now; None: it is out.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Hubs:
         self._last_heard: dict[str, float] = {}
         self._told_members = 0.0
         self._removed = False
+        self.keeps = False
+        """Whether the hub of this host was seen to have what is agreed on; before that it is only to be one."""
         self._operator: tuple[str, int, HubOperator] | None = None
         self._tasks = TaskGroup("hubs")
 
@@ -211,6 +214,7 @@ class Hubs:
         wanted = msgspec.structs.replace(membership, hubs=places, hub=hub)
         if wanted == membership:
             return True
+        self.keeps &= wanted.hub == membership.hub
         cluster.save(self._path, wanted)
         await self._changed(wanted)
         return False
@@ -278,6 +282,9 @@ class Hubs:
         if not await self._cut(operator):
             return False
         kept = await who_keeps_agreed(self._kernel.bus)
+        if not self.keeps and membership.hub in kept.current:
+            self.keeps = True
+            await self._changed(membership)
         names = hubs.names(self._nodes(), self._hubs())
         step = hubs.step(names, group.peers, kept.wanted, kept.current, kept.behind)
         if group.leader == membership.hub and step.remove is not None:

@@ -26,10 +26,14 @@ def chosen(nodes: Iterable[NodeRecord], present: Set[str], lost: Set[str], there
     wanted = number(len(by_age))
     staying = [id for id in by_age if id in present and id not in lost][:wanted]
     coming = [id for id in by_age if id not in present and id in there - lost][: wanted - len(staying)]
-    if coming and (len(staying) + len(coming)) % 2 == 0:
-        coming.pop()  # an even number of hubs can lose no more than one fewer
+    coming = coming[: max(0, odd(len(staying) + len(coming)) - len(staying))]
     waited_for = [id for id in by_age if id in present and id in lost]
     return tuple((staying + coming + waited_for)[:wanted])
+
+
+def odd(count: int) -> int:
+    """The greatest odd number that is no greater: one more could lose no more hubs, and has one more to lose."""
+    return count - (count % 2 == 0)
 
 
 def outlive(staying: Set[str], group: Set[str]) -> bool:
@@ -58,8 +62,9 @@ def step(names: Set[str], peers: Iterable[Peer], replicas: int, current: Set[str
         return Step(remove=strangers[0])
     if strangers:
         return Step(replicas=min(replicas + 1, MOST)) if present else Step()
-    if len(present) > replicas or (present == names and len(names) != replicas):
-        return Step(replicas=len(present))
+    enough = len(present) if present == names else odd(len(present))
+    if enough > replicas or (present == names and enough != replicas):
+        return Step(replicas=enough)
     return Step(settled=present == names and not behind)
 
 

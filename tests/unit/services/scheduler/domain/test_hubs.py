@@ -54,7 +54,8 @@ THREE = frozenset({"hub-a", "hub-b", "hub-c"})
     ("peers", "replicas", "current", "behind", "next_step"),
     [
         ([A], 1, {"hub-a"}, set(), Step()),
-        ([A, B], 1, {"hub-a"}, set(), Step(replicas=2)),
+        ([A, B], 1, {"hub-a"}, set(), Step()),  # with two of two neither may be lost
+        ([A, B, C], 1, {"hub-a"}, set(), Step(replicas=3)),
         ([A, B, C], 2, {"hub-a", "hub-b"}, set(), Step(replicas=3)),
         ([A, B, C], 3, {"hub-a", "hub-b"}, {"hub-c"}, Step()),
         ([A, B, C], 3, THREE, set(), Step(settled=True)),
