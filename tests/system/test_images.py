@@ -265,10 +265,10 @@ def test_prune(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["rmi", "nope"], "No such image: nope:latest"),
+        (["rmi", "nope"], "No such image: nope"),
         (["tag", "nope", "x"], "No such image: nope:latest"),
         (["history", "nope"], "No such image: nope:latest"),
-        (["image", "inspect", "nope"], "No such image: nope:latest"),
+        (["image", "inspect", "nope"], "No such image: nope"),
         (["save", "nope"], "No such image: nope"),
     ],
 )

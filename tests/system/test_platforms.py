@@ -18,6 +18,7 @@ from tools.images import Image, busybox_layer
 pytestmark = pytest.mark.shoal_only
 CONFIG = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["uname", "-m"]}
 CLASSIC = {"DOCKER_BUILDKIT": "0"}
+NO_LOGIN = {"X-Registry-Auth": "e30="}
 WARNING = (
     "The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64) "
     "and no specific platform was requested"
@@ -89,24 +90,32 @@ def test_info_tells_which_platforms_run(image_engine: Engine) -> None:
     assert {"linux/amd64", "linux/386", "linux/arm64", "linux/s390x"} <= set(status["Platforms"].split(", "))
 
 
+def of(architecture: str, parameter: str = "platform") -> str:
+    """The query that names a platform; the CLI has options for all of them only since 28."""
+    return urlencode({parameter: json.dumps({"os": "linux", "architecture": architecture})})
+
+
 def test_saved_loaded_inspected_and_removed_by_platform(both: Engine, tmp_path: Path) -> None:
     both.ok("save", "--output", str(tmp_path / "all.tar"), "both:1")
-    both.ok("save", "--platform", "linux/arm64", "--output", str(tmp_path / "arm.tar"), "both:1")
+    only = both.call("GET", f"/v1.48/images/both:1/get?{of('arm64')}").body
     (listed,) = [
         each for each in both.call("GET", "/v1.47/images/json?manifests=1").json if each["RepoTags"] == ["both:1"]
     ]
     shown = {each["ImageData"]["Platform"]["architecture"]: each for each in listed["Manifests"]}
     assert set(shown) == {"amd64", "arm64"}
-    assert "linux/arm64" in both.ok("image", "ls", "--tree")
-    arm = json.loads(both.ok("image", "inspect", "--platform", "linux/arm64", "both:1"))[0]
+    if "--tree" in both.ok("image", "ls", "--help"):
+        assert "linux/arm64" in both.ok("image", "ls", "--tree")
+    arm = both.call("GET", f"/v1.49/images/both:1/json?{of('arm64')}").json
     assert (arm["Architecture"], arm["RepoTags"]) == ("arm64", ["both:1"])
-    assert both.ok("history", "-q", "--no-trunc", "--platform", "linux/arm64", "both:1").splitlines()[0] == arm["Id"]
-    both.ok("rmi", "--platform", "linux/amd64", "both:1")
+    assert both.call("GET", f"/v1.48/images/both:1/history?{of('arm64')}").json[0]["Id"] == arm["Id"]
+    assert both.call("DELETE", f"/v1.50/images/both:1?{of('amd64', 'platforms')}").status == 200
     assert json.loads(both.ok("image", "inspect", "both:1"))[0]["Id"] == arm["Id"]
     both.ok("rmi", "both:1")
-    assert both.ok("load", "--input", str(tmp_path / "arm.tar")) == "Loaded image: both:1"
+    assert both.ok("load", input=only) == "Loaded image: both:1"
     assert json.loads(both.ok("image", "inspect", "both:1"))[0]["Architecture"] == "arm64"
-    both.ok("load", "--platform", "linux/amd64", "--input", str(tmp_path / "all.tar"))
+    headers = {"Content-Type": "application/x-tar"}
+    whole = (tmp_path / "all.tar").read_bytes()
+    assert both.call("POST", f"/v1.48/images/load?{of('amd64')}", data=whole, headers=headers).status == 200
     assert json.loads(both.ok("image", "inspect", "both:1"))[0]["Architecture"] == "amd64"
     both.ok("load", "--input", str(tmp_path / "all.tar"))
     assert both.run("--platform", "linux/arm64", "both:1") == "aarch64"
@@ -156,7 +165,9 @@ def test_pushed_by_us_read_by_skopeo_and_pulled_platform_by_platform(
         assert both.run(name) == "x86_64"
         shown = json.loads(both.ok("image", "inspect", name))[0]
         assert (shown["Architecture"], len(shown["RepoDigests"])) == ("amd64", 1)
-        both.ok("push", "--platform", "linux/arm64", name)
+        repository, _, tag = name.rpartition(":")
+        pushed = both.call("POST", f"/v1.46/images/{repository}/push?tag={tag}&{of('arm64')}", headers=NO_LOGIN)
+        assert b'"aux"' in pushed.body
         raw = json.loads(registry.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
         assert "config" in raw
 

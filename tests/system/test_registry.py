@@ -143,7 +143,7 @@ def test_an_index_keeps_its_digest(engine: Engine, registry: Registry, name: str
     assert f"digest: {digest}" in engine.ok("push", f"{name}-copy:1")
 
 
-def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, name: str) -> None:
+def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, name: str, tmp_path: Path) -> None:
     engine.ok("tag", IMAGE, f"{name}:1")
     digest = engine.ok("push", f"{name}:1").rpartition("digest: ")[2].partition(" ")[0]
     found = engine.call("GET", f"/distribution/{name}:1/json").json
@@ -151,7 +151,9 @@ def test_what_a_registry_has_under_a_name(engine: Engine, registry: Registry, na
     assert found["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
     missing = engine.call("GET", f"/distribution/{name}:2/json")
     assert (missing.status, missing.message) == (404, "manifest unknown: manifest unknown")
-    inspected = json.loads(registry.run("docker", "manifest", "inspect", "--insecure", f"{name}:1"))
+    (tmp_path / "a.tar").write_bytes(images.docker_archive(images.busybox(IMAGE)))  # older CLIs do not know OCI's form
+    registry.run("skopeo", "copy", "--dest-tls-verify=false", f"docker-archive:{tmp_path}/a.tar", f"docker://{name}:v2")
+    inspected = json.loads(registry.run("docker", "manifest", "inspect", "--insecure", f"{name}:v2"))
     assert inspected["config"]["digest"] == engine.ok("inspect", "-f", "{{.Id}}", IMAGE)
     assert engine.call("GET", "/images/search?term=localhost:1/a").status in (400, 500)
 
