@@ -1,5 +1,5 @@
 // The folder: `images/<id>` (configurations), `layers/<diff id>` (plain archives), `trees/<chain id>` (unpacked),
-// `parents/<id>`, and `ingest` (what is being taken in). Files are written there, synced, and renamed into place.
+// `parents/<id>`, `manifests/<digest>` (of images here, made or as they came), and `ingest` (what is being taken in). Files are written there, synced, and renamed into place.
 import fs from "node:fs";
 import path from "node:path";
 import zlib from "node:zlib";
@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { pipeline } from "node:stream";
 import { token } from "./nats.mjs";
-import { chainIds, digestOf, hexOf, withSizes } from "./image.mjs";
+import { chainIds, digestOf, hexOf, manifestOf, manifested, withSizes } from "./image.mjs";
 import { Layer, clone } from "./tree.mjs";
 
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
@@ -65,7 +65,7 @@ export class Content {
   }
 
   open() {
-    for (const kind of ["images", "layers", "trees", "parents", "snapshots", "ingest"]) fs.mkdirSync(this.place(kind), { recursive: true });
+    for (const kind of ["images", "layers", "trees", "parents", "manifests", "snapshots", "ingest"]) fs.mkdirSync(this.place(kind), { recursive: true });
     this.#afterBoot();
     for (const each of fs.readdirSync(this.place("ingest"))) fs.rmSync(this.place("ingest", each), { recursive: true });
     for (const hex of fs.readdirSync(this.place("images"))) this.#know(fs.readFileSync(this.place("images", hex)));
@@ -88,7 +88,9 @@ export class Content {
   #know(document) {
     const image = this.translate.parse(document);
     const sizes = image.diff_ids.map((each) => fs.statSync(this.place("layers", each)).size);
-    this.images.set(image.id, withSizes(image, sizes));
+    const manifest = manifested(image.id, document.length, image.diff_ids.map((digest, at) => ({ digest, size: sizes[at] })));
+    const descriptor = { media_type: JSON.parse(manifest).mediaType, digest: this.describe(manifest), size: manifest.length, annotations: {} };
+    this.images.set(image.id, { ...withSizes(image, sizes), descriptor });
     this.changed?.();
     return image.id;
   }
@@ -168,7 +170,23 @@ export class Content {
     return this.#know(document);
   }
 
+  // Keeps a manifest of an image that is here; its digest.
+  describe(manifest) {
+    const digest = digestOf(manifest), file = this.place("manifests", digest);
+    if (!fs.existsSync(file)) write(file, manifest);
+    return digest;
+  }
+
+  // The id of the image here that a manifest describes, or "".
+  described(digest) {
+    const file = this.place("manifests", digest), id = fs.existsSync(file) ? manifestOf(fs.readFileSync(file)).config.digest : "";
+    return this.images.has(id) ? id : "";
+  }
+
   drop(id) {
+    for (const hex of fs.readdirSync(this.place("manifests"))) {
+      if (this.described(`sha256:${hex}`) === id) fs.rmSync(this.place("manifests", hex));
+    }
     this.images.delete(id);
     this.changed?.();
     this.parents.delete(id);

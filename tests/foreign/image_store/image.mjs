@@ -90,6 +90,29 @@ export class Images {
   }
 }
 
+const OCI = "application/vnd.oci.image";
+
+// The manifest of an image of plain layers ([{digest, size}]): the same bytes wherever these are.
+export function manifested(id, size, layers) {
+  const descriptor = (kind, each) => ({ mediaType: `${OCI}.${kind}`, ...each });
+  const config = descriptor("config.v1+json", { digest: id, size });
+  const document = { schemaVersion: 2, mediaType: `${OCI}.manifest.v1+json`, config, layers: layers.map((each) => descriptor("layer.v1.tar", each)) };
+  return Buffer.from(JSON.stringify(document));
+}
+
+// What a manifest names: {config, layers}, each {digest, size}. Throws `invalid_argument` for what is none of an image.
+export function manifestOf(document) {
+  let raw;
+  try {
+    raw = JSON.parse(document);
+  } catch (error) {
+    throw invalid(`invalid manifest: ${error.message}`);
+  }
+  const named = [raw?.config, ...(Array.isArray(raw?.layers) ? raw.layers : [null])];
+  if (!named.every((each) => typeof each?.digest === "string" && Number.isInteger(each.size) && each.size >= 0)) throw invalid("no manifest of an image");
+  return { config: named[0], layers: named.slice(1) };
+}
+
 // Bytes of each layer told: each entry of the history that made a layer shows that layer's.
 export function withSizes(image, sizes) {
   const rest = [...sizes];

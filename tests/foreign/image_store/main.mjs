@@ -7,6 +7,7 @@ import { Contract, Server } from "./contract.mjs";
 import { Content } from "./content.mjs";
 import { Images } from "./image.mjs";
 import { Nats } from "./nats.mjs";
+import { Peers } from "./peers.mjs";
 import { Records } from "./records.mjs";
 import { Snapshots } from "./snapshots.mjs";
 import { Store } from "./store.mjs";
@@ -39,7 +40,8 @@ const records = new Records(nats, contract.name, node);
 await records.open();
 await streams.open();
 content.changed = records.changed = () => nats.publish(`shoal.v1.signals.${contract.name}.changed`, Buffer.from("{}"));
-const store = new Store({ nats, contract, records, content, snapshots, streams, translate });
+const peers = new Peers(nats, contract, node);
+const store = new Store({ nats, contract, records, content, snapshots, streams, translate, peers });
 const operations = contract.endpoints.map(({ name }) => name).filter((name) => typeof store[name] === "function");
 const server = new Server(nats, contract, node, Object.fromEntries(operations.map((name) => [name, store[name].bind(store)])));
 await store.alone(() => content.sweep(store.standing())); // what a predecessor that was killed left

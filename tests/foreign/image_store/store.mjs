@@ -5,19 +5,19 @@ import { isId, parse, target } from "./names.mjs";
 import { Archive, saved } from "./archive.mjs";
 import { changed, completed } from "./changes.mjs";
 import { chosen, prunable } from "./filters.mjs";
-import { hexOf } from "./image.mjs";
+import { hexOf, manifestOf } from "./image.mjs";
+import { PIECE, checked } from "./peers.mjs";
 import { removal } from "./removal.mjs";
 import { token } from "./nats.mjs";
 
 const ARCHITECTURES = { x64: "amd64", arm64: "arm64", arm: "arm", ia32: "386", ppc64: "ppc64le", s390x: "s390x", riscv64: "riscv64" };
 const HOST = { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch, variant: "", os_version: "" };
-const PIECE = 256 * 1024;
 const now = () => new Date().toISOString();
 const newest = (images) => [...images].sort((a, b) => b.created_ns - a.created_ns);
 
 export class Store {
-  constructor({ nats, contract, records, content, snapshots, streams, translate }) {
-    Object.assign(this, { nats, contract, records, content, snapshots, streams, translate, last: Promise.resolve(), leases: new Map() });
+  constructor(parts) {
+    Object.assign(this, parts, { last: Promise.resolve(), leases: new Map() });
   }
 
   alone(work) {
@@ -55,9 +55,7 @@ export class Store {
     if (lease) this.leases.set(lease, new Set([...(this.leases.get(lease) ?? []), id]));
   }
 
-  leased() {
-    return [...this.leases.values()].flatMap((each) => [...each]);
-  }
+  leased = () => [...this.leases.values()].flatMap((each) => [...each]);
 
   end_lease({ id }) {
     this.leases.delete(id);
@@ -336,10 +334,10 @@ export class Store {
     return { image, origin: "" };
   }
 
-  // What other hosts' stores ask. Configurations and plain layers are the blobs that are here.
+  // What other hosts' stores ask. Manifests, configurations and plain layers are the blobs that are here.
   #blob(digest) {
-    if (!/^sha256:[0-9a-f]{64}$/.test(digest)) throw invalid(`digest: not a sha256 digest: ${digest}`);
-    return ["images", "layers"].map((kind) => this.content.place(kind, digest)).find((file) => fs.existsSync(file));
+    checked(digest);
+    return ["manifests", "images", "layers"].map((kind) => this.content.place(kind, digest)).find((file) => fs.existsSync(file));
   }
 
   holds({ digests }) {
@@ -357,6 +355,40 @@ export class Store {
     } finally {
       fs.closeSync(handle);
     }
+  }
+
+  // Layers come into files of their own; only when all are there they are taken over.
+  async fetch({ manifest: wanted, nodes, names }) {
+    const called = names.map((each) => parse(each));
+    checked(wanted.digest, "manifest");
+    let id = this.content.described(wanted.digest);
+    if (!id) {
+      const hosts = await this.peers.nodes(nodes), manifest = await this.peers.small(hosts, wanted);
+      const { config, layers } = manifestOf(manifest), document = await this.peers.small(hosts, config), spooled = [];
+      const image = this.translate.parse(document);
+      if (image.diff_ids.length !== layers.length) throw invalid("layers from manifest don't match image configuration");
+      try {
+        for (const [at, diffId] of image.diff_ids.entries()) {
+          if (!this.content.has(diffId)) spooled.push([await this.peers.whole(hosts, layers[at], (chunks) => this.content.spool(chunks)), diffId]);
+        }
+        id = await this.alone(() => this.#fetched(manifest, document, image, spooled));
+      } finally {
+        for (const [{ file }] of spooled) fs.rmSync(file, { force: true });
+      }
+    }
+    await this.alone(async () => {
+      for (const name of called) await this.records.put(name.full, id);
+    });
+    return { image_id: id };
+  }
+
+  async #fetched(manifest, document, image, spooled) {
+    for (const [each, diffId] of spooled) if (!this.content.has(diffId)) this.content.adopt(each, diffId);
+    if (!image.diff_ids.every((each) => this.content.has(each))) throw new ServiceError("unavailable", "a layer was removed meanwhile");
+    await this.content.tree(image.diff_ids);
+    if (!this.content.images.has(image.id)) this.content.add(document);
+    this.content.describe(manifest);
+    return image.id;
   }
 
   async changes({ id }) {

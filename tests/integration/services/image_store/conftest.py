@@ -19,7 +19,7 @@ from shared.contracts.common import StreamOffer
 from shared.contracts.image_store import Image, LoadRequest, PullRequest, ResolveRequest
 from shared.streams import Channel, Streams
 from tests.support.broker import Broker
-from tests.support.parties import RealService, Suite
+from tests.support.parties import REAL, RealService, Suite
 from tests.support.process import Process
 from tests.support.worlds import nats_world
 
@@ -90,12 +90,17 @@ class Node:
 
 
 @asynccontextmanager
-async def serving(broker: Broker | None = None, settings: Mapping[str, str] = {}) -> AsyncIterator[Node]:
-    """A host whose store serves; on a broker of its own, where none is given. `settings` are more of its process."""
+async def serving(
+    broker: Broker | None = None, settings: Mapping[str, str] = {}, kind: str = REAL
+) -> AsyncIterator[Node]:
+    """A host whose store serves; on a broker of its own, where none is given. `settings` are more of its process.
+
+    `kind`: see `RealService`.
+    """
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="shoal-")))  # short: it holds sockets
         suite = Suite(image_store.CONTRACT, simulator=lambda kernel: None, settings=settings)
-        service = RealService(suite, home, broker=broker)
+        service = RealService(suite, home, kind, broker)
         stack.callback(service.close)
         world = await stack.enter_async_context(nats_world(home, service.broker))
         kernel = await world.kernel(node=service.node)
