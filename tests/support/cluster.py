@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,14 @@ class Hosts:
 
     def run(self, number: int, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs a program on a host."""
-        return self.lab.host(number).run(words, {**self.lab.plan.environment(number), **self._settings})
+        return self.lab.host(number).run(words, self._environment(number))
+
+    def environment(self, number: int) -> dict[str, str]:
+        """Of a program that is begun on a host by the words of its `command`."""
+        return {**os.environ, **self._environment(number)}
+
+    def _environment(self, number: int) -> dict[str, str]:
+        return {**self.lab.plan.environment(number), **self._settings}
 
     def ok(self, number: int, *words: str) -> str:
         """What it printed; it must succeed."""
