@@ -56,7 +56,7 @@ class Bus:
         self.want: Callable[[str], bool] = lambda service: False
         """Called with each service of this host that was called and not heard; True when it is being started."""
         self._pending = Pending(transport, name)
-        self._started: dict[str, Callbacks[[]]] = {}
+        self._started: dict[tuple[str, str], Callbacks[[]]] = {}
         self._tasks = TaskGroup(f"bus:{name}")
 
     async def open(self) -> None:
@@ -124,12 +124,15 @@ class Bus:
             log.warning("%s: %s", delivery.subject, error)
             return
         self._pending.server_started(started.service, started.node)
-        if started.service in self._started:
-            self._started[started.service].call()
+        for node in ("", started.node):
+            if (started.service, node) in self._started:
+                self._started[started.service, node].call()
 
-    def on_started(self, service: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls back when a new instance of a service begins to serve, on any node; returns what ends this."""
-        return self._started.setdefault(service, Callbacks()).add(callback)
+    def on_started(self, service: str, callback: Callable[[], None], node: str = "") -> Callable[[], None]:
+        """Calls back when a new instance of a service begins to serve, on any node or that one; returns what ends
+        this.
+        """
+        return self._started.setdefault((service, node), Callbacks()).add(callback)
 
     def emit(self, event: Event[M], message: M, suffix: str = "") -> None:
         """Tells an event without waiting; `suffix` is appended to its subject (`container` + `start`).

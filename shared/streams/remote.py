@@ -78,6 +78,16 @@ class RemoteChannel:
             await self._tell(_LACK)
         self._break()
 
+    def depend(self, service: str, node: str) -> None:
+        """A new instance of the service there means that the one at the other end is gone."""
+        forget, forget_started = self._forget, self._bus.on_started(service, self._break, node)
+
+        def both() -> None:
+            forget()
+            forget_started()
+
+        self._forget = both
+
     def _received(self, delivery: Delivery) -> None:
         if len(delivery.payload) < _HEAD.size:
             return
@@ -239,4 +249,5 @@ async def take_remote(bus: Bus, offer: StreamOffer) -> RemoteChannel:
     except BaseException:
         channel.close()
         raise
+    channel.depend(*server.split(".", 1))
     return channel

@@ -12,7 +12,6 @@ import argparse
 import random
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
@@ -83,7 +82,9 @@ def work(cases: Sequence[Case], keep: bool) -> int:
         for case in cases:
             world = world or stack.enter_context(run.world(redis=any(one.kind == "redis" for one in cases)))
             outcome = world.case(case)
-            print(f"{case} {outcome.where} {outcome.settled:.0f} s, {outcome.seconds:.0f} s", flush=True)
+            print(
+                f"{case} {outcome.where} {outcome.settled:.0f} s, {outcome.seconds:.0f} s, {outcome.told}", flush=True
+            )
             if outcome.wrong:
                 wrong += 1
                 print("".join(f"  WRONG: {each}\n" for each in outcome.wrong), end="")

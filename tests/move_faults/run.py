@@ -16,7 +16,6 @@ from shared import hostmounts, ids
 from shared.bus import Bus
 from shared.config import Settings
 from shared.service import connect
-from tests.cluster_faults.clients import DownError, call
 from tests.support.cluster import Hosts
 from tests.support.debian_images import archive
 from tests.support.software import REDIS
@@ -84,6 +83,11 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
     said: str = ""
+
+    @property
+    def told(self) -> str:
+        """The last that the command said."""
+        return self.said.rpartition("\n")[2]
 
 
 class World:

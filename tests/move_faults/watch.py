@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from services.network.adapters import namespaces
+from shared.bus import Bus
 from shared.contracts import migrator, moving
 from shared.contracts.base import Empty
-from shared.bus import Bus
 from shared.errors import ShoalError
 from tests.cluster_faults.clients import DownError, call
 from tests.support.cluster import Hosts

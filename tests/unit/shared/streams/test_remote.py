@@ -6,6 +6,9 @@ import asyncio
 
 import pytest
 
+from shared.bus import wire
+from shared.bus.bus import Started
+from shared.contracts.base import ROOT
 from shared.errors import NotFound, Unavailable
 from shared.streams import remote
 from tests.support.streams import MEGABYTE, echo, read_all
@@ -67,6 +70,28 @@ async def test_a_taker_that_died_is_known_by_its_silence(server, client, monkeyp
     await channel._tasks.close()
     async with asyncio.timeout(60):
         assert "gone" in await ended
+
+
+async def test_a_server_that_died_is_known_by_the_next_one(world, server, client):
+    """Long before its silence would tell: who follows a log at another host must not wait for a minute."""
+    other = await world.kernel("gateway", "node3")
+    channels = [await each.streams.take(server.streams.offer(echo)) for each in (client, other)]
+    reading = [asyncio.ensure_future(channel.read()) for channel in channels]
+    await asyncio.sleep(0)
+    for service, node in (("executor", "node2"), ("platform", server.bus.node)):  # somebody else's
+        started = Started(service=service, node=node, instance="i")
+        await server.bus.transport.publish(f"{ROOT}.signals.{service}.started", wire.encode(started))
+    for channel in channels:
+        await channel.write(b"x")
+    assert await asyncio.gather(*reading) == [b"x", b"x"]
+    reading = [asyncio.ensure_future(channel.read()) for channel in channels]
+    started = Started(service="executor", node=server.bus.node, instance="i")
+    await server.bus.transport.publish(f"{ROOT}.signals.executor.started", wire.encode(started))
+    async with asyncio.timeout(30):
+        for each in await asyncio.gather(*reading, return_exceptions=True):
+            assert isinstance(each, ConnectionResetError)
+    for channel in channels:
+        channel.close()
 
 
 async def test_keep_alives_keep_an_idle_stream(server, client, monkeypatch):
