@@ -26,7 +26,9 @@ class DownError(Exception):
     """The host, or its gateway, is not there, or went away during the call."""
 
 
-class _Connection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
+    """To a gateway's socket."""
+
     def __init__(self, path: str) -> None:
         super().__init__("docker", timeout=SECONDS)
         self._path = path
@@ -40,7 +42,7 @@ class _Connection(http.client.HTTPConnection):
 def call(lab: Lab, host: int, method: str, path: str, content: object = None) -> tuple[int, Any]:
     """Status and JSON of the answer of a host's gateway. Raises `DownError`; `TimeoutError` when it hangs."""
     try:
-        connection = _Connection(f"/proc/{lab.host(host).pid}/root/run/shoal/docker.sock")
+        connection = Connection(f"/proc/{lab.host(host).pid}/root/run/shoal/docker.sock")
         body = None if content is None else json.dumps(content)
         try:
             connection.request(method, f"/v1.44{path}", body, {"Content-Type": "application/json"})

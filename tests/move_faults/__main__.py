@@ -82,13 +82,12 @@ def work(cases: Sequence[Case], keep: bool) -> int:
         for case in cases:
             world = world or stack.enter_context(run.world(redis=any(one.kind == "redis" for one in cases)))
             outcome = world.case(case)
-            print(
-                f"{case} {outcome.where} {outcome.settled:.0f} s, {outcome.seconds:.0f} s, {outcome.told}", flush=True
-            )
+            took = f"{outcome.settled:.0f} s, {outcome.seconds:.0f} s"
+            print(f"{case} {outcome.where}, {took}: {outcome.said or 'moved'}", flush=True)
             if outcome.wrong:
                 wrong += 1
                 print("".join(f"  WRONG: {each}\n" for each in outcome.wrong), end="")
-                print(f"  {outcome.said}\n  {world.hosts.lab.plan.folder}".replace("\n", "\n  "), flush=True)
+                print(f"  {outcome.steps}\n  {world.hosts.lab.plan.folder}", flush=True)
                 if keep:
                     signal.pause()
                 stack.close()

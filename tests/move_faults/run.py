@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import NamedTuple
 from shared import hostmounts, ids
 from shared.bus import Bus
 from shared.config import Settings
+from shared.errors import FailedPrecondition
 from shared.service import connect
+from tests.cluster_faults.clients import call
 from tests.support.cluster import Hosts
 from tests.support.debian_images import archive
 from tests.support.software import REDIS
@@ -52,7 +54,7 @@ UNDO = ("attach", "thaw", "stay", "abandon", "forgotten")
 """Those of a move that is broken off: the last is `forget` again."""
 PHASES: tuple[Phase, ...] = ("before", "during", "after")
 KINDS = ("redis", "bare")
-SETTLE = 90.0
+SETTLE, ENDED = 90.0, 30.0
 COUNT = "i=0; while i=$((i+1)); do echo $i; usleep 20000; done"
 
 
@@ -83,11 +85,7 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
     seconds: float = 0.0
     said: str = ""
-
-    @property
-    def told(self) -> str:
-        """The last that the command said."""
-        return self.said.rpartition("\n")[2]
+    steps: str = ""
 
 
 class World:
@@ -138,15 +136,15 @@ class World:
             self.taps[number].open()
         return self.taps[number]
 
-    def migrate(self, kind: str, target: int, strategy: str, at: int = 3) -> subprocess.CompletedProcess[str]:
-        return self.hosts.shoal(at, "migrate", kind, f"node{target}", "--strategy", strategy)
+    def migrate(self, kind: str, strategy: str) -> watch.Move:
+        """To the other host; begun at a third one."""
+        return watch.Move(self.hosts, 3, self.ids[kind], f"node{3 - self.at[kind]}", strategy)
 
     def clean(self, kind: str) -> list[str]:
         """To the other host, with nothing in the way; what is wrong."""
         source = self.at[kind]
-        done = self.migrate(kind, 3 - source, "copy")
-        if done.returncode:
-            return [f"it cannot be moved again: {done.stderr.strip()}"]
+        if said := self.migrate(kind, "copy").end(SETTLE):
+            return [f"it cannot be moved: {said}"]
         self.at[kind] = 3 - source
         return self.judged(kind, alive=True)
 
@@ -245,11 +243,11 @@ class World:
         twice = watch.Twice(self.hosts, self.ids[case.kind], program, (1, 2))
         undoing = case.step in UNDO
         stop = tap.hold("restore" if undoing else case.step, "after" if undoing else case.phase)
-        command = self._begin(case, target)
-        mend: Callable[[], object] = lambda: None
+        command = self.migrate(case.kind, case.strategy)
+        mend = None
         try:
             if undoing and stop.reached.wait(30.0):
-                self.hosts.shoal(3, "migrate", case.kind, "--cancel")
+                call(self.hosts.lab, 3, "DELETE", f"/containers/{self.ids[case.kind]}/migrate")
                 before, stop = stop, tap.hold("forget" if case.step == "forgotten" else case.step, case.phase)
                 self.loop.call(before.go.set)
             if not stop.reached.wait(30.0):
@@ -259,9 +257,13 @@ class World:
                 mend = faults.do(self.hosts, case.fault, source, target)
         finally:
             tap.let_go()
-            faults.wait(case.fault)
-            mend()
-        outcome.said = self._ended(command)
+            if mend is not None:
+                faults.wait(case.fault)
+                mend()
+        outcome.said = command.end(ENDED)
+        if outcome.said == "it does not end":
+            outcome.wrong.append("the client's request does not end")
+        outcome.steps = command.steps
         may_die = case.fault.what == "power" or (case.strategy == "post-copy" and case.fault.what == "mover")
         outcome.wrong += watch.until(lambda: self.settled(case.kind), SETTLE)
         if found := twice.end():
@@ -273,26 +275,6 @@ class World:
         outcome.wrong += outcome.wrong or self._after(case, source, may_die)
         outcome.seconds = time.monotonic() - begun
         return outcome
-
-    def _begin(self, case: Case, target: int) -> subprocess.Popen[str]:
-        words = (str(self.hosts.lab.plan.folder / "bin/shoal"), "migrate", case.kind, f"node{target}")
-        host = self.hosts.lab.host(3)
-        return subprocess.Popen(
-            host.command([*words, "--strategy", case.strategy]),
-            env=self.hosts.environment(3),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    @staticmethod
-    def _ended(command: subprocess.Popen[str]) -> str:
-        try:
-            said = command.communicate(timeout=30.0)[0]
-        except subprocess.TimeoutExpired:
-            command.kill()
-            said = "the command does not end: " + command.communicate()[0]
-        return said.strip()
 
     def _after(self, case: Case, source: int, may_die: bool) -> list[str]:
         """Then it can be moved again; what died with its host is made anew."""
@@ -356,12 +338,11 @@ def _fill(made: World, redis: bool) -> None:
 
 async def _bus(hosts: Hosts, number: int) -> Bus:
     """The operator's connection to a host's broker, whenever that is there."""
-    import asyncio
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             theirs, to = await reach(hosts, number, int(broker_port(hosts, number).read_text()))
-        except Exception:
+        except (OSError, ValueError, FailedPrecondition):
             writer.close()
             return
 

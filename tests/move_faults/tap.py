@@ -52,7 +52,7 @@ class Loop:
 
 @dataclass
 class Stop:
-    """Where the migrator is to be held. `reached`: it is there; until `let_go` it hears or says nothing of this step."""
+    """Where the migrator is to be held. `reached`: it is there, and goes on when it is let go."""
 
     step: str
     phase: Phase

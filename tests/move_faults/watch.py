@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import socket
 import threading
@@ -17,7 +19,7 @@ from shared.bus import Bus
 from shared.contracts import migrator, moving
 from shared.contracts.base import Empty
 from shared.errors import ShoalError
-from tests.cluster_faults.clients import DownError, call
+from tests.cluster_faults.clients import Connection, DownError, call
 from tests.support.cluster import Hosts
 from tools.lab.lab import CGROUPS
 
@@ -115,6 +117,43 @@ class Client(threading.Thread):
         self._connection.close()
 
 
+class Move(threading.Thread):
+    """`shoal migrate` by the API of a host; what it told is in `lines`, what went wrong in `error`."""
+
+    def __init__(self, hosts: Hosts, number: int, id: str, node: str, strategy: str) -> None:
+        super().__init__(daemon=True)
+        self._wanted = json.dumps({"Node": node, "Strategy": strategy})
+        self._path = f"/v1.44/containers/{id}/migrate"
+        self._connection = Connection(f"/proc/{hosts.lab.host(number).pid}/root/run/shoal/docker.sock")
+        self.lines: list[dict[str, Any]] = []
+        self.error = ""
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._connection.request("POST", self._path, self._wanted, {"Content-Type": "application/json"})
+            answer = self._connection.getresponse()
+            for line in answer:
+                self.lines.append(json.loads(line))
+            last = self.lines[-1]
+            self.error = "" if "result" in last else str(last.get("error", last.get("message", "it was broken off")))
+        except (OSError, http.client.HTTPException, IndexError, ValueError) as error:
+            self.error = repr(error)
+        finally:
+            self._connection.close()
+
+    def end(self, seconds: float) -> str:
+        """How it ended; empty: well."""
+        self.join(seconds)
+        return "it does not end" if self.is_alive() else self.error
+
+    @property
+    def steps(self) -> str:
+        """In one line."""
+        told = [one for one in self.lines if "step" in one]
+        return ", ".join(f"{one['step']} {one.get('ms', 0):.0f} {one.get('text', '')}".strip() for one in told)
+
+
 def shown(hosts: Hosts, number: int, id: str) -> tuple[str, str]:
     """Host and state of a container, as a host tells it."""
     status, told = call(hosts.lab, number, "GET", f"/containers/{id}/json")
@@ -156,7 +195,10 @@ def inventory(hosts: Hosts, number: int, id: str) -> dict[str, object]:
     moves = run / "platform/moves"
     links = hosts.ok(number, "ip", "-o", "link").splitlines()
     mounts = Path(f"/proc/{hosts.lab.host(number).pid}/mountinfo").read_text().splitlines()
-    kinds = Counter(line.split(" - ")[1].split()[0] for line in mounts)
+    ours = [
+        line for line in mounts if line.split()[4].startswith(("/run/", str(state)))
+    ]  # of the host, not the machine
+    kinds = Counter(line.split(" - ")[1].split()[0] for line in ours)
     return {
         "named": named,
         "moves": sorted(one.name for one in moves.iterdir()) if moves.exists() else [],
@@ -164,7 +206,7 @@ def inventory(hosts: Hosts, number: int, id: str) -> dict[str, object]:
         "monitors": len(processes(hosts, number, b"/conmon")),
         "links": sorted(line.split(": ")[1].split("@")[0][:3] for line in links),
         "mounts": dict(kinds),
-        "volumes": hosts.docker(number, "volume", "ls", "-q"),
+        "volumes": [one["Name"] for one in call(hosts.lab, number, "GET", "/volumes")[1]["Volumes"] or ()],
         "groups": sorted(str(one) for one in CGROUPS.glob(f"*/{hosts.lab.plan.cgroup(number)}/{id}*")),
     }
 
