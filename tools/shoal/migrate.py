@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from shared import config
-from shared.errors import FailedPrecondition, InvalidArgument
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 
 from . import api
 from .options import Config
@@ -78,11 +78,15 @@ def command(
 
 
 def moved(path: Path, target: str, wanted: dict[str, Any], as_json: bool = False) -> Iterator[str]:
-    """What to tell while it is done. Raises `FailedPrecondition` when the container stays."""
+    """What to tell while it is done. Raises `FailedPrecondition` when the container stays, `Unavailable` when that is
+    not told: whoever coordinated it has died, and the next one completes it or takes it back.
+    """
+    ended = False
     for line in api.lines(path, "POST", target, msgspec.json.encode(wanted)):
         told = msgspec.json.decode(line)
         if as_json:
             yield line.decode().rstrip()
+        ended = "result" in told
         if "error" in told:
             raise FailedPrecondition(f"the container stays where it is: {told['error']}")
         if as_json:
@@ -95,6 +99,8 @@ def moved(path: Path, target: str, wanted: dict[str, Any], as_json: bool = False
             yield figures(told["result"])
         elif "step" in told:
             yield step(told)
+    if not ended:
+        raise Unavailable("the migrator was interrupted: its next start completes the migration or takes it back")
 
 
 def step(told: dict[str, Any]) -> str:

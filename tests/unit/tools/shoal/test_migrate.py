@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from shared.errors import FailedPrecondition, InvalidArgument
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from tests.support.answers import answering
 from tools.shoal import migrate
 from tools.shoal.__main__ import app
@@ -53,6 +53,17 @@ def test_what_is_told_while_it_moves(tmp_path: Path) -> None:
     assert found[0] == "to node2, cold: asked for"
     assert found[1].split()[0] == "claim"
     assert found[2].startswith("done:")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_whoever_is_not_told_how_it_ended_is_told_so(tmp_path: Path, as_json: bool) -> None:
+    """It looked as if all were well."""
+    told = lines({"migration": "m", "plan": PLAN}, {"step": "switch", "ms": 1})
+    with (
+        answering(tmp_path / "docker.sock", {"POST /containers/web/migrate": (200, told)}),
+        pytest.raises(Unavailable, match="completes the migration or takes it back"),
+    ):
+        list(migrate.moved(tmp_path / "docker.sock", TARGET, {}, as_json))
 
 
 def test_a_failure_says_that_it_stays(tmp_path: Path) -> None:
