@@ -222,7 +222,9 @@ class World:
 
         def counts() -> list[str]:
             nonlocal last
-            told = self.hosts.docker(3, "logs", "--tail", "2000", "bare").split()
+            told = self.hosts.docker(3, "logs", "--tail", "2000", "bare").splitlines()
+            if strange := [line for line in told if not line.isdecimal()]:
+                return [f"its log has {strange}"]
             numbers = [int(one) for one in told]
             if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
                 at = next(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1)

@@ -223,7 +223,7 @@ def until(holds: Any, seconds: float) -> list[str]:
     while True:
         try:
             wrong = holds()
-        except (DownError, AssertionError, OSError, TimeoutError) as error:
+        except (DownError, AssertionError, OSError, ValueError) as error:
             wrong = [repr(error)]
         if not wrong or time.monotonic() > end:
             return list(wrong)

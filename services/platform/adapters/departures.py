@@ -283,6 +283,8 @@ class Departures:
         if not written:
             told = criu.reason(departure.folder / "dump.log") or frozen.last_line(departure.folder / "gate.log")
             raise FailedPrecondition(f"container {workload.record.id} cannot be moved: {told or 'criu failed'}")
+        if not frozen.written(workload.record.pid, workload.record.monitor):  # its log goes next
+            raise FailedPrecondition(f"container {workload.record.id} cannot be moved: its output is not taken")
 
     def _files(self, workload: Workload) -> list[str]:
         """The runtime's state, which the target's needs, too."""

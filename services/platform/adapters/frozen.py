@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
+import termios
+import time
 from pathlib import Path
 
 from ..domain import moving
-from . import syscalls
+from . import process, syscalls
 
 TCP_REPAIR = 19
 MOST_ENTRIES = 100
+PATIENCE = 5.0
+"""Seconds that a monitor has to write down what was said."""
 
 
 def pipes(pid: int) -> dict[str, str]:
@@ -77,6 +82,43 @@ def _repaired(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):
         if connection.getsockopt(socket.IPPROTO_TCP, TCP_REPAIR) == 1:
             connection.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
+
+
+def written(pid: int, monitor: int) -> bool:
+    """Waits until the monitor has written down all that a frozen process has said; False: it does not.
+
+    Nothing comes to its pipes any more. When they are empty it may still write what it read last; then it sleeps.
+    """
+    limit = time.monotonic() + PATIENCE
+    outputs = [_reader(pid, number) for number in (1, 2)]
+    try:
+        while any(_unread(pipe) for pipe in outputs if pipe >= 0) or not process.sleeps(monitor):
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.0005)  # nobody tells when a pipe has been emptied
+        return True
+    finally:
+        for pipe in outputs:
+            if pipe >= 0:
+                os.close(pipe)
+
+
+def _reader(pid: int, number: int) -> int:
+    """A further reader of a process's pipe; -1: it has none there."""
+    try:
+        found = os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    if stat.S_ISFIFO(os.fstat(found).st_mode):
+        return found
+    os.close(found)
+    return -1
+
+
+def _unread(pipe: int) -> bool:
+    count = bytearray(4)
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return any(count)
 
 
 def last_line(path: Path) -> str:

@@ -27,6 +27,15 @@ def start_time(pid: int) -> int:
     return int(text[text.rindex(")") + 2 :].split()[19])
 
 
+def sleeps(pid: int) -> bool:
+    """Whether a process waits for something to come, or is gone; not while it reads or writes a file."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return text[text.rindex(")") + 2] in "SZX"
+
+
 def with_argument(argument: str) -> list[int]:
     """Pids of all processes that were started with this argument."""
     wanted, found = f"\0{argument}\0".encode(), []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.platform.adapters import frozen as frozen_processes
 from services.platform.adapters import process, syscalls
 from shared.contracts import migration_driver
 from shared.contracts.common import Ref
@@ -51,6 +52,45 @@ async def test_it_goes_on_here(pair: Pair, dumped: bool, restarted: bool) -> Non
     await pair.a.service.signal(SignalRequest(id=request.id, signal=10))
     assert await pair.a.code(request.id) == 33
     assert await leftovers(pair.b) == []
+
+
+async def test_what_it_said_last_comes_along(pair: Pair) -> None:
+    """Its monitor may be slow: what it has not written down when the processes are frozen must not be lost."""
+    request = await pair.started(*COUNT)
+    await counted(pair.a, request.id)
+    await pair.sent(request, "copy")
+    monitor = pair.a.linux.workloads.get(request.id).record.monitor
+    os.kill(monitor, signal.SIGSTOP)
+    await asyncio.sleep(0.2)  # it says what nobody reads
+    name = Ref(id=request.id)
+    await pair.a.driver.freeze(name)
+    dumping = asyncio.ensure_future(pair.a.driver.dump(name))
+    await asyncio.wait((dumping,), timeout=1.0)
+    os.kill(monitor, signal.SIGCONT)
+    await dumping
+    await pair.b.driver.restore(name)
+    await pair.b.driver.resume(name)
+    await pair.a.driver.discard(name)
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_what_nobody_takes_from_it_keeps_it_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen_processes, "PATIENCE", 0.1)
+    request = await pair.started(*COUNT)
+    await counted(pair.a, request.id)
+    await pair.sent(request)
+    monitor = pair.a.linux.workloads.get(request.id).record.monitor
+    os.kill(monitor, signal.SIGSTOP)
+    await asyncio.sleep(0.1)
+    await pair.a.driver.freeze(Ref(id=request.id))
+    with pytest.raises(FailedPrecondition, match="output is not taken"):
+        await pair.a.driver.dump(Ref(id=request.id))
+    os.kill(monitor, signal.SIGCONT)
+    await pair.b.driver.abandon(Ref(id=request.id))
+    await pair.a.driver.thaw(Ref(id=request.id))
+    numbers = await counted(pair.a, request.id)
+    assert numbers == list(range(len(numbers)))
 
 
 async def test_after_a_thaw_it_can_be_moved(pair: Pair) -> None:

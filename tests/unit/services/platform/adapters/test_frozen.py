@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -23,6 +25,28 @@ def test_pipes_of_standard_streams() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_what_was_said_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A monitor that has not read all, then one that sleeps with all read."""
+    monkeypatch.setattr(frozen, "PATIENCE", 0.05)
+    said = subprocess.Popen(["sh", "-c", "echo said; exec sleep 1000"], stdout=subprocess.PIPE)
+    monitor = subprocess.Popen(["sleep", "1000"])
+    try:
+        assert said.stdout is not None
+        assert select.select([said.stdout], [], [], 30)[0]
+        assert not frozen.written(said.pid, monitor.pid)
+        assert said.stdout.readline() == b"said\n"
+        monkeypatch.setattr(frozen, "PATIENCE", 30.0)
+        assert frozen.written(said.pid, monitor.pid)
+        monkeypatch.setattr(frozen, "PATIENCE", 0.05)
+        os.kill(monitor.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, monitor.pid, os.WSTOPPED)
+        assert not frozen.written(said.pid, monitor.pid)
+    finally:
+        for process in (said, monitor):
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -84,3 +85,18 @@ def test_ps_of_the_host() -> None:
     assert "PID" in process.ps(["-ef"])
     with pytest.raises(InvalidArgument, match="ps: error"):
         process.ps(["--nope"])
+
+
+def test_whether_a_process_sleeps(child: subprocess.Popen[bytes]) -> None:
+    busy = subprocess.Popen(["sh", "-c", "echo; while :; do :; done"], stdout=subprocess.PIPE)
+    try:
+        assert busy.stdout is not None
+        assert busy.stdout.readline() == b"\n"
+        assert not process.sleeps(busy.pid)
+        assert process.sleeps(1 << 22)
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        assert not process.sleeps(child.pid)
+    finally:
+        busy.kill()
+        busy.communicate()
