@@ -9,7 +9,7 @@ from shared.state.history import History
 from .context import Gateway
 from .events import Feed
 from .hosts import Hosts
-from .sources import Sources
+from .mirrors import Sources
 from .stats import Sampler
 from .views import Containers
 

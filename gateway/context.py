@@ -20,7 +20,7 @@ from .execs import Execs
 from .hosts import Hosts
 from .http import body
 from .http.message import JSON, Fresh, Request, Response
-from .sources import Sources
+from .mirrors import Sources
 from .views import Container, Containers
 
 if TYPE_CHECKING:
@@ -49,7 +49,14 @@ class Gateway:
     """While what the number of images holds, and how many there are."""
 
     async def call(self, endpoint: Endpoint[Req, Rep], request: Req, node: str = "") -> Rep:
-        """A call to the service on a node, this one when none is named; where a container has moved it follows."""
+        """A call to the service on a node, this one when none is named; where a container has moved it follows.
+
+        What is known here nobody is asked.
+        """
+        if not node or node == self.kernel.node:
+            known = await self.sources.answer(endpoint, request)
+            if known is not None:
+                return known
         try:
             return await self.kernel.bus.call(endpoint, request, node=node)
         except NotFound as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -20,6 +20,7 @@ from .http.outlet import Stream
 from .translate import event as shown
 from .translate import filters, times
 
+MOST_AHEAD = 256
 MOST_WAITING = 10_000
 """Events held for a client that does not read; the oldest go first."""
 _SEQUENCE = "application/json-seq"
@@ -51,6 +52,7 @@ class Feed:
     def __init__(self, bus: Bus, kinds: Sequence[Event[DockerEvent]]) -> None:
         self._bus, self._kinds = bus, kinds
         self._listeners: set[Listener] = set()
+        self._ahead: OrderedDict[tuple[int, str, str], frozenset[Listener]] = OrderedDict()
         self._heard: list[Subscription] = []
         self._changing = asyncio.Lock()
         self._tasks = TaskGroup("events")
@@ -61,8 +63,19 @@ class Feed:
         return len(self._listeners)
 
     def _receive(self, event: DockerEvent) -> None:
+        know_it = self._ahead.pop(_identity(event), frozenset()) if self._ahead else frozenset()
+        for listener in self._listeners - know_it:
+            listener.put(event)
+
+    def ahead(self, event: DockerEvent) -> None:
+        """Tells an event that its service is just about to tell in the same words; nobody gets it twice."""
+        if not self._listeners:
+            return
         for listener in self._listeners:
             listener.put(event)
+        self._ahead[_identity(event)] = frozenset(self._listeners)
+        if len(self._ahead) > MOST_AHEAD:  # of services that refused, after all
+            self._ahead.popitem(last=False)
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[Listener]:

@@ -6,12 +6,6 @@ can have learned of a change while an answer from before it would still be given
 
 from __future__ import annotations
 
-from typing import Self
-
-from shared.bus import Bus
-from shared.contracts import image_store, network, platform, volume
-from shared.contracts.base import Contract, Empty, Event
-
 
 class Source:
     """One thing that answers are made of; `changed` is called whenever it may have changed."""
@@ -36,32 +30,3 @@ class Unchanged:
 
     def holds(self) -> bool:
         return self._count == sum([source.count for source in self._sources])
-
-
-class Sources:
-    """The sources of this gateway's answers."""
-
-    def __init__(self) -> None:
-        self.containers, self.images, self.networks, self.volumes, self.host = (Source() for _ in range(5))
-
-    @classmethod
-    async def open(cls, bus: Bus) -> Self:
-        """Listens; what is missed while the broker is away counts as changed. Who watches containers tells of them."""
-        sources = cls()
-        for contract, source, event in (
-            (image_store.CONTRACT, sources.images, image_store.CHANGED),
-            (network.CONTRACT, sources.networks, network.CHANGED),
-            (volume.CONTRACT, sources.volumes, volume.CHANGED),
-            (platform.CONTRACT, sources.host, None),
-        ):
-            await _follow(bus, contract, source, event)
-        await bus.transport.flush()
-        return sources
-
-
-async def _follow(bus: Bus, contract: Contract, source: Source, event: Event[Empty] | None) -> None:
-    """Changes are what the service tells, and a new instance of it, which may know other things."""
-    bus.on_started(contract.name, source.changed)
-    bus.transport.on_reconnect(source.changed)
-    if event is not None:
-        await bus.hear(event, lambda _: source.changed())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from shared.clock import now_ns
+from shared.container_events import exec_event
 from shared.contracts import executor
 from shared.contracts.execs import ExecCreateRequest, ExecRef
 from shared.errors import ShoalError
@@ -26,8 +30,10 @@ async def create(gateway: Gateway, request: Request) -> Response:
     detach.parse(wanted.detach_keys)
     container = await gateway.container(request)
     asked = exec_request(container.id, data, request.version, request.params["id"], new_id())
+    asked = msgspec.structs.replace(asked, at=now_ns())
     telling = None
     if _is_sure(asked, container):
+        gateway.feed.ahead(exec_event(container.spec, "exec_create", asked.cmd, asked.exec_id, asked.at))
         telling = gateway.kernel.tasks.start(_tell(gateway, asked, container.node), "exec")
     elif error := await _tell(gateway, asked, container.node):
         raise error

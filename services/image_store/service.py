@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform as machine
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -113,7 +113,7 @@ class ImageStoreService:
         await recover.unpack_again(self._images, self._unpacker)
         await self._images.collect(self._content.digests(), [layer.chain_id for layer in self._layers.all()])
         await self._references.open()
-        self._catalog.changed = lambda: self._kernel.bus.emit(contract.CHANGED, Empty())
+        self._catalog.changed = self._changed
         self._partials.sweep(set())
         self._serving.open()
         self._tidy()
@@ -150,9 +150,18 @@ class ImageStoreService:
     async def resolve(self, request: contract.ResolveRequest) -> contract.Image:
         image = self._catalog.resolve(request.reference, request.platform)
         self._images.hold(request.lease, image.id)
-        directories = tuple(str(self._layers.directory(layer)) for layer in self._layers.lineage(image.chain_id))
         manifests = self._images.of_name(image.id) if request.manifests else ()
-        return msgspec.structs.replace(image, graph_driver=graph_driver(directories), manifests=manifests)
+        return msgspec.structs.replace(self._whole(image), manifests=manifests)
+
+    def _whole(self, image: contract.Image) -> contract.Image:
+        directories = tuple(str(self._layers.directory(layer)) for layer in self._layers.lineage(image.chain_id))
+        return msgspec.structs.replace(image, graph_driver=graph_driver(directories))
+
+    def _changed(self, image_ids: Iterable[str]) -> None:
+        listed = filters.listed(self._catalog, image_ids) or {}
+        images = tuple(self._whole(self._catalog.image(each)) for each, is_listed in listed.items() if is_listed)
+        removed = tuple(each for each, is_listed in listed.items() if not is_listed)
+        self._kernel.bus.emit(contract.CHANGED, contract.Changed(images=images, removed=removed))
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         images = filters.select(self._catalog, request.filters, request.all, now_ns())

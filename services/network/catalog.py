@@ -13,7 +13,7 @@ import msgspec
 from shared import clock, ids
 from shared.config import AddressPool, Settings
 from shared.contracts.common import NameRecord
-from shared.contracts.network import IPAM, NAMES, SPECS, CreateRequest, IPAMConfig, NetworkSpec
+from shared.contracts.network import IPAM, NAMES, SPECS, Changed, CreateRequest, IPAMConfig, NetworkSpec
 from shared.contracts.network_driver import CheckRequest
 from shared.errors import (
     AlreadyExists,
@@ -64,7 +64,7 @@ class Catalog:
         self._specs: dict[str, NetworkSpec] = {}
         self._spaces: dict[str, AddressSpace] = {}
         self._changing, self._way_out = asyncio.Lock(), asyncio.Lock()
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[Changed], None] = lambda changed: None
         """Called after each change of a network, or of who is on it."""
 
     @property
@@ -344,7 +344,7 @@ class Catalog:
             await self._take_over_name(key, spec)
         revision = await self._state.create(SPECS, spec.id, value=spec)
         self._specs[spec.id] = spec
-        self.changed()
+        self.changed(Changed(networks=(spec,)))
         return revision
 
     async def _take_over_name(self, key: str, spec: NetworkSpec) -> None:
@@ -372,7 +372,7 @@ class Catalog:
             revision = await self._state.delete(SPECS, spec.id)
             self._specs.pop(spec.id, None)
             self._spaces.pop(spec.id, None)
-            self.changed()
+            self.changed(Changed(removed=(spec.id,)))
             await self._state.delete(NAMES, naming.name_key(self._node, spec.name))
             await asyncio.to_thread(self._remove_from_host, spec)
             return revision

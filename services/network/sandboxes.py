@@ -14,7 +14,7 @@ import msgspec
 
 from shared import ids
 from shared.contracts.container import EndpointSettings
-from shared.contracts.network import EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
+from shared.contracts.network import Changed, EndpointRecord, NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ShoalError
 
 from .adapters import dns_sockets
@@ -140,7 +140,8 @@ class Sandboxes:
         if not record.standby:
             self.resolver.add(record)
         self.tell(record)
-        self._catalog.changed()
+        told = (sandboxes.endpoint_record(record, attachment, self._node) for attachment in record.attachments)
+        self._catalog.changed(Changed(endpoints=tuple(told)))
 
     @contextlib.contextmanager
     def using(self, network_ids: Iterable[str]) -> Iterator[None]:
@@ -388,4 +389,4 @@ class Sandboxes:
         else:
             self._catalog.free(attachment.network_id, attachment.ips)
             self._announcer.retract(attachment.network_id, attachment.endpoint_id)
-        self._catalog.changed()
+        self._catalog.changed(Changed(left={attachment.endpoint_id: attachment.network_id}))

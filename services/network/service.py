@@ -160,7 +160,7 @@ class NetworkService:
         )
         self._catalog.changed = self._changed
         if self._spanning is not None:
-            self._spanning.changed = self._changed
+            self._spanning.changed = partial(self._changed, contract.Changed())
             self._sandboxes.check_meshed = self._meshing.check
             self._meshing.start()
         self._upkeep.start()
@@ -180,10 +180,13 @@ class NetworkService:
             self._protection.close()
             self._meshing.close()
 
-    def _changed(self) -> None:
+    def _changed(self, changed: contract.Changed) -> None:
         if self._spanning is not None:
             self._meshing.changed()
-        self._kernel.bus.emit(contract.CHANGED, Empty())
+            changed = contract.Changed()  # what other hosts have is shown, too
+        elif changed == contract.Changed():
+            return  # a stack without endpoints
+        self._kernel.bus.emit(contract.CHANGED, changed)
 
     async def told(self) -> None:
         """Returns when the store has the endpoints of everything asked for until now."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from shared.contracts.volume import SPECS, VolumeSpec
+from shared.contracts.volume import SPECS, Changed, VolumeSpec
 from shared.errors import AlreadyExists
 from shared.state import State
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Catalog:
     """One writer of this node's volume records; what is here is stored and on disk."""
 
-    def __init__(self, node: str, state: State, folders: Folders, changed: Callable[[], None]) -> None:
+    def __init__(self, node: str, state: State, folders: Folders, changed: Callable[[Changed], None]) -> None:
         self._node = node
         self._state = state
         self._folders = folders
@@ -69,7 +69,7 @@ class Catalog:
             entry = await self._state.get(SPECS, self._node, spec.name)
             spec = entry.value if entry else spec
         self._specs[spec.name] = spec
-        self._changed()
+        self._changed(Changed(volumes=(spec,)))
 
     async def remove(self, spec: VolumeSpec) -> None:
         """The folder is set aside first: from then on no crash brings the volume back."""
@@ -80,4 +80,4 @@ class Catalog:
     async def _forget(self, name: str) -> None:
         await self._state.delete(SPECS, self._node, name)
         self._specs.pop(name, None)
-        self._changed()
+        self._changed(Changed(removed=(name,)))

@@ -227,8 +227,8 @@ class VolumeService:
             lock = self._locks[name] = asyncio.Lock()
         return lock
 
-    def _changed(self) -> None:
-        self._kernel.bus.emit(contract.CHANGED, Empty())
+    def _changed(self, changed: contract.Changed) -> None:
+        self._kernel.bus.emit(contract.CHANGED, changed)
 
     def _emit(self, action: str, name: str, **more: str) -> None:
         attributes = {**({"driver": rules.DRIVER} if name else {}), **more}

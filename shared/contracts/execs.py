@@ -23,6 +23,8 @@ class ExecCreateRequest(Message, frozen=True):
     """What the client called the container, for messages; empty: its id."""
     exec_id: str = ""
     """Its id where the caller has chosen one, 64 hexadecimal digits; making it again changes nothing."""
+    at: int = 0
+    """The time that its event tells, in nanoseconds; 0: when the executor learns of it."""
 
 
 class ExecStartRequest(Message, frozen=True):

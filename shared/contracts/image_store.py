@@ -16,6 +16,7 @@ from shared.contracts.distribution import (
     PullRequest,
     PushRequest,
 )
+from shared.contracts.image import HistoryEntry, Image, PlatformImage
 from shared.contracts.leases import END_LEASE, Leased
 from shared.contracts.peers import FETCH, HOLDS, READ, FetchRequest, HoldsRequest, ReadRequest
 from shared.contracts.trees import TREE_ERRORS, SyncInRequest, SyncOutRequest, SyncReply
@@ -23,54 +24,9 @@ from shared.errors import Conflict, InvalidArgument, NotFound
 
 __all__ = (  # they stand elsewhere and are found here
     "END_LEASE", "FETCH", "HOLDS", "PULL", "PUSH", "READ",
-    "Credentials", "FetchRequest", "HoldsRequest", "PullRequest", "PushRequest", "ReadRequest",
+    "Credentials", "FetchRequest", "HistoryEntry", "HoldsRequest", "Image", "PlatformImage", "PullRequest",
+    "PushRequest", "ReadRequest",
 )  # fmt: skip
-
-
-class HistoryEntry(Message, frozen=True):
-    """OCI image-spec `history`; `created` as in the image, RFC 3339."""
-
-    created: str = ""
-    created_by: str = ""
-    author: str = ""
-    comment: str = ""
-    empty_layer: bool = False
-    size: int = 0
-
-
-class PlatformImage(Message, frozen=True):
-    """One of the images that have a name, each for another platform; bytes of its content and of what it unpacks to."""
-
-    image_id: str
-    platform: Platform
-    manifest: Descriptor
-    content: int = 0
-    unpacked: int = 0
-
-
-class Image(Message, frozen=True):
-    """One image. `id` is the digest of its configuration (`sha256:<hex>`); times RFC 3339 as in the image."""
-
-    id: str
-    repo_tags: tuple[str, ...] = ()
-    repo_digests: tuple[str, ...] = ()
-    parent: str = ""
-    comment: str = ""
-    created: str = ""
-    created_ns: int = 0
-    author: str = ""
-    docker_version: str = ""
-    config: ContainerConfig = ContainerConfig()
-    platform: Platform = Platform()
-    size: int = 0
-    diff_ids: tuple[str, ...] = ()
-    chain_id: str = ""
-    history: tuple[HistoryEntry, ...] = ()
-    last_tagged: int = 0
-    descriptor: Descriptor | None = None
-    graph_driver: dict[str, str] = {}
-    manifests: tuple[PlatformImage, ...] = ()
-    """Itself and the images of other platforms that share a name with it, where asked for."""
 
 
 class ReferenceRecord(Message, frozen=True):
@@ -109,6 +65,15 @@ class ListRequest(Message, frozen=True):
 class ListReply(Message, frozen=True):
     images: tuple[Image, ...] = ()
     shared_sizes: dict[str, int] = {}
+
+
+class Changed(Message, frozen=True):
+    """What `list` without any filter shows from now on: images as `resolve` answers them, and ids of those that it
+    shows no more. None of either: anything may be other than before, as when images of several platforms share a name.
+    """
+
+    images: tuple[Image, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class TagRequest(Message, frozen=True):
@@ -379,7 +344,7 @@ NAMES = Endpoint("image_store.names", NamesRequest, NamesReply, (InvalidArgument
 """Checks names that images are to get, before there is an image."""
 
 IMAGE_EVENT = Event("image", DockerEvent)
-CHANGED = Event("image_store.changed", Empty, kept=False)
+CHANGED = Event("image_store.changed", Changed, kept=False)
 """What `list` or `resolve` answers may be other than before. Told before the answer to whoever caused it: callers keep
 answers until they hear it."""
 

@@ -280,6 +280,18 @@ class RenamedRequest(Message, frozen=True):
     name: str
 
 
+class Changed(Message, frozen=True):
+    """Networks and endpoints as they are now, and ids of those that are gone (of endpoints with their network's id).
+
+    Nothing of all: anything may be other than before, as always in a cluster, where other hosts have a say.
+    """
+
+    networks: tuple[NetworkSpec, ...] = ()
+    removed: tuple[str, ...] = ()
+    endpoints: tuple[EndpointRecord, ...] = ()
+    left: dict[str, str] = {}
+
+
 class AgreeRequest(Message, frozen=True):
     """Host `node` asks for keys under which it may send to this one, for encrypted networks.
 
@@ -365,7 +377,7 @@ AGREE = Endpoint(
 """Asked by the network services of other hosts. Nothing sent under the keys is lost from the answer on."""
 
 NETWORK_EVENT = Event("network", DockerEvent)
-CHANGED = Event("network.changed", Empty, kept=False)
+CHANGED = Event("network.changed", Changed, kept=False)
 """What `list` or `inspect` answers may be other than before. Told before the answer to whoever caused it: callers keep
 answers until they hear it."""
 

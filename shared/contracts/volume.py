@@ -100,6 +100,13 @@ class UnmountRequest(Message, frozen=True):
     name: str = ""
 
 
+class Changed(Message, frozen=True):
+    """Volumes as they are now, and names of those that are gone. None of either: anything may be other than before."""
+
+    volumes: tuple[VolumeSpec, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
 class UsageReply(Message, frozen=True):
     """Bytes by volume name."""
 
@@ -120,7 +127,7 @@ SYNC_OUT = Endpoint("volume.sync_out", SyncOutRequest, SyncReply, (_NF, *TREE_ER
 SYNC_IN = Endpoint("volume.sync_in", SyncInRequest, StreamOffer, (_NF,))
 
 VOLUME_EVENT = Event("volume", DockerEvent)
-CHANGED = Event("volume.changed", Empty, kept=False)
+CHANGED = Event("volume.changed", Changed, kept=False)
 """What `list` without filters, or `inspect`, answers may be other than before. Told before the answer to whoever caused
 it: callers keep answers until they hear it."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from shared.bus import Bus
 from shared.clock import now_ns
+from shared.container_events import container_event
 from shared.contracts import platform
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent
@@ -25,7 +26,6 @@ from ..adapters.movables import Movables
 from ..adapters.records import Records
 from ..container import Container
 from ..domain import movable
-from ..domain.events import container_event
 from ..ports import HostPaths
 from ..registry import Registry
 from .exec_table import ExecTable

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
+from shared.clock import now_ns
+from shared.container_events import exec_event
 from shared.contracts import platform
 from shared.contracts.execs import ExecCreateRequest, ExecRef, ExecStartReply, ExecStartRequest, ExecState
 from shared.contracts.executor import ResizeRequest
@@ -13,7 +15,6 @@ from shared.ids import new_id
 
 from ..container import Container
 from ..domain import failure, lifecycle, status
-from ..domain.events import exec_action
 from ..domain.validation.config import check_environment
 from ..domain.workload import exec_process
 from . import links, release
@@ -36,7 +37,7 @@ def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
         return ExecRef(exec_id=request.exec_id)
     execution = Exec(request.exec_id or new_id(), request)
     engine.execs.add(execution)
-    engine.tell(container, exec_action("exec_create", request.cmd), execID=execution.id)
+    engine.emit(exec_event(container.spec, "exec_create", request.cmd, execution.id, request.at or now_ns()))
     return ExecRef(exec_id=execution.id)
 
 
@@ -71,7 +72,7 @@ async def start(engine: Engine, request: ExecStartRequest) -> ExecStartReply:
     if execution.started:
         raise Conflict(f"exec command {execution.id} is already running")
     engine.execs.begin(execution)
-    engine.tell(container, exec_action("exec_start", execution.request.cmd), execID=execution.id)
+    engine.emit(exec_event(container.spec, "exec_start", execution.request.cmd, execution.id, now_ns()))
     if request.detach:
         _show(engine, container)
     else:  # most have ended by then, and nothing is written for them

@@ -36,8 +36,8 @@ class Catalog:
         self._hexes: list[str] = []
         self._shown: dict[str, Image] = {}
         self._children: dict[str, set[str]] = {}
-        self.changed: Callable[[], None] = lambda: None
-        """Called after each change."""
+        self.changed: Callable[[Iterable[str]], None] = lambda image_ids: None
+        """Called after each change with the images that it was about, those below them included."""
 
     def add(self, stored: Stored) -> None:
         image = stored.image
@@ -48,7 +48,7 @@ class Catalog:
         if image.parent:
             self._children.setdefault(image.parent, set()).add(image.id)
         self._shown.pop(image.id, None)
-        self.changed()
+        self.changed((image.id, image.parent))
 
     def discard(self, image_id: str) -> None:
         stored = self._stored.pop(image_id, None)
@@ -57,24 +57,30 @@ class Catalog:
         self._hexes.remove(hex_of(image_id))
         self._children.get(stored.image.parent, set()).discard(image_id)
         self._shown.pop(image_id, None)
-        self.changed()
+        self.changed((image_id, stored.image.parent))
 
     def name(self, record: ReferenceRecord) -> None:
         """Gives a name to an image, or to one for each platform, taking it from whichever had it."""
-        self.unname(record.reference)
+        before = self._take(record.reference)
         self._records[record.reference] = record
-        for image_id in (record.image_id, *record.others):
+        named = (record.image_id, *record.others)
+        for image_id in named:
             self._names.setdefault(image_id, {})[record.reference] = parse(record.reference)
             self._shown.pop(image_id, None)
-        self.changed()
+        self.changed(dict.fromkeys((*before, *named)))
 
     def unname(self, reference: str) -> None:
+        if before := self._take(reference):
+            self.changed(before)
+
+    def _take(self, reference: str) -> tuple[str, ...]:
+        """Takes a name away; the images that had it."""
         record = self._records.pop(reference, None)
-        if record is not None:
-            for image_id in (record.image_id, *record.others):
-                self._names[image_id].pop(reference, None)
-                self._shown.pop(image_id, None)
-            self.changed()
+        named = (record.image_id, *record.others) if record is not None else ()
+        for image_id in named:
+            self._names[image_id].pop(reference, None)
+            self._shown.pop(image_id, None)
+        return named
 
     def members(self, reference: Reference) -> tuple[str, ...]:
         """The ids of the images that have this name, one for each platform; first who is meant without one."""

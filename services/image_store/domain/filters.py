@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -68,6 +68,19 @@ def _listed(image: Image, names: list[Reference]) -> Image:
         diff_ids=(),
         config=ContainerConfig(labels=image.config.labels),
     )
+
+
+def listed(catalog: Catalog, image_ids: Iterable[str]) -> dict[str, bool] | None:
+    """Whether a list without any filter shows these images; None where one has a name that means another, too."""
+    shown = {}
+    for image_id in image_ids:
+        if any(catalog.holder(each) != image_id for each in catalog.references(image_id)):
+            return None
+        if image_id in catalog:
+            shown[image_id] = _by_names(catalog, catalog.image(image_id), (), None, everything=False)
+        elif image_id:
+            shown[image_id] = False
+    return shown
 
 
 def shared_sizes(catalog: Catalog, sizes: Mapping[str, int]) -> dict[str, int]:

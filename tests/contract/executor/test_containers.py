@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from shared.bus import Bus
 from shared.contracts import executor
 from shared.contracts.base import Empty
-from shared.contracts.common import Ref
+from shared.contracts.common import DockerEvent, Ref
 from shared.contracts.container import ContainerConfig, RestartPolicy
 from shared.contracts.execs import ExecCreateRequest, ExecRef, ExecStartRequest
 from shared.contracts.executor import (
@@ -171,6 +172,19 @@ async def test_exec(client: Client) -> None:
     assert (before.container_id, before.exit_code, before.request.cmd) == (container_id, None, ("echo", "hi"))
     begun = await client.bus.call(executor.EXEC_START, ExecStartRequest(exec_id=made.exec_id))
     assert begun.offer is not None
+
+
+async def test_the_event_of_an_exec_tells_the_time_that_its_caller_gave(client: Client) -> None:
+    heard: asyncio.Queue[DockerEvent] = asyncio.Queue()
+    await client.bus.hear(executor.CONTAINER_EVENT, heard.put_nowait)
+    await client.bus.transport.flush()
+    container_id = await client.run("sleep")
+    asked = ExecCreateRequest(id=container_id, cmd=("true",), exec_id="ab" * 32, at=12)
+    await client.bus.call(executor.EXEC_CREATE, asked)
+    async with asyncio.timeout(20):
+        while not (event := await heard.get()).action.startswith("exec_create"):
+            pass
+    assert (event.actor, event.time_ns, event.attributes["execID"]) == (container_id, 12, asked.exec_id)
 
 
 async def test_top_usage_and_prune(client: Client) -> None:

@@ -10,10 +10,11 @@ import asyncio
 import msgspec
 
 from shared.clock import now_ns
+from shared.container_events import container_event, exec_event
 from shared.contracts import execs
 from shared.contracts import executor as contract
 from shared.contracts.base import Empty, Message
-from shared.contracts.common import DockerEvent, NameRecord, PruneReport, Ref, Revision, StreamOffer
+from shared.contracts.common import NameRecord, PruneReport, Ref, Revision, StreamOffer
 from shared.contracts.container import ContainerPlacement, ContainerSpec, ContainerStatus
 from shared.errors import AlreadyExists, Conflict, NotFound, NotModified
 from shared.ids import new_id
@@ -80,14 +81,7 @@ class ExecutorSimulator:
         return Revision(revision=machine.revision)
 
     def _emit(self, machine: Machine, action: str, **attributes: str) -> None:
-        spec = machine.spec
-        event = DockerEvent(
-            type="container",
-            action=action,
-            actor=spec.id,
-            attributes={"image": spec.config.image, "name": spec.name, **spec.config.labels, **attributes},
-            time_ns=now_ns(),
-        )
+        event = container_event(machine.spec, action, now_ns(), **attributes)
         self._kernel.bus.emit(contract.CONTAINER_EVENT, event, suffix=action.partition(":")[0])
 
     async def create(self, request: contract.CreateRequest) -> contract.CreateReply:
@@ -291,9 +285,12 @@ class ExecutorSimulator:
 
     async def exec_create(self, request: execs.ExecCreateRequest) -> execs.ExecRef:
         self._note("exec_create", request)
-        if self._machine(request.id).status.state != "running":
+        machine = self._machine(request.id)
+        if machine.status.state != "running":
             raise Conflict(f"container {request.id} is not running")
         id = request.exec_id or new_id()
+        event = exec_event(machine.spec, "exec_create", request.cmd, id, request.at or now_ns())
+        self._kernel.bus.emit(contract.CONTAINER_EVENT, event, suffix="exec_create")
         self.execs[id] = execs.ExecState(id=id, container_id=request.id, request=request)
         return execs.ExecRef(exec_id=id)
 

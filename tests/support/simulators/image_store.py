@@ -26,6 +26,9 @@ BUSYBOX = contract.Image(
 )
 
 
+OTHER = msgspec.structs.replace(BUSYBOX, id="sha256:" + "ef" * 32, repo_tags=("other:1", "host:5000/x:latest"))
+
+
 class ImageStoreSimulator:
     """Serves the image store's contract."""
 
@@ -37,7 +40,7 @@ class ImageStoreSimulator:
 
     def changed(self) -> None:
         """To be called when what it knows was changed in another way than by its endpoints."""
-        self._kernel.bus.emit(contract.CHANGED, Empty())
+        self._kernel.bus.emit(contract.CHANGED, contract.Changed())
 
     def last(self) -> Message:
         """The request noted last."""
@@ -59,11 +62,13 @@ class ImageStoreSimulator:
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         self.calls.append(request)
-        return contract.ListReply(images=tuple(self.images.values()))
+        return contract.ListReply(images=tuple({image.id: image for image in self.images.values()}.values()))
 
     async def tag(self, request: contract.TagRequest) -> Empty:
         self.calls.append(request)
-        self.images[f"{request.repository}:{request.tag or 'latest'}"] = self._find(request.source)
+        image, name = self._find(request.source), f"{request.repository}:{request.tag or 'latest'}"
+        named = msgspec.structs.replace(image, repo_tags=(*image.repo_tags, name))
+        self.images |= {each: named for each, known in self.images.items() if known.id == image.id} | {name: named}
         self.changed()
         return Empty()
 

@@ -21,7 +21,7 @@ class VolumeSimulator:
 
     def changed(self) -> None:
         """To be called when what it knows was changed in another way than by its endpoints."""
-        self._kernel.bus.emit(contract.CHANGED, Empty())
+        self._kernel.bus.emit(contract.CHANGED, contract.Changed())
 
     def last(self) -> Message:
         """The request noted last."""

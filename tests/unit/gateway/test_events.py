@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -91,3 +92,32 @@ async def test_nothing_is_heard_for_nobody(world: World) -> None:
 )
 def test_the_form_is_what_the_client_accepts(accept: str, old: bool, kind: str) -> None:
     assert content_type(accept, old) == kind
+
+
+async def test_what_is_told_ahead_is_heard_at_once_and_only_once(world: World) -> None:
+    bus = world.kernel.bus
+    feed = Feed(bus, (CONTAINER_EVENT,))
+    early, next_ = (DockerEvent(type="container", action="exec_create: sh", actor="c", time_ns=at) for at in (1, 2))
+    async with feed.listen() as first:
+        feed.ahead(early)
+        assert await first.next() == early
+        async with feed.listen() as later:  # came before the service told it
+            await bus.tell(CONTAINER_EVENT, early, suffix="exec_create")
+            await bus.tell(CONTAINER_EVENT, next_, suffix="exec_create")
+            assert (await later.next(), await later.next(), await first.next()) == (early, next_, next_)
+
+
+async def test_the_event_of_an_exec_comes_once(api: Api, create: Create, world: World) -> None:
+    await create("sleep", "1000", start=True)
+    told: list[dict[str, Any]] = []
+    async with connected(world.socket) as client:
+        await client.send(b"GET /events HTTP/1.1\r\n\r\n")
+        assert (await client.head()).status == 200
+        made = (await api("POST", "/containers/c1/exec", {"Cmd": ["true"]})).json()["Id"]
+        await api("POST", "/containers/c1/kill")
+        async for chunk in client.chunks():
+            told += [json.loads(line) for line in chunk.splitlines()]
+            if told[-1]["Action"] == "die":  # told by the executor after the exec
+                break
+    execs = [each for each in told if each["Action"] == "exec_create: true "]
+    assert [each["Actor"]["Attributes"]["execID"] for each in execs] == [made]

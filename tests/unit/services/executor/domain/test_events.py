@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from services.executor.domain.events import container_event, died, exec_action
+from services.executor.domain.events import died
 from services.executor.domain.status import Exit
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 
@@ -13,19 +13,8 @@ SPEC = ContainerSpec(
 )
 
 
-def test_attributes_are_labels_image_and_name() -> None:
-    event = container_event(SPEC, "rename", 7, oldName="/old")
-    assert (event.type, event.action, event.actor, event.time_ns) == ("container", "rename", "i" * 64, 7)
-    assert event.attributes == {"a": "b", "oldName": "/old", "image": "busybox", "name": "web"}
-
-
 def test_die_tells_code_and_duration() -> None:
     event = died(SPEC, Exit(137, at=12_900_000_000), started_at=2_000_000_000, at=1)
     assert event.attributes["exitCode"] == "137"
     assert event.attributes["execDuration"] == "10"
     assert died(SPEC, Exit(0, at=1), started_at=5, at=1).attributes["execDuration"] == "0"
-
-
-def test_exec_actions() -> None:
-    assert exec_action("exec_create", ("sh", "-c", "ls -l")) == "exec_create: sh -c ls -l"
-    assert exec_action("exec_start", ("ls",)) == "exec_start: ls "
