@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ import msgspec
 
 from shared.contracts import image_store
 from shared.contracts.common import Platform
+from shared.contracts.container import MountPoint
 from shared.errors import InvalidArgument, NotFound
 
 from .. import everywhere
@@ -127,6 +128,10 @@ async def tag(gateway: Gateway, request: Request) -> Response:
     return CREATED
 
 
+def _mounted(points: tuple[MountPoint, ...]) -> Iterator[str]:
+    return (point.spec.source for point in points if point.type == "image" and point.spec is not None)
+
+
 def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
     """Image ids with one container that uses each, a running one first; and those of running containers.
 
@@ -135,10 +140,11 @@ def users(gateway: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
     in_use: dict[str, str] = {}
     running = []
     for one in gateway.containers.all():
-        if is_running(one.status):
-            running.append(one.spec.image_id)
-            in_use[one.spec.image_id] = one.id
-        in_use.setdefault(one.spec.image_id, one.id)
+        for image_id in (one.spec.image_id, *_mounted(one.spec.mounts)):
+            if is_running(one.status):
+                running.append(image_id)
+                in_use[image_id] = one.id
+            in_use.setdefault(image_id, one.id)
     return in_use, tuple(dict.fromkeys(running))
 
 

@@ -29,6 +29,7 @@ _MOUNT_OPTIONS = (
     ("volume_options", "volume", "VolumeOptions"),
     ("bind_options", "bind", "BindOptions"),
     ("tmpfs_options", "tmpfs", "TmpfsOptions"),
+    ("image_options", "image", "ImageOptions"),
 )
 ENDPOINT_SYSCTLS = "com.docker.network.endpoint.sysctls"
 _KERNEL_MEMORY = (

@@ -13,6 +13,7 @@ from shared.contracts.container import (
     EndpointSettings,
     Healthcheck,
     HostConfig,
+    ImageOptions,
     LogConfig,
     MountPoint,
     MountRequest,
@@ -69,11 +70,17 @@ BIND_OPTIONS = Shape(
     omit="propagation non_recursive create_mountpoint read_only_non_recursive read_only_force_recursive",
 )
 TMPFS_OPTIONS = Shape(TmpfsOptions, "TmpfsOptions", omit="size_bytes mode options")
+IMAGE_OPTIONS = Shape(ImageOptions, "ImageOptions", omit="subpath")
 MOUNT_REQUEST = Shape(
     MountRequest,
     "Mount",
-    omit="type source target read_only consistency bind_options volume_options tmpfs_options",
-    shapes={VolumeOptions: VOLUME_OPTIONS, BindOptions: BIND_OPTIONS, TmpfsOptions: TMPFS_OPTIONS},
+    omit="type source target read_only consistency bind_options volume_options tmpfs_options image_options",
+    shapes={
+        VolumeOptions: VOLUME_OPTIONS,
+        BindOptions: BIND_OPTIONS,
+        TmpfsOptions: TMPFS_OPTIONS,
+        ImageOptions: IMAGE_OPTIONS,
+    },
 )
 HEALTHCHECK = Shape(Healthcheck, "Healthcheck", omit="test interval timeout start_period start_interval retries")
 CONFIG = Shape(

@@ -145,6 +145,9 @@ class Snapshotter(Protocol):
 
     def mounts(self, key: str, lineage: tuple[Layer, ...]) -> tuple[Mount, ...]: ...
 
+    def view(self, lineage: tuple[Layer, ...]) -> tuple[Mount, ...]:
+        """The mounts of an image alone, to read."""
+
     def upper(self, key: str) -> Path: ...
 
     def release(self, key: str) -> None: ...

@@ -217,6 +217,11 @@ class ImageStoreService:
         image = self._catalog.image(image_id) if known else contract.Image(id=image_id, chain_id=chain_id)
         return self._snapshot(request.id, image, self._snapshots.mounts(request.id, self._layers.lineage(chain_id)))
 
+    async def view(self, request: Ref) -> contract.View:
+        image = self._catalog.resolve(request.id)
+        mounts = self._snapshots.view(self._layers.lineage(image.chain_id))
+        return contract.View(image_id=image.id, mounts=mounts)
+
     def _snapshot(self, key: str, image: contract.Image, mounts: tuple[Mount, ...]) -> contract.Snapshot:
         return contract.Snapshot(
             key=key,

@@ -111,6 +111,10 @@ class TmpfsOptions(Message, frozen=True):
     options: tuple[tuple[str, ...], ...] = ()
 
 
+class ImageOptions(Message, frozen=True):
+    subpath: str = ""
+
+
 class MountRequest(Message, frozen=True):
     """Docker's `Mount` (`--mount`)."""
 
@@ -122,6 +126,7 @@ class MountRequest(Message, frozen=True):
     bind_options: BindOptions | None = None
     volume_options: VolumeOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
+    image_options: ImageOptions | None = None
 
 
 class DeviceRequest(Message, frozen=True):
@@ -234,7 +239,10 @@ class EndpointSettings(Message, frozen=True):
 
 
 class MountPoint(Message, frozen=True):
-    """Docker's `MountPoint`: a mount as resolved. `copy_up`: fill an empty volume from the image first."""
+    """Docker's `MountPoint`: a mount as resolved. `copy_up`: fill an empty volume from the image first.
+
+    Of an image, `name` is what the user called it, the source of `spec` its id.
+    """
 
     type: str
     destination: str

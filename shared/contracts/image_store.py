@@ -136,6 +136,16 @@ class Snapshot(Message, frozen=True):
     """Its folders on this host, as Docker's overlay2 driver names them."""
 
 
+class View(Message, frozen=True):
+    """An image alone, to read: `mounts` make its root when mounted in order at one place.
+
+    Nobody holds it: whoever wants it to stay sees to it that the image is not removed.
+    """
+
+    image_id: str
+    mounts: tuple[Mount, ...]
+
+
 class UsageRequest(Message, frozen=True):
     """Sizes of these writable layers; none: all."""
 
@@ -321,6 +331,8 @@ PRUNE = Endpoint("image_store.prune", PruneRequest, PruneReport, (InvalidArgumen
 PREPARE = Endpoint("image_store.prepare", PrepareRequest, Snapshot, (_NF, InvalidArgument), idempotent=True)
 SNAPSHOT = Endpoint("image_store.snapshot", Ref, Snapshot, (_NF,), idempotent=True)
 """The mounts of an existing snapshot, by key."""
+VIEW = Endpoint("image_store.view", Ref, View, (_NF, InvalidArgument), idempotent=True)
+"""`id`: as in `resolve`."""
 RELEASE = Endpoint("image_store.release", Ref, Empty, idempotent=True)
 """Removes the snapshot `key` for good."""
 SYNC_OUT = Endpoint("image_store.sync_out", SyncOutRequest, SyncReply, (_NF, *TREE_ERRORS), timeout=0)
@@ -353,8 +365,8 @@ CONTRACT = Contract(
     version="v1",
     summary="Content-addressed images of one node: references, layers, snapshots.",
     endpoints=(
-        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, RELEASE, USAGE, LOAD, SAVE, IMPORT, CHANGES, COMMIT,
-        APPLY,
+        RESOLVE, LIST, TAG, REMOVE, PRUNE, PREPARE, SNAPSHOT, VIEW, RELEASE, USAGE, LOAD, SAVE, IMPORT, CHANGES,
+        COMMIT, APPLY,
         PULL, PUSH, SEARCH, LOGIN, DISTRIBUTION, REFERRERS,
         CHILD, LOOK, CONTENTS, NAMES,
         HOLDS, READ, FETCH, END_LEASE, SYNC_OUT, SYNC_IN,

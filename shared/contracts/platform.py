@@ -101,6 +101,8 @@ class CreateRequest(Message, frozen=True):
     domainname: str = ""
     isolation: Isolation = Isolation()
     mounts: tuple[MountPoint, ...] = ()
+    images: dict[str, tuple[Mount, ...]] = {}
+    """What makes the root of each image among `mounts`, by destination; of it, what is mounted may be a part."""
     tmpfs: dict[str, str] = {}
     files: dict[str, str] = {}
     shm_size: int = 64 << 20
@@ -277,14 +279,16 @@ class StatsReply(Message, frozen=True):
 
 
 class FilesRequest(Message, frozen=True):
-    """A container's file system as copies see it: its root, on it `mounts` (of them binds and volumes) and `files`.
+    """A container's file system as copies see it: its root, on it `mounts` (of them binds, volumes and images) and
+    `files`.
 
-    `rootfs` makes the root where no workload has it mounted.
+    `rootfs` makes the root where no workload has it mounted. `images` as in `CreateRequest`.
     """
 
     id: str
     rootfs: tuple[Mount, ...]
     mounts: tuple[MountPoint, ...] = ()
+    images: dict[str, tuple[Mount, ...]] = {}
     files: dict[str, str] = {}
     readonly_rootfs: bool = False
     path: str = "/"

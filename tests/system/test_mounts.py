@@ -1,10 +1,13 @@
 """Bind mounts, named and anonymous volumes, tmpfs, /dev/shm."""
 
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine import IMAGE, Engine
+from tools.images import Image, directory, docker_archive, entry, tar
 
 
 def mount_line(engine: Engine, target: str, *arguments: str) -> list[str]:
@@ -132,6 +135,48 @@ def test_tmpfs(engine: Engine) -> None:
     kind, *options = mount_line(engine, "/t", "--tmpfs", "/t:rw,exec,size=2m,mode=1700")
     assert {"rw", "nosuid", "nodev", "size=2048k", "mode=1700"} <= set(options)
     assert "noexec" not in options
+
+
+@pytest.fixture
+def data(engine: Engine) -> Iterator[str]:
+    """An image of one file."""
+    name = f"data-{uuid.uuid4().hex[:8]}:1"
+    layer = tar([directory("d"), entry("d/f", b"content")])
+    engine.ok("load", input=docker_archive(Image((layer,), {"Labels": {"of": name}}, (name,))))
+    yield name
+    engine.docker("rmi", "-f", name)
+
+
+def test_an_image(engine: Engine, data: str) -> None:
+    mount = f"type=image,source={data},target=/m"
+    assert engine.run("--mount", mount, IMAGE, "sh", "-c", "ls /m /m/d; cat /m/d/f") == "/m:\nd\n\n/m/d:\nf\ncontent"
+    assert engine.run("--mount", f"{mount},image-subpath=d", IMAGE, "cat", "/m/f") == "content"
+    result = engine.docker("run", "--rm", "--mount", mount, IMAGE, "touch", "/m/x")
+    assert (result.code, result.err) == (1, "touch: /m/x: Read-only file system\n")
+    result = engine.docker("run", "--rm", "--mount", f"{mount},image-subpath=x/y", IMAGE, "true")
+    assert result.code == 125
+    assert f"cannot access path x/y in image {data}: No such file or directory" in result.err
+
+
+def test_an_image_that_is_mounted_stays(engine: Engine, data: str) -> None:
+    id = engine.ok("create", "--mount", f"type=image,source={data},target=/m", IMAGE, "cat", "/m/d/f")
+    try:
+        result = engine.docker("rmi", data)
+        assert result.code == 1
+        assert f'conflict: unable to remove repository reference "{data}" (must force)' in result.err
+        assert f"container {id[:12]} is using its referenced image" in result.err
+        engine.ok("image", "prune", "--all", "--force", "--filter", f"label=of={data}")
+        assert engine.ok("start", "--attach", id) == "content"
+        [point] = engine.inspect(id)["Mounts"]
+        shown = {name: point[name] for name in ("Type", "Name", "Destination", "RW")}
+        assert shown == {"Type": "image", "Name": data, "Destination": "/m", "RW": False}
+        assert engine.docker_bytes("cp", f"{id}:/m/d/f", "-").stdout[:2] == b"f\0"
+        assert engine.ok("commit", id, f"{data}-committed")
+        assert engine.ok("run", "--rm", f"{data}-committed", "ls", "/m") == ""
+    finally:
+        engine.docker("rm", "-f", id)
+        engine.docker("rmi", "-f", f"{data}-committed")
+    engine.ok("rmi", data)
 
 
 def test_shm_size(engine: Engine) -> None:

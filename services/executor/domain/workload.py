@@ -33,7 +33,8 @@ class Parts:
     """What others made ready for a start.
 
     `donors` by kind of namespace (`network`, `pid`, `ipc`); `volumes`: the host directory of each mounted
-    volume, by its destination; `host`: the host's name; `linked`: variables of linked containers.
+    volume, by its destination; `host`: the host's name; `linked`: variables of linked containers; `images`: what makes
+    the root of each mounted image, by its destination.
     """
 
     rootfs: tuple[Mount, ...]
@@ -42,6 +43,7 @@ class Parts:
     volumes: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
     linked: tuple[str, ...] = ()
+    images: Mapping[str, tuple[Mount, ...]] = field(default_factory=dict)
 
 
 def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
@@ -59,6 +61,7 @@ def create_request(spec: ContainerSpec, parts: Parts) -> platform.CreateRequest:
         domainname=named.domainname,
         isolation=_isolation(spec, parts),
         mounts=points,
+        images=dict(parts.images),
         tmpfs={**asked.tmpfs, **_tmpfs(spec.mounts)},
         files={path: file for path, file in files.items() if path not in {p.destination for p in points}},
         shm_size=asked.shm_size,

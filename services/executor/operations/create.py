@@ -11,6 +11,7 @@ import msgspec
 from shared import merge
 from shared.clock import now_ns
 from shared.contracts import image_store, network, volume
+from shared.contracts.common import Ref
 from shared.contracts.container import ContainerConfig, ContainerSpec, EndpointSettings, HostConfig, MountPoint
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError
@@ -24,6 +25,7 @@ from ..domain.mounts.resolve import (
     donors,
     is_anonymous,
     wanted_mounts,
+    with_image,
     with_names,
     with_volume,
     without_recursion,
@@ -191,8 +193,11 @@ def _donor_mounts(engine: Engine, reference: str) -> tuple[MountPoint, ...]:
 
 
 async def _mount(engine: Engine, wanted: Wanted, anonymous: bool, undo: AsyncExitStack) -> MountPoint:
-    """The mount point with its volume, which is made when it is not there."""
+    """The mount point with its image, or its volume, which is made when it is not there."""
     point = wanted.point
+    if point.type == "image" and point.spec is not None:
+        viewed = await engine.bus.call(image_store.VIEW, Ref(id=point.spec.source))
+        return with_image(point, viewed.image_id)
     if point.type != "volume" or point.source:
         return point
     begun = now_ns()

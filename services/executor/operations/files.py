@@ -91,6 +91,7 @@ async def _asked(engine: Engine, container: Container, path: str) -> platform.Fi
         id=container.id,
         rootfs=await start.root_mounts(engine, container),
         mounts=tuple(on_host(point, volumes) for point in container.spec.mounts),
+        images=await start.image_mounts(engine, container),
         files={
             place: file
             for place, file in (

@@ -18,6 +18,7 @@ from shared.errors import DeadlineExceeded, FailedPrecondition, ShoalError, Unav
 from ..container import Container
 from ..domain import checkpoints, donors, failure, lifecycle, status
 from ..domain.health import check_of
+from ..domain.mounts.resolve import images
 from ..domain.restart import SECOND
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import Donor, Parts, create_request, donor_ids
@@ -103,11 +104,12 @@ def make_bind_sources(engine: Engine, container: Container) -> None:
 
 
 async def _parts(engine: Engine, container: Container, joined: dict[str, Donor], linked: tuple[str, ...]) -> Parts:
-    """Network, volumes and root file system at once."""
+    """Network, volumes, images and root file system at once."""
     points = [point for point in container.spec.mounts if point.type == "volume"]
-    sandbox, rootfs, paths = await asyncio.gather(
+    sandbox, rootfs, views, paths = await asyncio.gather(
         _sandbox(engine, container),
         root_mounts(engine, container),
+        image_mounts(engine, container),
         volume_paths(engine, container.id, points),
         return_exceptions=True,
     )
@@ -116,10 +118,12 @@ async def _parts(engine: Engine, container: Container, joined: dict[str, Donor],
         raise sandbox
     if isinstance(rootfs, BaseException):
         raise rootfs
+    if isinstance(views, BaseException):
+        raise views
     if isinstance(paths, BaseException):
         raise paths
     volumes = {point.destination: path for point, path in zip(points, paths, strict=True)}
-    return Parts(rootfs, sandbox, joined, volumes, socket.gethostname(), linked)
+    return Parts(rootfs, sandbox, joined, volumes, socket.gethostname(), linked, views)
 
 
 async def _sandbox(engine: Engine, container: Container) -> network.Sandbox | None:
@@ -137,6 +141,13 @@ async def root_mounts(engine: Engine, container: Container) -> tuple[Mount, ...]
         snapshot = await engine.bus.call(image_store.SNAPSHOT, Ref(id=container.id))
         container.rootfs = snapshot.mounts
     return container.rootfs
+
+
+async def image_mounts(engine: Engine, container: Container) -> dict[str, tuple[Mount, ...]]:
+    """What makes the root of each image that is mounted, by destination."""
+    found = images(container.spec.mounts)
+    views = await asyncio.gather(*(engine.bus.call(image_store.VIEW, Ref(id=image_id)) for image_id in found.values()))
+    return {destination: view.mounts for destination, view in zip(found, views, strict=True)}
 
 
 async def volume_paths(engine: Engine, user: str, points: list[MountPoint]) -> list[str]:

@@ -49,6 +49,11 @@ class StoreLayout:
         return self.root / "snapshots"
 
     @property
+    def empty(self) -> Path:
+        """A folder with nothing in it, for mounts that need one layer more than an image has."""
+        return self.root / "empty"
+
+    @property
     def init(self) -> Path:
         """What lies below every image; see `init_layer`."""
         return self.root / "init"
@@ -87,6 +92,7 @@ class StoreLayout:
                 disk.sync(path)
             disk.write_file(marker, _LAYOUT, self.ingest / secrets.token_hex(8))
             disk.sync(self.root)
+        self.empty.mkdir(mode=0o755, exist_ok=True)
         init_layer.make(self.init)
 
     def discard(self, path: Path) -> Path | None:

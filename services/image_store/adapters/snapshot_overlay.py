@@ -98,6 +98,13 @@ class OverlaySnapshots:
         options = (f"lowerdir={lower}", f"upperdir={path}/upper", f"workdir={path}/work", *_PLAIN)
         return (Mount(type="overlay", source="overlay", options=options),)
 
+    def view(self, lineage: tuple[Layer, ...]) -> tuple[Mount, ...]:
+        """The mounts of an image without a writable layer."""
+        if not lineage:
+            return (Mount(type="bind", source=str(self._layout.empty), options=("bind", "ro")),)
+        lower = ":".join((*(f"{self._links}/{layer.link}" for layer in lineage), str(self._layout.empty)))
+        return (Mount(type="overlay", source="overlay", options=("ro", f"lowerdir={lower}", *_PLAIN)),)
+
     def upper(self, key: str) -> Path:
         return Path(self._path(key), "upper")
 

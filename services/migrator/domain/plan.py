@@ -138,7 +138,7 @@ def _bound(facts: Facts) -> Iterator[str]:
     asked = facts.spec.host_config
     for point in facts.spec.mounts:
         if point.type not in ("volume", "tmpfs"):
-            yield f"the mount of {point.source} on {point.destination} is of its host"
+            yield f"the mount of {point.source or point.name} on {point.destination} is of its host"
     if asked.devices or asked.device_requests or asked.device_cgroup_rules:
         yield "it has devices of its host"
     for kind, mode in (("network", asked.network_mode), ("pid", asked.pid_mode), ("ipc", asked.ipc_mode)):

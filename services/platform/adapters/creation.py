@@ -19,7 +19,7 @@ from shared.errors import Internal, InvalidArgument
 from ..domain import failures, spec
 from ..domain.facts import Facts
 from ..domain.process import granted
-from . import bundle, copyup, devices, images, monitor, process, rootfs, rotation
+from . import bundle, copyup, devices, image_mounts, images, monitor, process, rootfs, rotation
 from . import shm as sharing
 from .cgroup import Cgroups
 from .native import Adapter
@@ -46,6 +46,10 @@ class Creator:
 
     def root(self, workload: str) -> Path:
         return self.run / "roots" / workload
+
+    def images(self, workload: str) -> Path:
+        """Where the images that it has among its mounts are."""
+        return self.run / "roots" / f"{workload}.images"
 
     def log_path(self, workload: str, tty: bool) -> Path:
         """The log's name tells whether it is a terminal's: a reader needs no other record for that."""
@@ -77,12 +81,13 @@ class Creator:
         try:
             next(each for each in self._adapters if each.serves(request.platform)).prepare(request.platform)
             root.mkdir(mode=0o700, exist_ok=True)
-            config = self._prepare(request, root, cgroup, shm)
+            config = self._prepare(image_mounts.mounted(request, self.images(request.id)), root, cgroup, shm)
             (folder / "config.json").write_bytes(config)
             with telemetry.span("monitor.create", runtime=runtime.name):
                 return self._launch(request, runtime, folder, cgroup, shm)
         except BaseException:
             rootfs.unmount_root(root)  # else this very namespace would keep it
+            image_mounts.unmount(self.images(request.id))
             self.discard(request.id, runtime, cgroup)
             raise
 
@@ -94,6 +99,7 @@ class Creator:
         runtime.forget(workload)
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(self.root(workload))
+        image_mounts.remove(self.images(workload))
         bundle.remove(self.folder(workload))
 
     def _prepare(self, request: CreateRequest, root: Path, cgroup: str, shm: str) -> bytes:

@@ -14,13 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from shared import hostmounts
+from shared.contracts.common import Mount
 from shared.contracts.container import MountPoint
 from shared.contracts.platform import FilesRequest
 from shared.errors import InvalidArgument
 from shared.paths import open_in_root
 
-from . import rootfs, syscalls
+from . import image_mounts, rootfs, syscalls
 from .launcher import Launcher
 from .workloads import Workloads
 
@@ -52,8 +55,9 @@ class Views:
 
     def __init__(self, workloads: Workloads, launcher: Launcher, roots: Path) -> None:
         self._workloads, self._launcher, self._roots = workloads, launcher, roots
-        self._place = roots / ".view"
-        self._place.mkdir(mode=0o700, exist_ok=True)
+        self._place, self._image = roots / ".view", roots / ".image"
+        for place in (self._place, self._image):
+            place.mkdir(mode=0o700, exist_ok=True)
 
     async def use(self, request: FilesRequest, work: Callable[[View], T]) -> T:
         """Runs `work` with a view, in a thread. `work` keeps the view, or closes it; it is closed when that fails."""
@@ -70,21 +74,31 @@ class Views:
     def _of_snapshot(self, request: FilesRequest, work: Callable[[View], T]) -> T:
         hostmounts.mount("", "/", flags=hostmounts.MS_PRIVATE | hostmounts.MS_REC)
         rootfs.mount_root(request.rootfs, self._place)
-        return _with(self._place, request, work)
+        return self._with(self._place, request, work)
 
     def _beside(self, request: FilesRequest, work: Callable[[View], T]) -> T:
         syscalls.unshare(syscalls.CLONE_NEWNS)
         hostmounts.mount("", "/", flags=hostmounts.MS_PRIVATE | hostmounts.MS_REC)
-        return _with(self._roots / request.id, request, work)
+        return self._with(self._roots / request.id, request, work)
 
+    def _with(self, place: Path, request: FilesRequest, work: Callable[[View], T]) -> T:
+        with _closed_on_failure(View(rootfs.open_root(place), os.open(_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC))) as view:
+            for point in sorted(_points(request), key=lambda point: point.destination.rstrip("/").count("/")):
+                if point.type == "image":
+                    self._bind_image(view.root, point, request.images[point.destination])
+                else:
+                    _bind(view.root, point)
+            if request.readonly_rootfs:
+                hostmounts.mount("", place, "", hostmounts.MS_REMOUNT | hostmounts.MS_BIND | hostmounts.MS_RDONLY)
+            return work(view)
 
-def _with(place: Path, request: FilesRequest, work: Callable[[View], T]) -> T:
-    with _closed_on_failure(View(rootfs.open_root(place), os.open(_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC))) as view:
-        for point in sorted(_points(request), key=lambda point: point.destination.rstrip("/").count("/")):
-            _bind(view.root, point)
-        if request.readonly_rootfs:
-            hostmounts.mount("", place, "", hostmounts.MS_REMOUNT | hostmounts.MS_BIND | hostmounts.MS_RDONLY)
-        return work(view)
+    def _bind_image(self, root: int, point: MountPoint, mounts: tuple[Mount, ...]) -> None:
+        """By one place for all, one over the other, in this namespace alone."""
+        part = image_mounts.open_part(point, mounts, self._image)
+        try:
+            _bind(root, msgspec.structs.replace(point, source=f"/proc/self/fd/{part}"))
+        finally:
+            os.close(part)
 
 
 def _inside(pid: int, work: Callable[[View], T]) -> T:
@@ -107,7 +121,7 @@ def _points(request: FilesRequest) -> Iterator[MountPoint]:
     for place, source in request.files.items():
         if place not in taken and os.path.exists(source):  # they are gone where the network has let go of them
             yield MountPoint(type="bind", source=source, destination=place, rw=not request.readonly_rootfs)
-    yield from (point for point in request.mounts if point.type in ("bind", "volume"))
+    yield from (point for point in request.mounts if point.type in ("bind", "volume", "image"))
 
 
 def _bind(root: int, point: MountPoint) -> None:

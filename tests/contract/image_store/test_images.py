@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from gateway.mirrors import Sources
 from shared.bus import Bus
 from shared.contracts import image_store
 from shared.contracts.common import DockerEvent, Platform
-from shared.contracts.image_store import ListRequest, RemoveRequest, ResolveRequest, TagRequest
+from shared.contracts.image_store import CommitRequest, ListRequest, RemoveRequest, ResolveRequest, TagRequest
 from shared.errors import Conflict, InvalidArgument, NotFound
 from shared.state import State
 from tests.support.waiting import until
@@ -72,19 +73,32 @@ async def test_an_image_without_names(bus: Bus, load: Load, made: images.Image) 
 
 @pytest.mark.parties("real")
 async def test_changes_are_told_before_their_answers(bus: Bus, load: Load, made: images.Image, name: str) -> None:
-    told: list[str] = []
-    await bus.hear(image_store.CHANGED, lambda _: told.append("changed"))
-    await bus.transport.flush()
+    seen = (await Sources.open(bus)).images
+    await seen.known()
+    unloaded = seen.count
     await load(docker_archive(made))
-    await until(lambda: bool(told))  # a stream may be faster than the bus
+    await until(lambda: seen.count > unloaded)  # a stream may be faster than the bus
+    child = CommitRequest(parent=made.id, repository=name, tag="child")
     for work in (
         bus.call(image_store.TAG, TagRequest(source=f"{name}:1", repository=name)),
+        bus.call(image_store.COMMIT, child),
         remove(bus, name),
+        remove(bus, f"{name}:1"),  # what is left of it is what another one stands on
+        bus.call(image_store.TAG, TagRequest(source=made.id, repository=name, tag="1")),
+        remove(bus, f"{name}:child"),
         remove(bus, f"{name}:1"),
     ):
-        told.clear()
+        before = seen.count
         await work
-        assert told
+        assert seen.count > before
+        listed = {image.id: image for image in (await bus.call(image_store.LIST, ListRequest())).images}
+        known = await seen.known()
+        assert {id: (image.repo_tags, image.size) for id, image in known.items()} == {
+            id: (image.repo_tags, image.size) for id, image in listed.items()
+        }
+        for image in known.values():
+            for each in (image.id, *image.repo_tags):
+                assert seen.whole(each) in (None, await resolve(bus, each))
 
 
 @pytest.mark.parametrize("reference", ["no-such-image:1", "sha256:" + "0" * 64])

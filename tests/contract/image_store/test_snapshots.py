@@ -92,6 +92,26 @@ async def test_mounted_it_is_the_images_file_system(bus: Bus, load: Load, name: 
 
 
 @pytest.mark.parties("real")
+@pytest.mark.parametrize("layers", [0, 1, 2])
+async def test_a_view_is_the_image_and_nothing_else(
+    bus: Bus, load: Load, name: str, tmp_path: Path, layers: int
+) -> None:
+    both = (tar([directory("./", 0o751), entry("old", b"old")]), tar([entry(".wh.old"), entry("new", b"new")]))
+    made = images.Image(both[:layers], {}, (f"{name}:1",))
+    await load(docker_archive(made))
+    view = await bus.call(image_store.VIEW, Ref(id=f"{name}:1"))
+    assert view.image_id == made.id
+    mount(view, tmp_path)
+    try:
+        assert sorted(path.name for path in tmp_path.iterdir()) == [[], ["old"], ["new"]][layers]
+        with pytest.raises(OSError, match="Read-only"):
+            (tmp_path / "written").touch()
+        assert not layers or tmp_path.stat().st_mode & 0o7777 == 0o751
+    finally:
+        hostmounts.unmount(tmp_path)
+
+
+@pytest.mark.parties("real")
 async def test_a_container_outlives_its_image(
     bus: Bus, load: Load, made: images.Image, name: str, tmp_path: Path
 ) -> None:

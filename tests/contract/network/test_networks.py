@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.mirrors import Sources
 from shared.bus import Bus
 from shared.contracts import network
 from shared.contracts.base import Empty
@@ -84,9 +85,8 @@ async def test_a_sandbox_has_an_address_and_files(bus: Bus) -> None:
 
 @pytest.mark.parties("real")
 async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
-    told: list[str] = []
-    await bus.hear(network.CHANGED, lambda _: told.append("changed"))
-    await bus.transport.flush()
+    seen = (await Sources.open(bus)).networks
+    await seen.known()
     name, other, container = unique(), unique(), new_id()
     request = SandboxRequest(container_id=container, container_name=unique(), endpoints={name: EndpointSettings()})
     joining = network.ConnectRequest(container_id=container, container_name=unique(), network=other, running=True)
@@ -101,9 +101,11 @@ async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
         bus.call(network.REMOVE, InspectRequest(reference=name)),
         bus.call(network.REMOVE, InspectRequest(reference=other)),
     ):
-        told.clear()
+        before = seen.count
         await work
-        assert told
+        assert seen.count > before
+        present = {each.spec.id: each for each in (await bus.call(network.LIST, ListRequest())).networks}
+        assert await seen.known() == present
 
 
 async def test_asking_again_gives_the_same_sandbox_until_it_is_released(bus: Bus) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.mirrors import Sources
 from shared.bus import Bus
 from shared.contracts import volume
 from shared.contracts.base import Empty
@@ -43,14 +44,15 @@ async def test_a_volume_is_made_once_and_removed(bus: Bus) -> None:
 
 @pytest.mark.parties("real")
 async def test_changes_are_told_before_their_answers(bus: Bus) -> None:
-    told: list[str] = []
-    await bus.hear(volume.CHANGED, lambda _: told.append("changed"))
-    await bus.transport.flush()
+    seen = (await Sources.open(bus)).volumes
+    await seen.known()
     name = unique()
     for work in (create(bus, name), remove(bus, name)):
-        told.clear()
+        before = seen.count
         await work
-        assert told
+        assert seen.count > before
+        present = {each.name: each for each in (await bus.call(volume.LIST, ListRequest())).volumes}
+        assert await seen.known() == present
 
 
 async def test_an_anonymous_volume_gets_a_name(bus: Bus) -> None:

@@ -153,6 +153,13 @@ export class Store {
     return this.alone(() => this.snapshots.prepare(key, this.resolve({ reference, platform })));
   }
 
+  view({ id }) {
+    return this.alone(async () => {
+      const image = this.resolve({ reference: id }), source = await this.content.tree(image.diff_ids);
+      return { image_id: image.id, mounts: [{ type: "bind", source, options: ["bind", "ro"] }] };
+    });
+  }
+
   snapshot({ id }) {
     return this.alone(() => this.snapshots.find(id));
   }

@@ -89,6 +89,8 @@ def parse_mount(request: MountRequest) -> MountPoint:
         return msgspec.structs.replace(
             point, source=posixpath.normpath(request.source), propagation=wanted or "rprivate"
         )
+    if request.type == "image":
+        return msgspec.structs.replace(point, name=request.source, rw=False)
     return point
 
 
@@ -191,7 +193,15 @@ def _tmpfs(request: MountRequest) -> str:
 
 
 def _image(request: MountRequest) -> str:
-    return "" if request.source else "field Source must not be empty"
+    if not request.source:
+        return "field Source must not be empty"
+    if request.bind_options:
+        return "field BindOptions must not be specified"
+    if request.volume_options:
+        return "field VolumeOptions must not be specified"
+    if request.image_options and request.image_options.subpath and not _is_local(request.image_options.subpath):
+        return "subpath must be a relative path within the image"
+    return ""
 
 
 _CHECKS: dict[str, Callable[[MountRequest], str]] = {

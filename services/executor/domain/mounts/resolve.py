@@ -103,6 +103,17 @@ def with_volume(point: MountPoint, volume: VolumeSpec) -> MountPoint:
     return msgspec.structs.replace(point, name=volume.name, driver=volume.driver, source=volume.mountpoint, mode=mode)
 
 
+def images(points: Iterable[MountPoint]) -> dict[str, str]:
+    """The ids of the images among mount points, by destination."""
+    return {point.destination: point.spec.source for point in points if point.type == "image" and point.spec}
+
+
+def with_image(point: MountPoint, image_id: str) -> MountPoint:
+    """A mount point of type image, now that it is known which one that is."""
+    assert point.spec is not None
+    return msgspec.structs.replace(point, spec=msgspec.structs.replace(point.spec, source=image_id))
+
+
 def volume_names(points: Iterable[MountPoint]) -> tuple[str, ...]:
     """The volumes among mount points, each once."""
     return tuple(dict.fromkeys(point.name for point in points if point.type == "volume" and point.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.contracts.container import HostConfig, RestartPolicy
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 
 from ..mounts.parse import check_mount, check_tmpfs_target
 from .host import Host
@@ -37,6 +37,10 @@ def check_host_config(asked: HostConfig, host: Host) -> tuple[HostConfig, list[s
     check_devices(asked)
     check_sysctls(asked)
     _check_missing(asked)
+    if asked.cgroup:  # dockerd keeps and shows it, and does nothing with it either
+        warnings.append(
+            f"HostConfig.Cgroup ({asked.cgroup}) has no effect: every container has a control group of its own"
+        )
     return msgspec.structs.replace(asked, log_config=checked_log_config(asked.log_config, host.exists)), warnings
 
 
@@ -88,7 +92,3 @@ def _check_missing(asked: HostConfig) -> None:
     """What the engine does not have is refused, not ignored."""
     if asked.storage_opt:
         raise InvalidArgument("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
-    if asked.cgroup:
-        raise NotImplementedYet(f"joining another container's cgroup (Cgroup {asked.cgroup!r}) is not supported")
-    if any(mount.type == "image" for mount in asked.mounts):
-        raise NotImplementedYet("mounts of type image are not supported")

@@ -6,12 +6,14 @@ import asyncio
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.platform.adapters.launcher import roots_dir
 from services.platform.adapters.views import View, Views
-from shared.contracts.container import BindOptions, MountPoint, MountRequest
+from shared.contracts.common import Mount
+from shared.contracts.container import BindOptions, ImageOptions, MountPoint, MountRequest
 from shared.contracts.platform import CreateRequest, FilesRequest
 from shared.errors import InvalidArgument
 from shared.paths import open_in_root
@@ -60,6 +62,25 @@ async def test_of_one_that_does_not_run(host: Host, views: Views, tmp_path: Path
     assert not [point for point in before if "place" in point or ".view" in point]
     view.close()
     view.close()
+
+
+def of_image(host: Host, destination: str, subpath: str = "") -> dict[str, Any]:
+    """Fields of a request that mount a part of the host's image."""
+    asked = MountRequest(type="image", source="i", target=destination, image_options=ImageOptions(subpath=subpath))
+    point = MountPoint(type="image", name="i", destination=destination, rw=False, spec=asked)
+    bind = Mount(type="bind", source=f"{host.directory}/root", options=("bind", "ro"))
+    return {"mounts": (point,), "images": {destination: (bind,)}}
+
+
+async def test_images_are_seen_whether_it_runs_or_not(host: Host, views: Views) -> None:
+    part = of_image(host, "/i", "data")
+    for name in (host.request("true").id, await host.run("sleep", "100", **part)):
+        root = host.request("true", name=name).rootfs
+        view = await views.use(FilesRequest(id=name, rootfs=root, **part), lambda view: view)
+        assert (names(view, "/i"), read(view, "/i/file")) == (["file", "sub"], "from the image")
+        with pytest.raises(OSError, match="Read-only"):
+            write(view, "/i/new")
+        view.close()
 
 
 async def test_of_one_that_runs_without_what_is_mounted_inside(host: Host, views: Views) -> None:

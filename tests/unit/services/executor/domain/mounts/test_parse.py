@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.domain.mounts import parse
-from shared.contracts.container import BindOptions, MountRequest, TmpfsOptions, VolumeOptions
+from shared.contracts.container import BindOptions, ImageOptions, MountRequest, TmpfsOptions, VolumeOptions
 from shared.errors import InvalidArgument
 
 
@@ -100,6 +100,15 @@ def test_refused_in_dockers_words(raw: str, text: str) -> None:
             MountRequest(type="tmpfs", target="/b", tmpfs_options=TmpfsOptions(options=((),))),
             "invalid option array length",
         ),
+        (MountRequest(type="image", target="/b"), "field Source must not be empty"),
+        (
+            MountRequest(type="image", source="i", target="/b", volume_options=VolumeOptions()),
+            "field VolumeOptions must not be specified",
+        ),
+        (
+            MountRequest(type="image", source="i", target="/b", image_options=ImageOptions(subpath="a/../../b")),
+            "subpath must be a relative path within the image",
+        ),
         (MountRequest(type="fish", target="/b"), "mount type unknown"),
         (MountRequest(type="volume", target="b"), "invalid mount path: 'b' mount path must be absolute"),
     ],
@@ -108,6 +117,13 @@ def test_refused_mounts(request_: MountRequest, text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse.check_mount(request_, lambda path: path == "/a")
     assert caught.value.message == f'invalid mount config for type "{request_.type}": {text}'
+
+
+def test_an_image_is_read_only() -> None:
+    request = MountRequest(type="image", source="i:1", target="/b/", image_options=ImageOptions(subpath="a/b"))
+    parse.check_mount(request, None)
+    point = parse.parse_mount(request)
+    assert (point.type, point.name, point.destination, point.rw) == ("image", "i:1", "/b", False)
 
 
 def test_a_bind_may_have_its_source_made() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.executor.domain.validation import Host, check_host_config
 from shared.contracts.container import HostConfig, MountRequest, RestartPolicy
-from shared.errors import InvalidArgument, NotImplementedYet
+from shared.errors import InvalidArgument
 from tests.support.simulators.host.platform import HOST
 
 
@@ -64,12 +64,10 @@ def test_refused_in_dockers_words(asked: dict[str, Any], text: str) -> None:
     assert caught.value.message == text
 
 
-@pytest.mark.parametrize(
-    "asked", [{"cgroup": "container:x"}, {"mounts": (MountRequest(type="image", source="i", target="/i"),)}]
-)
-def test_what_is_missing_is_said_to_be(asked: dict[str, Any]) -> None:
-    with pytest.raises(NotImplementedYet):
-        check_host_config(HostConfig(**asked), host())
+def test_a_shared_control_group_is_kept_and_said_to_be_none() -> None:
+    made, warnings = check_host_config(HostConfig(cgroup="container:x"), host())
+    assert made.cgroup == "container:x"
+    assert warnings == ["HostConfig.Cgroup (container:x) has no effect: every container has a control group of its own"]
 
 
 def test_warnings() -> None:
