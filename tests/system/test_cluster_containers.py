@@ -1,12 +1,14 @@
 """Any host of a cluster serves the containers of all."""
 
 import json
-import subprocess
+import os
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
 
 from tests.support.cluster import Hosts, engines
+from tests.support.terminal import Terminal
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.shoal_only
@@ -77,6 +79,107 @@ def test_attached_from_another_host(hosts: Hosts) -> None:
     assert hosts.ok(1, "sh", "-c", script) == str(megabytes << 20)
 
 
+def at_terminal(hosts: Hosts, number: int, *words: str) -> Terminal:
+    """docker on a host, at a terminal of 31 rows and 99 columns."""
+    command = hosts.lab.host(number).command(["docker", *words])
+    return Terminal(command, {**os.environ, **hosts.lab.plan.environment(number)}, 31, 99)
+
+
+def sized(size: str) -> bytes:
+    """What to type into a shell to see `sized` (and no sooner) once its terminal has this size."""
+    return f"while [ \"$(stty size)\" != '{size}' ]; do usleep 20000; done; echo si''zed\n".encode()
+
+
+def test_a_terminal_on_another_host(hosts: Hosts) -> None:
+    """Exec and run: typing, sizes, detach keys, attach again from a third host, exit codes."""
+    hosts.docker(2, "run", "-d", *on(3), "--name", "box", "busybox", "sleep", "100000")
+    with at_terminal(hosts, 1, "exec", "-it", "box", "sh") as shell:
+        shell.expect(b"# ")
+        shell.send(sized("31 99"))
+        shell.expect(b"sized")
+        shell.resize(40, 120)
+        shell.send(sized("40 120"))
+        shell.expect(b"sized")
+        shell.send(b"exit 4\n")
+        assert shell.end() == 4
+    with at_terminal(hosts, 1, "run", "-it", "--detach-keys", "ctrl-a,x", *on(2), "--name", "shell", "busybox") as run:
+        run.expect(b"# ")
+        run.send(sized("31 99"))
+        run.expect(b"sized")
+        run.send(b"\x01x")
+        assert run.end() == 0
+    with at_terminal(hosts, 3, "attach", "shell") as attached:
+        attached.resize(25, 70)
+        attached.send(sized("25 70"))
+        attached.expect(b"sized")
+        attached.send(b"exit 5\n")
+        assert attached.end() == 5
+    assert hosts.docker(1, "wait", "shell") == "5"
+    hosts.docker(1, "rm", "-f", "shell", "box")
+
+
+def gateway_of(hosts: Hosts, number: int) -> int:
+    """Its process, as the host numbers it."""
+    processes = json.loads(hosts.shoal_ok(number, "status", "--json"))
+    return int(next(one["pid"] for one in processes if one["name"] == "gateway"))
+
+
+def test_a_killed_gateway_ends_its_own_connections_only(hosts: Hosts) -> None:
+    """The container and who is attached by another host's gateway notice nothing; a new client comes in at once."""
+    hosts.docker(1, "run", "-dit", *on(3), "--name", "talk", "busybox", "sh")
+    with at_terminal(hosts, 1, "attach", "talk") as own, at_terminal(hosts, 2, "attach", "talk") as other:
+        for client in (own, other):
+            client.send(b"echo h''ere\n")
+        for client in (own, other):
+            client.expect(b"here")
+        hosts.ok(1, "kill", "-9", str(gateway_of(hosts, 1)))
+        own.end()
+        other.send(b"echo st''ill\n")
+        other.expect(b"still")
+        with at_terminal(hosts, 1, "attach", "talk") as again:
+            again.send(b"echo ag''ain\n")
+            again.expect(b"again")
+            other.expect(b"again")
+            again.send(b"exit 6\n")
+            assert (again.end(), other.end()) == (6, 6)
+    hosts.docker(1, "rm", "talk")
+
+
+def test_large_copies_to_and_from_another_host(hosts: Hosts) -> None:
+    hosts.docker(1, "run", "-d", *on(3), "--name", "store", "busybox", "sleep", "100000")
+    folder = hosts.lab.plan.folder
+    (folder / "large").write_bytes(os.urandom(32 << 20))
+    hosts.docker(1, "cp", f"{folder}/large", "store:/tmp/large")
+    hosts.docker(2, "cp", "store:/tmp/large", f"{folder}/back")
+    assert (folder / "large").read_bytes() == (folder / "back").read_bytes()
+    for name in ("large", "back"):
+        (folder / name).unlink()
+    hosts.docker(1, "rm", "-f", "store")
+
+
+def test_figures_of_all_hosts_are_told_by_each(hosts: Hosts) -> None:
+    names = [f"busy{number}" for number in (1, 2, 3)]
+    for number, name in enumerate(names, 1):
+        hosts.docker(1, "run", "-d", *on(number), "--name", name, "busybox", "sleep", "100000")
+    for number in (1, 2, 3):
+        told = hosts.docker(number, "stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}").splitlines()
+        assert {f"{name} 1" for name in names} <= set(told)
+    hosts.docker(1, "rm", "-f", *names)
+
+
+async def test_a_websocket_to_another_hosts_container(hosts: Hosts) -> None:
+    hosts.docker(2, "run", "-di", *on(3), "--name", "piped", "busybox", "cat")
+    socket = f"/proc/{hosts.lab.host(1).pid}/root/run/shoal/docker.sock"
+    query = "stream=1&stdin=1&stdout=1"
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(socket)) as session,
+        session.ws_connect(f"http://engine/v1.43/containers/piped/attach/ws?{query}") as channel,
+    ):
+        await channel.send_bytes(b"echoed\n")
+        assert (await channel.receive_bytes(timeout=60)) == b"echoed\n"
+    hosts.docker(1, "rm", "-f", "piped")
+
+
 def test_events_of_all_hosts_are_told(hosts: Hosts) -> None:
     since = hosts.ok(1, "date", "+%s")
     hosts.docker(3, "create", *on(3), "--name", "told", "busybox", "true")
@@ -129,9 +232,7 @@ async def test_a_host_that_is_cut_off_serves_its_own_and_says_what_it_cannot(hos
 def test_a_gateway_that_begins_anew_knows_all(hosts: Hosts) -> None:
     """Also many records, more than come without the broker's flow control being answered."""
     ids = [hosts.docker(2, "create", *on(2), "busybox", "true") for _ in range(20)]
-    processes = json.loads(hosts.shoal_ok(1, "status", "--json"))
-    gateway = next(one["pid"] for one in processes if one["name"] == "gateway")
-    subprocess.run(hosts.lab.host(1).command(["kill", "-9", str(gateway)]), check=True)
+    hosts.ok(1, "kill", "-9", str(gateway_of(hosts, 1)))
     assert set(ids) <= set(hosts.docker(1, "ps", "-aq", "--no-trunc").split())
     hosts.docker(1, "rm", *ids)
 
