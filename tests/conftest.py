@@ -7,6 +7,7 @@ alone, which may be killed and started; `nats` is its world.
 from __future__ import annotations
 
 import faulthandler
+import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -23,9 +24,17 @@ from tests.support.worlds import NatsWorld, World, memory_world, nats_world
 settings.register_profile("machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("machine")
 
+OURS = ("SHOAL_TEST_", "SHOAL_CONFORMANCE_")
+"""What environment variables that tests read begin with."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A run that is ended from outside says where it hung, then ends as by Ctrl-C: fixtures sweep what they made."""
+    """A run that is ended from outside says where it hung, then ends as by Ctrl-C: fixtures sweep what they made.
+
+    The shell's settings are those of another engine: what tests start does not get them.
+    """
+    for name in [name for name in os.environ if name.startswith("SHOAL_") and not name.startswith(OURS)]:
+        del os.environ[name]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     faulthandler.register(signal.SIGTERM, chain=True)
     config.pluginmanager.register(Limits(), "limits")
