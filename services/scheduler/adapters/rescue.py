@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Set
 from typing import Any
 
 from shared import tenure
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 WAIT = 2.0
 TAKE_SECONDS = 30.0
+RETRY = 1.0
+"""Seconds until it is tried again to give up a host, when the hubs did not answer."""
 AVOID_SECONDS = 20.0
 """For so long a container is not given again to a host that could not start it, or where none suits, to any."""
 NOWHERE = ""
@@ -49,6 +52,7 @@ class Rescue:
         for (node,), entry in self._view.items(HOST_LEASES):
             self._vigil.heard(node, entry.revision, tenure.now())
         self._view.on_change(self._on_change)
+        self._view.on_live(self._changed.set)
         self._tasks.start(self._run(self._view), "watch")
 
     async def close(self) -> None:
@@ -56,8 +60,8 @@ class Rescue:
 
     def _on_change(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
         if keys.pattern == HOST_LEASES.pattern:
-            self._vigil.heard(parts[0], entry.revision if entry is not None else 0, tenure.now())
-            if entry is not None and not entry.value.lost_by:
+            news = self._vigil.heard(parts[0], entry.revision if entry is not None else 0, tenure.now())
+            if entry is not None and not entry.value.lost_by and not news:
                 return  # a sign of life: nothing to do
         self._changed.set()
 
@@ -66,15 +70,18 @@ class Rescue:
             silent = self._vigil.silent(tenure.now())
             lost = self._lost(view, silent)
             present = {node for (node,), _ in view.items(HOST_LEASES)} - lost - silent.keys()
+            marked = True
             if leader(present) == self._kernel.node and view.live:
-                await self._mark(view, silent.keys() - lost)
+                marked = await self._mark(view, silent.keys() - lost)
                 self._save(view, lost)
-            await self._pause(silent)
+            await self._pause(silent.keys(), marked)
 
-    async def _pause(self, known: dict[str, int]) -> None:
+    async def _pause(self, known: Set[str], marked: bool) -> None:
         """Until something has changed, somebody has been silent for too long, or a host may be tried again."""
-        due, now = self._vigil.due(known), tenure.now()
+        now = tenure.now()
+        due = self._vigil.due(known & self._vigil.silent(now).keys())
         seconds = [(due - now) / SECOND] if due is not None else []
+        seconds += [] if marked else [RETRY]
         seconds += [until - asyncio.get_running_loop().time() for until in self._avoid.values()]
         try:
             async with asyncio.timeout(max(0.05, min(seconds)) if seconds else None):
@@ -93,7 +100,9 @@ class Rescue:
                 found |= {node} & silent.keys()
         return found
 
-    async def _mark(self, view: View, silent: set[str]) -> None:
+    async def _mark(self, view: View, silent: set[str]) -> bool:
+        """Gives hosts up; whether the hubs answered. Only who has not renewed its lease meanwhile is given up."""
+        answered = True
         for node in silent:
             entry = view.get(HOST_LEASES, node)
             if entry is None:
@@ -107,7 +116,8 @@ class Rescue:
                 self._vigil.again(node, tenure.now())
             except ShoalError as error:
                 log.warning("host %s is silent, and cannot be given up: %s", node, error)
-                self._vigil.again(node, tenure.now())
+                answered = False
+        return answered
 
     def _save(self, view: View, lost: set[str]) -> None:
         records = {id: entry for (id,), entry in view.items(MOVABLE)}

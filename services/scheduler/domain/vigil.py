@@ -18,10 +18,16 @@ class Vigil:
     def __init__(self) -> None:
         self._heard: dict[str, tuple[int, int]] = {}
 
-    def heard(self, node: str, revision: int, now: int) -> None:
-        """A lease is as it is; only a revision that was not seen before is a sign of life."""
-        if node not in self._heard or self._heard[node][0] != revision:
-            self._heard[node] = (revision, now)
+    def heard(self, node: str, revision: int, now: int) -> bool:
+        """A lease is as it is; only a revision that was not seen before is a sign of life.
+
+        Whether that is news: the host was not known, or silent for too long.
+        """
+        before = self._heard.get(node)
+        if before is not None and before[0] == revision:
+            return False
+        self._heard[node] = (revision, now)
+        return before is None or _silent(before[1], now)
 
     def again(self, node: str, now: int) -> None:
         """There was a renewal that is not seen here yet."""
@@ -32,12 +38,16 @@ class Vigil:
 
     def silent(self, now: int) -> dict[str, int]:
         """Those not heard of for too long, with the last revision."""
-        return {node: revision for node, (revision, at) in self._heard.items() if now - at >= LOST * SECOND}
+        return {node: revision for node, (revision, at) in self._heard.items() if _silent(at, now)}
 
     def due(self, but: Iterable[str] = ()) -> int | None:
         """When the next one has been silent for too long; of those in `but` that is known."""
         left = [at for node, (_, at) in self._heard.items() if node not in set(but)]
         return min(left) + int(LOST * SECOND) if left else None
+
+
+def _silent(heard: int, now: int) -> bool:
+    return now - heard >= LOST * SECOND
 
 
 def leader(present: Iterable[str]) -> str:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from services.scheduler.adapters.placing import Placing
 from services.scheduler.adapters.rescue import Rescue
 from services.scheduler.adapters.world import World
 from services.scheduler.domain import vigil
+from shared import tenure
 from shared.bus import MemoryBroker
 from shared.contracts import executor
 from shared.contracts.common import Revision
@@ -55,7 +58,8 @@ class Cluster:
     one: Taker
     two: Taker
     rescue: Rescue
-    leases: dict[str, int] = field(default_factory=dict)
+    heard: asyncio.Event
+    """Set while hosts 1 and 2 are heard of."""
 
     async def had(self, id: str, node: str) -> None:
         await self.state.create(MOVABLE, id, value=MovableRecord(node=node, spec=container(id, id), wanted=True))
@@ -84,8 +88,10 @@ async def cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         view = await own.view(NODES)
         world = World(own, "n1", view)
         await world.open()
-        made = Cluster(own, one, two, Rescue(mine, world, Placing(mine, world, lambda: True), view))
-        renewing = mine.tasks.start(_renew(own), "renew")
+        heard = asyncio.Event()
+        heard.set()
+        made = Cluster(own, one, two, Rescue(mine, world, Placing(mine, world, lambda: True), view), heard)
+        renewing = mine.tasks.start(_renew(own, heard), "renew")
         await until(lambda: (HOST_LEASES.bucket, HOST_LEASES.key("n2")) in own._records, 60)
         yield made
         await made.rescue.close()
@@ -93,12 +99,11 @@ async def cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         await world.close()
 
 
-async def _renew(state: MemoryState) -> None:
-    import asyncio
-
+async def _renew(state: MemoryState, heard: asyncio.Event) -> None:
     revisions = {node: await state.create(HOST_LEASES, node, value=HostLease(node=node)) for node in ("n1", "n2")}
     while True:
         await asyncio.sleep(0.01)
+        await heard.wait()
         for node, revision in revisions.items():
             revisions[node] = await state.update(HOST_LEASES, node, value=HostLease(node=node), revision=revision)
 
@@ -115,6 +120,40 @@ async def test_what_a_silent_host_had_is_started_elsewhere(cluster: Cluster) -> 
     assert lease.value.lost_by == "n1"
     assert {await cluster.node_of("a"), await cluster.node_of("b")} == {"n1", "n2"}
     assert await cluster.node_of("well") == "n2"
+
+
+async def test_who_heard_of_nobody_for_a_while_goes_on(cluster: Cluster) -> None:
+    """Its watch had ended at the host that was lost, and began again at another."""
+    await cluster.state.create(HOST_LEASES, "n3", value=HostLease(node="n3"))
+    await cluster.had("a", "n3")
+    cluster.heard.clear()
+    await cluster.rescue.open()
+    await until(lambda: len(cluster.rescue._vigil.silent(tenure.now())) == 3, 60)
+    await asyncio.sleep(0.05)  # it has looked, and found that there is nobody to act
+    cluster.heard.set()
+    await until(lambda: bool(cluster.one.asked + cluster.two.asked), 10)
+    assert await cluster.node_of("a") in ("n1", "n2")
+
+
+async def test_a_host_is_given_up_when_the_hubs_answer_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rescue, "RETRY", 0.05)
+    await cluster.state.create(HOST_LEASES, "n3", value=HostLease(node="n3"))
+    await cluster.had("a", "n3")
+    update, refused = cluster.state.update, list[str]()
+
+    async def electing(keys: Any, *parts: str, value: Any, revision: int) -> int:
+        if parts == ("n3",) and len(refused) < 3:
+            refused.append(parts[0])
+            raise Unavailable("nobody leads")
+        return await update(keys, *parts, value=value, revision=revision)
+
+    monkeypatch.setattr(cluster.state, "update", electing)
+    monkeypatch.setattr(vigil, "LOST", 2.0)
+    begun = tenure.now()
+    await cluster.rescue.open()
+    await until(lambda: bool(cluster.one.asked + cluster.two.asked), 60)
+    assert len(refused) == 3
+    assert (tenure.now() - begun) / tenure.SECOND < 6  # not a lease's time for each
 
 
 async def test_a_host_that_cannot_is_avoided_for_a_while(cluster: Cluster) -> None:

@@ -30,14 +30,21 @@ def test_who_is_silent_and_did_not_renew_again_has_fenced_itself(
 
 def test_only_a_new_revision_is_a_sign_of_life() -> None:
     vigil = Vigil()
-    vigil.heard("a", 1, 0)
-    vigil.heard("a", 1, int(LOST * SECOND) - 1)
+    assert vigil.heard("a", 1, 0)
+    assert not vigil.heard("a", 1, int(LOST * SECOND) - 1)
     assert vigil.silent(int(LOST * SECOND)) == {"a": 1}
     assert vigil.due(but="a") is None
     vigil.again("a", 5)
     assert vigil.silent(int(LOST * SECOND)) == {}
     vigil.forget("a")
     assert vigil.due() is None
+
+
+def test_a_sign_of_life_is_news_where_there_was_none_for_too_long() -> None:
+    vigil = Vigil()
+    assert vigil.heard("a", 1, 0)
+    assert not vigil.heard("a", 2, int(LOST * SECOND) - 1)
+    assert vigil.heard("a", 3, 2 * int(LOST * SECOND))
 
 
 def test_one_leads() -> None:
