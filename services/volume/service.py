@@ -154,6 +154,7 @@ class VolumeService:
 
     def _make_usable(self, spec: VolumeSpec, request: contract.MountRequest) -> Path:
         data = self._folders.data(spec.name)
+        self._folders.make_durable(spec.name)
         if rules.needs_mount(spec.options) and not mounts.is_mounted(data):
             mounts.mount(mounting.plan(spec.options), data)
         if not request.subpath:

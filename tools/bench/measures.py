@@ -16,7 +16,7 @@ from tools.bench.client import UPGRADE, dial, receive_all, receive_head, request
 from tools.bench.distribution import commit, disk, import_, load, pull, push, save
 from tools.bench.engine import FOREVER, IMAGE, Engine
 from tools.bench.networking import between, names, network, published
-from tools.bench.reads import events, inspected, reads
+from tools.bench.reads import change, changed, events, inspected, reads, rename
 from tools.bench.throughput import attach, logs_follow
 
 Sampler = Callable[[], float]
@@ -189,6 +189,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure("logs", "logs -f of 50 MB while they are written", "MB/s", logs_follow, "more", rounds=3),
     Measure("attach", "attach, output", "MB/s", attach, "more", rounds=3),
     Measure("reads", "API reads, mean of 8 kinds", "ms", reads, rounds=10),
+    Measure("reads-changed", "API reads, each the first after a change", "ms", changed),
+    Measure("tag", "tag + rmi of the tag", "ms", change("images")),
+    Measure("volume", "volume create+remove", "ms", change("volumes")),
+    Measure("rename", "rename", "ms", rename),
     Measure("events", "exec create, until its event comes", "ms", events),
     Measure("network", "network create+remove", "ms", network, rounds=10),
     Measure("tcp", "TCP between two containers", "MB/s", between, "more", rounds=3),

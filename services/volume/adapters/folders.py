@@ -1,4 +1,8 @@
-"""The folders of volumes: `<state_dir>/volumes/<name>/_data`. What is acknowledged is synced."""
+"""The folders of volumes: `<state_dir>/volumes/<name>/_data`.
+
+A power cut loses no content: a folder is synced before anybody gets it to write to, and before a volume with content is
+given up. An empty one is made again from its record, and without a record it is nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,33 +22,41 @@ class Folders:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._durable: set[str] = set()
 
     def data(self, name: str) -> Path:
         """Where a volume's content is."""
         return self._root / name / DATA
 
     def make(self, name: str) -> None:
-        """The folder, empty and owned by root, on disk when this returns; there already is fine."""
+        """The folder, empty and owned by root; there already is fine."""
         self.data(name).parent.mkdir(mode=0o701, exist_ok=True)
         self.data(name).mkdir(exist_ok=True)
         if is_empty(self.data(name)):  # else its owner may have chosen another mode
             self.data(name).chmod(0o755)
-        _sync(self._root / name)
-        _sync(self._root)
+
+    def make_durable(self, name: str) -> None:
+        """What is written to the folder from now on, and synced, is not lost with the folder."""
+        if name not in self._durable:
+            _sync(self._root / name)
+            _sync(self._root)
+            self._durable.add(name)
 
     def set_aside(self, name: str) -> str:
         """Gives the folder a name that says it is being removed; a crash cannot bring the volume back. That name."""
         aside = f"{REMOVING}{name}"
+        self._durable.discard(name)
+        filled = _filled(self._root / name)
         with contextlib.suppress(FileNotFoundError):
             os.rename(self._root / name, self._root / aside)
-            _sync(self._root)
+            if filled:  # with neither content nor record it would not be a volume again
+                _sync(self._root)
         return aside
 
     def discard(self, folder: str) -> None:
         """Removes a folder with all in it; none there is fine."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._root / folder)
-            _sync(self._root)
 
     def found(self) -> dict[str, bool]:
         """Names of all folders, and whether anything is in them."""
@@ -68,7 +80,10 @@ class Folders:
 
 
 def _filled(folder: Path) -> bool:
-    return os.listdir(folder) not in ([], [DATA]) or not is_empty(folder / DATA)
+    try:
+        return os.listdir(folder) not in ([], [DATA]) or not is_empty(folder / DATA)
+    except FileNotFoundError:
+        return False
 
 
 def is_empty(folder: Path) -> bool:

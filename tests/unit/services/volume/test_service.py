@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.volume.adapters.folders import Folders
 from services.volume.service import VolumeService
 from shared import testing
 from shared.contracts import volume
@@ -65,6 +66,17 @@ async def test_a_volume_in_use_stays(world: VolumeWorld) -> None:
     await world.unmount("v1")
     await world.remove("v1")
     assert not world.data("v1").exists()
+
+
+async def test_a_folder_is_durable_before_anybody_writes_to_it(
+    world: VolumeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable: list[str] = []
+    monkeypatch.setattr(Folders, "make_durable", lambda self, name: durable.append(name))
+    await world.create("v1")
+    assert durable == []
+    await world.mount("v1", "c1")
+    assert durable == ["v1"]
 
 
 async def test_mounting_tells_whether_there_is_anything_to_keep(world: VolumeWorld) -> None:

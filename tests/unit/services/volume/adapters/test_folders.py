@@ -39,6 +39,40 @@ def test_set_aside_a_volume_is_gone_for_good(folders: Folders) -> None:
     assert folders.found() == {}
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the folders that were synced."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: names.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+    )
+    return names
+
+
+def test_a_folder_is_synced_before_it_is_written_to_and_only_then(
+    folders: Folders, tmp_path: Path, synced: list[str]
+) -> None:
+    folders.make("v1")
+    assert synced == []
+    folders.make_durable("v1")
+    folders.make_durable("v1")
+    assert synced == ["v1", tmp_path.name]
+    folders.discard(folders.set_aside("v1"))
+    folders.make("v1")
+    folders.make_durable("v1")
+    assert synced == ["v1", tmp_path.name] * 2
+
+
+def test_a_volume_with_content_is_given_up_durably(folders: Folders, tmp_path: Path, synced: list[str]) -> None:
+    folders.make("empty")
+    folders.discard(folders.set_aside("empty"))
+    assert synced == []
+    folders.make("full")
+    (folders.data("full") / "file").touch()
+    folders.set_aside("full")
+    assert synced == [tmp_path.name]
+
+
 def test_what_is_found(folders: Folders, tmp_path: Path) -> None:
     folders.make("empty")
     folders.make("full")
