@@ -8,7 +8,6 @@ come any more the processes are frozen and killed before anything is let go.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from . import link
 from .control import Control
+from .kept import Kept
 from .link import Frame, Link
 from .page_server import PageServer
 from .store import Store
@@ -33,9 +33,8 @@ MANIFEST, SETTLED, FILLED, LOST = "manifest.json", "settled", "filled", "lost"
 """Files in the move's folder: what the source said; every page is here (bytes that came); and in place; pages
 cannot come any more."""
 PATIENCE = 10.0
+LOOK_MILLISECONDS = 5
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}")
-_PIDFD_GETFD = 438
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Pages:
@@ -52,25 +51,14 @@ class Pages:
             self.process = subprocess.Popen([program, *words], pass_fds=numbers, stdin=null, stdout=null, stderr=null)
         self.connection, self.server = ours, PageServer(ours, store)
         self.ended = os.pidfd_open(self.process.pid)
-        self._kept: set[int] = set()
-
-    def keep(self) -> int:
-        """Holds the restored processes' userfaultfds open besides criu; how many there are."""
-        folder = f"/proc/{self.process.pid}/fd"
-        for number in os.listdir(folder):
-            with contextlib.suppress(OSError):
-                if "userfaultfd" in os.readlink(f"{folder}/{number}"):
-                    copy = _libc.syscall(_PIDFD_GETFD, self.ended, int(number), 0)
-                    if copy >= 0:
-                        self._kept.add(copy)
-        return len(self._kept)
+        self.kept = Kept(self.process.pid, self.ended)
 
     def close(self) -> None:
         """Only when every page is there, or nobody is left who could read one."""
         self.process.kill()
         self.process.wait()
-        for descriptor in (*self._kept, self.ended):
-            os.close(descriptor)
+        self.kept.close()
+        os.close(self.ended)
         self.connection.close()
 
 
@@ -114,7 +102,7 @@ class Target:
                 self._poller.unregister(source)
         self._watched = sources
         waiting = self._link is not None and self._link.decrypted
-        ready = {descriptor for descriptor, _ in self._poller.poll(0 if waiting else None)}
+        ready = {descriptor for descriptor, _ in self._poller.poll(0 if waiting else self._patience())}
         if waiting and self._link is not None:
             ready.add(self._link.fileno())
         if self._pages is not None and self._pages.connection.fileno() in ready:
@@ -125,6 +113,13 @@ class Target:
             self._command()
         if self._pages is not None and self._pages.ended in ready:
             self._ended(self._pages)
+
+    def _patience(self) -> int | None:
+        """Milliseconds until it is looked which processes criu has filled: it tells nobody when it closes something."""
+        if self._pages is None or not self._pages.kept:
+            return None
+        self._pages.kept.release()
+        return LOOK_MILLISECONDS
 
     def _sources(self) -> set[int]:
         found = {self._control.fileno()}
@@ -200,7 +195,8 @@ class Target:
             if self._pages is None:
                 raise SystemExit(1)
         elif self._pages is not None:
-            self._number = self._pages.keep()
+            self._pages.kept.take()
+            self._number = len(self._pages.kept)
             self._awaits = asked["all"]
             if self._link is not None and not self._complete:
                 self._link.send(link.BEGIN)
