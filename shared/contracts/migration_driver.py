@@ -25,8 +25,8 @@ from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidAr
 BUILT_IN = "criu"
 """The engine's own driver."""
 Strategy = Literal["post-copy", "copy"]
-"""`post-copy`: memory follows after the workload runs at the target; a source that dies meanwhile takes it along.
-`copy`: memory is sent before, while it runs, and what has changed while it is frozen."""
+"""What of its memory comes last comes, with `copy`, before the workload runs at the target; with `post-copy`
+afterwards: a source that dies meanwhile takes it along."""
 
 
 class MoveHost(Message, frozen=True):
@@ -107,12 +107,15 @@ class RestoreReply(Message, frozen=True):
 
 
 class ResumeReply(Message, frozen=True):
-    """`resumed_at`: when its processes were let run, nanoseconds since the epoch; 0: all of it has come since."""
+    """`resumed_at`: when its processes ran again, nanoseconds since the epoch by that host's clock; `ago_ns`: how long
+    before this answer.
+    """
 
     pid: int
     log_path: str
     started_at: int
     resumed_at: int
+    ago_ns: int = 0
 
 
 class SettleReply(Message, frozen=True):

@@ -191,7 +191,8 @@ class Steps:
         await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
 
     async def _settle(self) -> None:
-        await self._bus.call(migration_driver.SETTLE, self._id, node=self._to)
+        settled = await self._bus.call(migration_driver.SETTLE, self._id, node=self._to)
+        self.counted.memory_bytes = max(self.counted.memory_bytes, settled.bytes)
 
     async def _attach(self) -> None:
         await attach(self._bus, self.record.id, self.record.source)
@@ -296,14 +297,15 @@ async def take_over(bus: Bus, record: MigrationRecord) -> float:
 
 
 async def _go_on(bus: Bus, record: MigrationRecord) -> float:
+    went_on = 0.0
     taken = moving.TakenRequest(id=record.id, migration=record.migration)
     if record.strategy != "cold":
         try:
             there = migration_driver.place(record.target, record.driver)
             resumed = await bus.call(migration_driver.RESUME, Ref(id=record.id), node=there)
+            went_on = time.monotonic() - resumed.ago_ns / 1e9
             taken = msgspec.structs.replace(taken, pid=resumed.pid, log_path=resumed.log_path)
         except (NotFound, FailedPrecondition) as error:  # its executor sees that they have ended
             log.error("the processes of %s are lost at the target: %s", record.name, error)
-    went_on = time.monotonic()
     await bus.call(moving.TAKEN, taken, node=record.target)
-    return went_on if record.strategy != "cold" else time.monotonic()
+    return went_on or time.monotonic()

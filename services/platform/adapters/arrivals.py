@@ -200,7 +200,7 @@ class Arrivals:
     async def resume(self, name: str) -> contract.ResumeReply:
         """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come."""
         if name not in self._known and (found := self._workloads.find(name)) is not None:
-            return _resumed(found, 0)
+            return _resumed(found)
         arrival = self._get(name)
         return await finish(self._tasks, self._resume(arrival))
 
@@ -208,13 +208,13 @@ class Arrivals:
         async with arrival.lock:
             record = arrival.record
             if record.phase == "held":
-                record.phase, record.resumed_at = "resumed", clock.now_ns()
+                record.phase = "resumed"
                 record.write(arrival.folder)
                 await self._complete(arrival)
             found = self._workloads.find(arrival.name)
             if found is None:
                 raise Conflict(f"container {arrival.name} is not restored")
-            return _resumed(found, record.resumed_at)
+            return _resumed(found)
 
     async def _complete(self, arrival: Arrival) -> None:
         """Its processes run when this returns, and it is one of the workloads."""
@@ -324,9 +324,15 @@ class Arrivals:
             arrival.close()
 
 
-def _resumed(workload: Workload, at: int) -> contract.ResumeReply:
-    made = workload.record
-    return contract.ResumeReply(pid=made.pid, log_path=made.log_path, started_at=made.started_at, resumed_at=at)
+def _resumed(workload: Workload) -> contract.ResumeReply:
+    made, ran = workload.record, criu.ran_at(workload.folder)
+    return contract.ResumeReply(
+        pid=made.pid,
+        log_path=made.log_path,
+        started_at=made.started_at,
+        resumed_at=ran,
+        ago_ns=clock.now_ns() - ran if ran else 0,
+    )
 
 
 def _pid(arrival: Arrival) -> int:

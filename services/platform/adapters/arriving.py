@@ -46,7 +46,6 @@ class Record(msgspec.Struct, kw_only=True):
     stdin: bool = False
     stdin_once: bool = False
     started_at: int = 0
-    resumed_at: int = 0
     mover: int = 0
     mover_start: int = 0
     monitor: int = 0

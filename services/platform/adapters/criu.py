@@ -21,9 +21,9 @@ from ..domain.moving import External
 from . import syscalls
 from .runtime import program
 
-HELD, GO = "held", "go"
+HELD, GO, RUNS = "held", "go", "runs"
 """In the bundle: a file with the first process's pid, made when all is restored; a fifo, whose first word lets the
-processes run or not."""
+processes run or not; a file that is made as soon as they run."""
 PIPE_BYTES = 8 << 20
 """`fs.pipe-max-size` that criu needs for pages it leaves out: without CAP_SYS_RESOURCE it fails above the limit."""
 GHOST_LIMIT = "256M"
@@ -87,8 +87,9 @@ def write_hold(folder: Path) -> None:
     os.mkfifo(folder / GO, 0o600)
     script = folder / "hold"
     script.write_text(
-        f'#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = post-restore ] || exit 0\ncd {shlex.quote(str(folder))} || exit 1\n'
-        f'echo "$CRTOOLS_INIT_PID" > {HELD}\nread word < {GO}\n[ "$word" = go ]\n'
+        f'#!/bin/sh\ncase "$CRTOOLS_SCRIPT_ACTION" in\npost-restore) cd {shlex.quote(str(folder))} || exit 1\n'
+        f'echo "$CRTOOLS_INIT_PID" > {HELD}\nread word < {GO}\n[ "$word" = go ];;\n'
+        f"post-resume) : > {shlex.quote(str(folder / RUNS))};;\nesac\n"
     )
     script.chmod(0o700)
 
@@ -98,6 +99,14 @@ def held(folder: Path) -> int:
     try:
         return int((folder / HELD).read_text())
     except (OSError, ValueError):
+        return 0
+
+
+def ran_at(folder: Path) -> int:
+    """When what was held here was let run, nanoseconds since the epoch; 0: it was not."""
+    try:
+        return (folder / RUNS).stat().st_mtime_ns
+    except OSError:
         return 0
 
 

@@ -46,7 +46,7 @@ class Record(msgspec.Struct, kw_only=True):
 
     phase: str = "begun"
     memory: bool = False
-    """Strategy copy."""
+    """Strategy copy: the target lets it run only when it has all memory."""
     share: str = ""
     """Of the processors, before criu's code in it was given more."""
     mover: int = 0
@@ -130,7 +130,7 @@ class Departures:
         return sum(process.private_memory(pid) for pid in pids), len(pids)
 
     async def precopy(self, request: contract.PrecopyRequest) -> contract.PrecopyReply:
-        """Connects the two hosts, if they are not; with the strategy copy sends memory while the workload runs."""
+        """Connects the two hosts, if they are not; sends memory while the workload runs."""
         workload = self._workloads.get(request.id)
         departure = self._known.get(request.id)
         if departure is None or departure.peer != request.peer:
@@ -142,9 +142,8 @@ class Departures:
         async with departure.lock:
             check(request.id, workload.state, "precopy")
             said = await departure.mover.ask(
-                "copied", seconds=590, do="copy", memory=departure.record.memory,
-                processes=self._processes(workload), log=workload.record.log_path,
-            )  # fmt: skip
+                "copied", seconds=590, do="copy", processes=self._processes(workload), log=workload.record.log_path
+            )
         return contract.PrecopyReply(bytes=said["sent"], changed_bytes=said["changed"], total_bytes=said["total"])
 
     async def _begin(self, workload: Workload, request: contract.PrecopyRequest) -> Departure:
@@ -239,7 +238,7 @@ class Departures:
                 await self._launcher.plain(partial(self._await_images, departure))
             with telemetry.span("send dump"):
                 said = await departure.mover.ask(
-                    "dumped", seconds=590, do="dump", memory=departure.record.memory, images=str(departure.folder),
+                    "dumped", seconds=590, do="dump", images=str(departure.folder),
                     files=self._files(workload), manifest=msgspec.to_builtins(manifest),
                     processes=self._processes(workload), log=workload.record.log_path,
                 )  # fmt: skip

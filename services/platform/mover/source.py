@@ -1,8 +1,8 @@
 """The source's mover: reads the memory of the workload's processes and sends it.
 
 While they run each pass sends the pages that differ from what was sent before. When they are frozen for good, the dump
-goes (criu's images, which leave out private memory, and the log's rest); then the pages follow: with the strategy copy
-those that have changed, with post-copy all, those first that the other side waits for.
+goes (criu's images, which leave out private memory, and the log's rest); then the pages that have changed since, those
+first that the other side waits for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,12 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PUSHED = 64 << 10
-"""Bytes sent unasked before it is looked whether something is asked for."""
-QUIET_SECONDS, QUIET_MILLISECONDS = 0.005, 2
-"""After a question so long nothing is sent unasked, if no other follows."""
-LEAST_PACE_SECONDS = 0.008
-"""But a piece at the least every so often."""
 SERVED = "served"
 """File in the move's folder: the target has every page."""
 
@@ -42,10 +35,8 @@ class Source:
         self._store = Store()
         self._memories: dict[int, Memory] = {}
         self._log_at = 0
-        self._asked: set[tuple[int, int, int]] = set()
         self._pages: Iterator[tuple[Memory, int, bytes]] = iter(())
-        self._sealed = self._all_sent = self._settled = self._copied = self._pushing = False
-        self._asked_at = self._pushed_at = 0.0
+        self._sealed = self._pushing = self._settled = False
 
     def run(self) -> None:
         """Until the target has every page, or the platform goes before the dump was sent."""
@@ -54,7 +45,7 @@ class Source:
         poller.register(self._control, select.POLLIN)
         listening = self._control.fileno()
         while not self._settled:
-            ready = dict(poller.poll(self._patience()))
+            ready = dict(poller.poll(0 if self._pushing else None))
             if self._link.fileno() in ready or self._link.decrypted:
                 self._told()
             elif listening in ready:
@@ -65,17 +56,6 @@ class Source:
                 self._push()
         (self._folder / SERVED).touch()
         self._control.tell(event=SERVED, sent=self._link.sent)
-
-    def _patience(self) -> int | None:
-        """Milliseconds to wait for a question before more is sent unasked; None: nothing is.
-
-        While processes ask for pages they wait, and whatever else is on the way makes them wait longer.
-        """
-        if not self._pushing:
-            return None
-        now = time.monotonic()
-        asked_lately = now - self._asked_at < QUIET_SECONDS and now - self._pushed_at < LEAST_PACE_SECONDS
-        return QUIET_MILLISECONDS if asked_lately else 0
 
     def _command(self, asked: dict[str, Any] | None) -> bool:
         """Whether there is a platform that may ask again."""
@@ -91,7 +71,7 @@ class Source:
 
     def _copy(self, asked: dict[str, Any]) -> None:
         before, total = self._link.sent, 0
-        for memory in self._known(asked["processes"]) if asked["memory"] else ():
+        for memory in self._known(asked["processes"]):
             for address, data in memory.chunks():
                 total += len(data)
                 self._send_changed(memory.process, address, data, keep=True)
@@ -133,19 +113,18 @@ class Source:
 
     def _dump(self, asked: dict[str, Any]) -> None:
         """All that the target must have to go on; returns when it has it."""
-        folder, copied = Path(asked["images"]), bool(asked["memory"])
-        memories = self._known(asked["processes"])
+        folder, memories = Path(asked["images"]), self._known(asked["processes"])
         for image in sorted(folder.glob("*.img")):
             self._send_file(image)
         for file in asked["files"]:
             self._send_file(Path(file))
         self._send_log(asked["log"])
-        self._pages = self._left_out(folder, memories, CHUNK if copied else PUSHED)
+        self._pages = self._left_out(folder, memories)
         self._link.send(link.SEALED, json.dumps(asked["manifest"]).encode())
         while (frame := self._link.receive()).kind != link.RECEIVED:
             if frame.kind == link.FAILED:
                 raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
-        self._sealed, self._copied, self._pushing = True, copied, copied
+        self._sealed = self._pushing = True
         self._control.tell(event="dumped", sent=self._link.sent, log_bytes=self._log_at)
 
     def _send_file(self, path: Path) -> None:
@@ -156,25 +135,22 @@ class Source:
                 self._link.send(link.FILE, name + data)
 
     @staticmethod
-    def _left_out(folder: Path, memories: list[Memory], size: int) -> Iterator[tuple[Memory, int, bytes]]:
+    def _left_out(folder: Path, memories: list[Memory]) -> Iterator[tuple[Memory, int, bytes]]:
         for memory in memories:
             image = folder / f"pagemap-{memory.process}.img"
             for start, length in images.left_out(image.read_bytes()) if image.exists() else ():
-                for address, data in memory.pieces(start, length, size):
+                for address, data in memory.pieces(start, length):
                     yield memory, address, data
 
     def _push(self) -> None:
-        self._pushed_at = time.monotonic()
+        """A piece further: most is as it was sent before, and then nothing is."""
         try:
             memory, address, data = next(self._pages)
         except StopIteration:
-            self._all_sent, self._pushing = True, False
+            self._pushing = False
             self._link.send(link.ALL_SENT)
             return
-        if self._copied:
-            self._send_changed(memory.process, address, data, keep=False)
-        elif (memory.process, address, len(data)) not in self._asked:
-            self._link.send(link.PAGES, data, memory.process, address)
+        self._send_changed(memory.process, address, data, keep=False)
 
     def _told(self) -> None:
         frame = self._link.receive()
@@ -182,14 +158,10 @@ class Source:
             self._settled = True
         elif frame.kind == link.FAILED:
             raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
-        elif frame.kind == link.BEGIN:
-            self._pushing = not self._all_sent
         elif frame.kind == link.WANTED:
-            self._asked_at = time.monotonic()
             length = int.from_bytes(frame.payload, "big")
             memory = next((each for each in self._memories.values() if each.process == frame.process), None)
             for address, data in memory.pieces(frame.address, length) if memory else ():
-                self._asked.add((frame.process, address, len(data)))
                 self._link.send(link.PAGES, data, frame.process, address)
 
 

@@ -198,8 +198,6 @@ class Target:
             self._pages.kept.take()
             self._number = len(self._pages.kept)
             self._awaits = asked["all"]
-            if self._link is not None and not self._complete:
-                self._link.send(link.BEGIN)
             self._kept()
 
     def _kept(self) -> None:

@@ -4,22 +4,55 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.platform.adapters import process
+from services.platform.adapters.cgroup import Cgroups
 from shared.contracts.common import Ref
 from shared.contracts.container import MountPoint, Resources
 from shared.contracts.migration_driver import ReceiveRequest, Strategy
-from shared.contracts.platform import SignalRequest, UpdateRequest
+from shared.contracts.platform import CreateRequest, SignalRequest, UpdateRequest
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from tests.support.moving_hosts import COUNT, Pair, counted, leftovers, until_gone
 from tests.support.platform_host import Host
 from tests.support.waiting import until
 
-LARGE = ("sh", "-c", "x=$(yes | head -c 80000000); echo there; while :; do usleep 10000; done")
-"""Has more memory than can come in a moment."""
+GROWS = ("sh", "-c", "trap 'x=$(yes | head -c 80000000); echo there' USR1; echo ready; while :; do usleep 10000; done")
+"""Has more memory than can come in a moment, once it is told by SIGUSR1."""
+
+
+@pytest.fixture
+def slow() -> Iterator[Callable[[int], None]]:
+    """Has a process get a fifth of a processor."""
+    groups, group = Cgroups(), f"/shoal-test-slow-{os.getpid()}"
+    groups.prepare(group, ())
+    groups.limit(group, {"cpu": {"quota": 20_000, "period": 100_000}})
+
+    def enter(pid: int) -> None:
+        for folder in groups.folders(group):
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    yield enter
+    groups.remove(group)
+
+
+async def held_without_its_memory(pair: Pair, slow: Callable[[int], None]) -> CreateRequest:
+    """Most of what it has got since memory was sent has not come: the source's mover is slow, and then stopped."""
+    request = await pair.started(*GROWS)
+    await pair.a.logged(request.id, 1)
+    await pair.sent(request)
+    await pair.a.service.signal(SignalRequest(id=request.id, signal=signal.SIGUSR1))
+    await pair.a.logged(request.id, 2)
+    mover = pair.a.linux.departures._known[request.id].mover
+    slow(mover.pid)
+    await pair.a.driver.freeze(Ref(id=request.id))
+    await pair.a.driver.dump(Ref(id=request.id))
+    await pair.b.driver.restore(Ref(id=request.id))
+    os.kill(mover.pid, signal.SIGSTOP)
+    return request
 
 
 async def mount_lines(host: Host, name: str) -> list[list[str]]:
@@ -176,13 +209,10 @@ async def test_once_it_runs_it_is_not_abandoned(pair: Pair) -> None:
     await pair.a.driver.discard(Ref(id=other.id))
 
 
-async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair) -> None:
+async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair, slow: Callable[[int], None]) -> None:
     """The source's mover dies before it has sent all."""
-    request = await pair.started(*LARGE)
-    await pair.a.logged(request.id, 1)
-    await pair.held(request)
+    request = await held_without_its_memory(pair, slow)
     mover = pair.a.linux.departures._known[request.id].mover
-    os.kill(mover.pid, signal.SIGSTOP)
     await pair.b.driver.resume(Ref(id=request.id))
     os.kill(mover.pid, signal.SIGKILL)
     assert await pair.b.code(request.id) == 137
@@ -193,12 +223,9 @@ async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair) -> None:
     assert await leftovers(pair.b) == []
 
 
-async def test_a_killed_mover_of_the_target_ends_it_too(pair: Pair) -> None:
-    request = await pair.started(*LARGE)
-    await pair.a.logged(request.id, 1)
-    await pair.held(request)
+async def test_a_killed_mover_of_the_target_ends_it_too(pair: Pair, slow: Callable[[int], None]) -> None:
+    request = await held_without_its_memory(pair, slow)
     source, target = pair.a.linux.departures._known[request.id].mover, pair.b.linux.arrivals._known[request.id].mover
-    os.kill(source.pid, signal.SIGSTOP)
     await pair.b.driver.resume(Ref(id=request.id))
     os.kill(target.pid, signal.SIGKILL)
     assert await pair.b.code(request.id) == 137

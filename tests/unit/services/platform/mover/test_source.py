@@ -146,12 +146,12 @@ class Move:
         return {"processes": [[self.workload.process.pid, PROCESS]], "log": str(self.folder / "log")}
 
     def copy(self) -> dict[str, Any]:
-        self.source.ask(do="copy", memory=True, **self.common)
+        self.source.ask(do="copy", **self.common)
         return self.source.hear("copied")
 
-    def dump(self, memory: bool) -> dict[str, Any]:
+    def dump(self) -> dict[str, Any]:
         images = {"images": str(self.folder / "dump"), "files": [], "manifest": {"is": "there"}}
-        self.source.ask(do="dump", memory=memory, **images, **self.common)
+        self.source.ask(do="dump", **images, **self.common)
         said = self.source.hear("dumped")
         self.target.hear("received")
         return said
@@ -172,8 +172,8 @@ def move(tmp_path: Path) -> Iterator[Move]:
     made.workload.close()
 
 
-def test_post_copy_brings_every_page(move: Move) -> None:
-    said = move.dump(memory=False)
+def test_without_a_copy_before_every_page_comes_later(move: Move) -> None:
+    said = move.dump()
     assert said["log_bytes"] == 5
     assert (move.folder / "images" / f"pagemap-{PROCESS}.img").exists()
     assert json.loads((move.folder / "moved" / target.MANIFEST).read_text()) == {"is": "there"}
@@ -186,12 +186,12 @@ def test_post_copy_brings_every_page(move: Move) -> None:
     assert (move.folder / "log.b").read_text() == "line\n"
 
 
-def test_copy_sends_again_only_what_has_changed(move: Move) -> None:
+def test_only_what_has_changed_since_it_was_copied_is_sent_again(move: Move) -> None:
     first = move.copy()
     assert first["changed"] >= move.workload.length
     move.workload.change(7)
     (move.folder / "log").write_text("line\nanother\n")
-    move.dump(memory=True)
+    move.dump()
     move.target.ask(do="keep", all=True)
     move.target.hear("kept")
     sent = move.source.hear(source.SERVED)["sent"]
@@ -203,7 +203,7 @@ def test_copy_sends_again_only_what_has_changed(move: Move) -> None:
 
 
 def test_movers_go_on_when_the_platforms_are_killed(move: Move) -> None:
-    move.dump(memory=False)
+    move.dump()
     move.target.ask(do="keep", all=False)
     move.target.hear("kept")
     for side in (move.source, move.target):
@@ -227,5 +227,5 @@ def test_before_the_dump_they_end_with_the_platform(move: Move) -> None:
 def test_a_log_begun_anew_comes_from_its_beginning(move: Move) -> None:
     move.copy()
     (move.folder / "log").write_text("new\n")
-    move.dump(memory=False)
+    move.dump()
     assert (move.folder / "log.b").read_text() == "line\nnew\n"

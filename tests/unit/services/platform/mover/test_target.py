@@ -50,9 +50,7 @@ def test_a_source_that_is_gone_with_pages_is_the_end(move: Move, monkeypatch: py
     """Its connection is cut before it has sent them."""
     monkeypatch.setattr(link.Link, "send", cut_at(link.PAGES, link.Link.send))
     move.program("#!/bin/sh\nexec sleep 1000\n")
-    move.dump(memory=False)
-    move.target.ask(do="keep", all=False)
-    move.target.hear("kept")
+    move.dump()
     move.source.hear("failed")
     assert move.target.hear(target.LOST)["reason"]
     move.target.ended()
