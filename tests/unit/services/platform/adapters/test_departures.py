@@ -41,8 +41,8 @@ async def test_it_goes_on_here(pair: Pair, dumped: bool, restarted: bool) -> Non
         await pair.a.restart()
     assert (await pair.a.state(request.id)).state == "leaving"
     lines = len(await pair.a.logs(request.id))
-    await asyncio.sleep(0.1)
-    assert len(await pair.a.logs(request.id)) == lines
+    await asyncio.sleep(0.5)
+    assert len(await pair.a.logs(request.id)) <= lines + 2  # its monitor writes down what it said before
     await pair.b.driver.abandon(name)
     await pair.a.driver.thaw(name)
     numbers = await counted(pair.a, request.id)
