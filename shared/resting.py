@@ -5,19 +5,22 @@ Whoever calls in vain leaves a file in the folder of the engine's records, and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from shared import cluster
 from shared.config import Settings
 
 CALLERS = {"builder": ("gateway",)}
-"""Who may rest, and who calls it. Only processes of ours leave the file: no caller may be another program."""
+"""Who may rest, and who calls it. Only processes of ours on this host leave the file: no caller may be another program,
+and in a cluster, where other hosts call, nobody rests."""
 SUFFIX = ".wanted"
 
 
-def rests(service: str, replaced: Sequence[str]) -> bool:
-    """Whether a service, started by the supervisor, ends while it has nothing to do. `replaced`: see `Settings`."""
-    return service in CALLERS and not {service, *CALLERS[service]} & set(replaced)
+def rests(settings: Settings, service: str) -> bool:
+    """Whether a service, started by the supervisor, ends while it has nothing to do."""
+    if service not in CALLERS or {service, *CALLERS[service]} & set(settings.replaced):
+        return False
+    return not cluster.role(settings.state_path)
 
 
 def records(settings: Settings) -> Path:
@@ -27,7 +30,7 @@ def records(settings: Settings) -> Path:
 
 def want(settings: Settings, service: str) -> bool:
     """Has a service started if it rests; False when it is none that does."""
-    if not rests(service, settings.replaced):
+    if not rests(settings, service):
         return False
     try:
         (records(settings) / f"{service}{SUFFIX}").touch()

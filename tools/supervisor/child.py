@@ -80,7 +80,7 @@ def serve(name: str, settings: Settings, where: Path) -> None:
     import shared.service  # here: the supervisor's own first steps need none of it
 
     shared.service.followed = True
-    shared.service.rested = rested if resting.rests(name, settings.replaced) else None
+    shared.service.rested = rested if resting.rests(settings, name) else None
     gc.enable()
     importlib.import_module(module_of(name)).run(settings, ready)
 

@@ -111,6 +111,8 @@ class Supervisor:
         if (before is None) is not (self._membership is None):
             for names in plan.stop_order(tuple(self._members.values())):
                 self._end(names)
+            now = time.monotonic()  # for who rested, too: in a cluster nobody does
+            self._members = {name: plan.wanted(member, now) for name, member in self._members.items()}
         elif (before.hub if before else "") != (self._membership.hub if self._membership else ""):
             self._end([plan.HUB])
         if before is not None and before.hub and plan.HUB not in planned:
@@ -126,8 +128,7 @@ class Supervisor:
             self._send(name, signal.SIGTERM)
         for name in names:
             self._await_end(name)
-            if not self._rests(name):
-                records.remove(self._where, name)
+            records.remove(self._where, name)
 
     def _tell_brokers(self) -> None:
         """Brokers that run take over a changed configuration, and a renewed certificate."""

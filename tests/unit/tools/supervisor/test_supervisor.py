@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared import resting
+from shared import cluster, resting
+from shared.cluster import Membership
 from shared.config import Settings
 from tests.support.fake_engine import FakeEngine, fake_engine
 from tests.support.process import running
 from tools.supervisor.broker import accepts
-from tools.supervisor.plan import GATEWAY, SERVICES
+from tools.supervisor.plan import CLUSTERED, GATEWAY, SERVICES
 
 ALL = ("broker", "guardian", "supervisor", GATEWAY, *SERVICES)
 
@@ -179,7 +180,7 @@ def rest(engine: FakeEngine) -> int:
 
 def test_who_rests_is_started_when_it_is_wanted(engine):
     engine.program("services/builder", RESTS)
-    settings = Settings(run_dir=str(engine.run_dir))
+    settings = Settings(run_dir=str(engine.run_dir), state_dir=str(engine.state_dir))
     supervisor = engine.start()
     old = rest(engine)
     engine.back("volume", engine.kill("volume"))  # whoever dies is started again, and it is not
@@ -197,3 +198,14 @@ def test_who_rests_is_started_when_it_is_wanted(engine):
     os.kill(engine.pid("supervisor"), signal.SIGTERM)
     supervisor.wait(60)
     engine.until(lambda: [engine.record(name) for name in ALL] == [{}] * len(ALL))
+
+
+def test_who_rested_is_started_when_the_host_enters_a_cluster(engine):
+    for name in ("builder", *CLUSTERED):
+        engine.program(f"services/{name}", RESTS)
+    engine.start()
+    old = rest(engine)
+    place = "127.0.0.1:9"  # nobody is there: its broker cannot serve, and nothing here asks it
+    cluster.save(engine.state_dir, Membership(cluster="c1", address=place, hubs=(place,)))
+    engine.back("builder", old)
+    assert engine.lives("builder")
