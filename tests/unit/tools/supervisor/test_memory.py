@@ -27,6 +27,28 @@ def test_with_the_holes_filled_new_things_copy_fewer_pages():
     assert done.stdout == "True True\n", done.stderr
 
 
+HEAP = """
+import ctypes
+from shared.memory import use_one_arena
+from tools.supervisor import memory
+use_one_arena()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+taken = [libc.malloc(size) for size in range(32, 800, 16) for _ in range(40)]
+for block in taken[::2]:
+    libc.free(block)
+holes = set(taken[::2])
+filled = memory.fill_heap()
+again = {libc.malloc(size) for size in range(32, 800, 16) for _ in range(20)}
+print(100_000 < filled < memory.MOST_FILLED, len(again & holes) < 50, memory.fill_heap() < 50_000)
+"""
+
+
+def test_with_the_holes_of_the_heap_filled_nothing_new_lies_in_one():
+    done = subprocess.run([sys.executable, "-c", HEAP], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True True True\n", done.stdout + done.stderr
+
+
 def test_filling_again_takes_next_to_nothing():
     memory.fill_holes()
     assert memory.fill_holes() < 1000
