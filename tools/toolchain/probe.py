@@ -11,7 +11,8 @@ from pathlib import Path
 
 from .parts import Part, judge, parse_version, show
 
-SECONDS = 20
+SECONDS = 120
+"""Most answer at once; `criu check` takes a minute on an emulated machine."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
