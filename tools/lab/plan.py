@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,9 @@ class Plan:
         return self.folder / str(number)
 
     def cgroup(self, number: int) -> str:
-        """The parent of a host's containers: the control groups are the machine's, and shared by all hosts."""
-        return f"shoal-{self.folder.name}-{number}"
+        """The parent of a host's containers: the control groups are the machine's, and shared by all labs."""
+        lab = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:8]
+        return f"shoal-{self.folder.name}-{lab}-{number}"
 
     def environment(self, number: int) -> Mapping[str, str]:
         """What programs on a host get: the engine's settings, and where Docker clients find it."""

@@ -10,6 +10,7 @@ def test_hosts_have_names_addresses_and_folders_of_their_own() -> None:
     made = plan(Path("/lab"), 250)
     for each in (address, mac, made.home, made.cgroup):
         assert len({each(number) for number in made.numbers}) == 250
+    assert made.cgroup(1) != plan(Path("/other/lab"), 1).cgroup(1), "labs in folders of one name run beside each other"
     assert made.environment(2)["SHOAL_STATE_DIR"] == "/lab/2/state"
     assert made.environment(2)["SHOAL_NODE_NAME"] == "node2"
 
