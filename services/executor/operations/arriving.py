@@ -140,7 +140,9 @@ async def abandon(engine: Engine, request: MoveRef) -> None:
 
 
 async def take_over(engine: Engine, request: TakeOverRequest) -> int:
-    """Its records are written here: it is this host's from then on, and everybody sees it."""
+    """Its records are written here: it is this host's from then on, and everybody sees it; meanwhile frames begin to
+    reach it. It stands still until both is done.
+    """
     async with engine.arriving:  # whoever abandons it comes before or after
         found = engine.registry.find(request.id)
         if found is not None:
@@ -153,10 +155,15 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> int:
         if runs(request.held) and not await _holds(engine, request.id, placement.driver):
             await _drop(engine, request.id)
             raise NotFound("its processes are not here any more")
-        container = await _record(engine, request.held, place)
+        spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
+        container = Container(spec, moving.arrived(request.held, place.sandbox))
+        engine.registry.add(container)
+        done = await asyncio.gather(_record(engine, container), _attach(engine, container), return_exceptions=True)
+        for failed in done:
+            if isinstance(failed, BaseException):
+                raise failed
         engine.places.pop(request.id, None)
     engine.tell(container, "migrate", source=request.source_name, node=engine.records.node_name)
-    await _attach(engine, container)
     return container.spec_revision
 
 
@@ -170,14 +177,10 @@ async def _holds(engine: Engine, container_id: str, driver: str) -> bool:
     return True
 
 
-async def _record(engine: Engine, held: Held, place: Place) -> Container:
-    spec = moving.at_home(held.spec, place.graph_driver, place.mountpoints)
-    container = Container(spec, moving.arrived(held, place.sandbox))
-    engine.registry.add(container)
+async def _record(engine: Engine, container: Container) -> None:
     async with container.lock:
         saving = engine.save(container, container.status)  # sent in this order
         _, container.spec_revision = await asyncio.gather(saving, engine.records.create(container.spec))
-    return container
 
 
 async def _attach(engine: Engine, container: Container) -> None:

@@ -174,8 +174,11 @@ class Arrivals:
                     words = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, manifest))
                 with telemetry.span("criu restore"):
                     await arrival.held(words)
-                await self._set_options(criu.held(arrival.folder), manifest)
-                await arrival.mover.ask("kept", seconds=590, do="keep", all=record.memory)
+                options = self._set_options(criu.held(arrival.folder), manifest)
+                kept = arrival.mover.ask("kept", seconds=590, do="keep", all=record.memory)
+                for failed in await asyncio.gather(options, kept, return_exceptions=True):
+                    if isinstance(failed, BaseException):
+                        raise failed
                 record.phase = "held"
                 record.write(arrival.folder)
             except BaseException as error:
