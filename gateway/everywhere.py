@@ -96,7 +96,8 @@ async def find(
     """Where something is that is called `name`, and what it is. `identity` tells whether what several hosts have is the
     same.
 
-    Raises `NotFound` as this host does, and `Conflict` when other hosts mean different things by the name.
+    Raises `NotFound` as this host does, `Unavailable` when it may be on a host that has just gone, and `Conflict` when
+    other hosts mean different things by the name.
     """
     try:
         return gateway.kernel.node, await gateway.call(endpoint, request(name))
@@ -104,6 +105,10 @@ async def find(
         _, *others = gateway.hosts.present()
         answers = await ask_each(gateway, endpoint, {node: request(name) for node in others})
         found = {node: answer for node, answer in answers.items() if not isinstance(answer, ShoalError)}
+        silent = [node for node, answer in answers.items() if isinstance(answer, (Unavailable, DeadlineExceeded))]
+        if not found and silent:
+            where = ", ".join(map(gateway.hosts.name, silent))
+            raise Unavailable(f"{name} may be on {where}, which cannot be asked now") from None
         if not found:
             raise
     if len({identity(answer) for answer in found.values()}) > 1:

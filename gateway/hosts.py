@@ -83,9 +83,12 @@ class Hosts:
         return (self._node, *(node for node, view in self._views.items() if view.live))
 
     def present(self) -> tuple[str, ...]:
-        """As `reachable`: this host first, the others by name."""
-        here, *others = self.reachable()
-        return (here, *sorted(others, key=self.name))
+        """This host first, then the others by name, without those that are away: who has not been heard of since this
+        gateway began may be there.
+        """
+        away = {node for node, view in self._views.items() if not view.live and view.revision}
+        others = {record.id for record in self.all()} - away - {self._node}
+        return (self._node, *sorted(others, key=self.name))
 
     def name(self, node: str) -> str:
         """What a host is called."""

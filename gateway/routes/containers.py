@@ -10,7 +10,7 @@ from shared.contracts import executor
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.executor import UsageEntry
-from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError
+from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError, Unavailable
 
 from .. import everywhere
 from ..context import NO_CONTENT, Gateway, reply
@@ -111,7 +111,7 @@ async def _ancestors(gateway: Gateway, wanted: filters.Filters) -> frozenset[str
     for reference in wanted["ancestor"]:
         try:
             found.add((await images.find(gateway, reference))[1].id)
-        except (NotFound, InvalidArgument, Conflict):
+        except (NotFound, InvalidArgument, Conflict, Unavailable):
             continue
     return frozenset(found)
 

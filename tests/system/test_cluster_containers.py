@@ -274,6 +274,36 @@ def test_labels_volumes_and_other_containers_say_where(hosts: Hosts) -> None:
     hosts.docker(3, "volume", "rm", "data")
 
 
+def test_volumes_networks_and_images_of_all_hosts(hosts: Hosts) -> None:
+    """Made at one socket, seen at the next, removed at the third."""
+    hosts.docker(2, "volume", "create", "far")
+    hosts.docker(1, "volume", "create", "--label", "shoal.node=node2", "wished")
+    hosts.docker(3, "volume", "create", "far")  # is there already
+    hosts.docker(2, "network", "create", "apart")
+    hosts.docker(2, "create", *on(2), "--name", "source", "busybox", "true")
+    hosts.docker(2, "commit", "source", "only:1")
+    for number in (1, 2, 3):
+        assert {"far", "wished"} <= set(hosts.docker(number, "volume", "ls", "-q").split())
+        for kind, name in (("volume", "far"), ("volume", "wished"), ("network", "apart")):
+            assert json.loads(hosts.docker(number, kind, "inspect", name))[0]["Name"] == name
+        assert hosts.docker(number, "network", "ls", "--format", "{{.Name}}").split().count("bridge") == 1
+        assert hosts.docker(number, "images", "only", "--format", "{{.Tag}}") == "1"
+        used = hosts.docker(number, "system", "df", "--format", "{{.Type}} {{.TotalCount}}").splitlines()
+        assert int(next(line.split()[-1] for line in used if line.startswith("Local Volumes"))) >= 2
+    hosts.docker(1, "create", "--name", "user", "-v", "far:/data", "--network", "apart", "busybox", "true")
+    assert places(hosts, "user") == ["node2"]
+    assert "volume is in use" in hosts.refused(3, "volume", "rm", "far")
+    hosts.docker(3, "run", "--rm", *on(3), "only:1", "true")  # the image goes there
+    hosts.docker(1, "rm", "source", "user")
+    hosts.docker(3, "volume", "rm", "far", "wished")
+    hosts.docker(3, "network", "rm", "apart")
+    hosts.docker(1, "rmi", "only:1")
+    for number in (1, 2, 3):
+        assert not {"far", "wished"} & set(hosts.docker(number, "volume", "ls", "-q").split())
+        assert hosts.docker(number, "network", "ls", "-q", "--filter", "name=apart") == ""
+        assert hosts.docker(number, "images", "-q", "only") == ""
+
+
 def test_the_trace_of_a_run_on_another_host_is_one_tree(hosts: Hosts) -> None:
     hosts.docker(1, "run", *on(3), "-d", "--name", "traced", "busybox", "sleep", "100000")
     tree = hosts.shoal_ok(1, "trace", "traced")

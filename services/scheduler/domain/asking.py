@@ -56,24 +56,25 @@ def load_of(config: HostConfig) -> Load:
 
 
 def ask_of(request: CreateRequest, image: str, platform: Platform, known: Known, asked: str = "") -> Ask:
-    """`image` by its id, for `platform`; `asked`: the host whose paths and addresses the request means, unless it says
-    where else the container is to be. Raises `InvalidArgument` for labels that make no sense, `NotFound`.
+    """`image` by its id, for `platform`; `asked`: the host whose paths, addresses, volumes and networks the request
+    means, unless it says where else the container is to be. Raises `InvalidArgument` for labels that make no sense,
+    `NotFound`.
     """
-    config = request.host_config
-    constraints = parse_all(request.config.labels.get(CONSTRAINT, ""))
+    config, labels = request.host_config, request.config.labels
+    here = "" if labels.get(NODE) or labels.get(CONSTRAINT) else asked
     bonds = (
         *_wished(request.config, known),
         *_joined(config, known),
-        *_volumes(config, known),
-        *_networks(request, known),
+        *_volumes(config, known, here),
+        *_networks(request, known, here),
     )
-    if asked and not constraints and all(bond.apart for bond in bonds) and _names_host(config):
-        bonds = (*bonds, Bond(frozenset((asked,)), _ASKED))
+    if here and all(bond.apart for bond in bonds) and _names_host(config):
+        bonds = (*bonds, Bond(frozenset((here,)), _ASKED))
     return Ask(
         load=load_of(config),
         os=platform.os,
         architecture=platform.architecture,
-        constraints=constraints,
+        constraints=parse_all(labels.get(CONSTRAINT, "")),
         bonds=bonds,
         image=known.with_image(image),
     )
@@ -130,17 +131,22 @@ def _joined(config: HostConfig, known: Known) -> Iterator[Bond]:
             yield Bond(frozenset((host,)), f"no container {name}")
 
 
-def _volumes(config: HostConfig, known: Known) -> Iterator[Bond]:
+def _volumes(config: HostConfig, known: Known, here: str) -> Iterator[Bond]:
     names = [text.partition(":")[0] for text in config.binds if not text.startswith("/") and ":" in text]
     names += [mount.source for mount in config.mounts if mount.type == "volume" and mount.source]
     for name in dict.fromkeys(names):
         if hosts := known.with_volume(name):
-            yield Bond(hosts, f"no volume {name}")
+            yield Bond(_meant(hosts, here), f"no volume {name}")
 
 
-def _networks(request: CreateRequest, known: Known) -> Iterator[Bond]:
+def _networks(request: CreateRequest, known: Known, here: str) -> Iterator[Bond]:
     mode = request.host_config.network_mode
     names = [*request.networks, *(() if mode.startswith("container:") else (mode,))]
     for name in dict.fromkeys(names):
         if name not in _EVERYWHERE and (hosts := known.with_network(name)):
-            yield Bond(hosts, f"no network {name}")
+            yield Bond(_meant(hosts, here), f"no network {name}")
+
+
+def _meant(hosts: frozenset[str], here: str) -> frozenset[str]:
+    """Of several hosts that have something of a name the one that was asked."""
+    return frozenset((here,)) if here in hosts else hosts

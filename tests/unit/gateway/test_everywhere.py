@@ -7,7 +7,7 @@ from gateway.context import Gateway
 from gateway.routes.containers import usage_by_id
 from shared.contracts import executor, network, volume
 from shared.contracts.base import Empty
-from shared.contracts.common import PruneReport
+from shared.contracts.common import PruneReport, Ref
 from shared.contracts.container import ContainerConfig
 from shared.contracts.volume import NameRequest, VolumeSpec
 from shared.errors import Conflict, NotFound, Unavailable
@@ -48,6 +48,17 @@ async def test_other_hosts_that_mean_different_things_by_a_name(
     monkeypatch.setattr(everywhere, "ask_each", answers)
     with pytest.raises(Conflict, match="v is something else on each of the hosts two, node3"):
         await found(gateway, "v")
+
+
+async def test_what_may_be_on_a_host_that_does_not_answer_is_not_missing(gateway: Gateway, two: Host) -> None:
+    def asked(id: str) -> Ref:
+        return Ref(id=id)
+
+    two.executor.fail["changes"] = Unavailable("away")
+    with pytest.raises(Unavailable, match="c may be on two, which cannot be asked now"):
+        await everywhere.find(gateway, executor.CHANGES, asked, "c", repr)
+    with pytest.raises(NotFound):
+        await everywhere.find(gateway, executor.CHANGES, asked, "c", repr)
 
 
 async def test_all_hosts_are_asked(gateway: Gateway, two: Host) -> None:

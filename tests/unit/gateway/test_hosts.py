@@ -55,6 +55,11 @@ async def test_a_host_that_is_not_heard_of_is_down() -> None:
         assert hosts.down() == frozenset()
         hosts._views["n2"].become_live(False)
         assert (hosts.down(), hosts.reachable()) == (frozenset({"n2"}), ("n1",))
+        assert hosts.present() == ("n1", "n2")  # nothing was heard of it until now
+        hosts._views["n2"].advance(1)
+        assert hosts.present() == ("n1",)
+        assert (hosts.split("n2-name/v"), hosts.split("n3/v")) == (("n2", "v"), ("", "n3/v"))
+        assert hosts.called("n2-name") == "n2"
     finally:
         await hosts.close()
 

@@ -119,6 +119,19 @@ def test_paths_and_addresses_are_those_of_the_host_that_was_asked(
     assert (bond("not asked, whose paths or addresses it names", "n3") in made.bonds) is bound
 
 
+def test_a_name_is_what_the_asked_host_has_by_it() -> None:
+    def made(node: str, **labels: str) -> tuple[Bond, ...]:
+        config = ContainerConfig(image="i", labels={name.replace("_", "."): value for name, value in labels.items()})
+        request = CreateRequest(config=config, host_config=HostConfig(binds=("data:/d",), network_mode="back"))
+        return ask_of(request, "sha256:1", Platform(), Known(), node).bonds
+
+    back = bond("no network back", "n1")
+    assert made("n1") == (bond("no volume data", "n1"), back)
+    assert made("n2") == (bond("no volume data", "n2"), back)
+    assert made("n3") == (bond("no volume data", "n1", "n2"), back)
+    assert made("n1", shoal_node="node1")[1:] == (bond("no volume data", "n1", "n2"), back)
+
+
 def test_labels_say_where_it_may_go() -> None:
     assert asked({"shoal.node": "node1"}).bonds == (bond("scheduling constraints not satisfied", "n1"),)
     assert asked({"shoal.node": "else"}).bonds == (bond("scheduling constraints not satisfied"),)
