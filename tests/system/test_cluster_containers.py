@@ -274,8 +274,18 @@ def test_labels_volumes_and_other_containers_say_where(hosts: Hosts) -> None:
     hosts.docker(3, "volume", "rm", "data")
 
 
-def test_volumes_networks_and_images_of_all_hosts(hosts: Hosts) -> None:
+async def all_hear_of_all(hosts: Hosts) -> None:
+    """What a host knows of others by name, it has to ask them."""
+
+    def hears(number: int) -> bool:
+        return hosts.docker(number, "node", "ls", "--format", "{{.Status}}").split() == ["Ready"] * 3
+
+    await until(lambda: all(hears(number) for number in (1, 2, 3)), 120)
+
+
+async def test_volumes_networks_and_images_of_all_hosts(hosts: Hosts) -> None:
     """Made at one socket, seen at the next, removed at the third."""
+    await all_hear_of_all(hosts)
     hosts.docker(2, "volume", "create", "far")
     hosts.docker(1, "volume", "create", "--label", "shoal.node=node2", "wished")
     hosts.docker(3, "volume", "create", "far")  # is there already
