@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from shared.contracts import migration_driver as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.moving import Peer
+from shared.errors import FailedPrecondition
 
 from .adapters.linux import Linux
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Before the switch: what this host lacks (room, above all) is why a container stays, and no defect of the engine.
+
+    Not for `resume`, where that may be had later.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        raise FailedPrecondition(f"container {name} cannot be moved: {error.strerror or error}{place}") from None
 
 
 class CriuDriver:
@@ -20,19 +37,24 @@ class CriuDriver:
         return await self._linux.migratable(request)
 
     async def receive(self, request: contract.ReceiveRequest) -> Peer:
-        return await self._linux.arrivals.receive(request)
+        with _in_words(request.request.id):
+            return await self._linux.arrivals.receive(request)
 
     async def precopy(self, request: contract.PrecopyRequest) -> contract.PrecopyReply:
-        return await self._linux.departures.precopy(request)
+        with _in_words(request.id):
+            return await self._linux.departures.precopy(request)
 
     async def freeze(self, request: Ref) -> contract.FreezeReply:
-        return contract.FreezeReply(frozen_at=await self._linux.departures.freeze(request.id))
+        with _in_words(request.id):
+            return contract.FreezeReply(frozen_at=await self._linux.departures.freeze(request.id))
 
     async def dump(self, request: Ref) -> contract.DumpReply:
-        return await self._linux.departures.dump(request.id)
+        with _in_words(request.id):
+            return await self._linux.departures.dump(request.id)
 
     async def restore(self, request: Ref) -> contract.RestoreReply:
-        return contract.RestoreReply(restore_ns=await self._linux.arrivals.restore(request.id))
+        with _in_words(request.id):
+            return contract.RestoreReply(restore_ns=await self._linux.arrivals.restore(request.id))
 
     async def resume(self, request: Ref) -> contract.ResumeReply:
         return await self._linux.arrivals.resume(request.id)

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from . import faults, run
-from .faults import Fault
 from .run import KINDS, ORDER, PHASES, UNDO, Case
 
 STRATEGIES = ("copy", "copy", "post-copy")
@@ -54,13 +53,7 @@ def planned(seed: int) -> Iterator[Case]:
 
 def named(words: str, seed: int) -> list[Case]:
     """As a line of the output begins, or only the first part of it."""
-    return [case for case in planned(seed) if str(case).startswith(f"{words}:")] or [_case(words)]
-
-
-def _case(words: str) -> Case:
-    step, fault, phase, kind, strategy = words.split(":")
-    what, _, where = fault.partition("-")
-    return Case(step, Fault(what, where), phase, kind, strategy)  # type: ignore[arg-type]
+    return [case for case in planned(seed) if str(case).startswith(f"{words}:")] or [Case.parsed(words)]
 
 
 def _is_chosen(case: Case, chosen: argparse.Namespace) -> bool:

@@ -54,7 +54,8 @@ UNDO = ("attach", "thaw", "stay", "abandon", "forgotten")
 """Those of a move that is broken off: the last is `forget` again."""
 PHASES: tuple[Phase, ...] = ("before", "during", "after")
 KINDS = ("redis", "bare")
-SETTLE, ENDED = 90.0, 30.0
+SETTLE, ENDED, REACHED = 120.0, 60.0, 60.0
+"""Seconds for which is waited at most."""
 COUNT = "i=0; while i=$((i+1)); do echo $i; usleep 20000; done"
 
 
@@ -66,6 +67,13 @@ class Case(NamedTuple):
     phase: Phase
     kind: str
     strategy: str = "copy"
+
+    @classmethod
+    def parsed(cls, words: str) -> Case:
+        """From its name."""
+        step, fault, phase, kind, strategy = words.split(":")
+        what, _, where = fault.partition("-")
+        return cls(step, Fault(what, where), phase, kind, strategy)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         return f"{self.step}:{self.fault}:{self.phase}:{self.kind}:{self.strategy}"
@@ -199,7 +207,7 @@ class World:
                 if now[number][what] != value
             ]
 
-        return watch.until(left, 20.0)
+        return watch.until(left, ENDED)
 
     def _redis_goes_on(self) -> list[str]:
         """Its client, and new ones from every host."""
@@ -207,7 +215,7 @@ class World:
         assert client is not None
         before = client.answers
         wrong = watch.until(
-            lambda: [] if client.error or client.answers > before + 20 else ["the client's connection stands"], 20.0
+            lambda: [] if client.error or client.answers > before + 20 else ["the client's connection stands"], ENDED
         )
         wrong += [client.error] if client.error else []
         ask = "printf 'PING\\r\\nQUIT\\r\\n' | nc -w 5 redis 6379"
@@ -232,7 +240,7 @@ class World:
             last, before = numbers[-1], last
             return [] if -1 < before < last else [f"it does not count: {before} {last}"]
 
-        return watch.until(counts, 10.0)
+        return watch.until(counts, ENDED)
 
     def case(self, case: Case) -> Outcome:
         """From where it is to the other host, with the fault."""
@@ -248,11 +256,11 @@ class World:
         command = self.migrate(case.kind, case.strategy)
         mend = None
         try:
-            if undoing and stop.reached.wait(30.0):
+            if undoing and stop.reached.wait(REACHED):
                 call(self.hosts.lab, 3, "DELETE", f"/containers/{self.ids[case.kind]}/migrate")
                 before, stop = stop, tap.hold("forget" if case.step == "forgotten" else case.step, case.phase)
                 self.loop.call(before.go.set)
-            if not stop.reached.wait(30.0):
+            if not stop.reached.wait(REACHED):
                 outcome.wrong.append("the step was not reached")
             else:
                 time.sleep(random.Random(str(case)).uniform(0, 0.05) if case.phase == "during" else 0)

@@ -51,12 +51,13 @@ class Twice(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        before = self._used()
+        before, last = self._used(), False
         while not self._over.wait(SAMPLE):
             now = self._used()
             ran = [sum(now[at][pid] - used for pid, used in before[at].items() if pid in now[at]) for at in (0, 1)]
-            self.found += min(ran) > BUSY
-            before = now
+            both = min(ran) > BUSY
+            self.found += both and last  # one sample may have been long enough for the end here and the begin there
+            before, last = now, both
 
     def _used(self) -> tuple[dict[int, int], dict[int, int]]:
         one, two = (self._of(number) for number in self._numbers)

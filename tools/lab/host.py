@@ -7,7 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shared.errors import FailedPrecondition
@@ -65,14 +65,18 @@ class Host:
         started = records.start_ticks(pid) or 0
         records.write(self.folder, records.Record(name=INIT_NAME, pid=pid, started=started, boot=records.boot_id()))
 
-    def kill(self) -> None:
-        """As a power cut: every process of the host ends at once, and its network with them. Its disk stays."""
+    def kill(self, dying: Callable[[], object] = lambda: None) -> None:
+        """As a power cut: every process of the host ends at once, and its network with them. Its disk stays.
+
+        `dying` is called when all of them are to end, and not waited for yet.
+        """
         record = self._record()
         descriptor = records.open_pidfd(record) if record else None
         if descriptor is None:
             return
         try:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            dying()
             select.select([descriptor], [], [])
         finally:
             os.close(descriptor)
