@@ -11,6 +11,7 @@ import pytest
 
 from services.network.adapters import proxy as adapter
 from services.network.adapters.proxy import Proxy
+from tests.support.waiting import until
 
 
 def listening() -> socket.socket:
@@ -70,6 +71,27 @@ async def test_a_proxy_that_dies_is_replaced_with_all_it_had(proxy: Proxy, direc
         os.kill(first, signal.SIGKILL)
         proxy.drop("a")
         proxy.settle()
+        proxy.hold("a", (held,))
+        assert proxy._pid != first
+        proxy.close()
+        successor = Proxy(directory)
+        successor.open()
+        [found] = successor.found("a")
+        assert found.getsockname() == held.getsockname()
+        found.close()
+        successor.close()
+
+
+async def test_a_proxy_that_keeps_nothing_ends_and_another_is_there_when_it_is_needed(
+    proxy: Proxy, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "IDLE", 0.01)
+    with listening() as held:
+        proxy.hold("a", (held,))
+        first = proxy._pid
+        proxy.drop("a")
+        await until(lambda: proxy._connection is None)
+        assert not Path(f"/proc/{first}").exists()
         proxy.hold("a", (held,))
         assert proxy._pid != first
         proxy.close()
