@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -34,6 +35,20 @@ async def finish(tasks: TaskGroup, work: Coroutine[Any, Any, T]) -> T:
     if outcome.refusal is not None:
         raise outcome.refusal
     return outcome.result  # type: ignore[return-value]  # None only where the work gives None
+
+
+async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """As `asyncio.to_thread`, but whoever is cancelled is so only when the thread has ended.
+
+    For work with what is closed or removed right after it: nothing can end a thread before.
+    """
+    running = asyncio.get_running_loop().create_task(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    finally:
+        while not running.done():
+            with suppress(asyncio.CancelledError):  # once more: it is said already
+                await asyncio.wait((running,))
 
 
 def carried_through(

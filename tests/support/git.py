@@ -32,11 +32,12 @@ class GitRepository:
         self._tree.mkdir()
         self.git("init", "-q", "-b", "main")
 
-    def git(self, *arguments: str) -> str:
+    def git(self, *arguments: str, input: str = "") -> str:
         """A git command in the tree; its output."""
         done = subprocess.run(
-            ["git", *arguments], cwd=self._tree, env=_ENVIRONMENT, capture_output=True, text=True, check=False
-        )
+            ["git", *arguments], cwd=self._tree, env=_ENVIRONMENT, capture_output=True, text=True, check=False,
+            input=input,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

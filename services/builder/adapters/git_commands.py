@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from shared.archive import confine
 
 MOST_TOLD = 1000
+_PIECE = 1 << 20
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
@@ -35,6 +37,27 @@ class Git:
         if done.returncode != 0:
             raise GitError((done.stderr.strip() or f"git {arguments[0]} ended with {done.returncode}")[:MOST_TOLD])
         return done.stdout
+
+    def records(self, *arguments: str, most: int) -> Iterator[str]:
+        """What a command prints that ends each line with a zero, as it comes; `GitError` also for more than `most`."""
+        command = [self._program, *arguments]
+        with subprocess.Popen(
+            command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=confine.die_with_parent,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stderr is not None
+            try:
+                rest, count = b"", 0
+                while piece := os.read(process.stdout.fileno(), _PIECE):
+                    *whole, rest = (rest + piece).split(b"\0")
+                    if (count := count + len(whole)) > most:
+                        raise GitError(f"it has more than {most} files")
+                    yield from (each.decode(errors="replace") for each in whole)
+                if process.wait() != 0:
+                    raise GitError(process.stderr.read(MOST_TOLD).decode(errors="replace").strip())
+            finally:
+                process.kill()
 
     @property
     def folder(self) -> Path:

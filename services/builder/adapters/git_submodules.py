@@ -5,10 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from .git_commands import Git, GitError
 
 MOST_SUBMODULES = 100
+MOST_FILES = 2_000_000
+"""A few kilobytes of trees may hold each other to have more files than anybody can count."""
 _LINK = "160000"
 _RELATIVE = ("./", "../")
 _PLACE = re.compile(r"(?P<host>[a-z+]+://[^/]*|[^/:]+@[^/:]+:)(?P<path>.*)", re.IGNORECASE)
@@ -33,7 +36,7 @@ def included(git: Git, url: str, commit: str) -> str:
             found = git.fetch(where, wanted)
         except GitError as error:
             raise GitError(f"submodule '{path}': {error}") from None
-        git("update-index", "--index-info", input=f"0 {'0' * len(wanted)}\t{path}\n", **index)
+        git("update-index", "-z", "--index-info", input=f"0 {'0' * len(wanted)}\t{path}\0", **index)
         git("read-tree", f"--prefix={path}/", found, **index)
         pending += _links(git, where, found, f"{path}/")
     when = f"{git('show', '--no-patch', '--format=%ct', commit).strip()} +0000"
@@ -44,11 +47,13 @@ def included(git: Git, url: str, commit: str) -> str:
 
 def _links(git: Git, url: str, commit: str, prefix: str) -> Iterator[tuple[str, str, str]]:
     """(Path in the whole, address, commit) of each submodule of a commit."""
-    links = [line.split(maxsplit=2) for line in git("ls-tree", "-r", "-z", commit).split("\0") if line[:6] == _LINK]
+    listed = git.records("ls-tree", "-r", "-z", commit, most=MOST_FILES)
+    links = list(islice((line for line in listed if line.startswith(_LINK)), MOST_SUBMODULES + 1))
     if not links:
         return
     addresses = _addresses(git, commit)
-    for _, _, rest in links:
+    for line in links:
+        _, _, rest = line.split(maxsplit=2)
         wanted, _, path = rest.partition("\t")
         if path not in addresses:
             raise GitError(f"no url found for submodule path '{prefix}{path}' in .gitmodules")

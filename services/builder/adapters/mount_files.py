@@ -61,20 +61,24 @@ class MountFiles:
             os.close(descriptor)
         return path
 
-    def tree(self, node: Node, spools: Spools) -> Path:
-        """A file or directory written out. Blocks."""
+    def place(self) -> Path:
+        """Where a file or directory may be written out; from now on it is to be removed."""
         self._mounts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place = self._mounts / new_token()
-        place.mkdir(mode=0o700)
-        at = os.open(place, _FOLDER)
+        folder = self._mounts / new_token()
+        folder.mkdir(mode=0o700)
+        return folder / "root"
+
+    @staticmethod
+    def write(path: Path, node: Node, spools: Spools) -> None:
+        """A file or directory, written out at a `place`. Blocks."""
+        at = os.open(path.parent, _FOLDER)
         try:
-            _put(at, "root", node, spools)
+            _put(at, path.name, node, spools)
         finally:
             os.close(at)
-        return place / "root"
 
     def remove(self, path: Path) -> None:
-        """A secret, or what `tree` made."""
+        """A secret, or a `place` with all that was written there."""
         if path.name == "root" and path.parent.parent == self._mounts:
             shutil.rmtree(path.parent, ignore_errors=True)
         elif path.parent == self._secrets:

@@ -49,7 +49,7 @@ class Running:
     """The builds under way, by id, and the caches that they have mounted."""
 
     builds: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    busy: set[str] = field(default_factory=set)
+    busy: list[str] = field(default_factory=list)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from shared.clock import now_ns
 from shared.contracts.builder import CacheEntry, PruneRequest, UsageReply
@@ -36,7 +37,7 @@ async def usage(kernel: Kernel) -> UsageReply:
     return UsageReply(entries=tuple(await asyncio.to_thread(_entries, mount_files(kernel))))
 
 
-async def prune(kernel: Kernel, request: PruneRequest, busy: set[str]) -> PruneReport:
+async def prune(kernel: Kernel, request: PruneRequest, busy: Collection[str]) -> PruneReport:
     """Removes what the filters choose, the longest unused first, until no more than `keep` bytes are left."""
     if busy:
         return PruneReport()  # a step has one mounted: which is not worth telling apart

@@ -34,7 +34,7 @@ EPOCH = "SOURCE_DATE_EPOCH"
 class Build:
     """One build on its way. `results`: the last state of each stage, when it is done.
 
-    `busy`, `locks`: the caches that steps of any build have mounted now.
+    `busy`, `locks`: the caches that steps of any build have mounted now; one as often as it is mounted.
     """
 
     id: str
@@ -45,7 +45,7 @@ class Build:
     containers: Containers
     screen: Screen
     files: MountFiles
-    busy: set[str] = field(default_factory=set)
+    busy: list[str] = field(default_factory=list)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     stages: Sequence[Stage] = ()
     context: Tree | None = None

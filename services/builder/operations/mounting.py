@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from shared.contracts.container import MountRequest, TmpfsOptions
 from shared.errors import InvalidArgument, NotFound, NotImplementedYet
+from shared.shielded import in_thread
 
 from ..adapters import archive_index
 from ..domain.graph import by_reference
@@ -70,8 +71,8 @@ async def _cache(build: Build, mount: Mount, stack: AsyncExitStack) -> MountRequ
         await stack.enter_async_context(build.locks.setdefault(name, asyncio.Lock()))
     elif mount.sharing == "private" and name in build.busy:
         name = f"{name} {build.id}"
-    build.busy.add(name)
-    stack.callback(build.busy.discard, name)
+    build.busy.append(name)
+    stack.callback(build.busy.remove, name)
     mode = CACHE_MODE if mount.mode is None else mount.mode
     path = build.files.cache(name, mode, mount.uid or 0, mount.gid or 0)
     return MountRequest(type="bind", source=str(path), target=mount.target, read_only=not mount.writable)
@@ -80,8 +81,9 @@ async def _cache(build: Build, mount: Mount, stack: AsyncExitStack) -> MountRequ
 async def _bind(build: Build, position: int, mount: Mount, stack: AsyncExitStack) -> MountRequest:
     """The files are written out for this step alone: what it writes there is gone with it."""
     node = await _origin(build, position, mount)
-    path = await asyncio.to_thread(build.files.tree, node, build.spools)
+    path = build.files.place()
     stack.callback(build.files.remove, path)
+    await in_thread(build.files.write, path, node, build.spools)
     return MountRequest(type="bind", source=str(path), target=mount.target, read_only=not mount.writable)
 
 

@@ -23,6 +23,7 @@ from shared.archive.writer import TarWriter
 from shared.config import Settings
 from shared.errors import FailedPrecondition, ResourceExhausted
 from shared.paths import open_beneath
+from shared.shielded import in_thread
 
 from ..domain.entries import OPAQUE, WHITEOUT
 from ..ports import Layer, Packed
@@ -56,7 +57,7 @@ class LayerWriter:
         trees = tuple(self._layers.directory(layer) / "diff" for layer in below)
         with telemetry.span("pack layer"):
             top = below[0] if below else None
-            return await asyncio.to_thread(self._pack, upper, top, trees, folder, move, latest)
+            return await in_thread(self._pack, upper, top, trees, folder, move, latest)
 
     def _pack(
         self, upper: Path, top: Layer | None, trees: tuple[Path, ...], folder: Path, move: bool, latest: int

@@ -33,13 +33,19 @@ def _ancestry(catalog: Catalog, image_id: str) -> Iterable[str]:
 
 
 def origin(catalog: Catalog, request: ChildRequest) -> str:
-    """An image of `cache_from` whose history goes on from the parent's by this instruction; "" for none."""
-    before = catalog.stored(request.parent).image if request.parent in catalog else Image(id="")
+    """An image of `cache_from` whose history goes on from the parent's by this instruction; "" for none.
+
+    It is for the parent's platform, or on nothing for the one asked for.
+    """
+    parent = catalog.stored(request.parent).image if request.parent in catalog else None
+    before, platform = parent or Image(id=""), request.platform or (parent.platform if parent else None)
     length = len(before.history)
     for source in request.cache_from:
         if source not in catalog:
             continue
         image = catalog.stored(source).image
+        if platform and platforms.normalise(image.platform) != platforms.normalise(platform):
+            continue
         goes_on = image.history[:length] == before.history and image.diff_ids[: len(before.diff_ids)] == before.diff_ids
         if goes_on and len(image.history) > length and image.history[length].created_by == request.created_by:
             return source

@@ -16,6 +16,7 @@ from shared.contracts.image_store import (
     LookReply,
     LookRequest,
 )
+from shared.shielded import in_thread
 
 from ..adapters.image_tree import CHUNK, ImageTree, Resolved
 from ..domain.cache import child, origin
@@ -64,7 +65,7 @@ async def contents(images: Images, request: ContentsRequest, write: Callable[[by
     """Sends the tar."""
     with _tree(images, request.image) as tree:
         archive = tree.archive(request.path)
-        while data := await asyncio.to_thread(_some, archive):
+        while data := await in_thread(_some, archive):
             await write(data)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from shared.contracts.common import Descriptor
 from shared.contracts.peers import PIECE_BYTES
 from shared.errors import ShoalError
+from shared.shielded import in_thread
 
 from ..adapters.disk import full_disk_told
 from ..adapters.registry_files import Sink
@@ -52,7 +53,7 @@ class PeerSource:
             sink = Sink(descriptor, begin if begin <= blob.size else 0)
             if sink.at != begin:
                 sink.restart()
-            await _catch_up(sink)
+            await in_thread(sink.catch_up)  # it may be long, and needs the file open
             if not await _Fetching(self, self._peers, blob, sink, told).run(nodes):
                 await self._one_by_one(nodes, blob, sink, told)
         finally:
@@ -94,19 +95,10 @@ class PeerSource:
         data = b""
         while len(data) < blob.size:
             piece = await self._peers.read(node, blob.digest, len(data), min(PIECE_BYTES, blob.size - len(data)))
-            if not piece:
+            if len(piece) != min(PIECE_BYTES, blob.size - len(data)):
                 return None
             data += piece
         return data
-
-
-async def _catch_up(sink: Sink) -> None:
-    """In a thread, for it may be long; the file stays open until that has ended."""
-    work = asyncio.get_running_loop().create_task(asyncio.to_thread(sink.catch_up))
-    try:
-        await asyncio.shield(work)
-    finally:
-        await asyncio.wait((work,))
 
 
 class _Fetching:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import get_type_hints
 
 import pytest
 
 from shared.errors import NotFound
-from shared.shielded import carried_through, finish
+from shared.shielded import carried_through, finish, in_thread
 from shared.tasks import TaskGroup
 
 
@@ -61,3 +62,30 @@ async def test_an_endpoint_is_carried_through_and_keeps_its_types() -> None:
     await asyncio.wait_for(service.done.wait(), 60)
     assert await service.double(4) == 8
     assert get_type_hints(Service.double) == {"request": int, "return": int}
+
+
+async def test_who_is_cancelled_waits_for_his_thread() -> None:
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go.wait(60)
+        done.set()
+        raise ValueError("heard by nobody")
+
+    waiting = asyncio.ensure_future(in_thread(work))
+    await asyncio.to_thread(begun.wait, 60)
+    for _ in range(3):
+        waiting.cancel()
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done.is_set()
+
+
+async def test_a_threads_result_and_error_come_back() -> None:
+    assert await in_thread(int, "7") == 7
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_thread(int, "x")

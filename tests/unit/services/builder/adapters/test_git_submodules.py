@@ -66,6 +66,34 @@ async def test_what_cannot_be_fetched(tmp_path: Path, spools: Spools, url: str, 
         await tree(f"{base}{repository.name}", spools)
 
 
+async def test_paths_with_any_characters(tmp_path: Path, spools: Spools) -> None:
+    """A line end in one must not become another line for git."""
+    inner, outer = GitRepository(tmp_path, "inner"), GitRepository(tmp_path, "outer")
+    commit = inner.commit({"f": "1"})
+    path = "a\n100644 b\tc"
+    outer.commit({".gitmodules": '[submodule "s"]\n\tpath = "a\\n100644 b\\tc"\n\turl = ../inner.git\n'})
+    listed = f"160000 {commit}\t{path}\0"
+    outer.git("update-index", "-z", "--add", "--index-info", input=listed)
+    outer.git("commit", "-q", "-m", "link")
+    outer.publish()
+    with git_daemon(tmp_path) as base:
+        assert f"{path}/f" in await tree(f"{base}outer.git", spools)
+
+
+async def test_endless_trees(tmp_path: Path, spools: Spools) -> None:
+    """Trees that hold each other ten times over: a few kilobytes, ten billion files, none of which is kept in mind."""
+    repository = GitRepository(tmp_path)
+    repository.commit({"x": "1"})
+    below = f"100644 blob {repository.git('rev-parse', 'HEAD:x')}"
+    for _ in range(10):
+        below = "040000 tree " + repository.git("mktree", input="".join(f"{below}\t{n}\n" for n in range(10)))
+    commit = repository.git("commit-tree", "-m", "bomb", below.split()[-1])
+    repository.git("update-ref", "refs/heads/main", commit)
+    repository.publish()
+    with git_daemon(tmp_path) as base, pytest.raises(InvalidArgument, match=r"has more than \d+ files"):
+        await tree(f"{base}{repository.name}", spools)
+
+
 async def test_too_many(tmp_path: Path, spools: Spools) -> None:
     repository = GitRepository(tmp_path)
     first = repository.commit({"x": "1"})

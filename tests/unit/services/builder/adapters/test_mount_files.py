@@ -44,7 +44,8 @@ def test_a_tree_is_written_without_following_its_links(files: MountFiles, spools
     made.put("d", directory(0o711, 3, 4))
     made.put("d/f", Node(FILE, 0o4755, 5, 6, 7 * 10**9, source=Source(number, 0, 4, b"")))
     made.put("out", Node(SYMLINK, link=str(tmp_path)))
-    path = files.tree(made.root, spools)
+    path, alone = files.place(), files.place()
+    files.write(path, made.root, spools)
     status = os.lstat(path / "d/f")
     assert ((path / "d/f").read_bytes(), status.st_mode & 0o7777, status.st_uid, status.st_mtime) == (
         b"text",
@@ -53,7 +54,7 @@ def test_a_tree_is_written_without_following_its_links(files: MountFiles, spools
         7,
     )
     assert ((path / "d").stat().st_mode & 0o777, os.readlink(path / "out")) == (0o711, str(tmp_path))
-    alone = files.tree(made.find("d/f")[0], spools)
+    files.write(alone, made.find("d/f")[0], spools)
     assert alone.read_bytes() == b"text"
     files.remove(path)
     files.remove(alone)

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from services.builder.adapters import mount_files
+from services.builder.domain.mounts import CACHE, Mount
+from services.builder.operations import mounting
+from services.builder.operations.engine import Build
 from shared.contracts import executor
 from shared.contracts.container import MountRequest
+from shared.errors import ResourceExhausted
 from tests.support.builder_world import World
 
 
@@ -34,6 +45,35 @@ async def test_files_of_images_and_stages(world: World) -> None:
     )
     await world.built(text)
     assert [each.target for each in mounts(world)] == ["/a", "/p"]
+
+
+async def test_files_that_cannot_be_written_out_leave_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise ResourceExhausted("cannot write: no space")
+
+    monkeypatch.setattr(mount_files, "_copy", full)
+    text = "FROM busybox\nRUN --mount=source=d,target=/d true\n"
+    lines = await world.build(text, {"d/f": b"x"})
+    assert "no space" in lines[-1]["error"]
+    assert os.listdir(world.kernel.settings.state_path / "builder/mounts") == []
+
+
+async def test_a_cache_is_busy_until_the_last_has_left_it(tmp_path: Path) -> None:
+    """Whoever wants one alone gets another one, as long as anybody has it."""
+    build = SimpleNamespace(busy=[], locks={}, id="b", files=mount_files.MountFiles(tmp_path, tmp_path))
+    shared, private = Mount(CACHE, target="/c"), Mount(CACHE, target="/c", sharing="private")
+
+    async def mounted(mount: Mount, stack: AsyncExitStack) -> str:
+        return (await mounting._cache(cast(Build, build), mount, stack)).source
+
+    async with AsyncExitStack() as long:
+        source = await mounted(shared, long)
+        async with AsyncExitStack() as short:
+            assert await mounted(shared, short) == source
+        async with AsyncExitStack() as alone:
+            assert await mounted(private, alone) != source
+    async with AsyncExitStack() as alone:
+        assert await mounted(private, alone) == source
 
 
 async def test_a_script(world: World) -> None:

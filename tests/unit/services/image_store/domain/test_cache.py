@@ -56,6 +56,25 @@ def test_an_image_of_elsewhere_that_has_the_step() -> None:
     assert cache.origin(catalog, msgspec.structs.replace(asked, created_by="RUN y")) == ""
 
 
+def test_steps_of_another_platform_are_not_taken_over() -> None:
+    """The same words with the same layer below, on nothing or on an image: what they made is for another machine."""
+    catalog = Catalog()
+    for name in ("amd64", "arm64"):
+        history = (HistoryEntry(created_by="COPY x"), HistoryEntry(created_by="ENV a=b"))
+        image = Image(id=digest_of(name.encode()), platform=Platform(architecture=name), history=history)
+        manifest = Descriptor(media_type="m", digest=image.id, size=1)
+        catalog.add(Stored(image=image, manifest=manifest, blobs=frozenset(), chains=()))
+    amd, arm = digest_of(b"amd64"), digest_of(b"arm64")
+    first = Image(id=digest_of(b"first"), platform=Platform(), history=(HistoryEntry(created_by="COPY x"),))
+    manifest = Descriptor(media_type="m", digest=first.id, size=1)
+    catalog.add(Stored(image=first, manifest=manifest, blobs=frozenset(), chains=()))
+    on_nothing = ChildRequest(parent="", created_by="COPY x", platform=Platform(), cache_from=(arm,))
+    on_image = ChildRequest(parent=first.id, created_by="ENV a=b", cache_from=(arm,))
+    for asked in (on_nothing, on_image):
+        assert cache.origin(catalog, asked) == ""
+        assert cache.origin(catalog, msgspec.structs.replace(asked, cache_from=(arm, amd))) == amd
+
+
 def test_a_step_on_nothing_is_for_one_platform() -> None:
     catalog = Catalog()
     made = {}

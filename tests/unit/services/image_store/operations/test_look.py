@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import tarfile
+import threading
+from collections.abc import Iterator
 
 import pytest
 
+from services.image_store.operations import look
 from shared.contracts import image_store as contract
 from shared.errors import NotFound
 from tests.support.image_store import Store, small
-from tools.images import docker_archive
+from tools import images
+from tools.images import directory, docker_archive, entry, tar
 
 
 async def test_looking(store: Store) -> None:
@@ -32,6 +38,36 @@ async def test_contents(store: Store) -> None:
         assert archive.getnames() == ["file"]
     refused = contract.ContentsRequest(image=image.id, path="none")
     assert b"no such file" in await store.transfer(await store.call(contract.CONTENTS, refused))
+
+
+async def test_who_leaves_leaves_no_descriptor_open(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that walks the tree opens more of them until it notices."""
+    layer = tar([directory("a"), directory("a/b"), entry("a/b/f", b"x")])
+    await store.load(docker_archive(images.Image((layer,), {}, ("a:1",))))
+    image = await store.resolve("a:1")
+    walking, go, some = threading.Event(), threading.Event(), look._some
+
+    def slow(archive: Iterator[bytes]) -> bytes:
+        walking.set()
+        go.wait(60)
+        return some(archive)
+
+    monkeypatch.setattr(look, "_some", slow)
+    before = os.listdir("/proc/self/fd")
+
+    async def write(data: bytes) -> None:
+        """To nobody."""
+
+    reading = asyncio.ensure_future(
+        look.contents(store.service._images, contract.ContentsRequest(image=image.id), write)
+    )
+    await asyncio.to_thread(walking.wait, 60)
+    reading.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 async def test_children_and_names(store: Store) -> None:

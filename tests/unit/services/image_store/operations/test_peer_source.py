@@ -29,6 +29,19 @@ class Peer:
         self.go = asyncio.Event()
         self.go.set()
 
+    @property
+    def step(self) -> int:
+        """The most that it gives at once."""
+        return PIECE_BYTES
+
+
+class Slow(Peer):
+    """Gives a byte of each piece."""
+
+    @property
+    def step(self) -> int:
+        return 1
+
 
 class World:
     """Implements `ports.Peers`."""
@@ -64,7 +77,7 @@ class World:
         peer.left -= 1
         peer.given += 1
         assert peer.data is not None
-        return peer.data[offset : offset + length]
+        return peer.data[offset : offset + min(length, peer.step)]
 
 
 async def fetch(file: Path, **peers: Peer) -> list[int]:
@@ -176,6 +189,10 @@ async def test_small_blobs_are_verified() -> None:
 
     world = Small(gone=Peer(dies=0), liar=Peer(b"y" * len(small)), cut=Peer(small[:-1]), good=Peer(small))
     assert await PeerSource(world).small(blob) == small
+    slow = Slow(small)
+    with pytest.raises(RegistryError):
+        await PeerSource(Small(slow=slow)).small(blob)
+    assert slow.given == 1, "a byte at a time, it would take for ever"
     with pytest.raises(RegistryError):
         await PeerSource(Small(liar=Peer(b"y" * len(small)))).small(blob)
     huge = Descriptor(media_type="x", digest=blob.digest, size=1 << 40)
