@@ -15,6 +15,7 @@ from tools.supervisor import records
 
 NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--propagation", "private")
 INIT_NAME = "init"
+PAUSE = 0.2
 INIT = """
 mount -t tmpfs -o mode=755 tmpfs /run && hostname "$1" && echo ready && exec tini -s -- sleep infinity >/dev/null
 """
@@ -68,7 +69,7 @@ class Host:
     def kill(self, dying: Callable[[], object] = lambda: None) -> None:
         """As a power cut: every process of the host ends at once, and its network with them. Its disk stays.
 
-        `dying` is called when all of them are to end, and not waited for yet.
+        `dying` is called until all have ended: what one of them freezes with its last breath is let go.
         """
         record = self._record()
         descriptor = records.open_pidfd(record) if record else None
@@ -77,7 +78,8 @@ class Host:
         try:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             dying()
-            select.select([descriptor], [], [])
+            while not select.select([descriptor], [], [], PAUSE)[0]:
+                dying()
         finally:
             os.close(descriptor)
         records.remove(self.folder, INIT_NAME)
