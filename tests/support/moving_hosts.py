@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from shared.config import Settings
 from shared.contracts import migration_driver
 from shared.contracts.common import Ref
 from shared.contracts.platform import CreateRequest, Isolation
+from shared.service import Kernel
 from shared.testing import kernel
 from tests.support.certified import certify
 from tests.support.platform_host import Host, make_root, service_on
@@ -112,8 +113,16 @@ async def leftovers(host: Host) -> list[str]:
     return [name for name in found if name != "criu" and not name.startswith(".")]
 
 
+Kernels = Callable[[Path, Settings, str], AbstractAsyncContextManager[Kernel]]
+
+
+def alone(base: Path, settings: Settings, node: str) -> AbstractAsyncContextManager[Kernel]:
+    """A kernel of a host that speaks with nobody."""
+    return kernel("platform", base, settings=settings, node=node)
+
+
 @asynccontextmanager
-async def _host(base: Path, authority: pki.Identity) -> AsyncIterator[Host]:
+async def _host(base: Path, authority: pki.Identity, kernels: Kernels) -> AsyncIterator[Host]:
     make_root(base / "root")
     settings = Settings(
         state_dir=str(base / "state"),
@@ -124,7 +133,7 @@ async def _host(base: Path, authority: pki.Identity) -> AsyncIterator[Host]:
     certify(cluster.folder(settings.state_path), node, authority)
     membership = cluster.Membership(cluster="c1", address="127.0.0.1:7377", hubs=())
     cluster.save(settings.state_path, membership)
-    async with kernel("platform", base, settings=settings, node=node) as made, service_on(made, base) as host:
+    async with kernels(base, settings, node) as made, service_on(made, base) as host:
         try:
             yield host
         finally:
@@ -135,14 +144,14 @@ async def _host(base: Path, authority: pki.Identity) -> AsyncIterator[Host]:
 
 
 @asynccontextmanager
-async def moving_hosts() -> AsyncIterator[Pair]:
+async def moving_hosts(kernels: Kernels = alone) -> AsyncIterator[Pair]:
     """Two hosts below a temporary folder, swept at the end."""
     authority = pki.authority("c1", now_ns())
     with tempfile.TemporaryDirectory(prefix="shl-", dir="/tmp") as temporary:
         base = Path(temporary)
         networks = Networks(base)
         try:
-            async with _host(base / "a", authority) as a, _host(base / "b", authority) as b:
+            async with _host(base / "a", authority, kernels) as a, _host(base / "b", authority, kernels) as b:
                 yield Pair(a, b, networks)
         finally:
             networks.close()

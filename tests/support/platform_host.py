@@ -200,7 +200,8 @@ async def service_on(made: Kernel, host_directory: Path) -> AsyncIterator[Host]:
     host = Host(made, PlatformService(made), host_directory)
 
     async def told(message: platform.Exited) -> None:
-        host.told(message)
+        if message.node == made.node:
+            host.told(message)
 
     await made.bus.listen(platform.EXITED, told)
     await host.service.open()

@@ -2,11 +2,19 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.cluster import Hosts, engines
+from tests.support.process import running
+from tools.lab.plan import address
+
+CHECKOUT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.shoal_only
 
@@ -111,3 +119,79 @@ def begin(hosts: Hosts, number: int, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, env={**os.environ, **hosts.lab.plan.environment(number)}, stdout=subprocess.PIPE, text=True
     )
+
+
+@contextmanager
+def archive_driver(hosts: Hosts, number: int) -> Iterator[None]:
+    """A migration driver `archive` on a host, which knows of Shoal only published contracts."""
+    home = hosts.lab.plan.home(number)
+    state, folder = home / "state", home / "archives"
+    folder.mkdir(exist_ok=True)
+    environment = {
+        "SHOAL_NATS_URL": f"nats://127.0.0.1:{(state / 'broker/port').read_text().strip()}",
+        "SHOAL_NKEY": str(state / "keys/migration_driver.nk"),
+    }
+    node = (state / "node-id").read_text().strip()
+    program = str(CHECKOUT / "tests/support/archive_driver.py")
+    words = [sys.executable, "-P", program, node, "archive", address(number), str(folder)]
+    how: dict[str, Any] = {"env": {**os.environ, **environment}, "stdout": subprocess.PIPE}
+    with running(hosts.lab.host(number).command(words), **how) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"ready\n"
+        yield
+
+
+def test_another_driver_moves_a_container_by_the_contract_alone(hosts: Hosts) -> None:
+    """And what it brought moves on by the engine's own."""
+    hosts.docker(1, "network", "create", "-d", "overlay", "drivers")
+    script = "i=0; while i=$((i+1)); do echo $i; sleep 0.05; done"
+    words = ("--label", "shoal.node=node1", "--name", "counts", "--network", "drivers", "busybox", "sh", "-c", script)
+    hosts.docker(1, "run", "-d", *words)
+    refused = hosts.shoal(1, "migrate", "counts", "node2", "--driver", "archive")
+    assert "no migration driver is called archive on node1" in refused.stderr
+    with archive_driver(hosts, 1), archive_driver(hosts, 2):
+        assert (
+            "has no strategy post-copy"
+            in hosts.shoal(1, "migrate", "counts", "node2", "--driver", "archive", "--strategy", "post-copy").stderr
+        )
+        assert "stood still for" in hosts.shoal_ok(1, "migrate", "counts", "node2", "--driver", "archive")
+    where = ("inspect", "counts", "-f", "{{.Node.Name}} {{.State.Status}} {{.RestartCount}}")
+    assert hosts.docker(3, *where) == "node2 running 0"
+    hosts.shoal_ok(1, "migrate", "counts", "node1")
+    assert hosts.docker(3, *where) == "node1 running 0"
+    hosts.docker(2, "exec", "counts", "sleep", "0.5")
+    hosts.docker(2, "kill", "counts")
+    lines = [int(line) for line in hosts.docker(3, "logs", "counts").split()]
+    assert lines == list(range(1, 1 + len(lines)))
+    hosts.docker(1, "rm", "counts")
+    hosts.docker(1, "network", "rm", "drivers")
+
+
+def test_a_drained_host_is_emptied(hosts: Hosts) -> None:
+    """What runs goes on, spread over the others; what cannot move stays, and is told; done again it is no other."""
+    hosts.docker(1, "network", "create", "-d", "overlay", "many")
+    hosts.shoal_ok(1, "node", "update", "node1", "--availability", "pause")
+    hosts.shoal_ok(1, "node", "update", "node3", "--availability", "pause")
+    names = [f"d{number}" for number in range(4)]
+    for name in names:
+        hosts.docker(1, "run", "-d", "--name", name, "--network", "many", "busybox", "sleep", "1000")
+    hosts.docker(2, "run", "-d", "--name", "bound", "-v", "/tmp:/tmp", "busybox", "sleep", "1000")
+    hosts.docker(1, "create", "--name", "still", "--network", "many", "busybox", "true")
+    for number in (1, 3):
+        hosts.shoal_ok(1, "node", "update", f"node{number}", "--availability", "active")
+    told = hosts.shoal(3, "node", "drain", "node2", "--migrate")
+    assert told.returncode == 1, told.stdout + told.stderr
+    assert "bound: stays: " in told.stdout
+    assert "the mount of /tmp on /tmp is of its host" in told.stdout
+    where = {name: hosts.docker(1, "inspect", name, "-f", "{{.Node.Name}}") for name in (*names, "still", "bound")}
+    assert where.pop("bound") == "node2"
+    assert sorted(where.values()).count("node1") in (2, 3)
+    assert set(where.values()) == {"node1", "node3"}
+    for name in names:
+        assert hosts.docker(1, "inspect", name, "-f", "{{.State.Status}} {{.RestartCount}}") == "running 0"
+    assert hosts.docker(1, "inspect", "still", "-f", "{{.State.Status}}") == "created"
+    hosts.docker(1, "rm", "-f", "bound")
+    assert "has none" in hosts.shoal_ok(1, "node", "drain", "node2", "--migrate")
+    hosts.docker(1, "rm", "-f", *names, "still")
+    hosts.shoal_ok(1, "node", "update", "node2", "--availability", "active")
+    hosts.docker(1, "network", "rm", "many")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import quote
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import typer
@@ -26,10 +25,10 @@ from shared.contracts.scheduler import (
 from shared.errors import FailedPrecondition, NotFound
 from shared.joining import Token
 from shared.service import connect
-from tools.shoal import api
+from tools.shoal.migrate import check
 from tools.shoal.options import Config
 
-from . import membership
+from . import draining, membership
 from . import provision as provisioning
 
 NO_CLUSTER = "this host is in no cluster; first: shoal cluster init, or shoal node join"
@@ -170,16 +169,33 @@ def update(
 
 
 @nodes.command()
-def drain(node: Named, config_file: Config = None) -> None:
-    """Give a host no new containers, and tell which it has. They stay until they are removed.
+def drain(
+    node: Named,
+    move: Annotated[bool, typer.Option("--migrate", help="Move its containers to other hosts.")] = False,
+    strategy: Annotated[str, typer.Option(help="As `shoal migrate` has them: auto, post-copy, copy or cold.")] = "auto",
+    accept_risk: Annotated[bool, typer.Option("--accept-risk", help="Allow auto to choose post-copy.")] = False,
+    kill_execs: Annotated[bool, typer.Option("--kill-execs", help="End what `docker exec` runs in them.")] = False,
+    config_file: Config = None,
+) -> None:
+    """Give a host no new containers, and tell which it has. They stay, or with --migrate move to other hosts.
+
+    One after the other goes where a new one like it would be made. What cannot move stays, and is told with its
+    reasons; the exit code is then 1. May be broken off (a move under way goes on) and done again: what is left is
+    taken up. Containers that run are not stopped for it unless asked for by --strategy cold.
 
     Taken back by: shoal node update NODE --availability active
     """
-    settings = config.load(config_file)
+    check(strategy)
+    settings, stays = config.load(config_file), dict[str, str]()
     name = asyncio.run(_call(settings, UPDATE, UpdateRequest(node=node, availability="drain"))).name
-    wanted = quote(msgspec.json.encode({"node": [name]}))
-    left = api.call(settings.socket_path, "GET", f"/containers/json?all=1&filters={wanted}")
-    print(remaining(name, left))
+    if move:
+        wanted = {"Strategy": strategy, "AcceptRisk": accept_risk, "KillExecs": kill_execs}
+        for line in draining.emptied(settings.socket_path, name, wanted, stays):
+            print(line, flush=True)
+    left = draining.containers(settings.socket_path, name)
+    print(draining.remaining(name, left, stays if move else None))
+    if move and left:
+        raise typer.Exit(1)
 
 
 @nodes.command()
@@ -212,18 +228,6 @@ def leave(
     asked = RemoveNodeRequest(node=ids.node_id(settings.state_path), force=force)
     membership.leave(settings, lambda: asyncio.run(_call(settings, REMOVE, asked)), force)
     print("This host is in no cluster any more.")
-
-
-def remaining(name: str, left: list[dict[str, Any]]) -> str:
-    """What stays on a drained host, and what of the host it holds on to."""
-    if not left:
-        return f"{name} gets no new containers, and has none"
-    lines = [f"{name} gets no new containers. None leaves by itself, running ones are not moved yet:"]
-    for one in left:
-        volumes = [mount["Name"] for mount in one["Mounts"] if mount["Type"] == "volume"]
-        bound = f"  volumes: {', '.join(volumes)}" if volumes else ""
-        lines.append(f"  {one['Id'][:12]}  {one['Names'][0].removeprefix('/')}  {one['State']}{bound}")
-    return "\n".join(lines)
 
 
 def table(found: tuple[Node, ...]) -> str:

@@ -58,8 +58,7 @@ def command(
 
     The same by the API: POST /containers/{id}/migrate (gateway/README.md).
     """  # noqa: D301  # a backspace: the lines after it are shown as they are
-    if strategy not in STRATEGIES:
-        raise InvalidArgument(f"no strategy is called {strategy!r}; there are: {', '.join(STRATEGIES)}")
+    check(strategy)
     path = config.load(config_file).socket_path
     target = f"/containers/{quote(container, safe='')}/migrate"
     if cancel:
@@ -75,6 +74,12 @@ def command(
         return
     for line in moved(path, target, wanted, as_json):
         print(line, flush=True)
+
+
+def check(strategy: str) -> None:
+    """Raises `InvalidArgument` for one that there is not."""
+    if strategy not in STRATEGIES:
+        raise InvalidArgument(f"no strategy is called {strategy!r}; there are: {', '.join(STRATEGIES)}")
 
 
 def moved(path: Path, target: str, wanted: dict[str, Any], as_json: bool = False) -> Iterator[str]:

@@ -126,7 +126,7 @@ class Creator:
         )
         config = spec.build(request, self.facts, inputs, devices.numbers)
         if request.restore:
-            images.configure(self.folder(request.id), config["annotations"])
+            images.configure(self.folder(request.id), config["annotations"], not self._cgroups.v2)
             if not self._cgroups.v2:  # crun fails to write these once the processes are there
                 rules = config["linux"]["resources"].pop("devices")
                 self._cgroups.prepare(cgroup, (*rules, *images.MAKING))

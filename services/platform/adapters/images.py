@@ -69,7 +69,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def configure(folder: Path, annotations: dict[str, str]) -> None:
+def configure(folder: Path, annotations: dict[str, str], own_groups: bool) -> None:
     """What crun does not tell criu when it restores, by a configuration file in the bundle.
 
     Folders that are masked are mounts of an empty one: crun calls it by one name when it dumps, by another when it
@@ -77,7 +77,8 @@ def configure(folder: Path, annotations: dict[str, str]) -> None:
     """
     empty = folder / "empty"
     empty.mkdir(mode=0o555, exist_ok=True)
-    (folder / "criu.conf").write_text(f"external mnt[{EMPTY}]:{empty}\n")
+    groups = "manage-cgroups=ignore\n" if own_groups else ""  # crun's word for it is not heard: they were the source's
+    (folder / "criu.conf").write_text(f"external mnt[{EMPTY}]:{empty}\n{groups}")
     annotations["org.criu.config"] = str(folder / "criu.conf")
 
 

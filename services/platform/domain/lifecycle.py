@@ -18,7 +18,7 @@ _ALLOWED: dict[str, tuple[State, ...]] = {
     "pause": ("running",),
     "unpause": ("paused",),
     "exec": ("running",),
-    "checkpoint": ("running",),
+    "checkpoint": ("running", "paused"),
     "resize": ("created", "running", "paused"),
     "top": ("running", "paused", "leaving"),
     "delete": ("created", "stopped"),

@@ -16,7 +16,8 @@ NATIVE = frozenset(("proc", "sysfs", "devpts", "mqueue"))
 """File systems that criu mounts anew by itself."""
 FLAGS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "relatime": 1 << 21}
 """Options of a mount, not of its file system, and their flags (mount(2))."""
-_EMPTY_FOLDER = ".empty-directory"
+_EMPTY_FOLDERS = (".empty-directory", "/empty")
+"""crun's, and that of a workload which was restored from a checkpoint (`adapters.images`)."""
 
 
 class Mounted(msgspec.Struct, frozen=True):
@@ -100,7 +101,7 @@ def external(mount: Mounted, entries: Iterable[Entry] | None, folder: bool) -> E
 def is_mask(mount: Mounted) -> bool:
     """Whether it hides something of /proc or /sys, as runtimes do it."""
     hidden = mount.point.startswith(("/proc/", "/sys/"))
-    return hidden and (mount.root.endswith(_EMPTY_FOLDER) or (mount.root, mount.kind) == ("/null", "devtmpfs"))
+    return hidden and (mount.root.endswith(_EMPTY_FOLDERS) or (mount.root, mount.kind) == ("/null", "devtmpfs"))
 
 
 def bind_source(point: str, configured: Iterable[Mapping[str, Any]]) -> str:

@@ -1,5 +1,5 @@
 from shared.contracts.scheduler import Node, NodeRecord
-from tools.cluster.command import remaining, table
+from tools.cluster.command import table
 
 
 def node(name: str, ready: bool) -> Node:
@@ -16,10 +16,3 @@ def test_the_hosts_for_people():
         ["b", "Down", "leaf", "198.18.0.2:7377"],
     ]
     assert len({line.index("198") for line in lines[1:]}) == 1
-
-
-def test_what_stays_on_a_drained_host_is_told() -> None:
-    assert remaining("n", []) == "n gets no new containers, and has none"
-    mounts = [{"Type": "volume", "Name": "data"}, {"Type": "bind"}]
-    told = remaining("n", [{"Id": "a" * 64, "Names": ["/web"], "State": "running", "Mounts": mounts}])
-    assert told.splitlines()[1] == f"  {'a' * 12}  web  running  volumes: data"

@@ -46,6 +46,8 @@ def test_a_tmpfs_with_more_in_it_is_left_to_criu() -> None:
 def test_a_volume_that_hides_nothing_is_no_mask() -> None:
     line = "1 2 254:0 /v/.empty-directory /data rw - ext4 /dev/vda rw"
     assert not moving.is_mask(moving.mounts(line)[0])
+    restored = "1 2 0:30 /platform/workloads/x/empty /proc/acpi ro - tmpfs tmpfs rw"
+    assert moving.is_mask(moving.mounts(restored)[0])
 
 
 def test_the_manifest_is_read_as_it_was_written() -> None:
