@@ -47,6 +47,8 @@ class MigratorService:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._under_way: dict[str, Following] = {}
+        self._lines: dict[str, int] = {}
+        """Bytes a second that the last move to a host sent, by node."""
         self._nodes: View | None = None
         self._records: View | None = None
         self._upkeep = Upkeep(kernel, self._resume, lambda id: id in self._under_way)
@@ -65,13 +67,20 @@ class MigratorService:
         return not self._under_way
 
     async def plan(self, request: MigrateRequest) -> Plan:
-        return (await self._planned(request))[0]
+        return (await self._planned(request, measure=True))[0]
 
-    async def _planned(self, request: MigrateRequest) -> tuple[Plan, Facts]:
+    async def _planned(self, request: MigrateRequest, measure: bool) -> tuple[Plan, Facts]:
+        """`measure`: how fast it writes memory, where that is not needed for the choice, too."""
         plan.check(request)
         inquiry = self._inquiry()
         target = await self._target(request, inquiry)
-        found = await inquiry.facts(request.id, target, request.driver)
+        found = await inquiry.facts(
+            request.id,
+            target,
+            request.driver,
+            measure=measure,
+            line=self._lines.get(target.id, 0),
+        )
         return plan.plan(request, found), found
 
     def _inquiry(self) -> Inquiry:
@@ -90,7 +99,7 @@ class MigratorService:
 
     async def migrate(self, request: MigrateRequest) -> MigrateReply:
         """Begins; the claim is taken before the answer, so that the second of two is refused."""
-        planned, found = await self._planned(request)
+        planned, found = await self._planned(request, measure=request.strategy == "auto" and request.accept_risk)
         facts.check(planned.reasons)
         record = MigrationRecord(
             id=request.id,
@@ -124,6 +133,8 @@ class MigratorService:
     async def _follow(self, id: str, following: Following, begun: tuple[machine.State, machine.Do]) -> None:
         try:
             await following.follow(begun)
+            if following.line:
+                self._lines[following.target] = following.line
         finally:
             self._under_way.pop(id, None)
 

@@ -41,25 +41,33 @@ class MoveHost(Message, frozen=True):
     cgroup_version: str = ""
     lazy_pages: bool = False
     clustered: bool = False
+    memory_available: int = 0
+    """Bytes that new processes can have (`MemAvailable` of /proc/meminfo); 0: not known."""
 
 
 class MigratableRequest(Message, frozen=True):
-    """With `id`: whether that workload can be moved from here. With `source`: whether this host can take from that."""
+    """With `id`: whether that workload can be moved from here. With `source`: whether this host can take from that.
+
+    `measure`: also how fast it writes its memory, which may take some tenths of a second.
+    """
 
     id: str = ""
     source: MoveHost | None = None
+    measure: bool = False
 
 
 class MoveFacts(Message, frozen=True):
     """`reasons`: why not, in sentences; empty: it can. `memory_bytes`: private memory of its processes.
 
-    `strategies`: those that the driver has. `log`: it takes the container's log along; else the engine does.
+    `written`: how fast it writes memory, in bytes a second at least; None: not measured. `strategies`: those that the
+    driver has. `log`: it takes the container's log along; else the engine does.
     """
 
     host: MoveHost
     reasons: tuple[str, ...] = ()
     memory_bytes: int = 0
     processes: int = 0
+    written: int | None = None
     strategies: tuple[Strategy, ...] = ("post-copy", "copy")
     log: bool = False
 

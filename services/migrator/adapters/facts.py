@@ -47,15 +47,17 @@ class Inquiry:
         status = await self._state.get(executor.STATUSES, container_id)
         return spec.value, status.value if status is not None else ContainerStatus()
 
-    async def facts(self, container_id: str, target: NodeRecord, driver: str = "") -> Facts:
-        """All that a plan needs."""
+    async def facts(
+        self, container_id: str, target: NodeRecord, driver: str = "", measure: bool = False, line: int = 0
+    ) -> Facts:
+        """All that a plan needs. `measure`: also how fast memory is written; `line`: see `Facts`."""
         spec, status = await self.container(container_id)
         here, there, spanning = await asyncio.gather(
             self._records("", executor.SPECS, volume.SPECS, network.SPECS),
             self._records(target.id, volume.SPECS, network.SPECS),
             self._records("", network.CLUSTER_SPECS),
         )
-        unmovable, processes = await self._processes(status, spec.id, target, driver)
+        unmovable, processes, free = await self._processes(status, spec.id, target, driver, measure)
         volumes = {each.name: each for each in values(here, volume.SPECS)}
         mine = tuple(dict.fromkeys(point.name for point in spec.mounts if point.type == "volume" and point.name))
         others = [each for each in values(here, executor.SPECS) if each.id != spec.id]
@@ -77,27 +79,31 @@ class Inquiry:
             memory=processes.memory_bytes,
             strategies=processes.strategies,
             log=processes.log,
+            written=processes.written,
+            free=free,
+            line=line,
             files=await self._files(spec, mine),
         )
 
     async def _processes(
-        self, status: ContainerStatus, container_id: str, target: NodeRecord, driver: str
-    ) -> tuple[tuple[str, ...], MoveFacts]:
-        """Why its processes cannot come along, by what the driver says on both hosts; and what it says of them.
+        self, status: ContainerStatus, container_id: str, target: NodeRecord, driver: str, measure: bool
+    ) -> tuple[tuple[str, ...], MoveFacts, int]:
+        """Why its processes cannot come along, by what the driver says on both hosts; what it says of them, and
+        how many bytes the target has for them.
 
         Raises `NotFound` where nobody serves a driver of that name.
         """
         nothing = MoveFacts(host=MoveHost())
         if status.state != "running":
-            return (), nothing
+            return (), nothing, 0
         try:
-            here = await self._asked(driver, self.host(self._node), MigratableRequest(id=container_id))
+            here = await self._asked(driver, self.host(self._node), MigratableRequest(id=container_id, measure=measure))
             there = await self._asked(driver, target, MigratableRequest(source=here.host))
         except ShoalError as error:
             if driver and isinstance(error, NotFound):
                 raise
-            return (f"whether its processes can come along is not known: {error.message}",), nothing
-        return (*here.reasons, *there.reasons), here
+            return (f"whether its processes can come along is not known: {error.message}",), nothing, 0
+        return (*here.reasons, *there.reasons), here, there.host.memory_available
 
     async def _asked(self, driver: str, host: NodeRecord, request: MigratableRequest) -> MoveFacts:
         place = migration_driver.place(host.id, driver)

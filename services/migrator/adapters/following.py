@@ -17,6 +17,8 @@ from .steps import Steps
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+TELLING = 8 << 20
+"""Bytes of memory from which on the time that they took tells how fast the line is."""
 
 
 class Following:
@@ -28,6 +30,7 @@ class Following:
         self.switched = False
         """Whether the container is the target's, or may be."""
         self._took: dict[str, float] = {}
+        self._line = 0
 
     def cancel(self, reason: str) -> None:
         """It is to stay where it is; too late after the switch."""
@@ -58,11 +61,23 @@ class Following:
             self._steps.still_from = begun
         if isinstance(event, Failed):
             log.warning("migration of %s: %s: %s", self._steps.record.name, todo.step, event.error)
+        if todo.step == "precopy" and self._steps.counted.memory_bytes >= TELLING:
+            self._line = int(self._steps.counted.memory_bytes / ms * 1000)
         self._took[todo.step] = self._took.get(todo.step, 0) + ms
         failed = event.error if isinstance(event, Failed) else ""
         undo = state.mode in ("back", "doubt")
         self._tell(Progress(step=todo.step, ms=ms, bytes=self._sent() - sent, undo=undo, text=failed))
         return machine.step(state, event)
+
+    @property
+    def target(self) -> str:
+        """The node that it goes to."""
+        return self._steps.record.target
+
+    @property
+    def line(self) -> int:
+        """Bytes of memory a second that went over while it ran; 0: too few to tell."""
+        return self._line
 
     def _freeze_ms(self) -> float:
         """From the stop to the going on; 0 where one of them was not seen."""

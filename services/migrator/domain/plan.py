@@ -14,11 +14,13 @@ from shared.contracts.scheduler import NodeRecord
 from shared.contracts.volume import VolumeSpec
 from shared.errors import InvalidArgument
 
+from . import estimate as estimates
+from .estimate import LINE, Estimate
+
 Chosen = Literal["post-copy", "copy", "cold"]
 
-FILE_RATE, MEMORY_RATE = 150_000_000, 400_000_000
-"""Bytes a second that an estimate counts on: files between two hosts, memory as it is dumped, sent and restored."""
-BASE_FREEZE_MS, POST_COPY_FREEZE_MS, COLD_MS, BASE_MS = 60, 100, 400, 500
+CLEARLY = 2
+"""How many times longer copy must stand still for post-copy to be worth its risk."""
 _EVERYWHERE = ("bridge", "default", "none", "host", "")
 _NETWORKED = ("nfs", "nfs4", "cifs", "ceph", "glusterfs")
 
@@ -30,7 +32,8 @@ class Facts:
     `shared`: its volumes that other containers have too, with one of these; `joined_by`: a container that joins its
     namespaces. `unmovable`: why its processes cannot be taken along; `strategies` of the driver, and whether it takes
     the log, too (`log`). Bytes: `memory` of its processes, `files` of its
-    writable layer and volumes, `free` for processes at the target (0: not known).
+    writable layer and volumes, `free` for processes at the target (0: not known). A second: `written` by its
+    processes (None: not measured), `line`: sent between the hosts by the last move (0: none was).
     """
 
     spec: ContainerSpec
@@ -50,11 +53,14 @@ class Facts:
     memory: int = 0
     files: int = 0
     free: int = 0
+    written: int | None = None
+    line: int = 0
 
 
 def plan(request: MigrateRequest, facts: Facts) -> Plan:
     """What would be done, or why it cannot be."""
     strategy, why = choose(request, facts)
+    expected = estimate(strategy, facts)
     reasons = [*_place(facts), *_bound(facts), *_volumes(facts), *_networks(facts)]
     if facts.target.id == facts.source.id:
         reasons = [f"it is on {facts.target.name} already"]
@@ -66,6 +72,8 @@ def plan(request: MigrateRequest, facts: Facts) -> Plan:
         reasons += [*_live(facts), *facts.unmovable]
         if strategy not in facts.strategies:
             reasons.append(f"the migration driver {request.driver} has no strategy {strategy}")
+    if strategy == "copy" and facts.written and facts.written >= (facts.line or LINE):
+        warnings.append("it writes memory as fast as the line carries it: post-copy would stand still far shorter")
     if strategy == "post-copy":
         warnings.append("if its present host dies in the seconds after the switch, its processes are lost")
     return Plan(
@@ -75,7 +83,9 @@ def plan(request: MigrateRequest, facts: Facts) -> Plan:
         why=why,
         reasons=tuple(reasons),
         warnings=tuple(warnings),
-        **estimate(strategy, facts),
+        bytes=expected.bytes,
+        freeze_ms=expected.freeze_ms,
+        total_ms=expected.total_ms,
     )
 
 
@@ -103,21 +113,38 @@ def choose(request: MigrateRequest, facts: Facts) -> tuple[Chosen, str]:
         return "cold", "it does not run"
     if request.strategy != "auto":
         return request.strategy, "asked for"
+    copy, post_copy = estimate("copy", facts), estimate("post-copy", facts)
+    known = _known(facts)
+    if "copy" not in facts.strategies:
+        return "post-copy", "its driver has no other strategy"
+    if request.accept_risk and "post-copy" in facts.strategies and copy.freeze_ms > CLEARLY * post_copy.freeze_ms:
+        return "post-copy", f"{known}: copy would stand still for {copy.freeze_ms} ms, and the risk is accepted"
     if request.accept_risk:
-        return "post-copy", "it stands still shortest, and its risk is accepted"
-    return "copy", "it runs, and nothing is lost whatever dies"
+        return "copy", f"{known}: post-copy would stand still hardly shorter, at a risk"
+    return "copy", f"{known}; nothing is lost whatever dies"
 
 
-def estimate(strategy: Chosen, facts: Facts) -> dict[str, int]:
-    """Bytes and milliseconds."""
-    memory = 0 if strategy == "cold" else facts.memory
-    freeze = {
-        "cold": COLD_MS if running(facts) else 0,
-        "copy": BASE_FREEZE_MS + memory * 1000 // MEMORY_RATE,
-        "post-copy": POST_COPY_FREEZE_MS,
-    }[strategy]
-    total = BASE_MS + freeze + facts.files * 1000 // FILE_RATE + memory * 1000 // MEMORY_RATE
-    return {"bytes": facts.files + memory, "freeze_ms": freeze, "total_ms": total}
+def _known(facts: Facts) -> str:
+    """What the choice is made from."""
+    written = (
+        "how fast it writes is not known" if facts.written is None else f"of which it writes {_mb(facts.written)}/s"
+    )
+    line = f"{_mb(facts.line)}/s as the last move had" if facts.line else f"{_mb(LINE)}/s assumed"
+    return f"{_mb(facts.memory)} of memory, {written}, the line carries {line}"
+
+
+def _mb(count: int) -> str:
+    return f"{count / 10**6:.0f} MB"
+
+
+def estimate(strategy: Chosen, facts: Facts) -> Estimate:
+    """What that would take."""
+    line = facts.line or LINE
+    if strategy == "cold":
+        return estimates.cold(facts.files, running(facts))
+    if strategy == "post-copy":
+        return estimates.post_copy(facts.memory, facts.files, line)
+    return estimates.copy(facts.memory, facts.files, facts.written or 0, line)
 
 
 def _place(facts: Facts) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from functools import partial
 
 import msgspec
@@ -13,7 +15,7 @@ from shared.contracts.platform import CreateRequest, HostInfo
 
 from ..domain import moving
 from ..domain.process import granted
-from . import criu, facts, host, launcher, monitor, move_host
+from . import criu, facts, host, launcher, monitor, move_host, writing
 from .arrivals import Arrivals
 from .arriving import Maker
 from .attachments import Attachments
@@ -114,7 +116,19 @@ class Linux:
             workload = self.workloads.get(request.id)
             reasons += self.departures.reasons(workload)
             memory, processes = self.departures.memory(workload)
-        return MoveFacts(host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes, log=True)
+        written = await self._written(request.id, memory) if request.id and request.measure else None
+        return MoveFacts(
+            host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes, written=written, log=True
+        )
+
+    async def _written(self, name: str, memory: int) -> int:
+        """Bytes a second."""
+        pids = self.cgroups.processes(self.workloads.get(name).record.cgroup)
+        chosen = await self._launcher.plain(partial(writing.places, pids))
+        begun, first = time.monotonic(), await self._launcher.plain(partial(writing.look, chosen))
+        await asyncio.sleep(writing.SECONDS)
+        seconds, second = time.monotonic() - begun, await self._launcher.plain(partial(writing.look, chosen))
+        return writing.rate(first, second, memory, seconds)
 
     async def close(self) -> None:
         """Stops watching. Workloads go on."""

@@ -23,7 +23,14 @@ def read(settings: Settings, program: Criu, architecture: str, v2: bool) -> Move
         cgroup_version="2" if v2 else "1",
         lazy_pages=Path("/proc/sys/vm/unprivileged_userfaultfd").exists(),  # there where userfaultfd(2) is built in
         clustered=cluster.load(settings.state_path) is not None,
+        memory_available=memory_available(Path("/proc/meminfo")),
     )
+
+
+def memory_available(path: Path) -> int:
+    """Bytes."""
+    fields = [line.split() for line in path.read_text().splitlines() if line.startswith("MemAvailable:")]
+    return int(fields[0][1]) << 10 if fields else 0
 
 
 def processor(path: Path) -> tuple[str, ...]:

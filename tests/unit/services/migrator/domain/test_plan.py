@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from services.migrator.domain import plan
+from services.migrator.domain.estimate import POST_COPY_FREEZE_MS
 from services.migrator.domain.plan import Facts
 from shared.contracts.common import Platform
 from shared.contracts.container import (
@@ -112,9 +113,29 @@ def test_what_everybody_keeps_need_not_move() -> None:
     assert not plan.is_copied(VolumeSpec(name="v", options={"type": "nfs"}))
 
 
+def test_auto_weighs_by_memory_writes_and_line() -> None:
+    """Post-copy only where its risk is accepted and buys something; the reason has the figures."""
+    asked = MigrateRequest(id="c", accept_risk=True)
+    known = {"memory": 100_000_000, "line": 100_000_000}
+    assert plan.choose(asked, facts(**known, written=0)) == (
+        "copy",
+        "100 MB of memory, of which it writes 0 MB/s, the line carries 100 MB/s as the last move had: "
+        "post-copy would stand still hardly shorter, at a risk",
+    )
+    strategy, why = plan.choose(asked, facts(**known, written=90_000_000))
+    assert strategy == "post-copy"
+    assert "copy would stand still for 1026 ms" in why
+    assert plan.choose(MigrateRequest(id="c"), facts(**known, written=90_000_000))[0] == "copy"
+    assert plan.choose(asked, facts(**known, written=90_000_000, strategies=("copy",)))[0] == "copy"
+    assert plan.choose(asked, facts(strategies=("post-copy",)))[0] == "post-copy"
+    assert "how fast it writes is not known" in plan.choose(asked, facts())[1]
+    warned = plan.plan(MigrateRequest(id="c"), facts(**known, written=200_000_000)).warnings
+    assert any("as fast as the line carries it" in warning for warning in warned)
+
+
 def test_auto_never_stops_what_runs() -> None:
     assert plan.choose(MigrateRequest(id="c"), facts())[0] == "copy"
-    assert plan.choose(MigrateRequest(id="c", accept_risk=True), facts())[0] == "post-copy"
+    assert plan.choose(MigrateRequest(id="c", accept_risk=True), facts(memory=4 << 30))[0] == "post-copy"
     assert plan.choose(MigrateRequest(id="c", strategy="copy"), facts(state="exited"))[0] == "cold"
 
 
@@ -132,7 +153,7 @@ def test_warnings_tell_what_is_lost() -> None:
 
 def test_an_estimate_grows_with_what_is_to_be_sent() -> None:
     few, many = (plan.estimate("copy", facts(memory=size, files=size)) for size in (1 << 20, 1 << 30))
-    assert few["bytes"] == 2 << 20
-    assert few["freeze_ms"] < many["freeze_ms"] < many["total_ms"]
-    assert plan.estimate("post-copy", facts(memory=1 << 30))["freeze_ms"] == plan.POST_COPY_FREEZE_MS
-    assert plan.estimate("cold", facts(memory=1 << 30, state="exited"))["freeze_ms"] == 0
+    assert few.bytes == 2 << 20
+    assert few.freeze_ms < many.freeze_ms < many.total_ms
+    assert plan.estimate("post-copy", facts(memory=1 << 30)).freeze_ms == POST_COPY_FREEZE_MS
+    assert plan.estimate("cold", facts(memory=1 << 30, state="exited")).freeze_ms == 0

@@ -28,3 +28,10 @@ def test_features_are_those_of_all_processors(tmp_path: Path) -> None:
     assert move_host.processor(path) == ("asimd", "fp")
     path.write_text("")
     assert move_host.processor(path) == ()
+
+
+def test_memory_that_new_processes_can_have(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:   512 kB\n")
+    assert move_host.memory_available(tmp_path / "meminfo") == 512 << 10
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\n")
+    assert move_host.memory_available(tmp_path / "meminfo") == 0
