@@ -16,7 +16,7 @@ from tools.lab.plan import address
 
 CHECKOUT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.shoal_only
+pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(600)]  # three engines begin, on a machine that is busy
 
 
 @pytest.fixture(scope="module")
