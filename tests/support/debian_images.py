@@ -19,6 +19,7 @@ from tests.support.shoal import Shoal
 from tools.toolchain.debian import machines_mirror
 
 FILES = Path(__file__).with_name("software_files")
+_NO_FILES = shutil.ignore_patterns("__pycache__")
 BASE = f"debian:{SUITE}"
 LEFT_OUT = ("doc", "man", "info", "lintian", "locale", "bash-completion")
 """Folders of /usr/share that no package puts anything into."""
@@ -39,7 +40,7 @@ class Recipe:
         """Changes with everything that the image is made of, but for new versions of the packages."""
         digest = hashlib.sha256(repr((self, SUITE, LEFT_OUT)).encode())
         for name in ("base", self.folder):
-            for file in sorted((FILES / name).iterdir()):
+            for file in sorted(each for each in (FILES / name).iterdir() if each.is_file()):
                 digest.update(file.name.encode() + file.read_bytes())
         return digest.hexdigest()[:16]
 
@@ -59,11 +60,11 @@ def archive(recipe: Recipe) -> Path:
 def _make(recipe: Recipe, folder: Path) -> Path:
     rootfs = kept_file("images", f"{BASE.replace(':', '-')}.tar", make=_debootstrap)
     context = folder / "context"
-    shutil.copytree(FILES / recipe.folder, context)
+    shutil.copytree(FILES / recipe.folder, context, ignore=_NO_FILES)
     (context / "packages").mkdir()
     for package in packages(folder / "apt", recipe.packages, status=_read(rootfs, "./var/lib/dpkg/status")):
         shutil.move(package, context / "packages")
-    shutil.copytree(FILES / "base", folder / "base")
+    shutil.copytree(FILES / "base", folder / "base", ignore=_NO_FILES)
     (folder / "base/rootfs.tar").hardlink_to(rootfs)
     with Shoal() as shoal:
         engine = Engine(shoal.host, shoal.netns)

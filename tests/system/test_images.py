@@ -24,6 +24,12 @@ def small(*tags: str, content: bytes = b"x") -> Image:
     return Image((tar([entry("file", content)]),), config, tags)
 
 
+def runnable(tag: str) -> Image:
+    """One that runs, and not the image of all tests: what that is saved as must not depend on how this was compressed."""
+    base = busybox()
+    return Image((*base.layers, tar([entry("name", tag.encode())])), base.config, (tag,))
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_load_of_a_docker_archive(engine: Engine, compression: Compression) -> None:
     tag = f"{unique('loaded')}:1"
@@ -36,14 +42,14 @@ def test_load_of_a_docker_archive(engine: Engine, compression: Compression) -> N
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_load_of_an_oci_layout(engine: Engine, compression: Compression) -> None:
     tag = f"{unique('layout')}:1"
-    assert engine.ok("load", input=oci_layout(busybox(tag), compression)).startswith("Loaded image: ")
+    assert engine.ok("load", input=oci_layout(runnable(tag), compression)).startswith("Loaded image: ")
     assert engine.run(tag, "echo", "works") == "works"
 
 
 @pytest.mark.beyond_reference("dockerd 20.10 knows no zstd")
 def test_load_of_zstd_layers_in_a_docker_archive(engine: Engine) -> None:
     tag = f"{unique('loaded')}:1"
-    engine.ok("load", input=docker_archive(busybox(tag), "zstd"))
+    engine.ok("load", input=docker_archive(runnable(tag), "zstd"))
     assert engine.run(tag, "echo", "works") == "works"
 
 

@@ -13,8 +13,6 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from services.image_store.domain.reference import parse
-from services.image_store.domain.registry_endpoints import HUB
 from shared import config
 from shared.errors import FailedPrecondition, NotFound
 
@@ -71,12 +69,16 @@ def command(
 
 def asked(path: Path, image: str, **query: str) -> Any:
     """What the engine says; raises as `api.call`."""
+    from services.image_store.domain.reference import parse  # here: other commands need none of the image store
+
     target = f"/distribution/{quote(image)}/referrers?{urlencode({name: each for name, each in query.items() if each})}"
     return call(path, "GET", target, headers=login(parse(image).domain))
 
 
 def login(domain: str) -> dict[str, str]:
     """The header with what a client has kept for a registry, where it has."""
+    from services.image_store.domain.registry_endpoints import HUB
+
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
         kept = json.loads((folder / "config.json").read_bytes()).get("auths", {})

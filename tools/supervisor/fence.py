@@ -74,7 +74,9 @@ def end(desk: Desk, groups: Cgroups) -> list[str]:
 
 def end_marked(settings: Settings) -> None:
     """Ends now what must end with the lease."""
-    end(Desk(settings), _groups())
+    desk = Desk(settings)
+    if any(desk.marked()):
+        end(desk, _groups())
 
 
 class Timer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from os import stat_result
 from stat import S_IMODE
 
@@ -63,8 +64,7 @@ def _folder(path: str, status: stat_result) -> Folder:
 
 async def contents(images: Images, request: ContentsRequest, write: Callable[[bytes], Awaitable[None]]) -> None:
     """Sends the tar."""
-    with _tree(images, request.image) as tree:
-        archive = tree.archive(request.path)
+    with _tree(images, request.image) as tree, closing(tree.archive(request.path)) as archive:
         while data := await in_thread(_some, archive):
             await write(data)
 

@@ -87,6 +87,7 @@ async def test_all_that_is_kept_is_an_oci_layout(store: Store) -> None:
             "index.json",
             "blobs",
             "layers",
+            "empty",
             "l",
             "snapshots",
             "spares",
