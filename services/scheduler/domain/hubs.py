@@ -65,7 +65,8 @@ def step(names: Set[str], peers: Iterable[Peer], replicas: int, current: Set[str
     enough = len(present) if present == names else odd(len(present))
     if enough > replicas or (present == names and enough != replicas):
         return Step(replicas=enough)
-    return Step(settled=present == names and not behind)
+    # who is to have it is told of only after it has been decided that there are to be more: none behind is not enough
+    return Step(settled=present == names <= current and not behind)
 
 
 def names(nodes: Mapping[str, NodeRecord], hubs: Mapping[str, str]) -> frozenset[str]:

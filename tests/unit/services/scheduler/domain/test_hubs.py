@@ -58,6 +58,7 @@ THREE = frozenset({"hub-a", "hub-b", "hub-c"})
         ([A, B, C], 1, {"hub-a"}, set(), Step(replicas=3)),
         ([A, B, C], 2, {"hub-a", "hub-b"}, set(), Step(replicas=3)),
         ([A, B, C], 3, {"hub-a", "hub-b"}, {"hub-c"}, Step()),
+        ([A, B, C], 3, {"hub-a"}, set(), Step()),  # decided, and nobody has begun to catch up
         ([A, B, C], 3, THREE, set(), Step(settled=True)),
         ([A, B, OLD], 3, {"hub-old", "hub-a"}, {"hub-b"}, Step(remove=OLD)),
         ([A, OLD], 1, {"hub-old"}, set(), Step(replicas=2)),  # who alone has it is not removed
