@@ -25,7 +25,7 @@ def small(*tags: str, content: bytes = b"x") -> Image:
 
 
 def runnable(tag: str) -> Image:
-    """One that runs, and not the image of all tests: what that is saved as must not depend on how this was compressed."""
+    """One that runs, other than the image of all tests: what that is saved as must not depend on how this came."""
     base = busybox()
     return Image((*base.layers, tar([entry("name", tag.encode())])), base.config, (tag,))
 

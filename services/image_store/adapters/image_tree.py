@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +192,7 @@ class ImageTree:
         finally:
             os.close(descriptor)
 
-    def archive(self, path: str) -> Iterator[bytes]:
+    def archive(self, path: str) -> Generator[bytes, None, None]:
         """A tar of what is there and below, names relative to it (a file: its own name); raises `NotFound`."""
         resolved = self.resolve(path)
         if resolved.found is None:

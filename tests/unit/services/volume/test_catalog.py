@@ -6,8 +6,10 @@ import pytest
 
 from services.volume.domain.recovery import REMOVING
 from shared.contracts.volume import SPECS
-from shared.errors import ShoalError
+from shared.errors import Conflict, ShoalError
 from tests.support.volume_world import VolumeWorld
+
+TMPFS = {"type": "tmpfs", "device": "tmpfs"}
 
 
 async def test_volumes_live_through_a_restart(world: VolumeWorld) -> None:
@@ -67,3 +69,17 @@ async def test_what_was_only_set_aside_goes(world: VolumeWorld) -> None:
     (world.directory / "state" / "volumes" / f"{REMOVING}old" / "_data").mkdir(parents=True)
     async with world.running():
         assert not list((world.directory / "state" / "volumes").iterdir())
+
+
+async def test_mounts_and_users_are_known_after_a_restart(world: VolumeWorld) -> None:
+    async with world.running():
+        await world.create("v1", options=TMPFS)
+        await world.create("v2", options=TMPFS)
+        await world.mount("v1")
+        (world.data("v1") / "file").touch()
+    async with world.running():
+        with pytest.raises(Conflict, match="volume is in use"):
+            await world.remove("v1")
+        assert not (await world.mount("v1")).empty
+        await world.unmount()
+        assert world.mounted() == []

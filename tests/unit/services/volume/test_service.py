@@ -108,19 +108,6 @@ async def test_a_mount_that_fails_leaves_no_user(world: VolumeWorld) -> None:
     assert await world.names() == []
 
 
-async def test_mounts_and_users_are_known_after_a_restart(world: VolumeWorld) -> None:
-    await world.create("v1", options=TMPFS)
-    await world.create("v2", options=TMPFS)
-    await world.mount("v1")
-    (world.data("v1") / "file").touch()
-    async with world.running():
-        with pytest.raises(Conflict, match="volume is in use"):
-            await world.remove("v1")
-        assert not (await world.mount("v1")).empty
-        await world.unmount()
-        assert world.mounted() == []
-
-
 async def test_a_part_of_a_volume(world: VolumeWorld) -> None:
     await world.create("v1")
     (world.data("v1") / "sub").mkdir()
