@@ -187,6 +187,19 @@ def _is_called(image: image_store.Image, names: Iterable[str]) -> bool:
     return any(name in image.repo_tags or name in image.repo_digests for name in names)
 
 
+News = TypeVar("News", image_store.Changed, network.Changed, volume.Changed)
+
+
+def _of_host(node: str, tell: Callable[[News], None]) -> Callable[[News], None]:
+    """Tells what is of this host: in a cluster the signals of all hosts are heard by each."""
+
+    def hear(news: News) -> None:
+        if news.node in ("", node):
+            tell(news)
+
+    return hear
+
+
 class Sources:
     """What this gateway's answers are made of."""
 
@@ -219,8 +232,8 @@ class Sources:
         ):
             bus.on_started(contract.name, source.changed)  # a new instance may know other things
             bus.transport.on_reconnect(source.changed)
-        await bus.hear(image_store.CHANGED, sources.images.tell)
-        await bus.hear(network.CHANGED, sources.networks.tell)
-        await bus.hear(volume.CHANGED, sources.volumes.tell)
+        await bus.hear(image_store.CHANGED, _of_host(bus.node, sources.images.tell))
+        await bus.hear(network.CHANGED, _of_host(bus.node, sources.networks.tell))
+        await bus.hear(volume.CHANGED, _of_host(bus.node, sources.volumes.tell))
         await bus.transport.flush()
         return sources

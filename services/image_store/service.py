@@ -161,7 +161,9 @@ class ImageStoreService:
         listed = filters.listed(self._catalog, image_ids) or {}
         images = tuple(self._whole(self._catalog.image(each)) for each, is_listed in listed.items() if is_listed)
         removed = tuple(each for each, is_listed in listed.items() if not is_listed)
-        self._kernel.bus.emit(contract.CHANGED, contract.Changed(images=images, removed=removed))
+        self._kernel.bus.emit(
+            contract.CHANGED, contract.Changed(images=images, removed=removed, node=self._kernel.node)
+        )
 
     async def list(self, request: contract.ListRequest) -> contract.ListReply:
         images = filters.select(self._catalog, request.filters, request.all, now_ns())

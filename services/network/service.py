@@ -186,7 +186,7 @@ class NetworkService:
             changed = contract.Changed()  # what other hosts have is shown, too
         elif changed == contract.Changed():
             return  # a stack without endpoints
-        self._kernel.bus.emit(contract.CHANGED, changed)
+        self._kernel.bus.emit(contract.CHANGED, msgspec.structs.replace(changed, node=self._kernel.node))
 
     async def told(self) -> None:
         """Returns when the store has the endpoints of everything asked for until now."""

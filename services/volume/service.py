@@ -8,6 +8,8 @@ import re
 import weakref
 from pathlib import Path
 
+import msgspec
+
 from shared import clock, hostmounts, ids
 from shared.contracts import volume as contract
 from shared.contracts.base import Empty
@@ -229,7 +231,7 @@ class VolumeService:
         return lock
 
     def _changed(self, changed: contract.Changed) -> None:
-        self._kernel.bus.emit(contract.CHANGED, changed)
+        self._kernel.bus.emit(contract.CHANGED, msgspec.structs.replace(changed, node=self._kernel.node))
 
     def _emit(self, action: str, name: str, **more: str) -> None:
         attributes = {**({"driver": rules.DRIVER} if name else {}), **more}

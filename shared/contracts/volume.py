@@ -101,10 +101,14 @@ class UnmountRequest(Message, frozen=True):
 
 
 class Changed(Message, frozen=True):
-    """Volumes as they are now, and names of those that are gone. None of either: anything may be other than before."""
+    """Volumes as they are now, and names of those that are gone. None of either: anything may be other than before.
+
+    `node`: whose volumes; signals of all hosts of a cluster are heard by all.
+    """
 
     volumes: tuple[VolumeSpec, ...] = ()
     removed: tuple[str, ...] = ()
+    node: str = ""
 
 
 class UsageReply(Message, frozen=True):

@@ -191,6 +191,20 @@ async def test_what_services_tell_is_heard(tmp_path: Path) -> None:
             assert _counts(sources) == before | {name: before[name] + 1}
 
 
+@pytest.mark.parametrize("field", ["volumes", "networks", "images"])
+async def test_what_another_host_has_is_not_this_one_s(tmp_path: Path, field: str) -> None:
+    """Names are the same on many hosts: what one removes, another one keeps."""
+    kind = {"volumes": volume, "networks": network, "images": image_store}[field]
+    broker = MemoryBroker()
+    async with kernel("gateway", tmp_path, broker) as own, kernel("other", tmp_path / "o", broker) as other:
+        source = getattr(await Sources.open(own.bus), field)
+        before = source.count
+        await other.bus.tell(kind.CHANGED, kind.Changed(removed=("mine",), node="elsewhere"))
+        await other.bus.tell(kind.CHANGED, kind.Changed(removed=("mine",), node=own.node))
+        await until(lambda: source.count != before)
+        assert source.count == before + 1
+
+
 async def test_a_new_instance_may_know_other_things(tmp_path: Path) -> None:
     broker = MemoryBroker()
     async with kernel("gateway", tmp_path, broker) as own, kernel("host", tmp_path / "o", broker) as other:
