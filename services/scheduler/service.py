@@ -23,6 +23,8 @@ from shared.contracts.scheduler import (
     TOKENS,
     AuthorityReply,
     AuthorityRequest,
+    BringReply,
+    BringRequest,
     ChooseReply,
     ChooseRequest,
     CreatedReply,
@@ -149,6 +151,11 @@ class SchedulerService:
         """A host for a container that is to move."""
         assert self._placing is not None
         return ChooseReply(node=self._placing.choose(request))
+
+    async def bring(self, request: BringRequest) -> BringReply:
+        """Has an image brought to this host."""
+        assert self._placing is not None
+        return BringReply(image_id=await self._placing.bring_here(request))
 
     async def token(self, request: TokenRequest) -> TokenReply:
         """A new token; only its digest is kept."""

@@ -93,6 +93,6 @@ CONTRACT = Contract(
     endpoints=(BUILD, CANCEL, PRUNE, USAGE),
     events=(BUILDER_EVENT,),
     owns=(BUILDS,),
-    calls=("image_store.*", "executor.*"),
+    calls=("image_store.*", "executor.*", "scheduler.bring"),
     reads=("containers.*",),
 )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.contracts.base import AGREED, Contract, Empty, Endpoint, Keys, Message
+from shared.contracts.common import Platform
 from shared.contracts.container import ContainerSpec
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.errors import (
     AlreadyExists,
     Conflict,
+    DataLoss,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
     NotImplementedYet,
     PermissionDenied,
     Unavailable,
+    Unknown,
 )
 
 Availability = Literal["active", "pause", "drain"]
@@ -146,6 +149,19 @@ class ChooseReply(Message, frozen=True):
     node: str
 
 
+class BringRequest(Message, frozen=True):
+    """An image, `reference` as in `image_store.resolve`, is to be on this host; `platform`: only one for it."""
+
+    reference: str
+    platform: Platform | None = None
+
+
+class BringReply(Message, frozen=True):
+    """`image_id`: by its name another host may mean another image."""
+
+    image_id: str
+
+
 class JoinRequest(Message, frozen=True):
     """What a newcomer sends, not over the bus but by TLS to a hub's place: one line of JSON, answered by one.
 
@@ -209,6 +225,16 @@ CREATE = Endpoint(
 host is suitable."""
 CHOOSE = Endpoint("scheduler.choose", ChooseRequest, ChooseReply, (FailedPrecondition, InvalidArgument, NotFound))
 """The host that it would be made on now; nothing is reserved."""
+BRING = Endpoint(
+    "scheduler.bring",
+    BringRequest,
+    BringReply,
+    (NotFound, InvalidArgument, DataLoss, Unknown, Unavailable),
+    idempotent=True,
+    timeout=0,
+)
+"""As this host knows the image, else as another one does that answers; no registry is asked. It is here when this
+returns, under the names that it has elsewhere. `NotFound` when no host has it."""
 TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPrecondition, InvalidArgument))
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
 UPDATE = Endpoint("scheduler.update", UpdateRequest, NodeRecord, (NotFound, InvalidArgument, Conflict, Unavailable))
@@ -235,7 +261,7 @@ CONTRACT = Contract(
     name="scheduler",
     version="v1",
     summary="The hosts of a cluster: who is in it, who may join, where a container goes. Runs on its hosts only.",
-    endpoints=(CREATE, CHOOSE, TOKEN, LIST, UPDATE, REMOVE, AUTHORITY, RENEW, HERE),
+    endpoints=(CREATE, CHOOSE, BRING, TOKEN, LIST, UPDATE, REMOVE, AUTHORITY, RENEW, HERE),
     owns=(NODES, HUBS, TOKENS, HOST_LEASES),
     keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),

@@ -15,6 +15,9 @@ from tools import images
 
 pytestmark = pytest.mark.shoal_only
 
+NOWHERE = "127.0.0.1:1"
+"""A registry that is not there."""
+
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
@@ -67,3 +70,22 @@ def test_an_image_that_no_host_has(hosts: Hosts) -> None:
     manifest = {"media_type": "x", "digest": f"sha256:{0:064}", "size": 2}
     with pytest.raises(AssertionError, match="no other image store gives sha256:000"):
         call(hosts, 3, "fetch", {"manifest": manifest})
+
+
+def test_a_build_takes_from_other_hosts_what_only_they_have(hosts: Hosts) -> None:
+    """To stand on, to copy from, to mount, and steps to take over."""
+    load(hosts, f"{NOWHERE}/base:1", 1)
+    load(hosts, f"{NOWHERE}/tool:1", 2)
+    folder = hosts.lab.plan.folder / "context"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(
+        f"FROM {NOWHERE}/base:1\nCOPY --from={NOWHERE}/tool:1 /big /copied\n"
+        f"RUN --mount=from={NOWHERE}/tool:1,target=/m cmp /m/big /copied && ! cmp /big /copied\n"
+    )
+    build = ("env", "DOCKER_BUILDKIT=0", "docker", "build", str(folder))
+    hosts.ok(3, *build, "-t", "built:1")
+    assert hosts.docker(3, "run", "--rm", "--label", "shoal.node=node3", "built:1").endswith("/big")
+    assert call(hosts, 3, "resolve", {"reference": f"{NOWHERE}/tool:1"})["repo_tags"] == [f"{NOWHERE}/tool:1"]
+
+    assert hosts.ok(1, *build, "--cache-from", "built:1").count("Using cache") == 2
+    assert "connection refused" in hosts.run(1, *build, "--pull").stderr

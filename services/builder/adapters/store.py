@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.archive import writer
-from shared.contracts import image_store
+from shared.contracts import image_store, scheduler
 from shared.contracts.common import Platform, Ref, StreamOffer
 from shared.contracts.image_store import Credentials, Image
 from shared.errors import InvalidArgument, NotFound, Unavailable
@@ -37,6 +37,11 @@ class Store:
     async def resolve(self, reference: str, platform: Platform | None = None) -> Image:
         request = image_store.ResolveRequest(reference=reference, platform=platform, lease=self._lease)
         return await self._bus.call(image_store.RESOLVE, request)
+
+    async def bring(self, reference: str, platform: Platform) -> Image:
+        """An image that another host of the cluster has, as this one has it then; `NotFound` when none has it whole."""
+        brought = await self._bus.call(scheduler.BRING, scheduler.BringRequest(reference=reference, platform=platform))
+        return await self.resolve(brought.image_id)
 
     async def pull(self, reference: str, platform: Platform | None, auth: Credentials, told: Told) -> None:
         """Fetches an image; its progress lines are `told`. Raises what the store says."""

@@ -174,11 +174,11 @@ async def _source(build: Build, channel: Channel) -> context.Context:
 
 
 async def _cache_from(build: Build) -> tuple[str, ...]:
-    """The ids of the images to take steps from; those that are not here are no help."""
+    """The ids of the images to take steps from; those that no host has are no help."""
     found = []
     for reference in build.request.cache_from:
         with suppress(NotFound, InvalidArgument):
-            found.append((await build.store.resolve(reference)).id)
+            found.append((await build.present(reference, None)).id)
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +102,9 @@ class Build:
         self.show(stage, "\n")
 
     async def base(self, reference: str, platform: Platform | None, stage: int) -> Image:
-        """An image to stand on or to copy from; fetched when it is not there, or when that is asked for."""
+        """An image to stand on or to copy from: this host's, else another host's, else the registry's; the registry's
+        at once when that is asked for.
+        """
         key = reference, platform
         if key not in self._bases:
             self._bases[key] = self.kernel.tasks.start(self._tried(reference, platform, stage), "base")
@@ -120,10 +123,8 @@ class Build:
     async def _fetch(self, reference: str, platform: Platform | None, stage: int) -> Image:
         wanted = platform or self.request.platform
         if not self.request.pull:
-            try:
-                return await self.store.resolve(reference, wanted)
-            except NotFound:
-                pass
+            with suppress(NotFound):
+                return await self.present(reference, wanted)
 
         async def told(line: bytes) -> None:
             self.console.write(stage, line)
@@ -131,6 +132,18 @@ class Build:
 
         await self.store.pull(reference, wanted, credentials(self.request.auth, reference), told)
         return await self.store.resolve(reference, wanted)
+
+    async def present(self, reference: str, platform: Platform | None) -> Image:
+        """An image of this host, else one that another host of the cluster has for the platform that is built for.
+
+        Raises `NotFound`.
+        """
+        try:
+            return await self.store.resolve(reference, platform)
+        except NotFound:
+            if not self.kernel.clustered:
+                raise
+        return await self.store.bring(reference, platform or self.host)
 
     async def cached(self, state: State, history: str, after: State | None = None) -> Image | None:
         """The image that this step made before; where images to take steps from are named, none but theirs.

@@ -12,10 +12,10 @@ import msgspec
 from shared import telemetry
 from shared.contracts import executor, image_store
 from shared.contracts.base import Empty
-from shared.contracts.common import Descriptor
+from shared.contracts.common import Descriptor, Platform
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image
-from shared.contracts.scheduler import HERE, ChooseRequest, CreatedReply
+from shared.contracts.scheduler import HERE, BringRequest, ChooseRequest, CreatedReply
 from shared.errors import NotFound, ShoalError
 from shared.ids import new_token
 from shared.service import Kernel
@@ -45,7 +45,7 @@ class Placing:
         if not request.config.image:  # this host's executor says what is wrong with it
             made = await self._kernel.bus.call(executor.CREATE, request)
             return _placed(made, self._kernel.node)
-        image = await self._image(request)
+        image = await self._image(request.config.image, request.platform)
         platform = request.platform or image.platform
         ask = ask_of(request, image.id, platform, self._world, self._kernel.node)
         pending = f"pending {new_token()}"
@@ -100,9 +100,9 @@ class Placing:
         finally:
             self._world.fleet.drop(pending)
 
-    async def _image(self, request: CreateRequest) -> Image:
+    async def _image(self, reference: str, platform: Platform | None) -> Image:
         """As this host knows it, else as another does. Raises `NotFound` as this host's image store words it."""
-        asked = image_store.ResolveRequest(reference=request.config.image, platform=request.platform)
+        asked = image_store.ResolveRequest(reference=reference, platform=platform)
         try:
             return await self._kernel.bus.call(image_store.RESOLVE, asked)
         except NotFound:
@@ -112,6 +112,12 @@ class Placing:
                 if isinstance(answer, Image):
                     return answer
             raise
+
+    async def bring_here(self, request: BringRequest) -> str:
+        """The id of an image that is on this host when this returns. Raises `NotFound` when no host has it."""
+        image = await self._image(request.reference, request.platform)
+        await self.bring(image.id, image.descriptor, self._kernel.node)
+        return image.id
 
     async def bring(self, image_id: str, manifest: Descriptor | None, node: str) -> None:
         """The image is on the host when this returns, under the names that it has elsewhere."""

@@ -15,12 +15,12 @@ from services.scheduler.adapters.world import World
 from shared.bus import MemoryBroker
 from shared.contracts import executor, image_store, scheduler
 from shared.contracts.base import Contract, Empty
-from shared.contracts.common import Descriptor
+from shared.contracts.common import Descriptor, Platform
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image, ReferenceRecord, ResolveRequest
 from shared.contracts.peers import FetchReply, FetchRequest
-from shared.contracts.scheduler import NODES
+from shared.contracts.scheduler import NODES, BringRequest
 from shared.errors import Conflict, FailedPrecondition, NotFound
 from shared.state import MemoryState
 from shared.testing import kernel, serving
@@ -51,11 +51,13 @@ class Node:
 
     state: MemoryState
     images: dict[str, Image] = field(default_factory=dict)
+    resolved: list[ResolveRequest] = field(default_factory=list)
     fetched: list[FetchRequest] = field(default_factory=list)
     created: list[CreateRequest] = field(default_factory=list)
     scheduler: Here = field(default_factory=Here)
 
     async def resolve(self, request: ResolveRequest) -> Image:
+        self.resolved.append(request)
         if request.reference not in self.images:
             raise NotFound(f"No such image: {request.reference}")
         return self.images[request.reference]
@@ -169,3 +171,13 @@ async def test_an_image_that_no_host_has_is_missed_in_this_hosts_words(cluster: 
     with pytest.raises(NotFound, match="No such image: nowhere"):
         await cluster.placing.create(asked("a", image="nowhere"))
     assert (await cluster.placing.create(asked("a", image=""))).node == "n1"
+
+
+async def test_an_image_is_brought_to_this_host_under_the_names_it_has_elsewhere(cluster: Cluster) -> None:
+    arm = Platform(architecture="arm64")
+    assert await cluster.placing.bring_here(BringRequest(reference="i", platform=arm)) == "sha256:1"
+    assert cluster.one.resolved == cluster.two.resolved == [ResolveRequest(reference="i", platform=arm)]
+    wanted = FetchRequest(manifest=MANIFEST, nodes=("n2",), names=("docker.io/library/i:latest",))
+    assert (cluster.one.fetched, cluster.two.fetched) == ([wanted], [])
+    with pytest.raises(NotFound, match="No such image: nowhere"):
+        await cluster.placing.bring_here(BringRequest(reference="nowhere"))
