@@ -27,8 +27,8 @@ CONTRACTS: dict[str, Contract] = {
         network,
         volume,
         executor,
-        builder,
         scheduler,
+        builder,
         migrator,
         gateway,
     )

@@ -158,7 +158,7 @@ async def test_streams_can_be_served_by_their_owner_and_taken_by_who_reaches_it(
     reached = {
         "gateway": set(NAMES) - {"gateway"},
         "executor": called,
-        "builder": called | {"executor"},
+        "builder": called | {"executor", "scheduler"},
         "scheduler": called | {"executor"},
         "image_store": {"image_store"},  # of other hosts
         "volume": {"volume"},
