@@ -142,6 +142,31 @@ def called(gateway: Gateway, names: Mapping[str, Iterable[str]]) -> dict[tuple[s
     return shown
 
 
+async def catch_up(gateway: Gateway, node: str) -> None:
+    """Before anything on a host is removed because no container has it: returns when all of its containers are seen
+    here. Raises `Unavailable`.
+    """
+    try:
+        await gateway.containers.catch_up(node, PATIENCE)
+    except Unavailable as error:
+        host = gateway.hosts.name(node)
+        raise Unavailable(f"which containers host {host} has is not known now: {error.message}") from None
+
+
+async def settled(gateway: Gateway) -> tuple[str, ...]:
+    """The hosts that are there, this one first, of which all containers are seen here. What any other uses is not
+    known: one that has just joined, or is just being heard of again.
+    """
+    nodes = gateway.hosts.present()
+    outcomes = await asyncio.gather(*(catch_up(gateway, node) for node in nodes), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Unavailable):
+            log.warning("left out: %s", outcome)
+        elif outcome is not None:
+            raise outcome
+    return tuple(node for node, outcome in zip(nodes, outcomes, strict=True) if outcome is None)
+
+
 async def prune_all(
     gateway: Gateway, endpoint: Endpoint[Req, PruneReport], requests: Mapping[str, Req]
 ) -> dict[str, PruneReport]:

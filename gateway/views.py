@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shared import deadline
 from shared.contracts.base import Keys
 from shared.contracts.common import DockerEvent, NameRecord
 from shared.contracts.container import ContainerSpec, ContainerStatus
@@ -215,6 +216,20 @@ class Containers:
         view = self._views.get(node or self._node)
         if revision and view is not None:
             await view.reached(revision)
+
+    async def catch_up(self, node: str, patience: float) -> None:
+        """Returns when all containers that a host has by now are seen here: what it uses is known then.
+
+        Raises `Unavailable` for a host that does not tell within so many seconds, or is seen later.
+        """
+        if node == self._node:
+            return  # its records come in order with its services' answers
+        view = self._views.get(node)
+        if view is None:
+            raise Unavailable("it is not watched yet")
+        with deadline.within(patience):
+            latest = await self._state.latest(SPECS, host=node)
+        await view.reached(latest, patience)
 
     async def shows(self, event: DockerEvent) -> None:
         """Returns when what an event tells of is seen here (or takes too long): who hears it may look at once."""

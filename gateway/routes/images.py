@@ -153,6 +153,9 @@ async def remove(gateway: Gateway, request: Request) -> Response:
     platforms: list[Platform | None] = [None]
     if chosen and request.version >= (1, 50):
         platforms = [json_platform(each) for each in chosen]
+    holders = await _holders(gateway, name)
+    for node in holders:
+        await everywhere.catch_up(gateway, node)
     in_use, running = users(gateway)
     asked = image_store.RemoveRequest(
         reference=name,
@@ -162,7 +165,7 @@ async def remove(gateway: Gateway, request: Request) -> Response:
         running=running,
     )
     lines: dict[image_store.Removed, None] = {}
-    for node in await _holders(gateway, name):
+    for node in holders:
         lines |= dict.fromkeys(await _remove(gateway, asked, platforms, node))
     return reply(shown.removed(tuple(lines)))
 
@@ -197,8 +200,9 @@ async def _remove(
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("dangling", "label", "label!", "until"))
     filters.boolean(wanted, "dangling", True)
+    nodes = await everywhere.settled(gateway)
     asked = image_store.PruneRequest(filters=wanted, in_use=tuple(users(gateway)[0]))
-    done = await everywhere.prune_all(gateway, image_store.PRUNE, dict.fromkeys(gateway.hosts.present(), asked))
+    done = await everywhere.prune_all(gateway, image_store.PRUNE, dict.fromkeys(nodes, asked))
     names = dict.fromkeys(name for report in done.values() for name in report.removed)
     deleted = [{"Deleted" if name.startswith("sha256:") else "Untagged": name} for name in names]
     freed = sum(report.bytes_freed for report in done.values())

@@ -81,7 +81,8 @@ async def remove(gateway: Gateway, request: Request) -> Response:
 
 async def prune(gateway: Gateway, request: Request) -> Response:
     wanted = filters.parse(request.query.get("filters"), ("label", "label!", "until"))
-    nodes, anywhere = gateway.hosts.present(), _named(gateway.containers.all())
+    nodes = await everywhere.settled(gateway)
+    anywhere = _named(gateway.containers.all())
     used = {node: _named(gateway.containers.of(node)) for node in nodes}
     asked = {
         node: network.PruneRequest(

@@ -92,6 +92,7 @@ async def remove(gateway: Gateway, request: Request) -> Response:
             name = spec.name
         except NotFound:
             pass  # the volume service says what that means
+        await everywhere.catch_up(gateway, node)
     using = users(gateway, node).get(name, ())
     asked = volume.RemoveRequest(name=name, force=request.query.flag("force"), users=using)
     await everywhere.ask(gateway, volume.REMOVE, asked, node)
@@ -105,7 +106,7 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     filters.boolean(wanted, "all", False)
     asked = {
         node: volume.PruneRequest(filters=wanted, in_use=tuple(users(gateway, node)))
-        for node in gateway.hosts.present()
+        for node in await everywhere.settled(gateway)
     }
     done = await everywhere.prune_all(gateway, volume.PRUNE, asked)
     removed = [name for report in done.values() for name in report.removed]

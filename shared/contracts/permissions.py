@@ -81,6 +81,7 @@ def _reads(contract: Contract) -> set[str]:
     subjects: set[str] = set()
     for pattern in contract.reads:
         subjects |= _watching(BUCKET, pattern) | _watching(BUCKET, pattern, OTHERS_API)
+        subjects.add(f"{OTHERS_API}.DIRECT.GET.KV_{BUCKET}")  # for the last of a whole family
     for pattern in contract.reads_agreed:
         subjects |= _watching(AGREED, pattern)
     return subjects

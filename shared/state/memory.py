@@ -63,7 +63,9 @@ class MemoryState:
         self._tell(keys.bucket, key, None)
         return self._revision
 
-    async def latest(self, keys: Keys[Any]) -> int:
+    async def latest(self, keys: Keys[Any], host: str = "") -> int:
+        if host:
+            return await self.hosts[host].latest(keys)
         return self._revision  # or earlier: whoever has seen this one has seen that
 
     async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:

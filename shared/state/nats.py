@@ -151,11 +151,11 @@ class NatsState:
                 return _revision(found)
         raise refusal
 
-    async def latest(self, keys: Keys[Any]) -> int:
-        if self._domain(keys):
+    async def latest(self, keys: Keys[Any], host: str = "") -> int:
+        if not host and self._domain(keys):
             found = await self._last_agreed(keys, keys.pattern)
             return _revision(found) if found is not None else 0
-        subject = f"{api('')}.DIRECT.GET.KV_{keys.bucket}"
+        subject = f"{api(host)}.DIRECT.GET.KV_{keys.bucket}"
         asked = msgspec.json.encode({"last_by_subj": f"$KV.{keys.bucket}.{keys.pattern}"})
         reply = await self._bus.request_raw(subject, asked)
         return 0 if reply.headers.get("Status") == "404" else _revision(reply)

@@ -42,8 +42,10 @@ class State(Protocol):
     async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
         """Removes the record, with `revision` only that one (`Conflict`). Removing what is not there is fine."""
 
-    async def latest(self, keys: Keys[Any]) -> int:
-        """The revision of the last change of a family's records; 0: there was none."""
+    async def latest(self, keys: Keys[Any], host: str = "") -> int:
+        """The revision of the last change of a family's records, of another host's where one is named; 0: there was
+        none.
+        """
 
     async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
         """A read model of these families; complete when this returns, then kept up to date.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from gateway import everywhere
@@ -11,7 +13,11 @@ from shared.contracts.common import PruneReport, Ref
 from shared.contracts.container import ContainerConfig
 from shared.contracts.volume import NameRequest, VolumeSpec
 from shared.errors import Conflict, NotFound, Unavailable
+from shared.state import MemoryState
 from tests.support.gateways import Host, World
+from tests.support.http import Answer
+
+Api = Callable[..., Awaitable[Answer]]
 
 
 @pytest.fixture
@@ -109,3 +115,47 @@ def test_names_in_a_list(gateway: Gateway) -> None:
     assert everywhere.called(gateway, {"node1": ["a", "b"], "node2": ["b", "c"]}) == {
         ("node1", "a"): "a", ("node1", "b"): "b", ("node2", "b"): "two/b", ("node2", "c"): "c",
     }  # fmt: skip
+
+
+@pytest.fixture
+async def unseen(world: World, two: Host, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A container of the other host, of which this gateway has not heard yet."""
+    monkeypatch.setattr(everywhere, "PATIENCE", 0.05)
+    state = world.kernel.state
+    assert isinstance(state, MemoryState)
+    monkeypatch.setattr(state.hosts["node2"], "_tell", lambda *change: None)
+    made = executor.CreateRequest(config=ContainerConfig(image="busybox", cmd=("sleep", "1")), name="c")
+    return (await two.executor.create(made)).id
+
+
+@pytest.mark.parametrize("path", ["/volumes/prune", "/images/prune", "/networks/prune"])
+async def test_nothing_is_pruned_where_it_is_not_known_what_is_used(
+    api: Api, world: World, two: Host, unseen: str, path: str
+) -> None:
+    kind = path.split("/")[1]
+    assert (await api("POST", path)).status == 200
+    assert [bool(getattr(host, kind).calls) for host in (world, two)] == [True, False]
+
+
+async def test_nothing_is_removed_where_it_is_not_known_what_is_used(
+    api: Api, world: World, two: Host, unseen: str
+) -> None:
+    two.volumes.volumes["far"] = VolumeSpec(name="far")
+    two.images.images["far"] = world.images.images.pop("busybox")
+    for path in ("/volumes/far", "/images/far"):
+        answer = await api("DELETE", path)
+        assert (answer.status, answer.message.partition(" is not known")[0]) == (503, "which containers host two has")
+    assert (list(two.volumes.volumes), "far" in two.images.images) == (["far"], True)
+
+
+async def test_what_a_host_has_just_made_counts_as_used(gateway: Gateway, two: Host) -> None:
+    made = executor.CreateRequest(config=ContainerConfig(image="busybox", cmd=("sleep", "1")), name="c")
+    id = (await two.executor.create(made)).id
+    assert gateway.containers.get(id) is None
+    assert await everywhere.settled(gateway) == ("node1", "node2")
+    assert gateway.containers.get(id) is not None
+
+
+async def test_of_a_host_that_has_just_joined_nothing_is_known(gateway: Gateway) -> None:
+    with pytest.raises(Unavailable, match="which containers host node9 has is not known now: it is not watched yet"):
+        await everywhere.catch_up(gateway, "node9")

@@ -66,3 +66,4 @@ async def test_a_key_in_another_bucket_or_on_another_host_is_another_record():
     assert [entry.value.text for entry in found if entry] == ["own", "agreed", "theirs"]
     assert [entry.value.text for _, entry in view.items(RECORDS)] == ["own"]
     assert (await state.view(RECORDS, host="n2")).count(RECORDS) == 1
+    assert await state.latest(RECORDS, host="n2") == 1
