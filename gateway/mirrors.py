@@ -191,7 +191,7 @@ News = TypeVar("News", image_store.Changed, network.Changed, volume.Changed)
 
 
 def _of_host(node: str, tell: Callable[[News], None]) -> Callable[[News], None]:
-    """Tells what is of this host: in a cluster the signals of all hosts are heard by each."""
+    """Tells what is of this host, whatever brokers hand on between hosts."""
 
     def hear(news: News) -> None:
         if news.node in ("", node):

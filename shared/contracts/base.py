@@ -74,7 +74,8 @@ class Event(Generic[Record]):
     """Something that happened: `name` is `<type>.<action>`.
 
     Kept events (Docker's) go to the events stream under `shoal.v1.events.<type>.<action>` and can be
-    replayed; signals (`kept=False`) reach only who listens now, and their loss must be made good by asking.
+    replayed; signals (`kept=False`) reach only who listens now on the same host, and their loss must be made good by
+    asking.
     """
 
     name: str

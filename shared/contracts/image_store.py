@@ -70,7 +70,7 @@ class ListReply(Message, frozen=True):
 class Changed(Message, frozen=True):
     """What `list` without any filter shows from now on: images as `resolve` answers them, and ids of those that it
     shows no more. None of either: anything may be other than before, as when images of several platforms share a name.
-    `node`: whose images; signals of all hosts of a cluster are heard by all.
+    `node`: whose images.
     """
 
     images: tuple[Image, ...] = ()

@@ -284,7 +284,7 @@ class Changed(Message, frozen=True):
     """Networks and endpoints as they are now, and ids of those that are gone (of endpoints with their network's id).
 
     Nothing of all: anything may be other than before, as always in a cluster, where other hosts have a say.
-    `node`: the host that shows it so; signals of all hosts of a cluster are heard by all.
+    `node`: the host that shows it so.
     """
 
     networks: tuple[NetworkSpec, ...] = ()

@@ -103,7 +103,7 @@ class UnmountRequest(Message, frozen=True):
 class Changed(Message, frozen=True):
     """Volumes as they are now, and names of those that are gone. None of either: anything may be other than before.
 
-    `node`: whose volumes; signals of all hosts of a cluster are heard by all.
+    `node`: whose volumes.
     """
 
     volumes: tuple[VolumeSpec, ...] = ()

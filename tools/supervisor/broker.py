@@ -115,10 +115,23 @@ def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[
 
 
 def _link(settings: Settings, membership: Membership) -> dict[str, Any]:
-    """To one of the hubs, whichever answers; another one when it is lost."""
+    """To one of the hubs, whichever answers; another one when it is lost. What only this host needs stays here."""
     places = [cluster.Place.parse(hub) for hub in membership.hubs]
-    urls = [f"tls://{place.host}:{place.links}" for place in places]
-    return {"urls": urls, "nkey": keys.seed(settings.state_path / "keys", LINK), "tls": certificates(settings)}
+    return {
+        "urls": [f"tls://{place.host}:{place.links}" for place in places],
+        "nkey": keys.seed(settings.state_path / "keys", LINK),
+        "tls": certificates(settings),
+        "deny_exports": own_signals(),
+    }
+
+
+def own_signals() -> list[str]:
+    """Subjects of the signals by which services tell those of the same host: all but `started`, which callers on any
+    host wait for.
+    """
+    from shared.contracts import CONTRACTS  # here: who adopts what lives needs no contract
+
+    return sorted(event.subject for each in CONTRACTS.values() for event in each.events if not event.kept)
 
 
 def certificates(settings: Settings) -> dict[str, Any]:

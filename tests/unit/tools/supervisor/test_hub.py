@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from nats import connect
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import NoRespondersError, TimeoutError
 
 from shared import cluster, ids, pki
@@ -223,6 +224,41 @@ async def test_what_is_a_hosts_own_outlives_all_hubs(hosts):
     assert (await ask(other, "$KV.own.web", "b"))["seq"] == 1
     await one.close()
     await other.close()
+
+
+async def test_other_hosts_are_told_what_they_need_and_no_more(hosts):
+    """Kept events, starts, calls and answers pass between hosts; what services of one host tell each other does not."""
+    two = hosts[:2]
+    for host in two:
+        host.told(two)
+        host.start("hub")
+        host.start("broker")
+    one, other = await hosts[0].connect(), await hosts[1].connect()
+    heard = await other.subscribe("shoal.v1.>")
+
+    async def answer(message: Msg) -> None:
+        await message.respond(b"answer")
+
+    await other.subscribe("asked", cb=answer)
+    await other.flush()
+    assert (await answered(one, "asked")).data == b"answer"
+    own = ("volume.changed", "network.changed", "image_store.changed", "platform.exited", "platform.transferred")
+    for subject in (*(f"signals.{name}" for name in own), "signals.volume.started", "events.volume.create", "spans"):
+        await one.publish(f"shoal.v1.{subject}")
+    assert [(await heard.next_msg(60)).subject.removeprefix("shoal.v1.") for _ in range(3)] == [
+        "signals.volume.started", "events.volume.create", "spans",
+    ]  # fmt: skip
+    await one.close()
+    await other.close()
+
+
+async def answered(client: Client, subject: str) -> Msg:
+    """The answer of who may not be linked yet."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(NoRespondersError, TimeoutError):
+                return await client.request(subject, timeout=2)
+            await asyncio.sleep(0.05)
 
 
 async def linked_with(operators: list[HubOperator]) -> tuple[HubOperator, dict[int, str]]:
