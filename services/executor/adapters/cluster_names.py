@@ -23,20 +23,21 @@ class ClusterNames:
 
     def __init__(self, state: State, node: str, tasks: TaskGroup) -> None:
         self._state, self._node, self._tasks = state, node, tasks
-        self._taken: set[str] = set()  # since this process began: their containers may just be being made
+        # Names with their containers, taken since this process began: these may just be being made.
+        self._taken: set[tuple[str, str]] = set()
         self._doubtful: dict[str, str] = {}  # who may have got a name of the hubs, whose answer did not come
 
     async def take(self, name: str, container_id: str) -> None:
         """Raises `AlreadyExists` when another container has it, `Unavailable` when the hubs cannot be asked."""
-        self._taken.add(name)
+        self._taken.add((name, container_id))
         try:
             await self._state.create(CLUSTER_NAMES, name, value=NameRecord(id=container_id, node=self._node))
         except AlreadyExists:
             if await self.holder(name) != container_id:
-                self._taken.discard(name)
+                self._taken.discard((name, container_id))
                 raise
         except (Unavailable, DeadlineExceeded):
-            self._taken.discard(name)
+            self._taken.discard((name, container_id))
             self._doubt(name, container_id)
             raise Unavailable(
                 f"this host is cut off from its cluster: nobody knows whether the name {name} is free"
@@ -44,7 +45,7 @@ class ClusterNames:
 
     async def bring(self, name: str, container_id: str) -> None:
         """The container that has the name is this host's from now on. Raises `Unavailable` when nobody can be asked."""
-        self._taken.add(name)
+        self._taken.add((name, container_id))
         mine = NameRecord(id=container_id, node=self._node)
         entry = await self._state.get(CLUSTER_NAMES, name)
         if entry is None:
@@ -69,7 +70,7 @@ class ClusterNames:
 
     async def _give_back(self, name: str, container_id: str) -> None:
         entry = await self._state.get(CLUSTER_NAMES, name)
-        if entry is not None and entry.value.id == container_id and name not in self._taken:
+        if entry is not None and entry.value.id == container_id and (name, container_id) not in self._taken:
             await self._delete(name, entry)
 
     async def holder(self, name: str) -> str:
@@ -80,19 +81,21 @@ class ClusterNames:
             return ""
         return entry.value.id if entry else ""
 
-    async def release(self, name: str) -> None:
-        """Gives a name of this host up: at once, or when the hubs can be asked again."""
+    async def release(self, name: str, container_id: str) -> None:
+        """Gives up a name that a container of this host had: at once, or when the hubs can be asked again. The next
+        one that is called so keeps it.
+        """
         try:
-            await self._release(name)
+            await self._release(name, container_id)
         except ShoalError as error:
             log.info("the name %s is given up later: %s", name, error)
-            self._tasks.start(patiently(partial(self._release, name)), "name")
+            self._tasks.start(patiently(partial(self._release, name, container_id)), "name")
 
-    async def _release(self, name: str) -> None:
+    async def _release(self, name: str, container_id: str) -> None:
         entry = await self._state.get(CLUSTER_NAMES, name)
-        if entry is not None and entry.value.node == self._node:
+        if entry is not None and entry.value == NameRecord(id=container_id, node=self._node):
             await self._delete(name, entry)
-        self._taken.discard(name)
+        self._taken.discard((name, container_id))
 
     async def _delete(self, name: str, entry: Entry[NameRecord]) -> None:
         try:
@@ -115,7 +118,7 @@ class ClusterNames:
         held = {parts[0]: entry for parts, entry in view.items(CLUSTER_NAMES)}
         mine = names()
         for name, entry in held.items():
-            if entry.value.node == self._node and name not in mine and name not in self._taken:
+            if entry.value.node == self._node and name not in mine and (name, entry.value.id) not in self._taken:
                 await patiently(partial(self._delete, name, entry))
         for name, container_id in mine.items():
             if name not in held:

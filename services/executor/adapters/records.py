@@ -83,7 +83,7 @@ class Records:
         try:
             await self._state.create(NAMES, name, value=NameRecord(id=container_id, node=self._node))
         except AlreadyExists:
-            await self._names.release(name)
+            await self._names.release(name, container_id)
             raise
 
     async def holder(self, name: str) -> str:
@@ -93,10 +93,11 @@ class Records:
             return await self._names.holder(name)
         return entry.value.id if entry else ""
 
-    async def release_name(self, name: str) -> None:
+    async def release_name(self, name: str, container_id: str) -> None:
+        """The container that had it is called so no more."""
         await self._state.delete(NAMES, name)
         if self._names is not None:
-            await self._names.release(name)
+            await self._names.release(name, container_id)
 
     async def forget_host(self, node: str) -> None:
         """In a cluster: another host, which is none of it any more, holds no names."""
@@ -198,21 +199,21 @@ class Records:
         if spec.generation and self._movables is not None:
             await self._movables.forget(spec.id)  # first: what is gone here must not be started elsewhere
         going = patiently(lambda: self._state.delete(SPECS, spec.id))
-        revision, leaving = await asyncio.gather(going, self._free(spec.name))
+        revision, leaving = await asyncio.gather(going, self._free(spec))
         if self._names is not None:  # who asks next may ask another host
             await asyncio.wait((leaving,), timeout=TOLD_WITHIN)
         return revision
 
-    async def _free(self, name: str) -> asyncio.Task[None]:
+    async def _free(self, spec: ContainerSpec) -> asyncio.Task[None]:
         """The name's removal is on its way when this returns; on this host nobody gets it before that is done."""
-        leaving = self._leaving[name] = self._tasks.start(self._release(name), "name")
-        leaving.add_done_callback(lambda _: self._leaving.pop(name, None))
+        leaving = self._leaving[spec.name] = self._tasks.start(self._release(spec), "name")
+        leaving.add_done_callback(lambda _: self._leaving.pop(spec.name, None))
         return leaving
 
-    async def _release(self, name: str) -> None:
-        await patiently(lambda: self._state.delete(NAMES, name))
+    async def _release(self, spec: ContainerSpec) -> None:
+        await patiently(lambda: self._state.delete(NAMES, spec.name))
         if self._names is not None:
-            await self._names.release(name)
+            await self._names.release(spec.name, spec.id)
 
     async def bring(self, spec: ContainerSpec) -> int:
         """A container that was another host's: its name goes with it. The revision of its spec here."""

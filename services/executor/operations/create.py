@@ -132,7 +132,7 @@ async def _name_and_snapshot(
     undo.push_async_callback(engine.records.bury, container_id, status=False)
     undo.push_async_callback(release.snapshot, engine, container_id)  # it may be there also when no answer came
     if isinstance(name, str):
-        undo.push_async_callback(patiently, "name release", lambda: engine.records.release_name(name))
+        undo.push_async_callback(patiently, "name release", lambda: engine.records.release_name(name, container_id))
     if isinstance(snapshot, BaseException):
         raise snapshot
     if isinstance(name, BaseException):

@@ -164,7 +164,7 @@ async def _act(
         case recovery.Made():
             await engine.records.making(action.id, ())
         case recovery.ForgetName():
-            await engine.records.release_name(action.id)
+            await engine.records.release_name(action.id, action.holder)
         case recovery.RestoreName():
             await _restore_name(engine, recorded.specs[action.id].name, action.id)
         case recovery.ReleaseSandbox():

@@ -29,14 +29,14 @@ async def rename(engine: Engine, request: RenameRequest) -> int:
             raise InvalidArgument("Renaming a container with the same name as its current name")
         async with AsyncExitStack() as undo:
             await _take(engine, name, container.id)
-            undo.push_async_callback(engine.records.release_name, name)
+            undo.push_async_callback(engine.records.release_name, name, container.id)
             if container.status.sandbox_id:
                 await engine.bus.call(network.RENAMED, network.RenamedRequest(container_id=container.id, name=name))
             spec = msgspec.structs.replace(container.spec, name=name)
             revision = await engine.save_spec(container, spec)
             undo.pop_all()
         engine.registry.renamed(container, old)
-        await engine.records.release_name(old)
+        await engine.records.release_name(old, container.id)
     engine.tell(container, "rename", oldName=f"/{old}")
     return revision
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -57,9 +58,9 @@ async def test_a_name_is_one_containers_in_the_whole_cluster() -> None:
     with pytest.raises(AlreadyExists):
         await two.take("web", "b")
     await one.take("web", "a")  # again: it is its own
-    await two.release("web")  # not its to give
+    await two.release("web", "a")  # not its to give
     assert await two.holder("web") == "a"
-    await one.release("web")
+    await one.release("web", "a")
     await two.take("web", "b")
     assert await holders(state) == {"web": "b"}
 
@@ -73,7 +74,7 @@ async def test_cut_off_no_name_is_taken_and_what_is_given_up_is_told_later(monke
     with pytest.raises(Unavailable, match="whether the name db is free"):
         await names.take("db", "b")
     assert await names.holder("web") == ""
-    await names.release("web")
+    await names.release("web", "a")
     state.cut = False
     await until(lambda: ("shoal_cluster", "cluster_names.container.web") not in state._records, 60)
 
@@ -115,3 +116,42 @@ async def test_a_host_that_was_removed_holds_no_names() -> None:
         await state.create(CLUSTER_NAMES, name, value=NameRecord(id=name, node=node))
     await made(state).forget_host("n2")
     assert await holders(state) == {"web": "web"}
+
+
+async def test_a_name_that_was_given_up_unheard_stays_with_the_next_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hubs have done it and did not answer: when that is made good, another container of this host may have it."""
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.05)
+    state = Cluster()
+    names = made(state)
+    await names.take("web", "a")
+    delete, asked = state.delete, asyncio.Event()
+
+    async def unheard(*what: Any, **how: Any) -> int:
+        monkeypatch.undo()
+        await delete(*what, **how)
+        raise DeadlineExceeded("no answer")
+
+    async def ask(*what: Any, **how: Any) -> Any:
+        found = await get(*what, **how)
+        asked.set()
+        return found
+
+    get = state.get
+    monkeypatch.setattr(state, "delete", unheard)
+    await names.release("web", "a")
+    await names.take("web", "b")
+    state.get = ask  # type: ignore[method-assign]
+    await asyncio.wait_for(asked.wait(), 60)
+    await asyncio.sleep(0)
+    assert await holders(state) == {"web": "b"}
+    assert names._taken == {("web", "b")}
+
+
+async def test_who_is_refused_a_name_does_not_take_it_from_who_has_it() -> None:
+    state = Cluster()
+    names = made(state)
+    await names.take("web", "a")
+    with pytest.raises(AlreadyExists):
+        await names.take("web", "b")
+    await names.reconcile(dict)  # the container is just being made, and known to nobody yet
+    assert await holders(state) == {"web": "a"}
