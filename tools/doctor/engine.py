@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from shared.bus import Bus
 from shared.config import Settings
 from shared.errors import ShoalError
+from shared.tasks import TaskGroup
 from tools.shoal import api
 from tools.shoal.processes import Process, processes
 from tools.supervisor import plan
@@ -56,7 +58,7 @@ def judge_api(path: str, problem: str) -> Finding:
 
 
 async def ping(settings: Settings) -> dict[str, str]:
-    """Why each service did not answer `$SRV.PING`; empty for those who did."""
+    """Why each service of this host did not answer `$SRV.PING`; empty for those who did."""
     from shared.service import connect
 
     names = (*plan.SERVICES, plan.GATEWAY)
@@ -66,17 +68,24 @@ async def ping(settings: Settings) -> dict[str, str]:
     except (ShoalError, TimeoutError, OSError) as error:
         return dict.fromkeys(names, f"no connection to the broker ({error or 'time-out'})")
 
-    async def one(name: str) -> str:
-        try:
-            await bus.request_raw(f"$SRV.PING.{name}", b"", timeout=SECONDS)
-        except ShoalError as error:
-            return error.message
-        return ""
-
     try:
-        return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+        return dict(zip(names, await asyncio.gather(*(answers(bus, name) for name in names)), strict=True))
     finally:
         await bus.close()
+
+
+async def answers(bus: Bus, name: str) -> str:
+    """Why a service of this host did not answer; empty if it did. In a cluster those of other hosts answer, too."""
+    answered, tasks = asyncio.Event(), TaskGroup("ping")
+    tasks.start(bus.nodes_of(name, SECONDS, lambda node: answered.set() if node == bus.node else None), name)
+    try:
+        async with asyncio.timeout(SECONDS):
+            await answered.wait()
+    except TimeoutError:
+        return f"nobody on this host in {SECONDS:.0f} s"
+    finally:
+        await tasks.close()
+    return ""
 
 
 def _ask(settings: Settings) -> str:

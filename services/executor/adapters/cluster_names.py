@@ -123,6 +123,8 @@ class ClusterNames:
         for name, container_id in mine.items():
             if name not in held:
                 await self._bring(name, container_id)
+                if names().get(name) != container_id:  # it was removed, or renamed, meanwhile
+                    await self.release(name, container_id)
             elif held[name].value.id != container_id:
                 _taken_already(name, container_id)
 

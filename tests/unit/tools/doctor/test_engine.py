@@ -1,4 +1,7 @@
+from shared.bus import MemoryBroker
 from shared.config import Settings
+from shared.contracts.base import Contract
+from shared.testing import kernel, serving
 from tools.doctor import engine
 from tools.doctor.findings import Level
 from tools.shoal.processes import Process
@@ -37,3 +40,16 @@ def test_answers():
     assert engine.judge_answer("network", "").level is Level.OK
     assert engine.judge_answer("network", "nobody answers").level is Level.WRONG
     assert engine.judge_api("/run/x", "no engine answers at /run/x").level is Level.WRONG
+
+
+async def test_a_service_of_another_host_does_not_answer_for_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "SECONDS", 0.1)
+    broker, contract = MemoryBroker(), Contract(name="volume", version="v1", summary="Volumes.")
+    async with (
+        kernel("tool", tmp_path / "a", broker) as own,
+        kernel("volume", tmp_path / "b", broker, node="node2") as other,
+        serving(other, contract, object()),
+    ):
+        assert await engine.answers(own.bus, "volume") == "nobody on this host in 0 s"
+        async with serving(own, contract, object()):
+            assert await engine.answers(own.bus, "volume") == ""

@@ -155,3 +155,10 @@ async def test_who_is_refused_a_name_does_not_take_it_from_who_has_it() -> None:
         await names.take("web", "b")
     await names.reconcile(dict)  # the container is just being made, and known to nobody yet
     assert await holders(state) == {"web": "a"}
+
+
+async def test_a_container_that_is_removed_while_its_name_is_brought_leaves_none() -> None:
+    state = Cluster()
+    told = iter(({"web": "a"}, {}))
+    await made(state).reconcile(lambda: next(told))
+    assert await holders(state) == {}
