@@ -42,6 +42,9 @@ class Sampler:
         self._containers, self._read = containers, read
         self._listeners: dict[str, set[Listener]] = {}
         self._last: dict[str, Sample] = {}
+        self._asked: set[str] = set()
+        """Nodes that have not answered yet: they hold up no other."""
+        self._running: asyncio.Task[None] | None = None
         self._tasks = TaskGroup("stats")
 
     @asynccontextmanager
@@ -52,8 +55,8 @@ class Sampler:
             self._last |= await self.once(id)
         listener.put(self._last.get(id))
         self._listeners.setdefault(id, set()).add(listener)
-        if not len(self._tasks):
-            self._tasks.start(self._run(), "sample")
+        if self._running is None or self._running.done():
+            self._running = self._tasks.start(self._run(), "sample")
         try:
             yield listener
         finally:
@@ -73,21 +76,26 @@ class Sampler:
         while self._listeners:
             due = max(due + INTERVAL, loop.time())
             await asyncio.sleep(due - loop.time())
-            await self._take()
+            self._take()
 
-    async def _take(self) -> None:
+    def _take(self) -> list[asyncio.Task[None]]:
+        """Asks for samples; the questions."""
         by_node: dict[str, list[str]] = {}
         for id in self._listeners:
             found = self._containers.get(id)
             by_node.setdefault(found.node if found else "", []).append(id)
-        await asyncio.gather(*(self._ask(node, tuple(ids)) for node, ids in by_node.items()))
+        asked = {node: tuple(ids) for node, ids in by_node.items() if node not in self._asked}
+        return [self._tasks.start(self._ask(node, ids), "ask") for node, ids in asked.items()]
 
     async def _ask(self, node: str, ids: tuple[str, ...]) -> None:
+        self._asked.add(node)
         try:
             samples = await self._read(node, ids)
         except ShoalError as error:  # its node is away for a moment: this second has no figures
             log.info("no usage figures of node %s: %s", node or "(own)", error)
             return
+        finally:
+            self._asked.discard(node)
         for id in ids:
             listeners = self._listeners.get(id, set())
             if listeners and id in samples:
