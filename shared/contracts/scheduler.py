@@ -265,7 +265,7 @@ CONTRACT = Contract(
     owns=(NODES, HUBS, TOKENS, HOST_LEASES),
     keeps_agreed=True,
     reads=("containers.*", "volumes.*", "networks.*", "references.*"),
-    reads_agreed=("movable.*", "migrations.*"),
+    reads_agreed=("movable.*", "migrations.*", "cluster_networks.*"),
     calls=(
         "scheduler.here",
         "scheduler.authority",

@@ -69,8 +69,8 @@ class Inquiry:
             ready=there is not None,
             volumes={name: volumes[name] for name in mine if name in volumes},
             target_volumes=frozenset(each.name for each in values(there, volume.SPECS)),
-            networks={
-                each.name: each for each in (*values(here, network.SPECS), *values(spanning, network.CLUSTER_SPECS))
+            networks={  # by a name a host means its own network first
+                each.name: each for each in (*values(spanning, network.CLUSTER_SPECS), *values(here, network.SPECS))
             },
             target_networks=frozenset(each.name for each in values(there, network.SPECS)),
             shared={point.name: each.name for each in others for point in each.mounts if point.name in mine},

@@ -196,6 +196,8 @@ def _networks(facts: Facts) -> Iterator[str]:
         is_global = spec is not None and spec.scope != "local"
         if name not in _EVERYWHERE and not is_global and name not in facts.target_networks:
             yield f"its network {name} is on its host only; an overlay network is on all"
+        if is_global and name in facts.target_networks:
+            yield f"{facts.target.name} has another network {name}"
 
 
 def _live(facts: Facts) -> Iterator[str]:

@@ -59,6 +59,7 @@ class World:
         self._state, self._node, self._nodes = state, node, nodes
         self.fleet = Fleet()
         self._views: dict[str, View] = {}
+        self._across: View | None = None
         self._coming: set[str] = set()
         self._volumes, self._networks, self._images = Index(), Index(), Index()
         self._names: dict[str, list[str]] = defaultdict(list)
@@ -70,6 +71,7 @@ class World:
     async def open(self) -> None:
         """Returns when all hosts that answer are seen."""
         self._nodes.on_change(self._node_changed)
+        self._across = await self._state.view(network.CLUSTER_SPECS, wait=WAIT)
         present = [parts[0] for parts, _ in self._nodes.items(NODES)]
         await asyncio.gather(*(self._add(node) for node in {self._node, *present}))
 
@@ -201,6 +203,10 @@ class World:
 
     def with_network(self, name: str) -> frozenset[str]:
         return frozenset(self._networks.of(name))
+
+    def spans(self, name: str) -> bool:
+        known = self._across.items(network.CLUSTER_SPECS) if self._across is not None else ()
+        return any(name in (entry.value.name, entry.value.id) for _, entry in known)
 
     def names_lacking(self, image_id: str, node: str) -> tuple[str, ...]:
         """Names of an image on hosts that have it, of which a host has none yet, neither for this image nor another."""

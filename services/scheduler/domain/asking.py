@@ -35,7 +35,10 @@ class Known(Protocol):
     def with_volume(self, name: str) -> frozenset[str]: ...
 
     def with_network(self, name: str) -> frozenset[str]:
-        """By name or id; of a network that is on all hosts, none."""
+        """Those that have a network of their own of that name or id."""
+
+    def spans(self, name: str) -> bool:
+        """Whether a network across all hosts is called so."""
 
     def with_image(self, image_id: str) -> Set[str]:
         """Not a copy: valid until something changes."""
@@ -140,11 +143,15 @@ def _volumes(config: HostConfig, known: Known, here: str) -> Iterator[Bond]:
 
 
 def _networks(request: CreateRequest, known: Known, here: str) -> Iterator[Bond]:
+    """A host takes a name for its own network first: where the one across hosts is meant, it must have none."""
     mode = request.host_config.network_mode
     names = [*request.networks, *(() if mode.startswith("container:") else (mode,))]
     for name in dict.fromkeys(names):
         if name not in _EVERYWHERE and (hosts := known.with_network(name)):
-            yield Bond(_meant(hosts, here), f"no network {name}")
+            if known.spans(name) and here not in hosts:
+                yield Bond(hosts, f"another network {name}", apart=True)
+            else:
+                yield Bond(_meant(hosts, here), f"no network {name}")
 
 
 def _meant(hosts: frozenset[str], here: str) -> frozenset[str]:

@@ -4,6 +4,8 @@ import pytest
 
 from services.migrator.adapters import facts
 from services.migrator.adapters.facts import Inquiry
+from shared.contracts import network
+from shared.contracts.network import NetworkSpec
 from shared.contracts.scheduler import NODES, NodeRecord
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from tests.support.moving import Hosts
@@ -33,6 +35,9 @@ async def test_what_a_plan_needs(pair: Hosts) -> None:
     id = await pair.with_volume("sleep", name="web")
     other = await pair.one.create("sleep", name="side", binds=("data:/x",), pid_mode=f"container:{id}")
     await pair.record_volumes()
+    await pair.one.state.create(network.SPECS, "n1", value=NetworkSpec(id="n1", name="net", created=1))
+    across = NetworkSpec(id="n2", name="net", created=1, scope="swarm", vni=4097)
+    await pair.hubs.create(network.CLUSTER_SPECS, "4097", value=across)
     found = await (await inquiry(pair)).facts(id, (await inquiry(pair)).host("node2"))
     assert (found.spec.name, found.status.state, found.source.id, found.target.id) == (
         "web",
@@ -44,6 +49,7 @@ async def test_what_a_plan_needs(pair: Hosts) -> None:
     assert found.shared == {"data": "side"}
     assert found.joined_by == "side"
     assert found.files == 20
+    assert found.networks["net"].scope == "local"  # as the host itself takes the name
     assert found.ready
     with pytest.raises(NotFound):
         await (await inquiry(pair)).facts("x" * 64, found.target)

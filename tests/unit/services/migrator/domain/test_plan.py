@@ -71,6 +71,7 @@ def test_what_nothing_ties_may_move() -> None:
         ("takes no containers", {"target": msgspec.structs.replace(THERE, availability="drain")}),
         ("cannot run linux/arm64", {"platform": Platform(architecture="arm64")}),
         ("less memory than it reserves", {"host": HostConfig(network_mode="net", memory_reservation=2 << 30)}),
+        ("there has another network net", {"target_networks": frozenset(("net",))}),
         ("the mount of /etc on /x", {"mounts": (MountPoint(type="bind", destination="/x", source="/etc"),)}),
         ("devices of its host", {"host": HostConfig(network_mode="net", devices=(DeviceMapping("/dev/sda"),))}),
         ("shares the network namespace", {"host": HostConfig(network_mode="container:x"), "joined": {}}),

@@ -25,7 +25,10 @@ class Known:
         return frozenset(("n1", "n2")) if name == "data" else frozenset()
 
     def with_network(self, name: str) -> frozenset[str]:
-        return frozenset(("n1",)) if name == "back" else frozenset()
+        return frozenset(("n1",)) if name in ("back", "wide") else frozenset()
+
+    def spans(self, name: str) -> bool:
+        return name in ("wide", "everywhere")
 
     def with_image(self, image_id: str) -> frozenset[str]:
         return frozenset(("n2",))
@@ -90,6 +93,8 @@ def test_what_is_reserved(config: dict[str, Any], load: Load) -> None:
         ({"mounts": (MountRequest(type="bind", source="data", target="/d"),)}, []),
         ({"network_mode": "back"}, [bond("no network back", "n1")]),
         ({"network_mode": "unknown"}, []),
+        ({"network_mode": "everywhere"}, []),
+        ({"network_mode": "wide"}, [bond("another network wide", "n1", apart=True)]),
     ],
 )  # fmt: skip
 def test_what_it_needs_binds_it_to_where_that_is(host: dict[str, Any], bonds: list[Bond]) -> None:
@@ -130,6 +135,16 @@ def test_a_name_is_what_the_asked_host_has_by_it() -> None:
     assert made("n2") == (bond("no volume data", "n2"), back)
     assert made("n3") == (bond("no volume data", "n1", "n2"), back)
     assert made("n1", shoal_node="node1")[1:] == (bond("no volume data", "n1", "n2"), back)
+
+
+def test_a_network_across_hosts_is_not_another_hosts_own_of_that_name() -> None:
+    """Who asks the host that has the name for its own means that one."""
+    request = CreateRequest(config=ContainerConfig(image="i"), host_config=HostConfig(network_mode="wide"))
+    for node, expected in (
+        ("n1", bond("no network wide", "n1")),
+        ("n2", bond("another network wide", "n1", apart=True)),
+    ):
+        assert ask_of(request, "sha256:1", Platform(), Known(), node).bonds == (expected,)
 
 
 def test_labels_say_where_it_may_go() -> None:
