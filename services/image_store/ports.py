@@ -100,7 +100,8 @@ class ContentStore(Protocol):
     def adopt(self, file: Path, digest: str) -> None:
         """Takes a flushed file over as a blob; the file may be removed afterwards."""
 
-    async def write(self, data: bytes) -> str: ...
+    async def write(self, data: bytes) -> str:
+        """The data as a blob; its digest. Whoever is cancelled is so when it is written: it is there, or nothing is."""
 
     def delete(self, digests: Iterable[str]) -> None: ...
 

@@ -335,7 +335,7 @@ class ImageStoreService:
         return self._offer(lambda channel: while_wanted(channel, self._pushing.run(request, channel.write)))
 
     async def holds(self, request: peers.HoldsRequest) -> peers.HoldsReply:
-        return self._serving.holds(request)
+        return await self._serving.holds(request)
 
     async def read(self, request: peers.ReadRequest) -> peers.ReadReply:
         return await self._serving.read(request)

@@ -14,6 +14,7 @@ import msgspec
 
 from shared.contracts.common import Descriptor
 from shared.errors import DataLoss
+from shared.shielded import in_thread
 
 from ..domain.digest import digest_of, hex_of
 from ..ports import Indexed
@@ -81,9 +82,13 @@ class LocalContent:
     async def write(self, data: bytes) -> str:
         digest = digest_of(data)
         if not self.has(digest):
-            await asyncio.to_thread(disk.write_file, self.path(digest), data, self._temporary())
-            self._present.add(digest)
+            await in_thread(self._write, digest, data)
         return digest
+
+    def _write(self, digest: str, data: bytes) -> None:
+        """Whoever asked may be cancelled meanwhile: what is there is known all the same, and can be collected."""
+        disk.write_file(self.path(digest), data, self._temporary())
+        self._present.add(digest)
 
     def delete(self, digests: Iterable[str]) -> None:
         for digest in digests:
@@ -121,8 +126,7 @@ class LocalContent:
         except OSError as error:
             if error.errno not in disk.FULL:
                 raise
-            self._layout.give_reserve()
-            with disk.full_disk_told():
+            with self._layout.reserve_given(), disk.full_disk_told():
                 disk.write_file(self._layout.index, document, self._temporary())
         disk.sync(self._layout.root)
 

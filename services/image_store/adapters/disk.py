@@ -47,13 +47,20 @@ def sync_filesystem(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes, temporary: Path) -> None:
-    """Replaces a file at once by way of `temporary`, which is on the same file system; its directory is not synced."""
+    """Replaces a file at once by way of `temporary`, which is on the same file system; its directory is not synced.
+
+    A write that fails leaves nothing.
+    """
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+    except OSError:  # a full disk, for one, which it would keep full
+        temporary.unlink(missing_ok=True)
+        raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.archive.remove_tree import remove_tree
@@ -27,6 +29,7 @@ class StoreLayout:
     """
 
     root: Path
+    _reserving: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def blobs(self) -> Path:
@@ -111,13 +114,20 @@ class StoreLayout:
         self._keep_reserve()
 
     def _keep_reserve(self) -> None:
-        """Space to write an index with, so that images can be removed from a full disk."""
-        with suppress(OSError), open(self._reserve, "ab") as file:
-            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        """Space to write an index with, so that images can be removed from a full disk. Not while that is done."""
+        if self._reserving.acquire(blocking=False):
+            try:
+                with suppress(OSError), open(self._reserve, "ab") as file:
+                    os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+            finally:
+                self._reserving.release()
 
-    def give_reserve(self) -> None:
-        """Frees the space kept for a full disk; it is kept again with the next emptying of the trash."""
-        self._reserve.unlink(missing_ok=True)
+    @contextmanager
+    def reserve_given(self) -> Iterator[None]:
+        """The space kept for a full disk is free in the block; it is kept again with the next emptying of the trash."""
+        with self._reserving:
+            self._reserve.unlink(missing_ok=True)
+            yield
 
     @property
     def _reserve(self) -> Path:

@@ -19,7 +19,7 @@ from shared.tasks import TaskGroup
 from ..domain import archive, config
 from ..domain import platform as platforms
 from ..domain.catalog import Catalog, Stored
-from ..domain.digest import chain_ids
+from ..domain.digest import chain_ids, digest_of
 from ..domain.reference import Reference
 from ..ports import ContentStore, Document, Events, Indexed, LayerStore, References, Snapshotter
 from .leases import Lease, Leases
@@ -165,7 +165,8 @@ class Images:
         Of which index it came is kept where the very manifest was here already and comes without one.
         """
         config_digest, layer_digests = archive.layer_digests(manifest)
-        lease.blobs.add(await self.content.write(document))
+        lease.blobs.add(digest_of(document))
+        await self.content.write(document)
         descriptor = await self._document(manifest, media_type, lease)
         came_of = self._index_of(config_digest, descriptor, lease)
         if index is not None:
@@ -183,8 +184,9 @@ class Images:
         return known.index
 
     async def _document(self, data: bytes, media_type: str, lease: Lease) -> Descriptor:
-        digest = await self.content.write(data)
-        lease.blobs.add(digest)
+        digest = digest_of(data)
+        lease.blobs.add(digest)  # before it is there: the writing outlives whoever is cancelled
+        await self.content.write(data)
         return Descriptor(media_type=media_type, digest=digest, size=len(data))
 
     async def came_of(self, image_id: str, index: Document) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shared import clock
+from shared.shielded import in_thread
 
 from ..domain.digest import digest_of, hex_of
 from ..ports import Kept, LeaseFiles
@@ -61,13 +62,22 @@ class Leases:
         self, name: str, blobs: Iterable[str], chains: Iterable[str] = (), seconds: float = LASTING_SECONDS
     ) -> None:
         """Holds content past the end of this process, until `drop` or until its time has run out."""
-        until = clock.now_ns() + int(seconds * _SECOND)
-        self._put(name, Kept(blobs=tuple(blobs), chains=tuple(chains), until=until))
+        self._put({name: Kept(blobs=tuple(blobs), chains=tuple(chains), until=_after(seconds))})
 
-    def _put(self, name: str, kept: Kept) -> None:
-        self._kept[name] = kept
-        with suppress(OSError):  # a full disk: it holds as long as this process does
-            self._files.put(name, kept)
+    async def keep_each(self, blobs: Mapping[str, str], seconds: float) -> None:
+        """As `keep`, one blob under each name. They are held at once; who waits knows that the files are there."""
+        kept = {name: Kept(blobs=(blob,), until=_after(seconds)) for name, blob in blobs.items()}
+        self._kept |= kept
+        await in_thread(self._write, kept)
+
+    def _put(self, kept: Mapping[str, Kept]) -> None:
+        self._kept |= kept
+        self._write(kept)
+
+    def _write(self, kept: Mapping[str, Kept]) -> None:
+        with suppress(OSError):  # a full disk: they hold as long as this process does
+            for name, each in kept.items():
+                self._files.put(name, each)
 
     def add(self, key: str, image_id: str) -> None:
         """Holds an image, with all that it stands on, under a key of somebody else's."""
@@ -75,8 +85,7 @@ class Leases:
         images = self._kept[name].images if name in self._kept else ()
         if image_id in images and self.left(name) > LASTING_SECONDS / 2:
             return
-        until = clock.now_ns() + LASTING_SECONDS * _SECOND
-        self._put(name, Kept(images=tuple(dict.fromkeys((*images, image_id))), until=until))
+        self._put({name: Kept(images=tuple(dict.fromkeys((*images, image_id))), until=_after(LASTING_SECONDS))})
 
     def images(self) -> frozenset[str]:
         """Ids of the images that are held."""
@@ -110,6 +119,10 @@ class Leases:
                 given_up.blobs.update(kept.blobs)
                 given_up.chains.update(kept.chains)
         return given_up
+
+
+def _after(seconds: float) -> int:
+    return clock.now_ns() + int(seconds * _SECOND)
 
 
 def _of_images(key: str) -> str:

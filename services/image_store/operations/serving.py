@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable
 
 from shared.contracts.peers import HELD_SECONDS, PIECE_BYTES, HoldsReply, HoldsRequest, ReadReply, ReadRequest
 from shared.errors import InvalidArgument, NotFound
@@ -33,14 +34,13 @@ class Serving:
             self._timer.cancel()
         await self._tasks.close()
 
-    def holds(self, request: HoldsRequest) -> HoldsReply:
+    async def holds(self, request: HoldsRequest) -> HoldsReply:
         """Raises `InvalidArgument` for what is no digest, and for more of them than anybody needs."""
         if len(request.digests) > MOST_DIGESTS:
             raise InvalidArgument(f"digests: at most {MOST_DIGESTS} at once")
         wanted = [check_sha256(digest, "digests") for digest in request.digests]
         held = tuple(digest for digest in wanted if self._images.content.has(digest))
-        for digest in held:
-            self._hold(digest)
+        await self._hold(held)
         return HoldsReply(digests=held)
 
     async def read(self, request: ReadRequest) -> ReadReply:
@@ -50,14 +50,18 @@ class Serving:
             raise InvalidArgument(f"offset, length: no piece of a blob; at most {PIECE_BYTES} bytes at once")
         if not self._images.content.has(digest):
             raise NotFound(f"no blob {digest}")
-        self._hold(digest)
+        await self._hold((digest,))
         return await asyncio.to_thread(_read, self._images, digest, request.offset, request.length)
 
-    def _hold(self, digest: str) -> None:
-        name = f"{_LEASE}{hex_of(digest)}"
-        if self._images.leases.left(name) < HELD_SECONDS / 2:
-            self._images.leases.keep(name, (digest,), seconds=HELD_SECONDS)
-            self._arm()
+    async def _hold(self, digests: Iterable[str]) -> None:
+        """Nothing comes in between before they are held; then it waits until that is written down."""
+        leases, named = self._images.leases, {f"{_LEASE}{hex_of(digest)}": digest for digest in digests}
+        due = {name: digest for name, digest in named.items() if leases.left(name) < HELD_SECONDS / 2}
+        if due:
+            try:
+                await leases.keep_each(due, HELD_SECONDS)
+            finally:
+                self._arm()
 
     def _arm(self) -> None:
         """One timer for all, as long as there is anything to hold."""

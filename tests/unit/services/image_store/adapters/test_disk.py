@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,17 @@ def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
         assert target.read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "target").write_bytes(b"before")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        disk.write_file(tmp_path / "target", b"x", tmp_path / "temporary")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"target": b"before"}
 
 
 def test_files_directories_and_file_systems_are_synced(tmp_path: Path) -> None:

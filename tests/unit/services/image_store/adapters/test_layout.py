@@ -24,3 +24,14 @@ def test_what_was_being_taken_in_is_swept(layout: StoreLayout) -> None:
 
 def test_discarding_what_is_not_there(layout: StoreLayout, tmp_path: Path) -> None:
     assert layout.discard(tmp_path / "nothing") is None
+
+
+def test_the_reserve_is_not_kept_again_while_its_space_is_needed(layout: StoreLayout) -> None:
+    reserve = layout.root / "reserve"
+    layout.empty_trash()
+    assert reserve.stat().st_blocks
+    with layout.reserve_given():
+        layout.empty_trash()
+        assert not reserve.exists()
+    layout.empty_trash()
+    assert reserve.exists()

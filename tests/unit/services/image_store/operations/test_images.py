@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from services.image_store.adapters import disk
+from services.image_store.domain.archive import make_manifest
+from services.image_store.domain.digest import digest_of
 from services.image_store.ports import Document, Indexed
 from shared.contracts import image_store as contract
 from shared.contracts.common import Platform
@@ -43,6 +47,34 @@ async def test_what_no_image_needs_is_swept_at_the_start(world: World) -> None:
         assert store.blobs() == kept
         assert len(list((store.root / "layers").iterdir())) == 1
         assert store.leftovers() == []
+
+
+async def test_what_is_being_written_when_work_is_broken_off_does_not_stay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread can be ended: what it has written is known all the same, and given up with the rest."""
+    write, begun, go_on, written = disk.write_file, threading.Event(), threading.Event(), threading.Event()
+
+    def slow(path: Path, data: bytes, temporary: Path) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        write(path, data, temporary)
+        written.set()
+
+    async def work() -> None:
+        images, document = store.service._images, b"{}"
+        async with images.lease() as lease:
+            await images.commit(document, make_manifest(digest_of(document), len(document), ()), "", lease)
+
+    monkeypatch.setattr(disk, "write_file", slow)
+    working = asyncio.ensure_future(work())
+    assert await asyncio.to_thread(begun.wait, 60)
+    working.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert await asyncio.to_thread(written.wait, 60)
+    assert store.blobs() == set()
 
 
 async def test_an_image_whose_manifest_is_gone_is_left_out(world: World) -> None:

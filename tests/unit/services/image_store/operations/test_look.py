@@ -76,7 +76,7 @@ async def test_who_leaves_leaves_no_descriptor_open(store: Store, monkeypatch: p
     go.set()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    await until(lambda: opened() == before)  # what was loaded is still being synced
+    await until(lambda: opened() <= before)  # what was loaded may still be synced, before and after
 
 
 async def test_children_and_names(store: Store) -> None:

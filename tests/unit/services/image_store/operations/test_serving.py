@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
+from services.image_store.adapters.leases_local import LocalLeases
 from services.image_store.operations import serving
+from services.image_store.ports import Kept
 from shared.contracts import image_store as contract
 from shared.contracts.image_store import HoldsRequest, ReadRequest, RemoveRequest
 from shared.contracts.peers import PIECE_BYTES, ReadReply
@@ -76,6 +79,31 @@ async def test_what_others_read_stays_for_a_while(world: World, monkeypatch: pyt
         await read(store)
         await remove(store)
         await until(lambda: store.blobs() == set(), 20)
+
+
+async def test_what_is_held_is_written_down_before_the_answer_and_beside_other_requests(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for a thousand blobs stops nobody else meanwhile."""
+    contents = [bytes((number,)) for number in range(20)]
+    put, threads = LocalLeases.put, set[threading.Thread]()
+
+    def watched(files: LocalLeases, name: str, kept: Kept) -> None:
+        threads.add(threading.current_thread())
+        put(files, name, kept)
+
+    async with world.store() as store:
+        for number, content in enumerate(contents):
+            await store.load(docker_archive(small(f"a:{number}", content=content)))
+        monkeypatch.setattr(LocalLeases, "put", watched)
+        digests = tuple(f"sha256:{name}" for name in sorted(store.blobs()))
+        assert len(digests) >= 20
+        assert (await store.call(contract.HOLDS, HoldsRequest(digests=digests))).digests == digests
+        assert {path.name for path in (store.root / "leases").iterdir()} == {f"read-{name[7:]}" for name in digests}
+        monkeypatch.setattr(serving, "HELD_SECONDS", 1000.0)  # so that it is renewed
+        await read(store, digest=digests[0])
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_reading_while_images_come_and_go(loaded: Store) -> None:
