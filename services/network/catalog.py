@@ -155,8 +155,7 @@ class Catalog:
         async with self._way_out:
             present = next((spec for spec in self.local() if spec.name == endpoints.WAY_OUT), None)
             if present is None:
-                ipv6 = self.find("bridge").enable_ipv6
-                present, _ = await self.create(endpoints.way_out_request(ipv6=ipv6))
+                present, _ = await self.create(endpoints.way_out_request(ipv6=sysctl.has_ipv6()))
             return present
 
     def way_out_interface(self) -> str:

@@ -49,6 +49,7 @@ class Meshing:
         self._mtu, self._way_out = mtu, way_out
         self._numbers: dict[str, int] = {}
         self._ports: set[tuple[str, int]] = set()
+        self._seen = Mesh()
         self._running = self._again = self._ready = False
 
     def start(self) -> None:
@@ -90,7 +91,11 @@ class Meshing:
         try:
             while self._again:
                 self._again = False
-                wanted = mesh.plan(self._all(), self._node, self._records.hosts(), self._numbers)
+                hosts = self._records.hosts()
+                wanted = mesh.plan(self._all(), self._node, hosts, self._numbers)
+                if wanted.ports and (missing := len(hosts.keys() - {self._node}) - len(wanted.peers)):
+                    most = mesh.MOST_HOSTS + 1
+                    log.error("the routing mesh joins at most %d hosts: %d take no part in it", most, missing)
                 try:
                     await asyncio.to_thread(self._apply, wanted)
                 except (OSError, ShoalError) as error:
@@ -108,7 +113,8 @@ class Meshing:
         if any(target.peer is None for target in wanted.targets.values()) and (way_out := self._way_out()):
             mesh_link.loosen(way_out)
         self._firewall.mesh(mesh.elements(wanted, self._name, open_here))
-        self._ports = open_here
+        self._firewall.meet(mesh.come(self._seen, wanted))
+        self._ports, self._seen = open_here, wanted
 
     def _number(self, wanted: Mesh) -> None:
         numbers = {node: peer.number for node, peer in wanted.peers.items()}

@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Iterator
 
+from ..domain.addresses import Address
 from ..domain.publishing import Forward
 from .netlink import Netlink
 from .rtnetlink import NLA_F_NESTED, NLM_F_DUMP, Message, attribute, attributes
@@ -18,7 +19,7 @@ from .rtnetlink import NLA_F_NESTED, NLM_F_DUMP, Message, attribute, attributes
 CT_GET, CT_DELETE = 0x101, 0x102
 CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_ZONE = 1, 2, 18
 CTA_TUPLE_IP, CTA_TUPLE_PROTO, CTA_PROTO_NUM = 1, 2, 1
-CTA_IP_V4_SRC, CTA_IP_V6_SRC = 1, 3
+CTA_IP_V4_SRC, CTA_IP_V4_DST, CTA_IP_V6_SRC, CTA_IP_V6_DST = 1, 2, 3, 4
 SRC, DST = 2, 3
 """CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT."""
 NETLINK_NETFILTER = 12
@@ -43,6 +44,16 @@ class Conntrack:
         """Deletes the entries of all that came through these published ports, which ends it."""
         ends = {(f.host_port, f.target.packed, (_PROTOCOLS[f.protocol], f.target_port)) for f in forwards}
         self._delete_where(forwards, lambda entry: _end(entry) in ends)
+
+    def meet(self, addresses: Collection[Address]) -> None:
+        """Deletes the entries of what comes to these addresses as they are: streams have gone on elsewhere since, and
+        are no more what the entries take them for.
+        """
+        packed = {address.packed for address in addresses}
+        for family in {socket.AF_INET if address.version == 4 else socket.AF_INET6 for address in addresses}:
+            for entry in self._entries(family):
+                if _address(entry, CTA_TUPLE_ORIG, CTA_IP_V4_DST, CTA_IP_V6_DST) in packed:
+                    self._delete(family, entry)
 
     def _delete_where(self, forwards: Collection[Forward], chosen: Callable[[dict[int, bytes]], bool]) -> None:
         for family in {socket.AF_INET if f.target.version == 4 else socket.AF_INET6 for f in forwards}:
@@ -76,8 +87,12 @@ def _port(entry: dict[int, bytes], direction: int, kind: int) -> tuple[int, int]
     return int.from_bytes(found.get(CTA_PROTO_NUM, b"")), int.from_bytes(found.get(kind, b""))
 
 
+def _address(entry: dict[int, bytes], direction: int, v4: int, v6: int) -> bytes:
+    found = attributes(attributes(entry.get(direction, b"")).get(CTA_TUPLE_IP, b""))
+    return found.get(v4) or found.get(v6, b"")
+
+
 def _end(entry: dict[int, bytes]) -> tuple[int, bytes, tuple[int, int]]:
     """The port that a client connected to, and who answers it: address, protocol and port."""
-    answers = attributes(attributes(entry.get(CTA_TUPLE_REPLY, b"")).get(CTA_TUPLE_IP, b""))
-    address = answers.get(CTA_IP_V4_SRC) or answers.get(CTA_IP_V6_SRC, b"")
+    address = _address(entry, CTA_TUPLE_REPLY, CTA_IP_V4_SRC, CTA_IP_V6_SRC)
     return _port(entry, CTA_TUPLE_ORIG, DST)[1], address, _port(entry, CTA_TUPLE_REPLY, SRC)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from shared import telemetry
 
 from ..domain import ruleset
+from ..domain.addresses import Address
 from ..domain.publishing import Forward
 from ..domain.ruleset import BridgeRules
 from .conntrack import Conntrack
@@ -68,12 +69,20 @@ class Firewall:
                     self._conntrack.cut(gone)
 
     def mesh(self, elements: frozenset[tuple[str, str]]) -> None:
-        """The routing mesh is this, in one transaction."""
+        """The routing mesh is this, in one transaction. Streams through ports that lead there no more end."""
         if elements != self._mesh:
             with telemetry.span("nft.mesh", elements=len(elements)):
-                gone = ruleset.remove_mesh(self._table, sorted(self._mesh - elements))
-                self._nftables.run(gone + ruleset.add_mesh(self._table, sorted(elements - self._mesh)))
+                gone, new = self._mesh - elements, elements - self._mesh
+                removed = ruleset.remove_mesh(self._table, sorted(gone))
+                self._nftables.run(removed + ruleset.add_mesh(self._table, sorted(new)))
                 self._mesh = elements
+                self._conntrack.forget(ruleset.led(gone | new))
+                self._conntrack.cut(ruleset.led(gone))
+
+    def meet(self, addresses: Collection[Address]) -> None:
+        """Containers with these addresses have come from other hosts, perhaps with streams that were here before."""
+        if addresses:
+            self._conntrack.meet(addresses)
 
     def remove(self) -> None:
         """Takes the whole table away."""

@@ -57,6 +57,8 @@ class MeshLink:
         self._ensure(mtu)
         for node, peer in wanted.peers.items():
             self._add_peer(peer, new=node not in before.peers)
+        if any(target.address.version == 6 for target in wanted.targets.values()):
+            sysctl.enable_forwarding(ipv6=True)
         led = [self._lead(target, wanted) for target in wanted.targets.values()]
         return all(led)
 

@@ -3,7 +3,8 @@
 A client's connection to a meshed port of any host is led (DNAT) to the container's own address on its network across
 hosts, and passed on to the container's host by a VXLAN interface that joins the hosts alone, with the client's address
 as it is. That host remembers from which it came, and sends answers back that way. Where a container is, is in its
-endpoint's record: when it moves, a route changes and nothing else. Pure.
+endpoint's record: when it moves, a route changes and nothing else. That host leads its own clients from outside by the
+same address, so that they may stay, too. Pure.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ VNI = 4096
 """The number below those of networks (`spanning.FIRST_NUMBER`)."""
 SHIFT = 20
 MOST_HOSTS = (MESH_MASK >> SHIFT) - 1
+"""Others that a host knows apart by a mark; it takes no part in the mesh with more than these."""
 Elements = frozenset[tuple[str, str]]
 
 
-def published(publish: Mapping[str, Sequence[PortBinding]]) -> dict[str, int]:
-    """Host ports (`8080/tcp`) with the container's port: those asked for by one number, at no certain address."""
+def published(ports: Mapping[str, Sequence[PortBinding] | None]) -> dict[str, int]:
+    """Host ports (`8080/tcp`) with the container's port: those of one number, at no certain address."""
     found = {}
-    for name, bindings in publish.items():
+    for name, bindings in ports.items():
         port, protocol = parse_port(name)
         for binding in bindings or ():
             number = binding.host_port.partition("/")[0]
@@ -85,12 +87,15 @@ def hop(node: str) -> Address:
 
 
 def numbers(known: Mapping[str, int], nodes: Iterable[str]) -> dict[str, int]:
-    """A number for each host that has none yet; those that have one keep it, connections are marked with it."""
+    """A number for each host that has none yet; those that have one keep it, connections are marked with it.
+
+    Those above `MOST_HOSTS` have none.
+    """
+    nodes = set(nodes)
     found = {node: known[node] for node in nodes if node in known}
-    free = (number for number in range(1, MOST_HOSTS + 1) if number not in set(known.values()))
-    for node in sorted(set(nodes) - found.keys()):
-        found[node] = next(free)
-    return found
+    used = set(known.values())
+    free = (number for number in range(1, MOST_HOSTS + 1) if number not in used)
+    return found | dict(zip(sorted(nodes - found.keys()), free, strict=False))
 
 
 def meshed(records: Iterable[EndpointRecord]) -> dict[tuple[str, int], EndpointRecord]:
@@ -126,8 +131,8 @@ def plan(records: Iterable[EndpointRecord], node: str, hosts: Mapping[str, str],
     others = {other: address for other, address in hosts.items() if other != node}
     numbered = numbers(known, others)
     found = {
-        other: Peer(numbered[other], ipaddress.ip_address(address), mac(other), hop(other))
-        for other, address in others.items()
+        other: Peer(number, ipaddress.ip_address(others[other]), mac(other), hop(other))
+        for other, number in numbered.items()
     }
     targets: dict[Address, Target] = {}
     for record in ports.values():
@@ -137,6 +142,15 @@ def plan(records: Iterable[EndpointRecord], node: str, hosts: Mapping[str, str],
             elif record.node in found:
                 targets[address] = Target(address, record.node)
     return Mesh(found, targets, ports)
+
+
+def come(before: Mesh, after: Mesh) -> list[Address]:
+    """Addresses that were another host's and are this one's now."""
+    return [
+        address
+        for address, target in after.targets.items()
+        if target.peer is None and address in before.targets and before.targets[address].peer is not None
+    ]
 
 
 def elements(mesh: Mesh, link: str, open_here: Iterable[tuple[str, int]]) -> Elements:
@@ -156,6 +170,9 @@ def elements(mesh: Mesh, link: str, open_here: Iterable[tuple[str, int]]) -> Ele
             if peer is not None and peer.host.version == address.version == 4:
                 found.add(("mesh_home", f"{peer.host} . {address}"))
             if (protocol, port) in allowed:
+                led = f"{protocol} . {port} : {address} . {target}"
                 found.add(("mesh_ports", f"{protocol} . {port}"))
-                found.add((f"mesh{address.version}", f"{protocol} . {port} : {address} . {target}"))
+                found.add((f"mesh{address.version}", led))
+                if mesh.targets[address].peer is None:
+                    found.add((f"mesh_here{address.version}", led))
     return frozenset(found)

@@ -7,11 +7,12 @@ what it drops stays dropped; own rules go into a base chain of an own table at a
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .addresses import Address, Subnet
-from .publishing import Forward
+from .publishing import ANY4, ANY6, Forward
 
 MESH_MASK = 0xFFF00000
 """Bits of packets' and connections' marks for the routing mesh: all of them on the way to the container, else the
@@ -26,6 +27,7 @@ _FAMILY_SETS = """\
 	map publish{v} {{ type {a} . inet_proto . inet_service : {a} . inet_service; }}
 	map publish_any{v} {{ type inet_proto . inet_service : {a} . inet_service; }}
 	map mesh{v} {{ type inet_proto . inet_service : {a} . inet_service; }}
+	map mesh_here{v} {{ type inet_proto . inet_service : {a} . inet_service; }}
 	set meshed{v} {{ type {a} . inet_proto . inet_service; }}
 """
 _TABLE = (
@@ -50,6 +52,8 @@ table inet {name} {{
 	chain publish_port {{
 		meta l4proto {{ tcp, udp, sctp }} dnat ip to ip daddr . meta l4proto . th dport map @publish4
 		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to ip6 daddr . meta l4proto . th dport map @publish6
+		iifname != @bridges meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @mesh_here4
+		iifname != @bridges meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @mesh_here6
 		meta l4proto {{ tcp, udp, sctp }} dnat ip to meta l4proto . th dport map @publish_any4
 		meta l4proto {{ tcp, udp, sctp }} dnat ip6 to meta l4proto . th dport map @publish_any6
 		jump mesh_port
@@ -90,6 +94,8 @@ table inet {name} {{
 	}}
 	chain mesh_sent {{
 		type filter hook postrouting priority 110; policy accept;
+		oifname @mesh_link tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		meta mark {mesh_mask} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu comment "it may move"
 		oifname @mesh_link meta mark set 0x0 comment "VXLAN's own packets are routed by it, too"
 	}}
 	chain postrouting {{
@@ -109,7 +115,6 @@ table inet {name} {{
 	}}
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
-		oifname @mesh_link tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		meta mark & {mesh_mask} != 0 accept comment "routing mesh"
 		iifname . oifname @allowed accept
 		iifname @internal drop
@@ -168,6 +173,17 @@ def add_mesh(name: str, elements: Iterable[tuple[str, str]]) -> str:
 def remove_mesh(name: str, elements: Iterable[tuple[str, str]]) -> str:
     """Takes them back."""
     return _elements("delete", name, elements)
+
+
+def led(elements: Iterable[tuple[str, str]]) -> list[Forward]:
+    """Those of the routing mesh's elements that lead ports to containers, as published ports at all addresses."""
+    found = []
+    for place, text in elements:
+        if place in ("mesh4", "mesh6"):
+            protocol, port, target, target_port = text.replace(" : ", " . ").split(" . ")
+            host = ANY4 if place == "mesh4" else ANY6
+            found.append(Forward(protocol, host, int(port), ipaddress.ip_address(target), int(target_port)))
+    return found
 
 
 def remove_table(name: str) -> str:

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.network import meshing
 from services.network.adapters import mesh_link
+from services.network.domain.addresses import Address
 from services.network.domain.endpoints import Attachment
 from services.network.domain.mesh import Mesh
 from services.network.domain.sandboxes import SandboxRecord
@@ -34,6 +36,7 @@ class World:
         self.applied: list[Mesh] = []
         self.elements: frozenset[tuple[str, str]] = frozenset()
         self.failing = 0
+        self.met: list[str] = []
 
     def networks_in_use(self) -> list[str]:
         return ["net"] if self.records else []
@@ -55,6 +58,9 @@ class World:
             self.failing -= 1
             raise Internal("nftables: no")
         self.elements = elements
+
+    def meet(self, addresses: list[Address]) -> None:
+        self.met += map(str, addresses)
 
     def close(self) -> None:
         return
@@ -89,6 +95,23 @@ async def test_what_is_seen_is_done(world: World, tmp_path: Path) -> None:
     assert not world.elements
     assert world.applied[-1] == Mesh()
     made.close()
+    await tasks.close()
+
+
+async def test_what_the_kernel_knows_of_streams_of_a_container_that_comes_is_forgotten(
+    world: World, tmp_path: Path
+) -> None:
+    made, tasks = new(world, tmp_path)
+    made.start()
+    await quiet(made)
+    assert not world.met
+    world.records = [msgspec.structs.replace(RECORD, node="n1")]
+    made.changed()
+    await quiet(made)
+    assert world.met == ["10.0.1.2"]
+    made.changed()
+    await quiet(made)
+    assert world.met == ["10.0.1.2"]
     await tasks.close()
 
 

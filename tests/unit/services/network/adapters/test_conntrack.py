@@ -95,3 +95,16 @@ def test_streams_through_a_port_that_goes_end(conntrack: Conntrack) -> None:
         for pair in ends:
             for each in pair:
                 each.close()
+
+
+@pytest.mark.parametrize(("met", "led"), [("127.0.0.1", "new"), ("127.0.0.2", "old")])
+def test_what_comes_to_an_address_is_met_anew(conntrack: Conntrack, met: str, led: str) -> None:
+    with server() as old, server() as new, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        redirect(old.getsockname()[1])
+        client.connect(("127.0.0.1", 5300))
+        client.send(b"one")
+        assert old.recv(10) == b"one"
+        redirect(new.getsockname()[1])
+        conntrack.meet([ipaddress.ip_address(met)])
+        client.send(b"two")
+        assert {"old": old, "new": new}[led].recv(10) == b"two"

@@ -72,12 +72,31 @@ def test_what_the_firewall_has_of_it() -> None:
     closed = mesh.elements(plan, "shl-mesh", [])
     assert ("mesh4", "tcp . 8080 : 10.0.1.2 . 80") not in closed, "taken by something else on this host"
     assert ("meshed4", "10.0.1.2 . tcp . 80") in closed
+    assert not any(place.startswith("mesh_here") for place, _ in found), "it is elsewhere"
+    own = mesh.elements(mesh.plan([endpoint(node="n1")], "n1", HOSTS, {}), "shl-mesh", [("tcp", 8080)])
+    assert {("mesh_here4", "tcp . 8080 : 10.0.1.2 . 80"), ("mesh_here6", "tcp . 8080 : fd00::2 . 80")} <= own
 
 
 def test_hosts_keep_their_numbers() -> None:
     assert mesh.numbers({}, ["b", "a"]) == {"a": 1, "b": 2}
     assert mesh.numbers({"a": 1, "b": 2}, ["b", "c"]) == {"b": 2, "c": 3}, "that of one that left is not taken at once"
     assert mesh.numbers({"b": 2}, ["b", "c"]) == {"b": 2, "c": 1}
+
+
+def test_hosts_beyond_what_marks_tell_apart_have_no_number() -> None:
+    nodes = [f"n{number:04}" for number in range(mesh.MOST_HOSTS + 2)]
+    found = mesh.numbers({nodes[-1]: 5}, nodes)
+    assert len(found) == len(set(found.values())) == mesh.MOST_HOSTS
+    assert found[nodes[-1]] == 5
+    plan = mesh.plan([endpoint(node=nodes[-2])], "n", dict.fromkeys(nodes, "198.18.0.1"), {nodes[-1]: 5})
+    assert len(plan.peers) == mesh.MOST_HOSTS
+    assert not plan.targets, "nobody is led to a host without one"
+
+
+def test_what_comes_from_another_host_is_known() -> None:
+    there, here = mesh.plan([endpoint()], "n1", HOSTS, {}), mesh.plan([endpoint(node="n1")], "n1", HOSTS, {})
+    assert mesh.come(there, here) == [A("10.0.1.2"), A("fd00::2")]
+    assert mesh.come(here, there) == mesh.come(here, here) == mesh.come(mesh.Mesh(), here) == []
 
 
 def test_of_two_that_came_at_once_all_hosts_choose_the_same() -> None:

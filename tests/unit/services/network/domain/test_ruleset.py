@@ -96,3 +96,16 @@ def test_the_table_replaces_its_predecessor_in_one_transaction() -> None:
         ruleset.add_bridge("shoal", BRIDGE) + "add element inet shoal publish_any4 { tcp . 80 : 172.17.0.2 . 80 }\n"
     )
     assert ruleset.remove_table("shoal") == "table inet shoal\ndelete table inet shoal\n"
+
+
+def test_what_the_mesh_leads_where() -> None:
+    elements = [
+        ("mesh4", "tcp . 8080 : 10.0.1.2 . 80"),
+        ("mesh6", "udp . 53 : fd00::2 . 5353"),
+        ("mesh_here4", "tcp . 8080 : 10.0.1.2 . 80"),
+        ("mesh_ports", "tcp . 8080"),
+    ]
+    assert ruleset.led(elements) == [
+        Forward("tcp", ANY4, 8080, A("10.0.1.2"), 80),
+        Forward("udp", ANY6, 53, A("fd00::2"), 5353),
+    ]
