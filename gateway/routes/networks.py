@@ -99,11 +99,18 @@ def _named(containers: list[Container]) -> set[str]:
     return {name for one in containers for name in (*one.spec.networks, one.spec.host_config.network_mode)}
 
 
+def _meant(gateway: Gateway, container: Container, reference: str) -> str:
+    """What the container's host is to look for: of a name in a list (`host/name`) its own."""
+    host, name = gateway.hosts.split(reference)
+    return name if host == container.node else reference
+
+
 async def connect(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     name, settings = shown.container_of(data), shown.endpoint_settings(data)
     container = await gateway.containers.find(name)
-    asked = executor.ConnectRequest(id=container.id, network=request.params["id"], settings=settings)
+    reference = _meant(gateway, container, request.params["id"])
+    asked = executor.ConnectRequest(id=container.id, network=reference, settings=settings)
     done = await gateway.call(executor.CONNECT, asked, container.node)
     await gateway.containers.reached(done.revision, container.node)
     return OK
@@ -113,7 +120,8 @@ async def disconnect(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     container = await gateway.containers.find(shown.container_of(data))
     force = bool(member(data or {}, "Force"))
-    asked = executor.DisconnectRequest(id=container.id, network=request.params["id"], force=force)
+    reference = _meant(gateway, container, request.params["id"])
+    asked = executor.DisconnectRequest(id=container.id, network=reference, force=force)
     done = await gateway.call(executor.DISCONNECT, asked, container.node)
     await gateway.containers.reached(done.revision, container.node)
     return OK

@@ -365,6 +365,8 @@ class Catalog:
         if spec.vni and self.spanning is not None:
             return await self.spanning.remove(spec)
         async with self._changing:
+            if spec.id not in self._specs:  # somebody was quicker, and its name may be another's by now
+                raise NotFound(f"network {spec.name} not found")
             if spec.config_only and any(other.config_from == spec.name for other in self.all()):
                 text = f'configuration network "{spec.name}" is in use'
                 raise PermissionDenied(f"error while removing network: {text}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import weakref
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from shared.contracts import network as contract
 from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, PruneReport, Revision
 from shared.contracts.network import Network, NetworkSpec, Sandbox
-from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, ShoalError
 from shared.service import Kernel
 from shared.shielded import carried_through
 
@@ -45,6 +46,8 @@ from .upkeep import Upkeep
 if TYPE_CHECKING:
     from .meshing import Meshing
     from .spanning import Spanning
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
 """Seconds a stopping service takes to tell the store of endpoints; the next one tells the rest."""
@@ -229,10 +232,9 @@ class NetworkService:
             if lookup.prunable(spec, request.filters, now) and not self._in_use(spec, request):
                 try:
                     await self._catalog.remove(spec)
-                except (PermissionDenied, NotFound, Conflict):
-                    if not spec.vni:
-                        raise
-                    continue  # another host was quicker
+                except ShoalError as error:  # it is used by now, or somebody was quicker; the others do not wait for it
+                    log.warning("network %s is not pruned: %s", spec.name, error)
+                    continue
                 self._emit("destroy", spec)
                 removed.append(spec.name)
         self._kernel.bus.emit(

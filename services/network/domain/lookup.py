@@ -66,8 +66,9 @@ def _dangling(network: Network) -> bool:
 
 
 def prunable(spec: NetworkSpec, filters: Filters, now: int) -> bool:
-    """Whether an unused network goes by these filters; a predefined one never does. `now` in ns."""
+    """Whether an unused network goes by these filters. What is predefined, or a configuration, stays. `now` in ns."""
     common.check(filters, PRUNE_FILTERS)
     until = common.until(filters, now)
     young = until and spec.created >= until
-    return spec.name not in PREDEFINED and not young and common.labels_match(spec.labels, filters)
+    stays = spec.name in PREDEFINED or spec.config_only
+    return not stays and not young and common.labels_match(spec.labels, filters)

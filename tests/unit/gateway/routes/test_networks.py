@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.contracts import executor, network
+from shared.contracts.container import ContainerConfig
 from tests.support.gateways import Host, World
 from tests.support.http import Answer
 
@@ -96,3 +97,17 @@ async def test_local_networks_of_other_hosts(api: Api, world: World, two: Host) 
     assert (await api("DELETE", "/networks/far")).message == "network far not found"
     await api("POST", "/networks/prune")
     assert world.networks.last() == two.networks.last() == network.PruneRequest()
+
+
+async def test_a_container_is_connected_to_a_network_of_its_host(api: Api, world: World, two: Host) -> None:
+    """A list calls it `host/name` where this host has one of the name, too."""
+    made = executor.CreateRequest(config=ContainerConfig(image="busybox", cmd=("sleep", "1")), name="far")
+    id = (await two.executor.create(made)).id
+    body = {"Container": "far"}
+    for network_name, asked in (("two/back", "back"), ("one/back", "one/back"), ("back", "back")):
+        assert (await api("POST", f"/networks/{network_name.replace('/', '%2F')}/connect", body)).status == 200
+        found = two.executor.last()
+        assert isinstance(found, executor.ConnectRequest)
+        assert (found.network, found.id) == (asked, id)
+    assert (await api("POST", "/networks/two%2Fback/disconnect", body)).status == 200
+    assert two.executor.last() == executor.DisconnectRequest(network="back", id=id)

@@ -83,6 +83,25 @@ async def test_prune_removes_what_nobody_uses_or_names(world: NetworkWorld) -> N
     assert {net.spec.name for net in listed.networks} == {"used", "named", "kept"}
 
 
+async def test_prune_leaves_configurations_and_what_cannot_be_removed(
+    world: NetworkWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(world, "settings", config_only=True)
+    for name in ("quicker", "gone"):
+        await create(world, name)
+    remove = world.service._catalog.remove
+
+    async def removed_already(spec: contract.NetworkSpec) -> int:
+        if spec.name == "quicker":
+            await remove(spec)
+        return await remove(spec)
+
+    monkeypatch.setattr(world.service._catalog, "remove", removed_already)
+    assert (await world.bus.call(contract.PRUNE, PruneRequest())).removed == ("gone",)
+    listed = await world.bus.call(contract.LIST, ListRequest(filters={"type": ("custom",)}))
+    assert [net.spec.name for net in listed.networks] == ["settings"]
+
+
 def wish(name: str) -> contract.ConnectRequest:
     return contract.ConnectRequest(network=name, container_id="c1", container_name="x")
 
