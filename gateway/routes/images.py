@@ -121,8 +121,12 @@ async def history(gateway: Gateway, request: Request) -> Response:
 
 
 async def tag(gateway: Gateway, request: Request) -> Response:
+    """Where the image is; one that only another host has comes here, where the name means another one so far."""
     query, source = request.query, request.params["name"]
     node = (await find(gateway, source))[0] if gateway.kernel.clustered else gateway.kernel.node
+    if node != gateway.kernel.node and await _is_known(gateway, shown.reference(query.get("repo"), query.get("tag"))):
+        await _bring(gateway, (source,))
+        node = gateway.kernel.node
     asked = image_store.TagRequest(source=source, repository=query.get("repo"), tag=query.get("tag"))
     await everywhere.ask(gateway, image_store.TAG, asked, node)
     return CREATED

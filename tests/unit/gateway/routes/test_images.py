@@ -176,6 +176,21 @@ async def test_images_of_other_hosts(api: Api, world: World, two: Host) -> None:
     assert (await api("GET", "/images/none/json")).message == "No such image: none:latest"
 
 
+async def test_a_name_that_means_something_here_means_the_tagged_image_from_then_on(
+    api: Api, world: World, two: Host
+) -> None:
+    """It would else go on to mean the other one, without a word."""
+    manifest = Descriptor(media_type="m", digest="sha256:d", size=1)
+    two.images.images["far"] = msgspec.structs.replace(FAR, descriptor=manifest)
+    assert (await api("POST", "/images/far/tag?repo=busybox")).status == 201
+    fetched, tagged = [
+        call for call in world.images.calls if isinstance(call, image_store.FetchRequest | image_store.TagRequest)
+    ]
+    assert fetched == image_store.FetchRequest(manifest=manifest, nodes=("node2",), names=("far:latest",))
+    assert tagged == image_store.TagRequest(source="far", repository="busybox")
+    assert two.images.images["far"].repo_tags == FAR.repo_tags
+
+
 async def test_an_image_is_removed_from_all_hosts_that_have_it(api: Api, world: World, two: Host) -> None:
     two.images.images["busybox"] = FAR  # means another one there
     two.images.images["same"] = world.images.images["same"] = BUSYBOX
