@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -35,6 +35,19 @@ async def finish(tasks: TaskGroup, work: Coroutine[Any, Any, T]) -> T:
     if outcome.refusal is not None:
         raise outcome.refusal
     return outcome.result  # type: ignore[return-value]  # None only where the work gives None
+
+
+async def together(works: Iterable[Awaitable[T]]) -> list[T]:
+    """The results of all of them, when every one has ended; raises the first failure only then: who takes things back
+    must not be overtaken by what still makes some.
+    """
+    done = await asyncio.gather(*works, return_exceptions=True)
+    results: list[T] = []
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+        results.append(each)
+    return results
 
 
 async def in_thread(work: Callable[..., T], *arguments: Any) -> T:

@@ -15,6 +15,7 @@ from shared.contracts.container import ContainerSpec, Leaving
 from shared.contracts.moving import Held, Move, MoveRef, Peer, ReceiveRequest, TakenRequest, TakeOverRequest
 from shared.contracts.volume import VolumeSpec
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from shared.shielded import together
 
 from ..container import Container
 from ..domain import moving
@@ -74,9 +75,14 @@ async def _make(engine: Engine, request: ReceiveRequest) -> Peer | None:
         key=request.id, reference=request.spec.image_id, platform=request.spec.platform
     )
     made, snapshot = await asyncio.gather(
-        asyncio.gather(*(_volume(engine, each) for each in request.volumes)),
+        together(_volume(engine, each) for each in request.volumes),
         engine.bus.call(image_store.PREPARE, prepare),
+        return_exceptions=True,
     )
+    if isinstance(made, BaseException):
+        raise made
+    if isinstance(snapshot, BaseException):
+        raise snapshot
     place = Place(snapshot.graph_driver, {each.name: each.mountpoint for each in made})
     peer = None
     if request.strategy:

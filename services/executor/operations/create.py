@@ -16,6 +16,7 @@ from shared.contracts.container import ContainerConfig, ContainerSpec, EndpointS
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError
 from shared.ids import new_id
+from shared.shielded import together
 
 from ..container import Container
 from ..domain import names
@@ -182,7 +183,7 @@ async def _mounts(
     wanted, anonymous = with_names(wanted, new_id)
     if anonymous:
         await engine.records.making(container_id, anonymous)
-    return tuple(await asyncio.gather(*(_mount(engine, each, each.point.name in anonymous, undo) for each in wanted)))
+    return tuple(await together(_mount(engine, each, each.point.name in anonymous, undo) for each in wanted))
 
 
 def _donor_mounts(engine: Engine, reference: str) -> tuple[MountPoint, ...]:

@@ -14,6 +14,7 @@ from shared.contracts.common import Mount, Ref
 from shared.contracts.container import MountPoint
 from shared.contracts.executor import StartRequest
 from shared.errors import DeadlineExceeded, FailedPrecondition, ShoalError, Unavailable
+from shared.shielded import together
 
 from ..container import Container
 from ..domain import checkpoints, donors, failure, lifecycle, status
@@ -146,18 +147,13 @@ async def root_mounts(engine: Engine, container: Container) -> tuple[Mount, ...]
 async def image_mounts(engine: Engine, container: Container) -> dict[str, tuple[Mount, ...]]:
     """What makes the root of each image that is mounted, by destination."""
     found = images(container.spec.mounts)
-    views = await asyncio.gather(*(engine.bus.call(image_store.VIEW, Ref(id=image_id)) for image_id in found.values()))
+    views = await together(engine.bus.call(image_store.VIEW, Ref(id=image_id)) for image_id in found.values())
     return {destination: view.mounts for destination, view in zip(found, views, strict=True)}
 
 
 async def volume_paths(engine: Engine, user: str, points: list[MountPoint]) -> list[str]:
     """Where each of these volumes is on the host, mounted for the user."""
-    paths: list[str] = []
-    for result in await asyncio.gather(*(_mount(engine, user, point) for point in points), return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-        paths.append(result)
-    return paths
+    return await together(_mount(engine, user, point) for point in points)
 
 
 async def _mount(engine: Engine, user: str, point: MountPoint) -> str:

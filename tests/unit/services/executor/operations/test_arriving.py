@@ -71,6 +71,22 @@ async def test_it_is_nobodys_until_it_is_taken_over(node: Node) -> None:
         await node.call(moving.ABANDON, REF)
 
 
+async def test_a_volume_that_is_just_being_made_goes_with_what_failed_beside_it(node: Node) -> None:
+    node.volume.hold("create")
+    node.image_store.fail["prepare"].append(NotFound("No such image"))
+    receiving = asyncio.ensure_future(receive(node))
+    await node.volume.arrived("create")
+    await node.until(lambda: node.image_store.count("prepare") == 1)
+    for _ in range(500):  # turns in which the other's failure is known
+        await asyncio.sleep(0)
+    node.volume.let_go("create")
+    with pytest.raises(NotFound):
+        await receiving
+    for _ in range(500):
+        await asyncio.sleep(0)
+    assert nothing(node)
+
+
 async def test_an_abandoned_one_leaves_nothing_and_cannot_be_taken_over(node: Node) -> None:
     await receive(node)
     for _ in range(2):

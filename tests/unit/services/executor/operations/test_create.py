@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from shared.contracts import executor as contract
+from shared.contracts import volume
+from shared.contracts.base import Message
 from shared.contracts.container import ContainerConfig, EndpointSettings, HostConfig, MountRequest, VolumeOptions
 from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError, Unavailable
 from tests.support.executor_node import Node
@@ -105,6 +107,29 @@ async def test_a_failing_neighbour_leaves_nothing(node: Node, service: str, oper
     await node.until(lambda: not node.leftovers())
     assert node.image_store.snapshots == {}
     assert set(node.view.items(contract.NAMES)) == set()
+
+
+async def test_a_volume_that_is_just_being_made_goes_with_what_failed_beside_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter, refused = node.volume.enter, asyncio.Event()
+
+    async def slowly(operation: str, request: Message) -> None:
+        if isinstance(request, volume.CreateRequest) and request.driver == "local":
+            await refused.wait()
+            for _ in range(200):  # turns in which the other's failure is known
+                await asyncio.sleep(0)
+        await enter(operation, request)
+        if isinstance(request, volume.CreateRequest) and request.driver != "local":
+            refused.set()
+
+    monkeypatch.setattr(node.volume, "enter", slowly)
+    options = VolumeOptions(driver_name="fish")
+    mounts = (MountRequest(target="/x", volume_options=options), MountRequest(source="named", target="/n"))
+    with pytest.raises(NotFound):
+        await node.create("true", mounts=mounts)
+    await node.until(lambda: node.volume.count("create") == 2 and not node.leftovers())
+    assert node.volume.volumes == {}
 
 
 async def test_a_named_volume_that_was_there_stays(node: Node) -> None:
