@@ -7,7 +7,15 @@ import logging
 from collections.abc import Iterable
 
 from shared.contracts.network import CLUSTER_ENDPOINTS, EndpointRecord
-from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, NotFound, ShoalError, Unavailable
+from shared.errors import (
+    AlreadyExists,
+    Conflict,
+    DeadlineExceeded,
+    NotFound,
+    ResourceExhausted,
+    ShoalError,
+    Unavailable,
+)
 from shared.state import State
 from shared.state.view import Entry
 from shared.tasks import TaskGroup
@@ -17,6 +25,8 @@ from .domain import peers
 
 log = logging.getLogger(__name__)
 
+_PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted)
+"""Hubs that are away, or full."""
 CUT_OFF = "this host is cut off from its cluster"
 
 
@@ -148,7 +158,7 @@ class Claims:
             entry = await self._state.get(CLUSTER_ENDPOINTS, record.network_id, address)
             if entry is not None and entry.value.node == record.node:
                 await self._delete(record.network_id, address, entry)
-        except (Unavailable, DeadlineExceeded):
+        except _PASSING:
             return False
         return True
 
@@ -173,9 +183,11 @@ class Claims:
     async def _write(self, network_id: str, address: str, record: EndpointRecord | None) -> bool:
         try:
             await self._put(network_id, address, record)
-        except (Unavailable, DeadlineExceeded, Conflict, AlreadyExists):
+        except (*_PASSING, Conflict, AlreadyExists):
             self._wanted.setdefault((network_id, address), record)
             return False
+        except ShoalError as error:  # all others must be told all the same
+            log.error("%s on network %s is not told to the hubs: %s", address, network_id, error)
         if record is None and self._wanted.get((network_id, address)) is None:
             self._retracting.discard((network_id, address))
         return True

@@ -6,7 +6,7 @@ import pytest
 from services.network.claims import Claims, Taken
 from services.network.cluster_records import ClusterRecords
 from shared.contracts.network import CLUSTER_ENDPOINTS, CLUSTER_SPECS, EndpointRecord, NetworkSpec
-from shared.errors import NotFound, Unavailable
+from shared.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from shared.state import MemoryState
 from shared.tasks import TaskGroup
 from tests.support.waiting import until
@@ -173,4 +173,28 @@ async def test_a_change_is_told_and_what_is_anothers_is_left_alone(world: World)
 async def test_addresses_of_a_host_that_is_no_more_are_freed(world: World) -> None:
     await world.claims("gone").claim(endpoint("gone"))
     await world.claims("here").reclaim([endpoint("other"), endpoint("gone")])
+    assert await world.holder() == ""
+
+
+async def test_full_hubs_are_told_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of what was to be told at the same time."""
+    here = world.claims("here")
+    await here.claim(endpoint("here"))
+    failures = iter((ResourceExhausted("full"), ResourceExhausted("full"), DataLoss("what is that")))
+    delete = world.state.delete
+
+    async def full(*place: Any, **more: Any) -> int:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return await delete(*place, **more)
+
+    monkeypatch.setattr(world.state, "delete", full)
+    here.retract(endpoint("here"))
+    await until(lambda: not here._running, 60)
+    assert await world.holder() == "here/e"  # what cannot be told is given up
+    here.retract(endpoint("here"))
+    await world.becomes("")
+    await here.claim(endpoint("here"))
+    failures = iter((ResourceExhausted("full"),))
+    await world.claims("hub").reclaim((endpoint("here"),))
     assert await world.holder() == ""
