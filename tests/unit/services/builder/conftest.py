@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,5 +26,7 @@ async def world() -> AsyncIterator[World]:
 
 
 @pytest.fixture
-def spools(tmp_path: Path) -> Spools:
-    return Spools(tmp_path / "spools")
+def spools(tmp_path: Path) -> Iterator[Spools]:
+    made = Spools(tmp_path / "spools")
+    yield made
+    made.close()
