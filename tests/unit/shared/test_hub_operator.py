@@ -8,13 +8,14 @@ import pytest
 from shared.cluster import Peer
 from shared.errors import Unavailable
 from shared.hub_operator import HubOperator
+from tests.support.ports import free_port
 from tests.support.process import Process
 from tools.supervisor import broker, keys
 
 
 @pytest.fixture
 async def operator(directory):
-    port = broker.free_port(0)
+    port = free_port()
     key = keys.public_key(directory, "hub")
     path = directory / "nats.json"
     users = {"$SYS": {"users": [{"nkey": key}]}}

@@ -37,9 +37,9 @@ from shared.streams import Streams
 from tests.support.broker import Broker
 from tests.support.certified import certify
 from tests.support.gateways import as_far_as
+from tests.support.ports import free_port
 from tests.support.simulators.platform_host import PlatformHostSimulator
 from tests.support.waiting import until
-from tools.supervisor.broker import free_port
 
 NEWCOMER = "b" * 25
 LINK = "U" + "A" * 55
@@ -61,7 +61,7 @@ async def kernel(directory: Path) -> AsyncIterator[Kernel]:
     hub = Hub(directory).start()
     settings = Settings(state_dir=str(directory / "s"), run_dir=str(directory), node_name="node1")
     certify(cluster.folder(settings.state_path))
-    place = f"127.0.0.1:{free_port(0)}"
+    place = f"127.0.0.1:{free_port()}"
     cluster.save(settings.state_path, Membership(cluster="c1", address=place, hubs=(place,), hub="hub-1"))
     own = ids.node_id(directory)
     cluster.save_members(settings.state_path, [Member(id=own, link=LINK, pin="", hub=True)])

@@ -10,6 +10,7 @@ from shared.cluster import Member, Membership, save, save_members
 from shared.config import Settings
 from shared.hub_operator import HubOperator
 from tests.support.certified import certify
+from tests.support.ports import free_port
 from tests.support.process import Process
 from tools.cluster.founding import found
 from tools.supervisor import broker, hub, keys
@@ -41,7 +42,7 @@ async def leads(settings: Settings, name: str) -> bool:
 async def test_the_first_hub_is_a_cluster_of_one_and_stays_it(directory):
     settings = Settings(state_dir=str(directory), run_dir=str(directory))
     certify(directory / "cluster")
-    place = f"127.0.0.1:{broker.free_port(0)}"
+    place = f"127.0.0.1:{free_port(3)}"
     membership = Membership(cluster="c1", address=place, hubs=(place,), hub="hub-1")
     pin = pki.pin(pki.request((directory / "cluster/node.key").read_bytes()))
     member = Member(id="node1", link=keys.public_key(directory / "keys", broker.LINK), pin=pin, hub=True)

@@ -13,8 +13,8 @@ from shared.contracts.scheduler import JoinReply, JoinRequest
 from shared.errors import AlreadyExists, PermissionDenied, Unauthenticated, Unavailable
 from shared.joining import Token
 from tests.support.certified import certify
+from tests.support.ports import free_port
 from tools.cluster.knock import knock
-from tools.supervisor.broker import free_port
 
 ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r", link="U")
 
@@ -23,7 +23,7 @@ ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r"
 def door(files: Path) -> Iterator[tuple[Place, list[JoinRequest]]]:
     """A hub's door, and who said a secret to it."""
     heard: list[JoinRequest] = []
-    place, ready, loop = Place("127.0.0.1", free_port(0)), threading.Event(), asyncio.new_event_loop()
+    place, ready, loop = Place("127.0.0.1", free_port()), threading.Event(), asyncio.new_event_loop()
 
     async def admit(request: JoinRequest) -> JoinReply:
         heard.append(request)
@@ -79,7 +79,7 @@ def test_nothing_is_told_to_who_only_shows_the_authority(tmp_path):
 
 def test_nobody_there():
     with pytest.raises(Unavailable, match="does not let hosts join"):
-        knock(Place("127.0.0.1", free_port(0)), Token.new("a" * 52), ASKED)
+        knock(Place("127.0.0.1", free_port()), Token.new("a" * 52), ASKED)
 
 
 def test_somebody_who_speaks_no_tls():

@@ -5,8 +5,8 @@ from shared.cluster import Place
 from shared.config import Settings
 from shared.errors import FailedPrecondition, Unavailable
 from shared.joining import Token
+from tests.support.ports import free_port
 from tools.cluster.membership import init, join, leave
-from tools.supervisor.broker import free_port
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_member_is_not_made_one_again(settings):
 
 def test_who_is_not_let_in_is_no_member(settings):
     with pytest.raises(Unavailable):
-        join(settings, Place("127.0.0.1", free_port(0)), Token.new("a" * 52), Place("198.18.0.2", 1))
+        join(settings, Place("127.0.0.1", free_port()), Token.new("a" * 52), Place("198.18.0.2", 1))
     assert cluster.load(settings.state_path) is None
 
 

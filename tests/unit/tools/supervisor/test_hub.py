@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import socket
 import ssl
@@ -22,6 +21,7 @@ from shared.cluster import Member, Membership, Peer
 from shared.config import Settings
 from shared.errors import Unavailable
 from shared.hub_operator import HubOperator
+from tests.support.ports import free_port
 from tests.support.process import Process
 from tools.cluster.founding import found
 from tools.supervisor import broker, hub, keys
@@ -32,25 +32,12 @@ NO_PEERS = 10005
 READY = r"Listening for client connections on 127\.0\.0\.1:(\d+)"
 
 
-def free_ports() -> int:
-    """The first of three ports in a row that nobody has, nor gets for a connection that goes out."""
-    while True:
-        first = random.randrange(20_000, 32_000)
-        if all(_free(first + more) for more in (0, 1, 2)):
-            return first
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
 class Host:
     """One host of a cluster: its certificate, its two brokers. `hubs` and `members` are the whole cluster's."""
 
     def __init__(self, folder: Path, authority: pki.Identity, hosts: list["Host"]) -> None:
         self.settings = Settings(state_dir=str(folder), run_dir=str(folder))
-        self.node, self.place = ids.node_id(folder), f"127.0.0.1:{free_ports()}"
+        self.node, self.place = ids.node_id(folder), f"127.0.0.1:{free_port(3)}"
         key, files = pki.new_key(), cluster.folder(folder)
         request = pki.request(key)
         cluster.write(files / "node.key", key)

@@ -11,7 +11,7 @@ from services.scheduler.adapters.door import Door
 from shared.contracts.scheduler import JoinReply, JoinRequest
 from shared.errors import AlreadyExists
 from tests.support.certified import certify
-from tools.supervisor.broker import free_port
+from tests.support.ports import free_port
 
 ASKED = JoinRequest(secret="s", node="n", name="node2", address="a", request="r", link="U")
 
@@ -25,7 +25,7 @@ async def admit(request: JoinRequest) -> JoinReply:
 @pytest.fixture
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     certify(tmp_path)
-    made, number = Door(tmp_path, admit), free_port(0)
+    made, number = Door(tmp_path, admit), free_port()
     await made.open("127.0.0.1", number)
     yield number
     await made.close()

@@ -25,8 +25,8 @@ from shared.contracts.scheduler import (
 from shared.state import MemoryState
 from shared.testing import kernel, serving
 from tests.support.certified import certify
+from tests.support.ports import free_port
 from tests.support.waiting import until
-from tools.supervisor.broker import free_port
 
 FIRST = Membership(cluster="c1", address="192.0.2.1:7377", hubs=("192.0.2.2:7377",))
 
@@ -146,7 +146,7 @@ async def test_a_host_that_is_cut_off_asks_at_a_hubs_door_whether_it_still_is_in
     async with kernel("scheduler", directory, state=state) as made:
         files = cluster.folder(made.settings.state_path)
         certify(files)
-        door, port = Door(files, admit), free_port(0)
+        door, port = Door(files, admit), free_port()
         await door.open("127.0.0.1", port)
         mine = msgspec.structs.replace(FIRST, hubs=(f"127.0.0.1:{port}",))
         cluster.save(made.settings.state_path, mine)
