@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 
 from shared.contracts.network import CLUSTER_ENDPOINTS, EndpointRecord
+from shared.contracts.scheduler import NODES
 from shared.errors import (
     AlreadyExists,
     Conflict,
@@ -155,6 +156,8 @@ class Claims:
 
     async def _freed(self, record: EndpointRecord, address: str) -> bool:
         try:
+            if await self._state.get(NODES, record.node) is not None:
+                return True  # a hub that is behind does not show it yet
             entry = await self._state.get(CLUSTER_ENDPOINTS, record.network_id, address)
             if entry is not None and entry.value.node == record.node:
                 await self._delete(record.network_id, address, entry)

@@ -167,10 +167,17 @@ class NatsState:
         self._watches.add(watch)
         try:
             await (watch.open() if wait is None else _begun(watch, wait))
+            if wait is None and not host and self._domain(keys[0]):
+                await self._catch_up(view)
         except BaseException:
             view.stop()
             raise
         return view
+
+    async def _catch_up(self, view: View) -> None:
+        """Who serves a watch may be a hub that is behind: all that there is by now is known by who leads."""
+        for revision in await asyncio.gather(*(self.latest(keys) for keys in view.families)):
+            await view.reached(revision)
 
     def _stop(self, watch: Watch) -> None:
         if watch in self._watches:

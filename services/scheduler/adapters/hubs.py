@@ -18,7 +18,7 @@ from shared.clock import now_ns
 from shared.cluster import Member, Membership, Place
 from shared.contracts.base import Keys
 from shared.contracts.scheduler import AUTHORITY, HUBS, NODES, AuthorityRequest, HubsRecord, JoinRequest, NodeRecord
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, ShoalError, Unavailable
+from shared.errors import AlreadyExists, Conflict, DeadlineExceeded, FailedPrecondition, ShoalError, Unavailable
 from shared.hub_operator import HubOperator
 from shared.service import Kernel
 from shared.state.streams import ensure_agreed, replicate_agreed, who_keeps_agreed
@@ -141,12 +141,17 @@ class Hubs:
             await self._kernel.state.create(HUBS, ALL, value=HubsRecord(hubs={member.id: membership.hub}))
 
     async def _out(self) -> bool:
-        """This host is no member any more, if it saw its record go, or the hubs say that there is none."""
-        if not self._removed:
+        """This host is no member any more, if the hubs say that there is no record of it, or it saw that go and can ask
+        them no more. Seeing alone may deceive: a watch that begins anew at a hub that is behind shows what that has.
+        """
+        try:
             if await self._kernel.state.get(NODES, self._kernel.node) is not None:
                 return False  # seen soon
-            if await self._kernel.state.get(HUBS, ALL) is None:
+            if not self._removed and await self._kernel.state.get(HUBS, ALL) is None:
                 return False
+        except (Unavailable, DeadlineExceeded):
+            if not self._removed:
+                raise
         return await self._leave()
 
     async def _leave(self) -> bool:

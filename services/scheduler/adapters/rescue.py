@@ -129,10 +129,18 @@ class Rescue:
                 self._rescuing.add(id)
                 self._tasks.start(self._rescue(id, records[id], lost), "rescue")
 
+    async def _confirm(self, node: str) -> None:
+        """Raises `Conflict` for a host without a lease that was not removed: a hub that is behind shows neither yet."""
+        assert self._view is not None
+        without_lease = node and self._view.get(HOST_LEASES, node) is None
+        if without_lease and await self._kernel.state.get(NODES, node) is not None:
+            raise Conflict(f"host {node} is one of the cluster's")
+
     async def _rescue(self, id: str, entry: Entry[MovableRecord], lost: set[str]) -> None:
         avoid = lost | {node for container, node in self._avoid if container == id}
         node = NOWHERE
         try:
+            await self._confirm(entry.value.node)
             spec = entry.value.spec
             ask = rescue.ask(spec, avoid, self._world)
             node = self._world.fleet.decide(ask)

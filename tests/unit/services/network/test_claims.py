@@ -6,6 +6,7 @@ import pytest
 from services.network.claims import Claims, Taken
 from services.network.cluster_records import ClusterRecords
 from shared.contracts.network import CLUSTER_ENDPOINTS, CLUSTER_SPECS, EndpointRecord, NetworkSpec
+from shared.contracts.scheduler import NODES, NodeRecord
 from shared.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from shared.state import MemoryState
 from shared.tasks import TaskGroup
@@ -174,6 +175,14 @@ async def test_addresses_of_a_host_that_is_no_more_are_freed(world: World) -> No
     await world.claims("gone").claim(endpoint("gone"))
     await world.claims("here").reclaim([endpoint("other"), endpoint("gone")])
     assert await world.holder() == ""
+
+
+async def test_addresses_of_a_host_that_a_hub_does_not_show_yet_are_its_own(world: World) -> None:
+    await world.claims("there").claim(endpoint("there"))
+    record = NodeRecord(id="there", name="there", role="leaf", address="192.0.2.1:7377", joined=1)
+    await world.state.create(NODES, "there", value=record)
+    await world.claims("here").reclaim([endpoint("there")])
+    assert await world.holder() == "there/e"
 
 
 async def test_full_hubs_are_told_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

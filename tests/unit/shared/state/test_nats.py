@@ -12,6 +12,7 @@ from shared.contracts.base import AGREED, Keys
 from shared.errors import AlreadyExists, ResourceExhausted, Unavailable
 from shared.state import NatsState
 from shared.state.nats import EXPECTED, MESSAGE_ID
+from shared.state.watch import Watch
 from tests.support.echo import RECORDS, Text
 
 
@@ -107,6 +108,23 @@ async def test_what_is_agreed_on_is_asked_of_who_leads(broker, nats):
     await state.delete(agreed, "one", revision=first)
     assert await state.get(agreed, "one") is None
     assert await state.create(agreed, "one", value=Text(text="3")) > first
+    await state.close()
+
+
+async def test_a_view_of_what_is_agreed_on_has_all_of_it_also_from_a_hub_that_is_behind(broker, nats, monkeypatch):
+    agreed = Keys(RECORDS.pattern, Text, bucket=AGREED)
+    state = NatsState(await nats.bus(), ids.node_id(broker.settings.state_path))
+    revision = await state.create(agreed, "one", value=Text(text="1"))
+    opened = Watch.open
+
+    async def behind(self):
+        await opened(self)
+        entry, self._view.revision = self._view._entries[agreed.pattern].pop(("one",)), 0
+        asyncio.get_running_loop().call_later(0.05, self._view.apply, entry.key, entry, revision)
+
+    monkeypatch.setattr(Watch, "open", behind)
+    view = await state.view(agreed)
+    assert (view.count(agreed), view.revision) == (1, revision)
     await state.close()
 
 

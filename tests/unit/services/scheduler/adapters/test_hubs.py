@@ -22,6 +22,7 @@ from shared.contracts.scheduler import (
     JoinRequest,
     NodeRecord,
 )
+from shared.errors import Unavailable
 from shared.state import MemoryState
 from shared.testing import kernel, serving
 from tests.support.certified import certify
@@ -109,6 +110,36 @@ async def test_a_host_whose_record_goes_is_alone_again(world, state):
     await state.delete(NODES, "node1")
     await until(lambda: became == [None])
     assert cluster.load(made.settings.state_path) is None
+
+
+async def test_a_host_that_sees_its_record_go_and_may_ask_no_more_is_alone_again(world, state, monkeypatch):
+    async def cut_off(*asked, **more):
+        raise Unavailable("cut off")
+
+    made, became = world
+    monkeypatch.setattr(state, "get", cut_off)
+    await state.delete(NODES, "node1")
+    await until(lambda: became == [None])
+    assert cluster.load(made.settings.state_path) is None
+
+
+async def test_a_hub_that_is_behind_removes_no_host(world, state, monkeypatch):
+    """A watch that begins anew there shows what it has; the record is asked for."""
+    made, became = world
+    asked, get = asyncio.Event(), state.get
+
+    async def ask(keys, *parts, host=""):
+        found = await get(keys, *parts, host=host)
+        if parts == ("node1",):
+            asked.set()
+        return found
+
+    monkeypatch.setattr(state, "get", ask)
+    for view in state._views:
+        view.retain({HUBS.key(ALL), NODES.key("node2")})
+    await asyncio.wait_for(asked.wait(), 60)
+    await asyncio.sleep(0)
+    assert (became, cluster.load(made.settings.state_path) is None) == ([], False)
 
 
 async def test_a_host_that_sees_nothing_stays_a_member(directory):

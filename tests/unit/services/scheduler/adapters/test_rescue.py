@@ -209,3 +209,24 @@ def _avoided(cluster: Cluster, id: str) -> bool:
 def _nobody(asked: list[str]) -> str:
     asked.append("")
     raise FailedPrecondition("no suitable node")
+
+
+async def test_what_a_hub_that_is_behind_does_not_show_is_not_lost(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has neither the record nor the lease of a host that is there."""
+    await cluster.had("a", "n3")
+    cluster.rescue._nodes.retain({NODES.key("n1"), NODES.key("n2")})
+    get, asked = cluster.state.get, asyncio.Event()
+
+    async def ask(keys: Any, *parts: str, host: str = "") -> Any:
+        found = await get(keys, *parts, host=host)
+        if (keys, parts) == (NODES, ("n3",)):
+            asked.set()
+        return found
+
+    monkeypatch.setattr(cluster.state, "get", ask)
+    await cluster.rescue.open()
+    await asyncio.wait_for(asked.wait(), 60)
+    await until(lambda: not cluster.rescue._rescuing, 60)
+    assert cluster.one.asked == cluster.two.asked == []
