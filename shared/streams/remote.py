@@ -75,7 +75,7 @@ class RemoteChannel:
         loop = asyncio.get_running_loop()
         while loop.time() - self._heard < SILENCE_SECONDS:
             await asyncio.sleep(SILENCE_SECONDS / 3)
-            await self._tell(_LACK)
+            self._start(self._tell, _LACK)  # one that cannot be sent is no reason to listen for ever
         self._break()
 
     def depend(self, service: str, node: str) -> None:

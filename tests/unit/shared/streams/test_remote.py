@@ -72,6 +72,22 @@ async def test_a_taker_that_died_is_known_by_its_silence(server, client, monkeyp
         assert "gone" in await ended
 
 
+async def test_who_cannot_be_told_anything_is_known_by_its_silence(server, client, monkeypatch):
+    """As while a broker is away for so long that no more waits for it."""
+
+    async def full(*message, **more) -> None:
+        raise Unavailable("nothing more can be kept")
+
+    channel = await client.streams.take(server.streams.offer(echo))
+    monkeypatch.setattr(remote, "SILENCE_SECONDS", 0.06)
+    monkeypatch.setattr(channel._bus.transport, "publish", full)
+    keeping = channel._tasks.start(channel._keep_alive())
+    async with asyncio.timeout(60):
+        await keeping
+    assert channel._broken
+    channel.close()
+
+
 async def test_a_server_that_died_is_known_by_the_next_one(world, server, client):
     """Long before its silence would tell: who follows a log at another host must not wait for a minute."""
     other = await world.kernel("gateway", "node3")
