@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts import volume
+from shared.contracts import executor, volume
 from shared.errors import Conflict, NotFound, Unavailable
 
 from .. import everywhere
@@ -28,6 +28,17 @@ NODE_LABEL = "shoal.node"
 def users(gateway: Gateway, node: str) -> dict[str, tuple[str, ...]]:
     """A host's volumes, with the containers that have them."""
     return volumes_in_use(one.spec for one in gateway.containers.of(node))
+
+
+async def _used(gateway: Gateway, node: str) -> dict[str, tuple[str, ...]]:
+    """As `users`, with what is just being made for containers: they have no record yet, or come from another host."""
+    placements = await gateway.kernel.state.view(executor.PLACEMENTS, host="" if node == gateway.kernel.node else node)
+    placements.stop()
+    used = users(gateway, node)
+    for (id,), entry in placements.items(executor.PLACEMENTS):
+        for name in entry.value.making if entry.value.node == node else ():
+            used[name] = (*used.get(name, ()), id)
+    return used
 
 
 async def list_(gateway: Gateway, request: Request) -> Response:
@@ -93,7 +104,7 @@ async def remove(gateway: Gateway, request: Request) -> Response:
         except NotFound:
             pass  # the volume service says what that means
         await everywhere.catch_up(gateway, node)
-    using = users(gateway, node).get(name, ())
+    using = (await _used(gateway, node) if gateway.kernel.clustered else users(gateway, node)).get(name, ())
     asked = volume.RemoveRequest(name=name, force=request.query.flag("force"), users=using)
     await everywhere.ask(gateway, volume.REMOVE, asked, node)
     return NO_CONTENT
@@ -104,10 +115,8 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     if request.version < (1, 42):
         wanted["all"] = ("true",)  # before 1.42 prune took named volumes as well
     filters.boolean(wanted, "all", False)
-    asked = {
-        node: volume.PruneRequest(filters=wanted, in_use=tuple(users(gateway, node)))
-        for node in await everywhere.settled(gateway)
-    }
+    used = {node: await _used(gateway, node) for node in await everywhere.settled(gateway)}
+    asked = {node: volume.PruneRequest(filters=wanted, in_use=tuple(names)) for node, names in used.items()}
     done = await everywhere.prune_all(gateway, volume.PRUNE, asked)
     removed = [name for report in done.values() for name in report.removed]
     return reply({"VolumesDeleted": removed, "SpaceReclaimed": sum(report.bytes_freed for report in done.values())})

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from shared.contracts import volume
+from shared.contracts import executor, volume
+from shared.contracts.container import ContainerPlacement
+from shared.state import MemoryState
 from tests.support.gateways import Host, World
 from tests.support.http import Answer
 
@@ -71,3 +73,18 @@ async def test_a_volume_is_made_once_in_a_cluster_and_where_it_is_wished(api: Ap
         host.volumes.calls.clear()
     await api("POST", "/volumes/prune")
     assert (world.volumes.last(), two.volumes.last()) == (volume.PruneRequest(), volume.PruneRequest())
+
+
+async def test_what_is_just_being_made_for_a_container_is_in_use(api: Api, world: World, two: Host) -> None:
+    """A container that comes to a host has no record there before all is there."""
+    state = world.kernel.state
+    assert isinstance(state, MemoryState)
+    await two.volumes.create(volume.CreateRequest(name="far"))
+    for store, node, names in ((state, "node1", ("near",)), (state.hosts["node2"], "node2", ("far",))):
+        placement = ContainerPlacement(node=node, making=names, incoming="migration")
+        await store.create(executor.PLACEMENTS, "c" * 64, value=placement)
+    assert (await api("DELETE", "/volumes/far")).message == f"remove far: volume is in use - [{'c' * 64}]"
+    await api("POST", "/volumes/prune")
+    assert [host.volumes.last() for host in (world, two)] == [
+        volume.PruneRequest(in_use=("near",)), volume.PruneRequest(in_use=("far",)),
+    ]  # fmt: skip
