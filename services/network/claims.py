@@ -197,6 +197,8 @@ class Claims:
 
     async def _put(self, network_id: str, address: str, record: EndpointRecord | None) -> None:
         entry = await self._state.get(CLUSTER_ENDPOINTS, network_id, address)
+        if record is None and (network_id, address) not in self._retracting:
+            return  # an endpoint here has it again meanwhile: other hosts need not lose sight of it
         if entry is not None and (entry.value.node != self._node or self._other(entry.value, record)):
             if record is not None:
                 log.error("%s on network %s is another's: %s", address, network_id, entry.value.container_name)

@@ -207,3 +207,25 @@ async def test_full_hubs_are_told_later(world: World, monkeypatch: pytest.Monkey
     failures = iter((ResourceExhausted("full"),))
     await world.claims("hub").reclaim((endpoint("here"),))
     assert await world.holder() == ""
+
+
+async def test_an_address_that_is_given_back_and_kept_is_seen_all_the_time(world: World) -> None:
+    """The hubs, which were away, answer when the container has been started again."""
+    here = world.claims("here")
+    await here.claim(endpoint("here", "e"))
+    seen: list[bool] = []
+    world.records.on_address = lambda network, address, taken: seen.append(taken)
+    get, asked, answering = world.state.get, asyncio.Event(), asyncio.Event()
+
+    async def late(*place: Any, **more: Any) -> Any:
+        asked.set()
+        await answering.wait()
+        return await get(*place, **more)
+
+    world.state.get = late  # type: ignore[method-assign]
+    here.retract(endpoint("here", "e"))
+    await asked.wait()
+    await here.claim(endpoint("here", "f"))
+    answering.set()
+    await world.becomes("here/f")
+    assert seen == [True]
