@@ -117,7 +117,7 @@ class Membership:
         if dropped:
             self.host.ports.release(dropped)
             undo.callback(self._take_back, before, dropped)
-        taken = self.sandboxes.reserve(after, change.missing, undo)
+        taken = self.sandboxes.port_claims.reserve(after, change.missing, undo)
         return sandboxes.with_ports(after, [*change.kept, *taken])
 
     def _take_back(self, record: SandboxRecord, dropped: list[Forward]) -> None:
@@ -191,6 +191,7 @@ class Membership:
         )
         if after == record and not request.released:
             return record
+        self.sandboxes.port_claims.mesh.check(after)
         with contextlib.ExitStack() as undo:
             after = self._ports(record, after, specs, undo, sandboxes.ends(request.released))
             await asyncio.to_thread(self._republish, record, after, specs)

@@ -6,7 +6,7 @@ import asyncio
 import collections
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,9 @@ from .catalog import Catalog
 from .claims import Taken
 from .domain import drivers, endpoints, files, resolution, sandboxes
 from .domain.endpoints import Attachment
-from .domain.publishing import Forward, Wish
+from .domain.publishing import Forward
 from .domain.sandboxes import SandboxRecord
+from .port_claims import PortClaims
 from .resolver import Resolver
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,7 @@ class Sandboxes:
         self.resolver = Resolver(host.proxy)
         self._present: dict[str, SandboxRecord] = {}
         self._pending: collections.Counter[str] = collections.Counter()
-        self.check_meshed: Callable[[SandboxRecord], None] = lambda record: None
-        """Raises `Conflict` for ports that all hosts would publish and that another container of the cluster has."""
+        self.port_claims = PortClaims(host.ports)
 
     def get(self, container_id: str) -> SandboxRecord | None:
         return self._present.get(container_id)
@@ -161,8 +161,8 @@ class Sandboxes:
         hidden: str,
         undo: contextlib.ExitStack,
     ) -> SandboxRecord:
-        """As `_plan`, with addresses that the cluster agrees on; those that others were quicker to take are not tried
-        again.
+        """As `_plan`, with addresses that the cluster agrees on, and chosen ports that no other has; those that others
+        were quicker to take are not tried again.
         """
         while True:
             with contextlib.ExitStack() as attempt:
@@ -171,6 +171,8 @@ class Sandboxes:
                     for entry in draft.attachments:
                         await self.claim(draft, entry, wishes[entry.network_id], attempt)
                 except Taken:
+                    continue
+                if self.port_claims.mesh.outrun(draft):
                     continue
                 undo.enter_context(attempt.pop_all())
                 return draft
@@ -207,9 +209,11 @@ class Sandboxes:
         mode = sandboxes.stack_mode(request.mode)
         sandboxes.check_networks(mode, specs.values())
         entries: list[Attachment] = []
+        formers: list[EndpointRecord] = []
         for spec in specs.values():
             former = self._former(request, spec, hidden)
             if former is not None:
+                formers.append(former)
                 base = Attachment(network_id=spec.id, network_name=spec.name, endpoint_id="")
                 entries.append(endpoints.inherited(base, spec, wishes[spec.id], former, entries))
             else:
@@ -237,8 +241,9 @@ class Sandboxes:
             standby=request.standby,
         )
         record = sandboxes.routed(record, specs)
-        self.check_meshed(record)
-        taken = self.reserve(record, sandboxes.port_wishes(record, specs, dual=has_ipv6()), undo)
+        self.port_claims.mesh.check(record)
+        wanted = sandboxes.port_wishes(record, specs, dual=has_ipv6())
+        taken = self.port_claims.reserve(record, wanted, undo, formers)
         return sandboxes.with_ports(record, taken)
 
     def _former(self, request: SandboxRequest, spec: NetworkSpec, hidden: str) -> EndpointRecord | None:
@@ -269,17 +274,6 @@ class Sandboxes:
         entry = endpoints.attach(base, spec, wish, space, tuple(taken))
         undo.callback(self._catalog.free, spec.id, entry.ips)
         return entry
-
-    def reserve(self, record: SandboxRecord, wanted: Iterable[Wish], undo: contextlib.ExitStack) -> list[Forward]:
-        """Takes the host ports, which `undo` gives back. Raises with the endpoint's name, as dockerd does."""
-        taken: list[Forward] = []
-        undo.callback(self._host.ports.release, taken)
-        for wish in wanted:
-            try:
-                taken += self._host.ports.reserve(wish)
-            except ShoalError as error:
-                raise type(error)(sandboxes.unpublished(record, error.message)) from None
-        return taken
 
     def _shown(
         self, request: SandboxRequest, spec: NetworkSpec, entry: Attachment, wishes: Mapping[str, EndpointSettings]

@@ -69,7 +69,7 @@ class NetworkService:
             stacks=Stacks(self._links, folder / "netns", settings.interface_prefix),
             firewall=Firewall(settings.nft_table),
             proxy=proxy,
-            ports=HostPorts(proxy),
+            ports=HostPorts(proxy, place=kernel.node if membership is not None else ""),
             records=Records(folder / "sandboxes"),
             files=ContainerFiles(folder / "containers"),
         )
@@ -164,7 +164,9 @@ class NetworkService:
         self._catalog.changed = self._changed
         if self._spanning is not None:
             self._spanning.changed = partial(self._changed, contract.Changed())
-            self._sandboxes.check_meshed = self._meshing.check
+            self._sandboxes.port_claims.mesh = self._meshing
+            self._host.ports.avoid = lambda protocol, port: self._meshing.elsewhere([f"{port}/{protocol}"], "")
+            self._host.ports.give_way = self._meshing.give_way
             self._meshing.start()
         self._upkeep.start()
 

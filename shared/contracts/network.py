@@ -163,6 +163,7 @@ class SandboxRequest(Message, frozen=True):
     on the default bridge that this one knows by another name: `id:alias`.
 
     A container that another host has on a network across hosts keeps its addresses, MAC and interface names there.
+    Where its ports are to be chosen, they are those that it has there, if they are free here.
     `standby`: it is still there: nobody reaches the stack, nor is anything of it known, before `attach`. Its ports are
     taken on this host, but lead nowhere. Of other networks such a one cannot be.
     """

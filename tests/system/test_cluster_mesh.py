@@ -1,8 +1,10 @@
 """The routing mesh: published ports reached at every host, in a lab whose hosts have addresses of both families."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,59 @@ async def test_a_published_port_is_reached_at_every_host_over_ipv6(hosts: Hosts)
         seen = hosts.docker(2, "exec", "six", "netstat", "-tn")
         assert f"{address6(3)}:{client6.getsockname()[1]}" in seen
     hosts.docker(2, "rm", "-f", "six")
+
+
+def answers(hosts: Hosts, client: int, entry: int, port: int, name: str) -> bool:
+    return answer(hosts, client, address(entry), port) == f"I am {name}"
+
+
+def port_of(hosts: Hosts, name: str) -> int:
+    """The host's port of a container's port 80."""
+    return int(hosts.docker(1, "port", name, "80").splitlines()[0].rpartition(":")[2])
+
+
+async def test_chosen_ports_are_reached_at_every_host_and_go_along(hosts: Hosts) -> None:
+    run(hosts, 1, "all", WEB, "--hostname", "all", "-P", "--expose", "80")
+    run(hosts, 2, "any", WEB, "--hostname", "any", "-p", "80")
+    ports = {name: port_of(hosts, name) for name in ("all", "any")}
+    for name, port in ports.items():
+        for entry in ALL:
+            await until(partial(answers, hosts, 3, entry, port, name), 30)
+    assert "stood still for" in hosts.shoal_ok(1, "migrate", "all", "node3")
+    assert port_of(hosts, "all") == ports["all"]
+    for entry in ALL:
+        await until(partial(answers, hosts, 2, entry, ports["all"], "all"), 30)
+    hosts.docker(1, "rm", "-f", "all", "any")
+
+
+async def test_a_chosen_port_that_another_host_has_is_left_to_it(hosts: Hosts) -> None:
+    """The container starts, and is reached at the other hosts; there too once it is free."""
+    hosts.docker(2, "run", "-d", "--label", "shoal.node=node2", "--name", "local", "--hostname", "local",
+                 "--network", "bridge", "-p", "80", "busybox", "sh", "-c", WEB)  # fmt: skip
+    port = port_of(hosts, "local")
+    run(hosts, 1, "ranged", WEB, "--hostname", "ranged", "-p", f"{port}-{port + 1}:80")
+    assert port_of(hosts, "ranged") == port
+    await until(lambda: answer(hosts, 1, address(3), port) == "I am ranged", 30)
+    assert answer(hosts, 1, address(2), port) == "I am local"
+    listening = f"exec 3>&1; busybox nc -l -p {port} 2>&1"
+    assert "in use" in hosts.run(3, "sh", "-c", listening).stdout, (
+        "no program of a host gets a port that leads elsewhere"
+    )
+    hosts.docker(2, "rm", "-f", "local")
+    await until(lambda: answer(hosts, 1, address(2), port) == "I am ranged", 60)
+    hosts.docker(1, "rm", "-f", "ranged")
+
+
+def test_containers_that_start_at_once_choose_different_ports(hosts: Hosts) -> None:
+    """From a range that has as many ports as there are containers: each takes what no other has."""
+    command = ["docker", "run", "-d", "--network", "across", "-p", "7100-7102:80"]
+    begun = []
+    for number in ALL:
+        words = [*command, "--label", f"shoal.node=node{number}", "--name", f"once{number}", "busybox", "sleep", "1000"]
+        how = {"env": hosts.environment(number), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        begun.append(subprocess.Popen(hosts.lab.host(number).command(words), text=True, **how))  # type: ignore[call-overload]
+    said = [process.communicate(timeout=60)[1] for process in begun]
+    assert [process.returncode for process in begun] == [0, 0, 0], said
+    assert {port_of(hosts, f"once{number}") for number in ALL} == {7100, 7101, 7102}
+    assert "port is already allocated" in hosts.refused(1, *command[1:], "--name", "late", "busybox", "true")
+    hosts.docker(1, "rm", "-f", "late", *(f"once{number}" for number in ALL))

@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import socket
+import zlib
 from collections.abc import Callable, Iterable
 
 from shared.errors import Conflict, InvalidArgument, ResourceExhausted
@@ -27,11 +28,21 @@ _BACKLOG = 128
 
 
 class HostPorts:
-    """Ports taken on the host's addresses. Belongs to one event loop; nothing here waits."""
+    """Ports taken on the host's addresses. Belongs to one event loop; nothing here waits.
 
-    def __init__(self, proxy: Proxy, ephemeral: Callable[[], tuple[int, int]] = ephemeral_range) -> None:
+    `place`: hosts that differ in it look for free ports at different places: what one chooses is mostly free elsewhere.
+    """
+
+    def __init__(
+        self, proxy: Proxy, ephemeral: Callable[[], tuple[int, int]] = ephemeral_range, place: str = ""
+    ) -> None:
         self._proxy = proxy
         self._ephemeral = ephemeral
+        self._place = zlib.crc32(place.encode())
+        self.avoid: Callable[[str, int], bool] = lambda protocol, port: False
+        """Says of ports that are free here that they are not to be chosen; who asks for one by its number gets it."""
+        self.give_way: Callable[[str, int], bool] = lambda protocol, port: False
+        """Lets go of a port that is held on this host only to keep others from it; whether it was."""
         self._sockets: dict[Key, socket.socket | None] = {}
         self._last: dict[str, int] = {}
 
@@ -40,7 +51,10 @@ class HostPorts:
         if wish.direct:
             return made(wish, 0)
         failure: Conflict | InvalidArgument | None = None
-        for port in candidates(wish, self._ephemeral(), self._last.get(wish.protocol, 0)):
+        for port in candidates(wish, self._ephemeral(), self._last.get(wish.protocol) or self._first()):
+            if wish.chosen and self.avoid(wish.protocol, port):
+                failure = failure or _allocated(wish.places[0].host, port)
+                continue
             try:
                 taken = self._take_all(wish, port)
             except (Conflict, InvalidArgument) as error:
@@ -52,6 +66,11 @@ class HostPorts:
         if failure is not None and wish.first:
             raise failure
         raise ResourceExhausted("all ports are allocated")
+
+    def _first(self) -> int:
+        """The port after which the first free one is looked for; 0: at the begin."""
+        begin, end = self._ephemeral()
+        return begin + self._place % (end - begin) if self._place else 0
 
     def _take_all(self, wish: Wish, port: int) -> list[Forward]:
         taken: list[Forward] = []
@@ -68,7 +87,7 @@ class HostPorts:
     def _take(self, protocol: str, host: Address, port: int, *, optional: bool) -> bool:
         """Whether the port is taken; an `optional` address (`::` beside 0.0.0.0) that the host lacks is left out."""
         if collides(protocol, host, port, self._sockets):
-            raise Conflict(f"Bind for {_joined(host, port)} failed: port is already allocated")
+            raise _allocated(host, port)
         try:
             self._sockets[protocol, host, port] = self._bound(protocol, host, port)
         except OSError as error:
@@ -81,7 +100,10 @@ class HostPorts:
         try:
             return _bound(protocol, host, port)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or not self._proxy.settle():
+            if error.errno != errno.EADDRINUSE:
+                raise
+            gave, settled = self.give_way(protocol, port), self._proxy.settle()
+            if not (gave or settled):
                 raise
         return _bound(protocol, host, port)  # what held it was our own, given back a moment ago
 
@@ -159,6 +181,10 @@ def _bound(protocol: str, host: Address, port: int) -> socket.socket | None:
             made.close()
         raise
     return made
+
+
+def _allocated(host: Address, port: int) -> Conflict:
+    return Conflict(f"Bind for {_joined(host, port)} failed: port is already allocated")
 
 
 def _refusal(protocol: str, host: Address, port: int, error: OSError) -> Conflict | InvalidArgument:

@@ -182,16 +182,29 @@ def loosen(name: str) -> None:
     sysctl.write(f"ipv4/conf/{name}/rp_filter", "2" if strict else "0")
 
 
-def port_free(protocol: str, port: int) -> bool:
-    """Whether no program of the host, nor a published port of it, has the port at all addresses."""
-    kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}.get(protocol)
-    if kind is None:
-        return True
-    try:
-        with socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC) as tried:
-            if kind == socket.SOCK_STREAM:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(("0.0.0.0", port))
-    except OSError as error:
-        return error.errno != errno.EADDRINUSE
-    return True
+def hold(protocol: str, port: int) -> socket.socket | None:
+    """Keeps the host's programs from a port at all addresses while the socket is open; what arrives there is refused.
+
+    None: the host has no such protocol. Raises `OSError` where a program, or a published port of this host, has it.
+    """
+    kind, number = {
+        "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+        "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+        "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+    }[protocol]
+    for family, anywhere in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
+        try:
+            made = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
+                raise
+            continue
+        try:
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            made.bind((anywhere, port))
+        except OSError:
+            made.close()
+            raise
+        return made
+    return None

@@ -66,6 +66,17 @@ class Wish:
     def hosts(self) -> set[Address]:
         return {place.host for place in self.places}
 
+    @property
+    def chosen(self) -> bool:
+        """Whether the engine is to choose the host's port."""
+        return not self.direct and (self.first == 0 or self.first != self.last)
+
+    def at(self, port: int) -> Wish | None:
+        """The wish for that port of the host alone; None: it is not content with it."""
+        if not self.chosen or (self.first and not self.first <= port <= self.last):
+            return None
+        return dataclasses.replace(self, first=port, last=port)
+
 
 @dataclass(frozen=True)
 class Forward:

@@ -183,12 +183,34 @@ def unpublished(record: SandboxRecord, why: str) -> str:
 
 
 def meshed(record: SandboxRecord, attachment: Attachment) -> dict[str, int]:
-    """Ports that every host publishes for a container on networks across hosts: those it asked for by one number, at no
-    certain address of a host. Such a container has a way out that nobody asked for.
+    """Ports that every host publishes for a container on networks across hosts: those it has on this host at no certain
+    address. Such a container has a way out that nobody asked for.
     """
-    if attachment.way_out or not any(entry.way_out for entry in record.attachments):
+    if attachment.way_out or way_out(record) is None:
         return {}
-    return mesh.published(record.sandbox.publish)
+    return mesh.published(record.sandbox.ports)
+
+
+def asked_meshed(record: SandboxRecord) -> list[str]:
+    """Those of them that it asks for by one number: it has these or none."""
+    return list(mesh.published(record.sandbox.publish)) if way_out(record) is not None else []
+
+
+def chosen_meshed(record: SandboxRecord) -> list[str]:
+    """Those of them that were chosen for it, and might be others."""
+    asked = asked_meshed(record)
+    has = {name for entry in record.attachments for name in meshed(record, entry)}
+    return sorted(has.difference(asked))
+
+
+def former_ports(formers: Iterable[EndpointRecord], wish: Wish) -> list[Wish]:
+    """The wish for the ports of the host that the container had for it until now, as other hosts still have them."""
+    found = []
+    for name, target in sorted({port: to for former in formers for port, to in former.meshed.items()}.items()):
+        port, protocol = parse_port(name)
+        if (protocol, target) == (wish.protocol, wish.port) and (same := wish.at(port)) is not None:
+            found.append(same)
+    return found
 
 
 def plans(record: SandboxRecord, specs: Mapping[str, NetworkSpec], prefix: str) -> list[Plan]:

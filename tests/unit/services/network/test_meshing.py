@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from services.network import meshing
-from services.network.adapters import mesh_link
 from services.network.domain.addresses import Address
 from services.network.domain.endpoints import Attachment
 from services.network.domain.mesh import Mesh
@@ -22,6 +23,7 @@ from shared.errors import Conflict, Internal
 from shared.tasks import TaskGroup
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.usefixtures("host_network")
 RECORD = EndpointRecord(
     id="e", network_id="net", container_id="c", container_name="web", node="n2", ipv4_address="10.0.1.2/24",
     meshed={"8080/tcp": 80},
@@ -37,12 +39,16 @@ class World:
         self.elements: frozenset[tuple[str, str]] = frozenset()
         self.failing = 0
         self.met: list[str] = []
+        self.claims: dict[str, int] = {}
 
     def networks_in_use(self) -> list[str]:
         return ["net"] if self.records else []
 
     def endpoints(self, network: str) -> list[EndpointRecord]:
         return self.records
+
+    def claim(self, network: str, address: str) -> SimpleNamespace:
+        return SimpleNamespace(revision=self.claims[address])
 
     def hosts(self) -> dict[str, str]:
         return {"n1": "198.18.0.1", "n2": "198.18.0.2"}
@@ -143,17 +149,70 @@ async def test_numbers_are_kept_over_a_restart(world: World, tmp_path: Path) -> 
     await tasks.close()
 
 
-async def test_a_port_that_a_program_of_the_host_has_is_left_to_it(
+def places(world: World) -> set[str]:
+    return {place for place, _ in world.elements}
+
+
+async def test_a_port_that_a_program_of_the_host_has_is_left_to_it_while_it_has_it(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mesh_link, "port_free", lambda protocol, port: False)
+    monkeypatch.setattr(meshing, "LOOK_AGAIN", 0.01)
+    made, tasks = new(world, tmp_path)
+    with socket.create_server(("127.0.0.1", 8080)):
+        made.start()
+        await quiet(made)
+        assert "mesh4" not in places(world)
+        assert "meshed4" in places(world)
+    await until(lambda: "mesh4" in places(world), 20)
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", 8080))
+    world.records = []
+    made.changed()
+    await quiet(made)
+    socket.create_server(("127.0.0.1", 8080)).close()
+    made.close()
+    await tasks.close()
+
+
+async def test_a_container_of_this_host_takes_a_port_that_was_held_here(world: World, tmp_path: Path) -> None:
     made, tasks = new(world, tmp_path)
     made.start()
     await quiet(made)
-    places = {place for place, _ in world.elements}
-    assert "mesh4" not in places
-    assert "meshed4" in places
+    assert not made.give_way("udp", 8080)
+    assert made.give_way("tcp", 8080)
+    with socket.create_server(("127.0.0.1", 8080)):
+        made.changed()
+        await quiet(made)
+        assert "mesh4" in places(world), "that of one in standby leads nowhere yet"
+    made.close()
     await tasks.close()
+
+
+def test_of_two_that_claim_a_port_the_first_has_it(world: World, tmp_path: Path) -> None:
+    """The other chooses again, or is refused where it asked for that one."""
+    made, _ = new(world, tmp_path)
+    asked = sandbox("late", "8080")
+    ports = {"80/tcp": (PortBinding(host_ip="0.0.0.0", host_port="8080"),)}
+    entry = msgspec.structs.replace(asked.attachments[0], address="10.0.1.3/24")
+    asked = msgspec.structs.replace(
+        asked, attachments=(entry, asked.attachments[1]), sandbox=msgspec.structs.replace(asked.sandbox, ports=ports)
+    )
+    chosen = msgspec.structs.replace(asked, sandbox=msgspec.structs.replace(asked.sandbox, publish={}))
+    world.claims = {"10.0.1.2": 5, "10.0.1.3": 6}
+    assert made.outrun(chosen)
+    with pytest.raises(Conflict, match="by container web"):
+        made.outrun(asked)
+    world.claims = {"10.0.1.2": 7, "10.0.1.3": 6}
+    assert not made.outrun(chosen)
+    assert not made.outrun(asked)
+
+
+async def test_whose_ports_are(world: World, tmp_path: Path) -> None:
+    made, _ = new(world, tmp_path)
+    assert made.elsewhere(["80/tcp", "8080/tcp"], "other")
+    assert not made.elsewhere(["8080/tcp"], "c")
+    assert not made.elsewhere(["8080/udp"], "other")
+    assert not made.elsewhere([], "other")
 
 
 def sandbox(container: str, port: str, *, across: bool = True) -> SandboxRecord:

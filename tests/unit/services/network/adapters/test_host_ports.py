@@ -207,3 +207,36 @@ async def test_relayed_connections_outlive_the_service(ports: HostPorts, directo
     after.release([led])
     successor.close()
     server.close()
+
+
+async def test_a_port_that_is_to_be_avoided_is_not_chosen_but_had_by_its_number(ports: HostPorts) -> None:
+    ports.avoid = lambda protocol, port: (protocol, port) == ("tcp", 40000)
+    assert [each.host_port for each in ports.reserve(wish("tcp", 80, (ANY4,)))] == [40001]
+    assert [each.host_port for each in ports.reserve(wish("tcp", 81, (ANY4,), 40000, 40002))] == [40002]
+    assert [each.host_port for each in ports.reserve(wish("tcp", 82, (ANY4,), 40000, 40000))] == [40000]
+    ports.avoid = lambda protocol, port: True
+    with pytest.raises(Conflict, match=r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated"):
+        ports.reserve(wish("tcp", 80, (ANY4,), 8080, 8081))
+    with pytest.raises(ResourceExhausted):
+        ports.reserve(wish("tcp", 80, (ANY4,)))
+
+
+async def test_what_holds_a_port_for_others_gives_way(ports: HostPorts) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as held:
+        number = held.getsockname()[1]
+
+        def give_way(protocol: str, port: int) -> bool:
+            held.close()
+            return (protocol, port) == ("tcp", number)
+
+        ports.give_way = give_way
+        assert len(ports.reserve(wish("tcp", 80, (ANY4,), number, number))) == 1
+
+
+async def test_hosts_begin_at_different_places(host_network: None, proxy: Proxy) -> None:
+    chosen = {
+        HostPorts(proxy, lambda: (40000, 50000), place).reserve(wish("tcp", 80, (ANY4,)))[0].host_port
+        for place in ("n1", "n2", "n3")
+    }
+    assert len(chosen) == 3
+    assert all(40000 <= port <= 50000 for port in chosen)

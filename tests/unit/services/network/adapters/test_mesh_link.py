@@ -134,9 +134,21 @@ def test_the_reverse_path_is_not_asked_for(link: MeshLink) -> None:
         assert sysctl.read("ipv4/conf/br-net/rp_filter") == expected
 
 
-def test_whether_a_port_is_free(link: MeshLink) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        said("link set lo up")
-        assert not mesh_link.port_free("tcp", server.getsockname()[1])
-        assert mesh_link.port_free("udp", server.getsockname()[1])
-    assert mesh_link.port_free("sctp", 80)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_that_is_held_is_no_programs(link: MeshLink, address: str) -> None:
+    said("link set lo up")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
+        number = server.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            mesh_link.hold("tcp", number)
+        other = mesh_link.hold("udp", number)
+    held = mesh_link.hold("tcp", number)
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server((address, number), family=family)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, number))
+    for each in (other, held):
+        assert each is not None
+        each.close()
+    socket.create_server((address, number), family=family).close()

@@ -9,10 +9,10 @@ import pytest
 
 from services.network.domain import options, sandboxes
 from services.network.domain.endpoints import Attachment
-from services.network.domain.publishing import ANY4, Forward, Targets
+from services.network.domain.publishing import ANY4, Forward, Place, Targets, Wish
 from services.network.domain.sandboxes import HostFiles, SandboxRecord
 from shared.contracts.container import EndpointSettings, PortBinding
-from shared.contracts.network import IPAM, IPAMConfig, NetworkSpec, Sandbox, SandboxRequest
+from shared.contracts.network import IPAM, EndpointRecord, IPAMConfig, NetworkSpec, Sandbox, SandboxRequest
 from shared.errors import InvalidArgument, PermissionDenied
 
 CONTAINER = "c" * 64
@@ -244,3 +244,38 @@ def test_a_container_without_network_knows_no_own_address() -> None:
     contents = sandboxes.contents(request(), record, HOST, [], [])
     assert contents["hosts"].endswith("ip6-allrouters\n")
     assert contents["hostname"] == "cccccccccccc\n"
+
+
+def test_ports_at_every_host_are_those_that_it_has_here_at_all_addresses() -> None:
+    """Chosen ones may be others; those asked for by one number may not."""
+    ports = {
+        "80/tcp": (PortBinding(host_ip="0.0.0.0", host_port="8080"), PortBinding(host_ip="::", host_port="8080")),
+        "81/tcp": (PortBinding(host_ip="0.0.0.0", host_port="40000"), PortBinding(host_ip="10.0.0.1", host_port="1")),
+        "90/tcp": None,
+    }
+    publish = {"80/tcp": (PortBinding(host_port="8080"),), "81/tcp": (PortBinding(),)}
+    sandbox = msgspec.structs.replace(RECORD.sandbox, ports=ports, publish=publish)
+    record = msgspec.structs.replace(RECORD, sandbox=sandbox)
+    entry = record.attachments[0]
+    assert sandboxes.meshed(record, entry) == {}, "not on networks across hosts alone"
+    assert sandboxes.asked_meshed(record) == sandboxes.chosen_meshed(record) == []
+    out = msgspec.structs.replace(entry, network_id="out", way_out=True)
+    across = msgspec.structs.replace(record, attachments=(entry, out))
+    assert sandboxes.meshed(across, entry) == {"8080/tcp": 80, "40000/tcp": 81}
+    assert sandboxes.meshed(across, out) == {}
+    assert sandboxes.asked_meshed(across) == ["8080/tcp"]
+    assert sandboxes.chosen_meshed(across) == ["40000/tcp"]
+
+
+def test_a_port_that_is_to_be_chosen_is_that_which_the_container_had_elsewhere() -> None:
+    former = EndpointRecord(
+        id="e", network_id="n", container_id="c", container_name="c", node="n2",
+        meshed={"40000/tcp": 80, "40001/tcp": 81, "40002/udp": 80},
+    )  # fmt: skip
+    places = (Place(ANY4, ANY4),)
+    wish = Wish("tcp", 80, places)
+    assert sandboxes.former_ports([former], wish) == [Wish("tcp", 80, places, 40000, 40000)]
+    assert sandboxes.former_ports([former], Wish("tcp", 80, places, 39000, 40000))
+    assert not sandboxes.former_ports([former], Wish("tcp", 80, places, 9000, 9001)), "it is content with others only"
+    assert not sandboxes.former_ports([former], Wish("tcp", 80, places, 8080, 8080)), "by its number"
+    assert not sandboxes.former_ports([], wish)
