@@ -70,6 +70,8 @@ class Rescue:
             silent = self._vigil.silent(tenure.now())
             lost = self._lost(view, silent)
             present = {node for (node,), _ in view.items(HOST_LEASES)} - lost - silent.keys()
+            now = asyncio.get_running_loop().time()
+            self._avoid = {pair: until for pair, until in self._avoid.items() if until > now}
             marked = True
             if leader(present) == self._kernel.node and view.live:
                 marked = await self._mark(view, silent.keys() - lost)
@@ -121,8 +123,6 @@ class Rescue:
 
     def _save(self, view: View, lost: set[str]) -> None:
         records = {id: entry for (id,), entry in view.items(MOVABLE)}
-        now = asyncio.get_running_loop().time()
-        self._avoid = {pair: until for pair, until in self._avoid.items() if until > now}
         migrating = {id for (id,), _ in view.items(MIGRATIONS)}  # whoever moves them carries that through
         for id in rescue.homeless({id: entry.value for id, entry in records.items()}, lost, migrating):
             if id not in self._rescuing and (id, NOWHERE) not in self._avoid:

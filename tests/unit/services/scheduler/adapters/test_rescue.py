@@ -230,3 +230,12 @@ async def test_what_a_hub_that_is_behind_does_not_show_is_not_lost(
     await asyncio.wait_for(asked.wait(), 60)
     await until(lambda: not cluster.rescue._rescuing, 60)
     assert cluster.one.asked == cluster.two.asked == []
+
+
+async def test_who_leads_no_more_does_not_look_at_what_has_passed(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "leader", lambda present: "n2")
+    cluster.rescue._avoid["a", ""] = asyncio.get_running_loop().time() + 0.01
+    await cluster.rescue.open()
+    await until(lambda: not cluster.rescue._avoid, 10)
