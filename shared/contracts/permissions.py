@@ -157,6 +157,7 @@ TOOL = {
             "$SRV.>",
             f"{ROOT}.>",
             *(f"$JS.API.DIRECT.GET.{name}" for name in STREAMS),
+            f"{OTHERS_API}.DIRECT.GET.SHOAL_SPANS",
             *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
             "$JS.API.STREAM.INFO.*",
             *_watching(BUCKET, "*"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Annotated
 
 import msgspec
@@ -13,7 +14,7 @@ from shared.bus import Bus
 from shared.clock import rfc3339
 from shared.config import Settings
 from shared.contracts.base import Empty
-from shared.contracts.scheduler import LIST
+from shared.contracts.scheduler import LIST, Node
 from shared.errors import NotFound, ShoalError
 from shared.service import connect
 from shared.state.replay import replay
@@ -39,7 +40,7 @@ def command(
     Without an argument: the newest traces, one a line. With a container: all that was asked of it, each as a tree;
     `docker run` is a creation, an attachment, a wait and a start. Left: when a step began and how long it took,
     in milliseconds; a line without [service] is the caller's side of the line below it. What went over several hosts
-    of a cluster is one tree; each line tells the host.
+    of a cluster is one tree; each line tells the host. Each host keeps its part: that of one that is away is missing.
 
     Spans are kept for a day, at most 32 MB of them. They also go to the collector that
     OTEL_EXPORTER_OTLP_ENDPOINT names, when it is set for the engine.
@@ -88,20 +89,36 @@ def _id(settings: Settings, what: str) -> str:
 
 
 async def _read(settings: Settings) -> tuple[list[SpanRecord], dict[str, str]]:
-    """What is stored, and in a cluster the names of its hosts."""
+    """What is stored, in a cluster by all hosts that are there, and the names of its hosts."""
     bus, state = await connect(settings, "tool")
     try:
-        kept: list[SpanRecord] = []
-        async for delivery in replay(bus, SPANS, SPANS_SUBJECT):
-            kept += msgspec.json.decode(delivery.payload, type=list[SpanRecord])
-        return kept, await _hosts(bus) if cluster.load(settings.state_path) else {}
+        hosts = await _hosts(bus) if cluster.load(settings.state_path) else ()
+        others = [one.record.id for one in hosts if one.ready and one.record.id != bus.node]
+        own, *theirs = await asyncio.gather(_stored(bus), *(_others(bus, host) for host in others))
+        kept = {span.span_id: span for part in (own, *theirs) for span in part}
+        return list(kept.values()), {one.record.id: one.record.name for one in hosts}
     finally:
         await state.close()
         await bus.close()
 
 
-async def _hosts(bus: Bus) -> dict[str, str]:
+async def _stored(bus: Bus, host: str = "") -> list[SpanRecord]:
+    kept: list[SpanRecord] = []
+    async for delivery in replay(bus, SPANS, SPANS_SUBJECT, host=host):
+        kept += msgspec.json.decode(delivery.payload, type=list[SpanRecord])
+    return kept
+
+
+async def _others(bus: Bus, host: str) -> list[SpanRecord]:
     try:
-        return {one.record.id: one.record.name for one in (await bus.call(LIST, Empty())).nodes}
+        return await _stored(bus, host)
+    except ShoalError as error:
+        print(f"{host}: {error.message}", file=sys.stderr)
+        return []
+
+
+async def _hosts(bus: Bus) -> tuple[Node, ...]:
+    try:
+        return (await bus.call(LIST, Empty())).nodes
     except ShoalError:
-        return {}
+        return ()

@@ -121,17 +121,19 @@ def _link(settings: Settings, membership: Membership) -> dict[str, Any]:
         "urls": [f"tls://{place.host}:{place.links}" for place in places],
         "nkey": keys.seed(settings.state_path / "keys", LINK),
         "tls": certificates(settings),
-        "deny_exports": own_signals(),
+        "deny_exports": own_subjects(),
     }
 
 
-def own_signals() -> list[str]:
-    """Subjects of the signals by which services tell those of the same host: all but `started`, which callers on any
-    host wait for.
+def own_subjects() -> list[str]:
+    """What no other host needs: spans, which each host keeps for whoever asks, and the signals by which services tell
+    those of the same host; all but `started`, which callers on any host wait for.
     """
-    from shared.contracts import CONTRACTS  # here: who adopts what lives needs no contract
+    from shared.contracts import CONTRACTS  # here: who adopts what lives needs neither
+    from shared.telemetry import SPANS_SUBJECT
 
-    return sorted(event.subject for each in CONTRACTS.values() for event in each.events if not event.kept)
+    signals = (event.subject for each in CONTRACTS.values() for event in each.events if not event.kept)
+    return sorted((SPANS_SUBJECT, *signals))
 
 
 def certificates(settings: Settings) -> dict[str, Any]:

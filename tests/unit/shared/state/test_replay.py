@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared import ids
 from shared.clock import now_ns
 from shared.errors import Unavailable
 from shared.state import replay as module
@@ -57,3 +58,14 @@ async def test_spans_are_read_the_same_way(nats):
     bus = await nats.bus()
     await bus.request_raw("shoal.v1.spans", b"[]")
     assert [delivery.payload async for delivery in replay(bus, SPANS, "shoal.v1.spans")] == [b"[]"]
+
+
+async def test_another_hosts_stream_is_read_in_its_domain(nats, broker, monkeypatch):
+    """Here: of the only broker that there is."""
+    bus = await nats.bus()
+    await bus.request_raw("shoal.v1.spans", b"[]")
+    host = ids.node_id(broker.settings.state_path)
+    assert [delivery.payload async for delivery in replay(bus, SPANS, "shoal.v1.spans", host=host)] == [b"[]"]
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    with pytest.raises(Unavailable):
+        [delivery async for delivery in replay(bus, SPANS, "shoal.v1.spans", host="elsewhere")]

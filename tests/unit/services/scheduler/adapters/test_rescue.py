@@ -239,3 +239,4 @@ async def test_who_leads_no_more_does_not_look_at_what_has_passed(
     cluster.rescue._avoid["a", ""] = asyncio.get_running_loop().time() + 0.01
     await cluster.rescue.open()
     await until(lambda: not cluster.rescue._avoid, 10)
+    assert not cluster.rescue._rescuing
