@@ -74,9 +74,11 @@ async def find(
 
 async def _resolve(
     gateway: Gateway, request: Request, since: tuple[int, int], manifests: bool = False
-) -> image_store.Image:
+) -> tuple[image_store.Image, bool]:
+    """The image that the path names, and whether it is this host's: nobody tells of changes of another one's."""
     platform = json_platform(request.query.get("platform")) if request.version >= since else None
-    return (await find(gateway, request.params["name"], platform, manifests))[1]
+    node, image = await find(gateway, request.params["name"], platform, manifests)
+    return image, node == gateway.kernel.node
 
 
 async def _bring(gateway: Gateway, references: Iterable[str], platform: Platform | None = None) -> None:
@@ -108,16 +110,17 @@ async def inspect(gateway: Gateway, request: Request) -> Response:
     manifests = query.flag("manifests") and request.version >= (1, 48)
     sources = gateway.sources
     fresh = Unchanged(sources.images, *((sources.containers,) if manifests else ()))
-    image = await _resolve(gateway, request, since=(1, 49), manifests=manifests)
+    image, is_here = await _resolve(gateway, request, since=(1, 49), manifests=manifests)
     result = shown.inspect(image, request.version)
     if manifests:
         result["Manifests"] = manifest_summaries(image, _containers(gateway))
-    return reply(result, fresh=fresh)
+    return reply(result, fresh=fresh if is_here else None)
 
 
 async def history(gateway: Gateway, request: Request) -> Response:
     fresh = Unchanged(gateway.sources.images)
-    return reply(shown.history(await _resolve(gateway, request, since=(1, 48))), fresh=fresh)
+    image, is_here = await _resolve(gateway, request, since=(1, 48))
+    return reply(shown.history(image), fresh=fresh if is_here else None)
 
 
 async def tag(gateway: Gateway, request: Request) -> Response:

@@ -176,6 +176,15 @@ async def test_images_of_other_hosts(api: Api, world: World, two: Host) -> None:
     assert (await api("GET", "/images/none/json")).message == "No such image: none:latest"
 
 
+@pytest.mark.parametrize("what", ["json", "history"])
+async def test_what_another_host_has_is_asked_for_each_time(api: Api, two: Host, what: str) -> None:
+    """It tells nobody here of changes."""
+    two.images.images["far"] = FAR
+    assert (await api("GET", f"/images/far/{what}")).status == 200
+    del two.images.images["far"]
+    assert (await api("GET", f"/images/far/{what}")).status == 404
+
+
 async def test_a_name_that_means_something_here_means_the_tagged_image_from_then_on(
     api: Api, world: World, two: Host
 ) -> None:
