@@ -230,7 +230,7 @@ class Sources:
             (volume.CONTRACT, sources.volumes),
             (platform.CONTRACT, sources.host),
         ):
-            bus.on_started(contract.name, source.changed)  # a new instance may know other things
+            bus.on_started(contract.name, source.changed, bus.node)  # a new instance may know other things
             bus.transport.on_reconnect(source.changed)
         await bus.hear(image_store.CHANGED, _of_host(bus.node, sources.images.tell))
         await bus.hear(network.CHANGED, _of_host(bus.node, sources.networks.tell))

@@ -206,12 +206,14 @@ async def test_what_another_host_has_is_not_this_one_s(tmp_path: Path, field: st
 
 
 async def test_a_new_instance_may_know_other_things(tmp_path: Path) -> None:
+    """One of this host."""
     broker = MemoryBroker()
     async with kernel("gateway", tmp_path, broker) as own, kernel("host", tmp_path / "o", broker) as other:
         sources = await Sources.open(own.bus)
         before = _counts(sources)
         simulator = PlatformHostSimulator()
-        async with serving(other, as_far_as(platform.CONTRACT, simulator), simulator):
+        contract = as_far_as(platform.CONTRACT, simulator)
+        async with serving(other, contract, simulator, "node2"), serving(other, contract, simulator):
             await until(lambda: _counts(sources) != before)
             assert _counts(sources) == before | {"host": 1}
 
