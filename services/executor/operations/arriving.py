@@ -150,19 +150,10 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> int:
     reach it. It stands still until both is done.
     """
     async with engine.arriving:  # whoever abandons it comes before or after
-        found = engine.registry.find(request.id)
-        if found is not None:
-            await _attach(engine, found)
-            return found.spec_revision
-        placement = await engine.records.placement(request.id)
-        if placement is None or placement.incoming != request.migration:
-            raise NotFound("there is nothing here that this migration brought")
-        place = engine.places.get(request.id) or await _place(engine, request.held)
-        if runs(request.held) and not await _holds(engine, request.id, placement.driver):
-            await _drop(engine, request.id)
-            raise NotFound("its processes are not here any more")
-        spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
-        container = Container(spec, moving.arrived(request.held, place.sandbox))
+        container = engine.registry.find(request.id) or await _found(engine, request)
+        if container.spec_revision:
+            await _attach(engine, container)
+            return container.spec_revision
         engine.registry.add(container)
         done = await asyncio.gather(_record(engine, container), _attach(engine, container), return_exceptions=True)
         for failed in done:
@@ -171,6 +162,19 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> int:
         engine.places.pop(request.id, None)
     engine.tell(container, "migrate", source=request.source_name, node=engine.records.node_name)
     return container.spec_revision
+
+
+async def _found(engine: Engine, request: TakeOverRequest) -> Container:
+    """What this migration brought, as a container of this host. Raises `NotFound` where that is not here."""
+    placement = await engine.records.placement(request.id)
+    if placement is None or placement.incoming != request.migration:
+        raise NotFound("there is nothing here that this migration brought")
+    place = engine.places.get(request.id) or await _place(engine, request.held)
+    if runs(request.held) and not await _holds(engine, request.id, placement.driver):
+        await _drop(engine, request.id)
+        raise NotFound("its processes are not here any more")
+    spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
+    return Container(spec, moving.arrived(request.held, place.sandbox))
 
 
 async def _holds(engine: Engine, container_id: str, driver: str) -> bool:

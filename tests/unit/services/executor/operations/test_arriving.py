@@ -19,7 +19,7 @@ from shared.contracts.container import (
 )
 from shared.contracts.executor import SPECS
 from shared.contracts.volume import VolumeSpec
-from shared.errors import AlreadyExists, Conflict, NotFound
+from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted
 from tests.support.executor_node import Node
 from tests.support.simulators.host.image_store import BUSYBOX
 
@@ -94,6 +94,27 @@ async def test_an_abandoned_one_leaves_nothing_and_cannot_be_taken_over(node: No
     await node.until(lambda: nothing(node))
     with pytest.raises(NotFound, match="nothing here"):
         await take_over(node)
+
+
+async def test_what_could_not_be_recorded_is_recorded_when_it_is_taken_over_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next executor would not know of it, and the source has given it up."""
+    await receive(node)
+    records = node.executor._engine.records
+    create = records.create
+
+    async def full(spec: ContainerSpec) -> int:
+        monkeypatch.setattr(records, "create", create)
+        raise ResourceExhausted("no space left")
+
+    monkeypatch.setattr(records, "create", full)
+    with pytest.raises(ResourceExhausted):
+        await take_over(node)
+    await take_over(node)
+    await node.in_state(ID, "running")
+    assert node.view.get(SPECS, ID) is not None
+    assert node.actions(ID) == ["migrate", "start"]
 
 
 async def test_a_crash_keeps_the_place(node: Node) -> None:
