@@ -244,7 +244,10 @@ class Steps:
         await self._bus.call(moving.GIVE_UP, self._ref, node=self.record.source)
 
     async def _forget(self) -> None:
-        await self._state.delete(MIGRATIONS, self.record.id)
+        """Its own record only: where the answer was lost, the container may be moving on by now."""
+        entry = await self._state.get(MIGRATIONS, self.record.id)
+        if entry is not None and entry.value.migration == self.record.migration:
+            await self._state.delete(MIGRATIONS, self.record.id, revision=entry.revision)
 
     async def _revoke(self) -> None:
         """After this no switch that is still under way can be written."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from services.migrator.adapters import steps
 from services.migrator.adapters.steps import Steps, Trees
 from services.migrator.domain.machine import Done, Failed
@@ -76,3 +78,15 @@ async def test_no_switch_can_follow_a_revocation(pair: Hosts) -> None:
     for step in ("stay", "abandon", "forget"):
         assert isinstance(await made.do(step), Done)
     assert await pair.unfinished() == []
+
+
+async def test_the_next_migration_of_a_container_is_not_forgotten_with_the_last(pair: Hosts) -> None:
+    """The hubs forgot that one and did not answer; it is forgotten again when the next has begun."""
+    made = await departing(pair, await pair.one.run("sleep"))
+    assert await made.do("forget") == Done("forget")
+    following = msgspec.structs.replace(made.record, migration="n", source="node2", target="node1")
+    assert await Steps(pair.two.client.bus, pair.two.state, following).do("claim") == Done("claim")
+    assert await made.do("forget") == Done("forget")
+    entry = await pair.hubs.get(MIGRATIONS, made.record.id)
+    assert entry is not None
+    assert entry.value == following
