@@ -179,7 +179,8 @@ class Watch:
 
     def _received(self, delivery: Delivery) -> None:
         self._last_sign = asyncio.get_running_loop().time()
-        self._view.become_live(True)
+        if self._seen is None:  # else it shows a part only, or what is long gone
+            self._view.become_live(True)
         status = delivery.headers.get("Status")
         if status is None:
             self._message(delivery)

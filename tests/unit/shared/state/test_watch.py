@@ -167,6 +167,19 @@ async def test_a_view_of_who_is_away_is_completed_when_they_are_back(writer, rea
     assert changes == [True]
 
 
+async def test_a_view_that_shows_a_part_only_is_not_live(writer, reader, monkeypatch):
+    """Who asks whether a host is known must not take its first record for all of them."""
+    await writer.create(RECORDS, "one", value=Text())
+    ended: list[watch.Watch] = []
+    finish = watch.Watch._finished
+    monkeypatch.setattr(watch.Watch, "_finished", lambda self: ended.append(self))
+    view = await reader.view(RECORDS, wait=0.01)
+    await until(lambda: view.count(RECORDS) == 1 and bool(ended), 60)
+    assert not view.live
+    finish(ended[0])
+    assert view.live
+
+
 async def test_a_view_of_another_host_shows_its_records_when_it_is_there(writer, reader):
     """Here: never, for there is no such host; its view is empty, and not alive."""
     await writer.create(RECORDS, "one", value=Text())
