@@ -38,20 +38,31 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}")
 
 
 class Pages:
-    """`criu lazy-pages` and what is held so that nobody reads a page that is not there."""
+    """`criu lazy-pages` and what is held so that nobody reads a page that is not there.
 
-    def __init__(self, program: str, images: Path, store: Store) -> None:
+    It is started ahead, with a pipe as its configuration file, and waits there until it may look for the images.
+    """
+
+    def __init__(self, program: str, images: Path) -> None:
+        reader, self._told = os.pipe2(os.O_CLOEXEC)
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, open(reader, "rb"):
             # criu gets our end as well: it never sees a hang-up, at which it would let go
-            numbers = (ours.fileno(), theirs.fileno())
-            words = ["lazy-pages", "--page-server", "--ps-socket", str(theirs.fileno()), "-D", str(images)]
-            words += ["-W", str(images), "-o", "lazy.log", "-v1"]
+            numbers = (ours.fileno(), theirs.fileno(), reader)
+            words = [program, "lazy-pages", "--no-default-config", "--config", f"/proc/self/fd/{reader}"]
+            words += ["--page-server", "--ps-socket", str(theirs.fileno())]
+            words += ["-D", str(images), "-W", str(images), "-o", "lazy.log"]
             null = subprocess.DEVNULL
-            self.process = subprocess.Popen([program, *words], pass_fds=numbers, stdin=null, stdout=null, stderr=null)
-        self.connection, self.server = ours, PageServer(ours, store)
+            self.process = subprocess.Popen(words, pass_fds=numbers, stdin=null, stdout=null, stderr=null)
+        self.connection, self.server = ours, PageServer(ours, Store())
         self.ended = os.pidfd_open(self.process.pid)
         self.kept = Kept(self.process.pid, self.ended)
+
+    def begin(self, store: Store) -> None:
+        """All images are here; pages are those of `store`."""
+        self.server = PageServer(self.connection, store)
+        os.write(self._told, b"verbosity 1\n")
+        os.close(self._told)
 
     def close(self) -> None:
         """Only when every page is there, or nobody is left who could read one."""
@@ -71,6 +82,7 @@ class Target:
         self._folder, self._images = Path(config["folder"]), Path(config["images"])
         self._store = self._fresh = Store()
         """What came before the dump, which may have changed since; what came after."""
+        self._ahead = Pages(config["criu"], self._images)
         self._pages: Pages | None = None
         self._complete = self._filled = False
         self._bytes = 0
@@ -162,13 +174,16 @@ class Target:
     def _seal(self, said: dict[str, Any]) -> None:
         (self._folder / MANIFEST).write_text(json.dumps(said))
         self._fresh = Store()
-        self._pages = Pages(self._config["criu"], self._images, self._fresh)
+        self._pages = self._ahead
+        self._pages.begin(self._fresh)
         assert self._link is not None
         self._link.send(link.RECEIVED)
         self._control.tell(event="received", bytes=self._bytes, pages=self._pages.process.pid)
 
     def _asked(self, pages: Pages) -> None:
         for request in pages.server.receive():
+            if self._config["whole"]:
+                continue  # none of its processes runs before all is here: what has not changed need not come again
             for address, length in self._fresh.missing(request.process, request.address, request.length):
                 if self._link is None:
                     raise ConnectionResetError("a page is missing that the source has not sent")
@@ -215,8 +230,7 @@ class Target:
         """Ends the processes, none of which runs on meanwhile; then nobody needs pages any more."""
         (self._folder / LOST).write_text(reason)
         end_group(self._config)
-        if self._pages is not None:
-            self._pages.close()
+        self._ahead.close()
         self._control.tell(event=LOST, reason=reason)
 
 

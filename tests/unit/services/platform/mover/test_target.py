@@ -46,10 +46,10 @@ def test_all_processes_of_a_group_end(tmp_path: Path) -> None:
         groups.remove(group)
 
 
+@pytest.mark.parametrize("move", [{"program": "#!/bin/sh\nexec sleep 1000\n"}], indirect=True)
 def test_a_source_that_is_gone_with_pages_is_the_end(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is cut before it has sent them."""
     monkeypatch.setattr(link.Link, "send", cut_at(link.PAGES, link.Link.send))
-    move.program("#!/bin/sh\nexec sleep 1000\n")
     move.dump()
     move.source.hear("failed")
     assert move.target.hear(target.LOST)["reason"]
