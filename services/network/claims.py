@@ -48,6 +48,7 @@ class Claims:
         self._retracting: set[tuple[str, str]] = set()
         self._doubtful: set[tuple[str, str]] = set()
         self._running = False
+        self._writing: asyncio.Task[None] | None = None
 
     def kept(self, record: EndpointRecord) -> bool:
         """Whether its addresses, which were given back, are this host's still, since the hubs could not be told yet."""
@@ -139,6 +140,11 @@ class Claims:
         for address in peers.addresses(record):
             self._want(record.network_id, str(address), None)
 
+    async def settled(self, timeout: float) -> None:
+        """Returns when the hubs have all that was told, or after `timeout` seconds."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=timeout)
+
     def sweep(self) -> None:
         """Gives back what a crash of this host left."""
         for network_id in self._records.networks_in_use():
@@ -170,7 +176,7 @@ class Claims:
         (self._retracting.add if record is None else self._retracting.discard)((network_id, address))
         if not self._running:
             self._running = True
-            self._tasks.start(self._write_all(), "claims")
+            self._writing = self._tasks.start(self._write_all(), "claims")
 
     async def _write_all(self) -> None:
         """Until the hubs have all of it: it begins again while they are away."""

@@ -74,7 +74,8 @@ Ask = Callable[[str, AgreeRequest], Awaitable[AgreeReply]]
 class Protection:
     """Belongs to one event loop. `keyring` chooses by what means this host encrypts, when that is first needed.
 
-    `hosts`: the cluster's hosts as this one knows them, with their addresses.
+    `hosts`: the cluster's hosts as this one knows them, with their addresses. `marker` is a file that is there while
+    something on the host may be of encrypted networks.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Protection:
         hosts: Callable[[], Mapping[str, str]],
         ask: Ask,
         tasks: TaskGroup,
+        marker: Path,
     ) -> None:
+        self._marker = marker
         self._node, self._choose, self._identity, self._hosts, self._ask = node, keyring, identity, hosts, ask
         self._keyring: Keyring = _NONE
         self._tasks = tasks
@@ -105,6 +108,8 @@ class Protection:
                 if self._keyring is _NONE:
                     self._keyring = await asyncio.to_thread(self._choose)
                 self._keyring.lost, self._keyring.worn = self._on_loss, self._on_worn
+                self._marker.parent.mkdir(parents=True, exist_ok=True)
+                self._marker.touch()
                 self._fresh = not await self._keyring.open()
                 self._again = set(self._running) if self._fresh else set()
                 self._open = True
@@ -116,6 +121,16 @@ class Protection:
             if self._open:
                 self._open = False
                 await self._keyring.end()
+                self._marker.unlink(missing_ok=True)
+
+    async def sweep(self) -> None:
+        """No encrypted network is here: what a service left that was ended while it left the last one is taken away."""
+        if not self._open and self._marker.exists():
+            try:
+                await self.open()
+                await self.end()
+            except FailedPrecondition as error:
+                log.warning("what is left of encrypted networks stays: %s", error)
 
     def close(self) -> None:
         """What has keys goes on with them."""

@@ -13,6 +13,7 @@ from shared.state import State
 from .adapters.links import HostLinks
 from .announcer import Announcer
 from .catalog import Catalog
+from .domain import naming
 from .domain.recovery import Found, Mending, mend
 from .domain.sandboxes import SandboxRecord
 from .sandboxes import Host, Sandboxes
@@ -38,7 +39,8 @@ async def recover(
     mending = mend(
         found,
         settings.interface_prefix,
-        catalog.interfaces(),
+        # without its device the tunnel of encrypted networks would go on and carry nothing
+        catalog.interfaces() | ({naming.tunnel(settings.interface_prefix)} if catalog.spanning is not None else set()),
         [spec.id for spec in catalog.all()],
         catalog.shared_interfaces(),
     )
@@ -71,6 +73,7 @@ async def _restore(catalog: Catalog, records: Iterable[SandboxRecord]) -> None:
             await across.leave_unused(spec.id)
     for network_id in used:
         await across.restore(network_id)
+    await across.uplinks.sweep()
 
 
 def _look(links: HostLinks, host: Host, endpoints: Iterable[EndpointRecord]) -> Found:

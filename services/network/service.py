@@ -107,6 +107,7 @@ class NetworkService:
             lambda: spanning.records.hosts(),
             lambda node, request: kernel.bus.call(contract.AGREE, request, node),
             kernel.tasks,
+            folder / "encrypted",
         )
         spanning = Spanning(
             membership,
@@ -174,6 +175,8 @@ class NetworkService:
         """Sandboxes, bridges and rules stay as they are: containers go on without this service."""
         self._upkeep.close()
         await self.told()
+        if self._spanning is not None:
+            await self._spanning.settled(PATIENCE)
         self._sandboxes.resolver.close()
         self._host.ports.close()
         self._host.proxy.close()

@@ -65,7 +65,7 @@ class Spanning:
         self._membership = membership
         self.records = ClusterRecords(state, tasks)
         self.claims = Claims(state, node, tasks, self.records)
-        self._here: dict[str, NetworkSpec] = {}
+        self._leaving, self._here = TaskGroup("leave"), dict[str, NetworkSpec]()
         self._spaces: dict[str, AddressSpace] = {}
         self._dirty: set[str] = set()
         self._telling = self._resumed = False
@@ -268,7 +268,12 @@ class Spanning:
 
     def left(self, network_id: str) -> None:
         """A container here has left the network."""
-        self._tasks.start(self.leave_unused(network_id), "leave")
+        self._leaving.start(self.leave_unused(network_id), "leave")
+
+    async def settled(self, timeout: float) -> None:
+        """Returns when networks not needed here are left, and the hubs know it, or after `timeout` seconds."""
+        await asyncio.gather(self._leaving.drain(timeout), self.claims.settled(timeout))
+        await self._leaving.close()
 
     def _restarted(self) -> None:
         """A driver began anew: it is told again what it has to do here."""

@@ -60,6 +60,10 @@ class Uplinks:
     def close(self) -> None:
         self._overlay.close()
 
+    async def sweep(self) -> None:
+        """All networks that this host has are joined: nothing stays that only others would need."""
+        await self._overlay.sweep()
+
     def on_restart(self, callback: Callable[[], None]) -> None:
         """Calls back when a driver of another process begins to serve: it may know nothing of what was asked before."""
         self._bus.on_started(network_driver.CONTRACT.name, callback)

@@ -76,7 +76,13 @@ class ProtectedHost:
             self.tunnel = Tunnel(self.folder, "tunnel0", lambda: ipaddress.ip_address(self.address), TABLE)
             addresses = {other.node: other.address for other in self.hosts.values()}
             self.protection = Protection(
-                self.node, lambda: self.tunnel, lambda: self.identity, lambda: addresses, self._ask, self.tasks
+                self.node,
+                lambda: self.tunnel,
+                lambda: self.identity,
+                lambda: addresses,
+                self._ask,
+                self.tasks,
+                self.folder / "encrypted",
             )
             await self.protection.open()
 

@@ -1,5 +1,6 @@
 """The routing mesh: published ports reached at every host, in a lab whose hosts have addresses of both families."""
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ LONG = 1000
 """So that what is said at once takes several packets."""
 
 
-async def test_connections_by_every_host_go_on_while_the_container_moves(hosts: Hosts) -> None:
+async def test_connections_by_every_host_go_on_whatever_is_killed_and_while_the_container_moves(hosts: Hosts) -> None:
     """A client on the third host, by each host's address, the container's own among them."""
     ports = [word for port in (7, 8, 9) for word in ("-p", f"700{port}:{port}")]
     run(hosts, 1, "echo", ECHOES, *ports)
@@ -96,6 +97,13 @@ async def test_connections_by_every_host_go_on_while_the_container_moves(hosts: 
         for port in entries:
             await until(lambda port=port: reached(port), 30)  # type: ignore[misc]
             assert echoes(clients[port], "before" * LONG), port
+        for number in (1, 2):
+            processes = json.loads(hosts.shoal_ok(number, "status", "--json"))
+            service = next(one["pid"] for one in processes if one["name"] == "network")
+            hosts.lab.host(number).run(["kill", "-9", str(service)], {})
+            hosts.docker(number, "run", "--rm", "--label", f"shoal.node=node{number}", "busybox", "true")
+            for port, client in clients.items():
+                assert echoes(client, f"after a kill on node{number}" * LONG), (number, entries[port])
         for target in (2, 1):
             told = hosts.shoal_ok(1, "migrate", "echo", f"node{target}")
             assert "stood still for" in told

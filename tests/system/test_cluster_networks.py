@@ -284,6 +284,10 @@ async def test_an_encrypted_network_goes_on_whatever_is_killed(hosts: Hosts) -> 
     before = tunnel_of(hosts.lab.host(2))
     hosts.lab.host(2).run(["kill", "-9", str(service)], {})
     assert answer(hosts, "s1", "s2.secret") == "I am s2"
+    hosts.docker(
+        2, "run", "--rm", "--label", "shoal.node=node2", "busybox", "true"
+    )  # by the service that came after it
+    assert answer(hosts, "s1", "s2.secret") == "I am s2"
     assert tunnel_of(hosts.lab.host(2)) == before
     os.kill(before, signal.SIGKILL)
     for asker, asked in (("s1", "s2"), ("s2", "s1")):
@@ -291,8 +295,37 @@ async def test_an_encrypted_network_goes_on_whatever_is_killed(hosts: Hosts) -> 
     assert tunnel_of(hosts.lab.host(2)) not in (0, before)
 
 
+def test_the_tunnel_goes_on_with_the_containers_and_ends_with_them(hosts: Hosts) -> None:
+    """As the engine of a host is stopped, alone or with that host's containers; those of other hosts go on."""
+    hosts.shoal_ok(2, "down")
+    assert tunnel_of(hosts.lab.host(2))
+    assert pings(hosts, "s1", "s2.secret", "-4")
+    hosts.shoal_ok(2, "up")
+    hosts.shoal_ok(2, "down", "--containers")
+    assert not tunnel_of(hosts.lab.host(2))
+    assert hosts.docker(1, "inspect", "-f", "{{.State.Status}}", "s1") == "running"
+    hosts.shoal_ok(2, "up")
+    hosts.docker(2, "start", "c2", "s2")
+    assert answer(hosts, "s1", "s2.secret") == "I am s2"
+
+
+async def test_what_a_service_left_of_an_encrypted_network_is_swept(hosts: Hosts) -> None:
+    """Killed when the last container's stack was gone and the network not yet left."""
+    before = tunnel_of(hosts.lab.host(2))
+    assert before
+    hosts.shoal_ok(2, "down")
+    hosts.ok(2, "sh", "-c", "rm /run/shoal/network/sandboxes/*")
+    hosts.docker(1, "rm", "-f", "s1")
+    hosts.shoal_ok(2, "up")
+    await until(lambda: not tunnel_of(hosts.lab.host(2)), 60)
+    assert "shl-tunnel" not in hosts.ok(2, "ip", "link")
+    for name in ("c2", "s2"):
+        hosts.docker(2, "restart", "-t", "0", name)
+        await until(lambda n=name: hosts.run(1, "docker", "exec", n, "true").returncode == 0, 60)  # type: ignore[misc]
+
+
 async def test_nothing_is_left_of_an_encrypted_network(hosts: Hosts) -> None:
-    hosts.docker(1, "rm", "-f", "s1", "s2")
+    hosts.docker(1, "rm", "-f", "s2")
     await until(lambda: hosts.run(1, "docker", "network", "rm", "secret").returncode == 0, 60)
     for number in (1, 2):
         await until(lambda number=number: "shl-tunnel" not in hosts.ok(number, "ip", "link"), 60)  # type: ignore[misc]

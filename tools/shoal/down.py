@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
+from urllib.parse import urlencode
 
 import typer
 
-from shared import config
+from shared import cluster, config, ids
 from shared.config import Settings
 from shared.errors import DeadlineExceeded
 from tools.supervisor import fence, guardian, plan, records
@@ -27,7 +29,7 @@ AT_ONCE = 16
 def command(
     config_file: Config = None,
     containers: Annotated[
-        bool, typer.Option("--containers", help="First stop all containers, each in its own stop timeout.")
+        bool, typer.Option("--containers", help="First stop all containers of this host, each in its own stop timeout.")
     ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each process to end.")] = 60,
 ) -> None:
@@ -44,8 +46,10 @@ def command(
 
 
 def stop_containers(settings: Settings) -> None:
-    """Stops every running container through the engine."""
-    running = api.call(settings.socket_path, "GET", "/containers/json")
+    """Stops every running container of this host through the engine, which shows those of other hosts, too."""
+    here = json.dumps({"node": [ids.node_id(settings.state_path)]})
+    where = f"?{urlencode({'filters': here})}" if cluster.load(settings.state_path) is not None else ""
+    running = api.call(settings.socket_path, "GET", f"/containers/json{where}")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda one: api.call(settings.socket_path, "POST", f"/containers/{one['Id']}/stop"), running))
 

@@ -44,6 +44,8 @@ class Secrecy(Protocol):
 
     async def end(self) -> None: ...
 
+    async def sweep(self) -> None: ...
+
 
 class VxlanDriver:
     """One VXLAN interface for each network that this host has containers on."""
@@ -57,6 +59,11 @@ class VxlanDriver:
     def close(self) -> None:
         """The interfaces stay."""
         self._netlink.close()
+
+    async def sweep(self) -> None:
+        """All networks that this host has are joined: nothing stays that only others would need."""
+        if not self._secret:
+            await self._secrecy.sweep()
 
     async def check(self, request: CheckRequest) -> Empty:
         if VNI_LIST in request.options:

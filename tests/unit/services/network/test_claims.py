@@ -229,3 +229,16 @@ async def test_an_address_that_is_given_back_and_kept_is_seen_all_the_time(world
     answering.set()
     await world.becomes("here/f")
     assert seen == [True]
+
+
+async def test_who_ends_waits_until_what_it_gave_back_is_told_but_not_for_ever(world: World) -> None:
+    claims = world.claims("here")
+    await claims.settled(10)
+    await claims.claim(endpoint("here"))
+    claims.retract(endpoint("here"))
+    await claims.settled(10)
+    assert await world.holder() == ""
+    world.state.away = True
+    claims.tell(endpoint("here"))
+    await claims.settled(0.01)
+    assert await world.holder() == ""

@@ -28,7 +28,7 @@ class Keyring:
         self.whole, self.kept, self.broken = True, False, False
         self.lost: Any = None
         self.worn: Any = None
-        self.opened = 0
+        self.opened = self.ended = 0
         self.inbound: dict[str, list[tuple[int, bytes]]] = {}
         self.outbound: dict[str, list[tuple[int, bytes, bool]]] = {}
         self.changed = asyncio.Condition()
@@ -41,6 +41,7 @@ class Keyring:
 
     async def end(self) -> None:
         self.opened = 0
+        self.ended += 1
 
     def close(self) -> None:
         pass
@@ -64,14 +65,20 @@ class Keyring:
 
 
 class Host:
-    def __init__(self, node: str, world: World) -> None:
+    def __init__(self, node: str, world: World, folder: Path) -> None:
         self.node, self.keyring, self.tasks, self.asked = node, Keyring(), TaskGroup(node), 0
         key = pki.new_key()
         certificate = pki.issue(AUTHORITY, pki.request(key), node, "10.0.0.1", clock.now_ns())
         self.identity = Identity(certificate, key, AUTHORITY.certificate)
         self.world = world
         self.protection = Protection(
-            node, lambda: self.keyring, lambda: self.identity, lambda: world.addresses, self.ask, self.tasks
+            node,
+            lambda: self.keyring,
+            lambda: self.identity,
+            lambda: world.addresses,
+            self.ask,
+            self.tasks,
+            folder / node,
         )
 
     async def ask(self, node: str, request: AgreeRequest) -> AgreeReply:
@@ -83,15 +90,15 @@ class Host:
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.addresses, self.away = dict(ADDRESSES), set[str]()
         self.tries = asyncio.Semaphore(0)
-        self.hosts = {node: Host(node, self) for node in ADDRESSES}
+        self.hosts = {node: Host(node, self, folder) for node in ADDRESSES}
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
     yield made
     for host in made.hosts.values():
         host.protection.close()
@@ -123,6 +130,23 @@ async def test_each_direction_has_keys_of_its_own(world: World) -> None:
     back = b.keyring.outbound["10.0.0.1"][-1]
     assert (back[0], back[1]) in a.keyring.inbound["10.0.0.2"]
     assert back[1] != material
+
+
+async def test_what_a_service_left_that_was_ended_too_soon_is_swept(world: World, tmp_path: Path) -> None:
+    a, _ = await pair(world)
+    await a.protection.sweep()
+    assert a.keyring.opened == 1, "not while it is in use"
+    a.protection.close()
+    after = Host("a", world, tmp_path)
+    await after.protection.sweep()
+    assert after.keyring.opened == 0
+    assert after.keyring.ended == 1
+    await after.protection.sweep()
+    assert after.keyring.ended == 1, "nothing is there any more"
+    after.keyring.broken = True
+    (tmp_path / "a").touch()
+    await after.protection.sweep()
+    assert (tmp_path / "a").exists(), "tried again at the next start"
 
 
 async def test_hosts_that_both_begin_come_to_rest(world: World) -> None:

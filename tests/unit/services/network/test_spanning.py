@@ -161,6 +161,16 @@ async def test_a_bridge_is_there_while_it_is_needed_and_knows_the_others(world: 
     assert not here.here()
 
 
+async def test_a_network_that_is_being_left_is_left_before_the_end(world: World) -> None:
+    here = await world.host("a", 1)
+    spec, _ = await here.create(plan("one", "10.0.1.0/24"))
+    await here.ensure(spec)
+    here.left(spec.id)
+    assert world.hosts["a"].links
+    await here.settled(20)
+    assert not world.hosts["a"].links
+
+
 async def test_a_driver_that_fails_leaves_nothing(world: World) -> None:
     here = await world.host("a", 1)
     spec, _ = await here.create(plan("one", "10.0.1.0/24"))

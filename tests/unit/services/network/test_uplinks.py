@@ -26,6 +26,9 @@ class Keys:
     async def end(self) -> None:
         raise AssertionError
 
+    async def sweep(self) -> None:
+        raise AssertionError
+
     async def agreed(self, address: str) -> None:
         raise AssertionError
 

@@ -25,6 +25,7 @@ class Keys:
 
     def __init__(self) -> None:
         self.opened, self.known, self.silent, self.waited = 0, set[str](), set[str](), list[str]()
+        self.swept = 0
 
     async def open(self) -> None:
         self.opened += 1
@@ -34,6 +35,9 @@ class Keys:
 
     async def end(self) -> None:
         self.opened = 0
+
+    async def sweep(self) -> None:
+        self.swept += 1
 
     async def agreed(self, address: str) -> None:
         self.waited.append(address)
@@ -131,6 +135,11 @@ async def test_an_encrypted_network_has_a_port_of_its_own(driver: VxlanDriver, k
     await driver.join(SECRET)
     assert f"dstport {CARRIED}" in shown("tst-bx")
     assert keys.opened == 1
+    await driver.sweep()
+    assert keys.swept == 0
+    await driver.leave(LeaveRequest(network="n", port="tst-bx"))
+    await driver.sweep()
+    assert keys.swept == 1
 
 
 async def test_there_are_keys_before_anybody_is_reached(
