@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from tools.bench.engine import Engine
 from tools.bench.floor_process import FloorError, FloorProcess
 from tools.bench.measures import MEASURES, Measure
 from tools.bench.processes import ProcessSet, parse
-from tools.bench.reference import Dockerd, Podman
+from tools.bench.reference import Dockerd, Podman, ReferenceError
 from tools.bench.runner import run
 from tools.bench.summary import Series, derive, row
 
@@ -120,7 +121,10 @@ def _print(series: list[Series], names: list[str], base: str, markdown: bool, js
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # engines are swept when it is ended from outside, too
     try:
         app()
     except FloorError as error:
         raise SystemExit(f"floor: {error}") from None
+    except ReferenceError as error:
+        raise SystemExit(str(error)) from None

@@ -40,13 +40,17 @@ PREPARE = (
 
 
 class ReferenceError(RuntimeError):
-    """The engine could not be started; the text has the end of its log."""
+    """The engine could not be started; the text says what is missing, or has the end of its log."""
 
 
 class ReferenceEngine:
     """One engine that runs between `start` and `stop`, or inside a `with` block."""
 
     name = "engine"
+    programs: Sequence[str] = ()
+    """What it needs."""
+    hint = ""
+    """How that is installed."""
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex[:8]
@@ -79,6 +83,11 @@ class ReferenceEngine:
 
     def start(self) -> Self:
         """Returns when the API answers; raises `ReferenceError` when it does not within 30 s."""
+        environment = {**os.environ, "PRIVATE_RUN": "", **self.environment()}
+        missing = [each for each in self.programs if not shutil.which(each, path=environment["PATH"])]
+        if missing:
+            self.stop()
+            raise ReferenceError(f"{self.name} needs {', '.join(missing)}; first: {self.hint}")
         isolated = ("unshare", "--net", "--mount", "--propagation", "slave", "sh", "-c", PREPARE, "sh")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -86,7 +95,7 @@ class ReferenceEngine:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PRIVATE_RUN": "", **self.environment()},
+                env=environment,
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
@@ -119,6 +128,8 @@ class Dockerd(ReferenceEngine):
     """dockerd as Debian 12 ships it: containerd, runc, overlay2, userland proxy."""
 
     name = "dockerd"
+    programs = ("dockerd", "containerd", "runc", "iptables")
+    hint = "tests/run --static (it installs what tests need, a dockerd among it)"
 
     def environment(self) -> dict[str, str]:
         return {"PATH": f"{PROGRAMS}:{os.environ.get('PATH', os.defpath)}"}
@@ -141,6 +152,8 @@ class Podman(ReferenceEngine):
     """podman's Docker-compatible API service, with conmon and crun."""
 
     name = "podman"
+    programs = ("podman", "conmon", "crun")
+    hint = "apt-get install --no-install-recommends podman conmon crun netavark aardvark-dns"
 
     def environment(self) -> dict[str, str]:
         configuration = self.root / "containers.conf"
