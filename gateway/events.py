@@ -107,14 +107,17 @@ class Sink:
 
     def __init__(self, stream: Stream, request: Request, wanted: filters.Filters, sequence: bool) -> None:
         self._stream, self._version, self._wanted, self._sequence = stream, request.version, wanted, sequence
-        self._recent: deque[tuple[int, str, str]] = deque(maxlen=MOST_WAITING)
+        self._recent: dict[tuple[int, str, str], None] = {}
+        """Of the past, the newest: the oldest go first."""
 
     async def send(self, event: DockerEvent) -> None:
         if not shown.hidden(event, self._version) and shown.wanted(event, self._wanted):
             await self._stream.write(shown.line(event, self._version, self._sequence))
 
     async def send_past(self, event: DockerEvent) -> None:
-        self._recent.append(_identity(event))
+        self._recent[_identity(event)] = None
+        if len(self._recent) > MOST_WAITING:
+            del self._recent[next(iter(self._recent))]
         await self.send(event)
 
     async def send_live(self, event: DockerEvent) -> None:
