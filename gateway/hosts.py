@@ -26,17 +26,23 @@ class Hosts:
         self._nodes: View | None = None
         self._views: dict[str, View] = {}
         self._coming: set[str] = set()
+        self._seen = False
         self._tasks = TaskGroup("hosts")
 
     async def open(self) -> None:
         """Returns when the containers of all hosts that answer are known."""
         self._nodes = await self._state.view(NODES, wait=WAIT)
         self._nodes.on_change(self._changed)
-        self._containers.in_touch = self.in_touch
+        self._nodes.on_live(self._live_changed)
+        self._live_changed()
+        self._containers.in_touch, self._containers.complete = self.in_touch, self.complete
         await asyncio.gather(*(self._add(node) for (node,), _ in self._nodes.items(NODES) if node != self._node))
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    def _live_changed(self) -> None:
+        self._seen |= self.in_touch()
 
     def _changed(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None) -> None:
         node = parts[0]
@@ -73,6 +79,10 @@ class Hosts:
     def in_touch(self) -> bool:
         """Whether this host is in a cluster, and not cut off from it."""
         return self._nodes is not None and self._nodes.live
+
+    def complete(self) -> bool:
+        """Whether the hosts of the cluster were seen since this gateway began, and are watched."""
+        return self._seen and not self._coming
 
     def down(self) -> frozenset[str]:
         """Hosts that are not heard of now: what is known of their containers is what was seen last."""

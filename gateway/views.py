@@ -53,6 +53,8 @@ class Containers:
         self._state, self._node = state, node
         self.in_touch: Callable[[], bool] = lambda: False
         """Whether this host is in a cluster, and can ask it."""
+        self.complete: Callable[[], bool] = lambda: True
+        """Whether it is known which hosts there are, and all of them are watched."""
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of what is shown."""
         self._views = {node: view}
@@ -252,7 +254,8 @@ class Containers:
         found = self.known(reference)
         if found is None:
             found = await self._ask(reference)
-        if found is None and any(not view.live and not view.revision for view in self._views.values()):
+        unseen = any(not view.live and not view.revision for view in self._views.values())
+        if found is None and (unseen or not self.complete()):
             raise Unavailable(f"nothing is known of a host of the cluster yet: {reference} may be there")
         if found is None:
             raise NotFound(f"No such container: {reference}")

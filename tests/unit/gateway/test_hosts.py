@@ -4,11 +4,13 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from gateway.hosts import Hosts
 from gateway.views import Containers
 from shared.contracts.base import Keys
 from shared.contracts.scheduler import NODES, NodeRecord
+from shared.errors import NotFound, Unavailable
 from shared.state import MemoryState
 from shared.state.view import View
 from tests.support.waiting import until
@@ -77,6 +79,38 @@ class Slow(MemoryState):
             self.asked.append(host)
             await self.let_go.wait()
         return await super().view(*keys, host=host, wait=wait)
+
+
+class CutOff(MemoryState):
+    """The hubs do not tell anything yet."""
+
+    async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        view = await super().view(*keys, host=host, wait=wait)
+        if keys == (NODES,):
+            self.nodes = view
+            view.become_live(False)
+        return view
+
+
+async def test_what_is_not_known_may_be_on_a_host_that_is_not_known() -> None:
+    """As for a gateway that begins while its host is cut off, or a host that has just joined."""
+    state = CutOff()
+    containers = await Containers.open(state, "n1")
+    hosts = Hosts(state, "n1", containers)
+    await hosts.open()
+    try:
+        for reference in (A, "web"):
+            with pytest.raises(Unavailable, match=f"{reference} may be there"):
+                await containers.find(reference)
+        state.nodes.become_live(True)
+        state.nodes.become_live(False)  # what was seen is known
+        with pytest.raises(NotFound):
+            await containers.find(A)
+        hosts._coming.add("n2")
+        with pytest.raises(Unavailable):
+            await containers.find(A)
+    finally:
+        await hosts.close()
 
 
 async def test_a_host_that_changes_while_it_is_waited_for_is_followed_once() -> None:
