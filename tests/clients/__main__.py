@@ -58,8 +58,9 @@ def run(suite: Suite, name: str, tests: Path, results: Path, arguments: Sequence
         ignored = [f"--ignore={path}" for path in suite.ignores]
         ignored += [f"--deselect={test}" for test in suite.deselects]
         paths = [] if any((tests / each.partition("::")[0]).exists() for each in arguments) else suite.paths
-        pytest = ("-m", "pytest", "--tb=line", "-o", "addopts=", "-p", "no:cacheprovider", f"--timeout={SECONDS_EACH}")
-        chosen = (f"--junitxml={junit}", *ignored, *paths, *arguments)
+        # The client is the installed one, not the one that came with the tests: their folder is looked into last.
+        pytest = ("-P", "-m", "pytest", "--import-mode=append", "--tb=line", "-o", "addopts=", "-p", "no:cacheprovider")
+        chosen = (f"--timeout={SECONDS_EACH}", f"--junitxml={junit}", *ignored, *paths, *arguments)
         command = [*enter, str(workplace.python(suite)), *pytest, *chosen]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "DOCKER_"))}
         environment |= {"DOCKER_HOST": under_test.host, "PYTHONDONTWRITEBYTECODE": "1", **suite.environment}
