@@ -82,6 +82,14 @@ def names(lab: Lab, host: int, view: Mapping[str, tuple[str, str]], gone: Iterab
     return wrong
 
 
+def agrees(lab: Lab, host: int) -> bool:
+    """Whether the hubs agree to a new name."""
+    status, told = _create(lab, host, "agreed")
+    if status == 201:
+        call(lab, host, "DELETE", f"/containers/{told['Id']}")
+    return status == 201
+
+
 def _create(lab: Lab, host: int, name: str) -> tuple[int, Any]:
     return call(lab, host, "POST", f"/containers/create?name={name}", {"Image": "busybox:latest", "Cmd": ["true"]})
 
