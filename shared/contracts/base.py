@@ -19,8 +19,6 @@ BUCKET = "shoal"
 """The one key-value bucket of durable records: one revision counter orders all of them."""
 AGREED = "shoal_cluster"
 """The bucket of what must be agreed on by all hosts of a cluster: the hubs keep it, else this host alone."""
-LEASES = "shoal_leases"
-"""The bucket whose keys vanish unless renewed."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.contracts.base import AGREED, BUCKET, DESCRIBE_OPERATION, LEASES, ROOT, Contract, Endpoint
+from shared.contracts.base import AGREED, BUCKET, DESCRIBE_OPERATION, ROOT, Contract, Endpoint
 from shared.contracts.common import StreamOffer
 
-STREAMS = ("KV_shoal", "KV_shoal_cluster", "KV_shoal_leases", "SHOAL_EVENTS", "SHOAL_SPANS")
+STREAMS = ("KV_shoal", "KV_shoal_cluster", "SHOAL_EVENTS", "SHOAL_SPANS")
 HUB_API = "$JS.hub.API"
 """JetStream's API of the hubs, see `shared.cluster`."""
 _AGREED = ("$JS.API", HUB_API)
@@ -161,7 +161,6 @@ TOOL = {
             *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
             "$JS.API.STREAM.INFO.*",
             *_watching(BUCKET, "*"),
-            *_watching(LEASES, "*"),
         ],
     },
     "subscribe": {

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from shared.contracts.base import AGREED, LEASES, Keys, Message
+from shared.contracts.base import AGREED, Keys, Message
 from shared.errors import AlreadyExists, Conflict
 from shared.state.store import seal, unseal
-from shared.state.streams import LEASE_SECONDS
 from shared.state.view import Entry, View
 
 M = TypeVar("M", bound=Message)
@@ -98,16 +97,8 @@ class MemoryState:
         self._revision += 1
         payload = seal(value, self._writer)
         self._records[keys.bucket, key] = (payload, self._revision)
-        if keys.bucket == LEASES:
-            asyncio.get_running_loop().call_later(LEASE_SECONDS, self._run_out, key, self._revision)
         self._tell(keys.bucket, key, unseal(payload, keys, key, self._revision))
         return self._revision
-
-    def _run_out(self, key: str, revision: int) -> None:
-        if self._records.get((LEASES, key), (b"", 0))[1] == revision:
-            self._revision += 1
-            del self._records[LEASES, key]
-            self._tell(LEASES, key, None)
 
     def _tell(self, bucket: str, key: str, entry: Entry[Any] | None) -> None:
         loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ import msgspec
 
 from shared.bus import Bus
 from shared.cluster import HUB_DOMAIN
-from shared.contracts.base import AGREED, BUCKET, LEASES, ROOT
+from shared.contracts.base import AGREED, BUCKET, ROOT
 from shared.errors import Unavailable
 from shared.state.watch import api
 from shared.telemetry import SPANS_SUBJECT
@@ -22,8 +22,6 @@ EVENTS = "SHOAL_EVENTS"
 SPANS = "SHOAL_SPANS"
 LOG_BYTES = 24 << 20
 """Most that the streams of events and of spans hold. From 32 MB on the broker keeps 8 MB of each in memory, not 4."""
-LEASE_SECONDS = 15
-"""Life of a record in the bucket of leases."""
 IN_USE = 10058
 """JetStream's code for a stream that exists with another configuration: an older engine's, or an operator's."""
 _SECOND = 1_000_000_000
@@ -66,12 +64,6 @@ def _log(name: str, subject: str, max_bytes: int, max_age: int) -> dict[str, Any
 STREAMS: tuple[dict[str, Any], ...] = (
     _bucket(BUCKET),
     _bucket(AGREED),
-    _bucket(
-        LEASES,
-        max_age=LEASE_SECONDS * _SECOND,
-        duplicate_window=LEASE_SECONDS * _SECOND,
-        subject_delete_marker_ttl=60 * _SECOND,  # so that watchers see that a lease has run out
-    ),
     _log(EVENTS, f"{ROOT}.events.>", LOG_BYTES, 7 * 24 * 3600),
     _log(SPANS, SPANS_SUBJECT, LOG_BYTES, 24 * 3600),
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.base import BUCKET, LEASES, Empty, Endpoint, Event, Keys, Message
+from shared.contracts.base import AGREED, BUCKET, Empty, Endpoint, Event, Keys, Message
 
 PARTS = st.text(min_size=1)
 
@@ -96,9 +96,9 @@ def test_a_damaged_escape_is_shown_as_it_can_be() -> None:
     assert family("f.*").parts("f.a=FFb") == ("a�b",)
 
 
-def test_durable_records_and_leases_have_their_buckets() -> None:
-    assert Keys("f.*", Note).bucket == BUCKET != LEASES
-    assert Keys("f.*", Note, bucket=LEASES).bucket == LEASES
+def test_what_hosts_agree_on_has_a_bucket_of_its_own() -> None:
+    assert Keys("f.*", Note).bucket == BUCKET != AGREED
+    assert Keys("f.*", Note, bucket=AGREED).bucket == AGREED
 
 
 def test_messages_can_grow() -> None:

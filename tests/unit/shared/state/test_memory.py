@@ -6,11 +6,9 @@ import asyncio
 
 import pytest
 
-from shared.contracts.base import AGREED, LEASES, Keys
-from shared.state import MemoryState, memory
+from shared.contracts.base import AGREED, Keys
+from shared.state import MemoryState
 from tests.support.echo import RECORDS, Text
-
-LEASED = Keys("leases.*", Text, bucket=LEASES)
 
 
 async def test_what_cannot_be_stored_fails_here_too():
@@ -25,23 +23,6 @@ async def test_views_show_a_write_only_in_a_later_turn_as_over_a_broker():
     assert view.count(RECORDS) == 0
     await view.reached(revision)
     assert view.count(RECORDS) == 1
-
-
-async def test_leases_run_out_unless_they_are_written_again(monkeypatch):
-    monkeypatch.setattr(memory, "LEASE_SECONDS", 0.05)
-    state = MemoryState()
-    view = await state.view(LEASED)
-    gone = asyncio.Event()
-    view.on_change(lambda keys, parts, entry: gone.set() if entry is None else None)
-    await state.create(RECORDS, "stays", value=Text())
-    revision = await state.create(LEASED, "one", value=Text())
-    await asyncio.sleep(0.03)
-    await state.update(LEASED, "one", value=Text(), revision=revision)
-    await asyncio.sleep(0.03)
-    assert await state.get(LEASED, "one") is not None
-    await gone.wait()
-    assert await state.get(LEASED, "one") is None
-    assert await state.get(RECORDS, "stays") is not None
 
 
 async def test_closing_ends_all_views():

@@ -10,17 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bus import Bus, NatsTransport
-from shared.contracts.base import LEASES, Keys
+from shared.bus import Bus
 from shared.errors import PermissionDenied, Unavailable
 from shared.state import NatsState, watch
-from shared.state.streams import STREAMS
 from shared.state.watch import position
 from tests.support.echo import PARTS, RECORDS, Text
 from tests.support.waiting import until
 from tests.support.worlds import NatsWorld
 
-LEASED = Keys("leases.*", Text, bucket=LEASES)
 numbers = st.integers(min_value=0, max_value=2**63)
 
 
@@ -132,26 +129,6 @@ async def test_a_service_cannot_watch_without_permission(broker, nats):
     platform = await nats.bus("platform")
     with pytest.raises(PermissionDenied):
         await (await nats.state(platform)).view(RECORDS)
-
-
-async def test_an_expired_record_is_told_to_watchers(broker, directory):
-    """The lease bucket's own seconds would make this slow: one with a short life, made beforehand."""
-    transport = await NatsTransport.connect(broker.url, "tester", broker.seed())
-    bus = Bus(transport, "node1", "tester")
-    await bus.open()
-    config = next(one for one in STREAMS if one["name"] == "KV_shoal_leases")
-    short = {**config, "max_age": 10**9, "duplicate_window": 10**9}
-    await bus.request_raw(f"$JS.API.STREAM.CREATE.{config['name']}", msgspec.json.encode(short))
-    state = NatsState(bus)
-    view = await state.view(LEASED)
-    told: asyncio.Queue[bool] = asyncio.Queue()
-    view.on_change(lambda keys, parts, entry: told.put_nowait(entry is None))
-    await state.create(LEASED, "one", value=Text())
-    assert [await told.get(), await told.get()] == [False, True]
-    assert await state.get(LEASED, "one") is None
-    assert await state.create(LEASED, "one", value=Text()) > 0
-    await state.close()
-    await bus.close()
 
 
 async def test_a_view_of_who_is_away_is_completed_when_they_are_back(writer, reader, broker):
