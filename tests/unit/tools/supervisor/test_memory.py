@@ -1,8 +1,6 @@
 import subprocess
 import sys
 
-from tools.supervisor import memory
-
 PROGRAM = """
 import os, re
 from tools.supervisor import memory
