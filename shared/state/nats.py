@@ -163,7 +163,7 @@ class NatsState:
     async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
         view = View(*keys)
         watch = Watch(self._bus, keys[0].bucket, view, host or self._domain(keys[0]))
-        view.stop = lambda: self._stop(watch)
+        view.stop, view.look_again = lambda: self._stop(watch), watch.look_again
         self._watches.add(watch)
         try:
             await (watch.open() if wait is None else _begun(watch, wait))

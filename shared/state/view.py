@@ -12,6 +12,10 @@ from shared.errors import Unavailable
 
 M = TypeVar("M", bound=Message)
 
+LATE = 1.0
+"""Seconds until a change that is known to have been made counts as one that was missed: a broker that was restarted has
+forgotten who watches, and it takes longer until its silence is noticed."""
+
 
 @dataclass(frozen=True)
 class Entry(Generic[M]):
@@ -45,6 +49,8 @@ class View:
         self._on_live: list[Callable[[], None]] = []
         self.stop: Callable[[], None] = lambda: None
         """Ends the feed; may be called twice."""
+        self.look_again: Callable[[], None] = lambda: None
+        """Has the feeder begin anew after what is shown: what is known to be there does not come."""
 
     def get(self, keys: Keys[M], *parts: str) -> Entry[M] | None:
         return self._entries[keys.pattern].get(parts)
@@ -78,12 +84,14 @@ class View:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((revision, future))
+        looking = asyncio.get_running_loop().call_later(LATE, self.look_again)
         try:
             async with asyncio.timeout(timeout):
                 await future
         except TimeoutError:
             raise Unavailable("the state store is behind; is the broker up? see: shoal status") from None
         finally:
+            looking.cancel()
             self._waiting = [pair for pair in self._waiting if pair[1] is not future]
 
     def family(self, key: str) -> tuple[Keys[Any], tuple[str, ...]] | None:

@@ -13,7 +13,7 @@ from shared.bus import Bus, Delivery, Subscription
 from shared.errors import ShoalError, Unavailable
 from shared.ids import new_token
 from shared.state.store import removed, unseal
-from shared.state.view import View
+from shared.state.view import LATE, View
 from shared.tasks import TaskGroup
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Watch:
         self._consumer = ""
         self._expected = 1
         self._seen: set[str] | None = None
-        self._last_sign = 0.0
+        self._last_sign = self._begun = 0.0
         self.complete = asyncio.Event()
         """Set when the view shows all that exists."""
         self._restarting = self._closed = False
@@ -74,6 +74,11 @@ class Watch:
         self._subscription: Subscription | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._forget: Callable[[], None] = lambda: None
+
+    def look_again(self) -> None:
+        """Asks for a new consumer unless one is just beginning; the last one may only be slow."""
+        if self._seen is None and asyncio.get_running_loop().time() > self._begun + LATE:
+            self._restart("a change does not come")
 
     async def open(self) -> None:
         """Returns when the view shows all that exists; raises `Unavailable` where nobody answers."""
@@ -145,6 +150,7 @@ class Watch:
 
         With `anew` for everything that exists, else for what came after.
         """
+        self._begun = asyncio.get_running_loop().time()
         name = new_token()[:12]
         deliver = f"{self._bus.transport.inbox}.w.{name}"
         old, self._consumer, self._expected = self._subscription, name, 1

@@ -116,11 +116,15 @@ class Placing:
     async def bring_here(self, request: BringRequest) -> str:
         """The id of an image that is on this host when this returns. Raises `NotFound` when no host has it."""
         image = await self._image(request.reference, request.platform)
-        await self.bring(image.id, image.descriptor, self._kernel.node)
+        asked = (request.reference, f"{request.reference}:latest")
+        names = tuple(name for name in image.repo_tags if name in asked)  # records of what was just loaded may be late
+        await self.bring(image.id, image.descriptor, self._kernel.node, names)
         return image.id
 
-    async def bring(self, image_id: str, manifest: Descriptor | None, node: str) -> None:
-        """The image is on the host when this returns, under the names that it has elsewhere."""
+    async def bring(self, image_id: str, manifest: Descriptor | None, node: str, names: tuple[str, ...] = ()) -> None:
+        """The image is on the host when this returns, under the names that it has elsewhere, and under these `names`,
+        which mean nothing else there.
+        """
         holders = self._world.with_image(image_id)
         if node in holders or manifest is None:
             return
@@ -129,7 +133,7 @@ class Placing:
             image_store.FetchRequest(
                 manifest=manifest,
                 nodes=tuple(islice((holder for holder in holders if holder not in self._silent), FIRST_ASKED)),
-                names=self._world.names_lacking(image_id, node),
+                names=(*self._world.names_lacking(image_id, node), *names),
             ),
             node=node,
         )

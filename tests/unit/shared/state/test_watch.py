@@ -108,6 +108,17 @@ async def test_the_silence_of_a_consumer_that_the_broker_dropped_is_noticed(nats
     assert view.count(RECORDS) == 1
 
 
+async def test_a_change_that_is_known_of_is_not_waited_for_until_the_silence_is_noticed(nats, writer, reader):
+    """A watch of another host's broker is told of no reconnection when that was restarted."""
+    view = await reader.view(RECORDS)
+    bus = await nats.bus()
+    names = await bus.request_raw("$JS.API.CONSUMER.NAMES.KV_shoal", b"")
+    [consumer] = msgspec.json.decode(names.payload)["consumers"]
+    await bus.request_raw(f"$JS.API.CONSUMER.DELETE.KV_shoal.{consumer}", b"")
+    await view.reached(await writer.create(RECORDS, "one", value=Text()), timeout=2 * watch.HEARTBEAT)
+    assert view.count(RECORDS) == 1
+
+
 async def test_a_message_that_was_lost_is_noticed(writer, reader):
     view = await reader.view(RECORDS)
     [inner] = reader._watches
