@@ -33,7 +33,7 @@ async def ask(place: Place, files: Path, request: JoinRequest) -> JoinReply:
     Raises `OSError` (which TLS's errors are) where it is not reached or somebody else, `Unavailable` for nonsense,
     `TimeoutError`.
     """
-    # Not the default context: from Python 3.13 on it wants key identifiers, which the authority's certificates have not.
+    # Not the default context: from Python 3.13 on it wants key identifiers, which the authority gives nobody.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(files / "ca.crt")
     host = place.host.strip("[]")
