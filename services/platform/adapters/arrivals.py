@@ -139,7 +139,6 @@ class Arrivals:
             "certificates": str(cluster.folder(self._settings.state_path)),
             "images": str(moved / "images"),
             "log": record.log_path,
-            "whole": record.memory,
             "criu": self._criu.path,
             "freezer": str(freezer / ("cgroup.freeze" if self._cgroups.v2 else "freezer.state")),
             "frozen": words[0],

@@ -182,8 +182,6 @@ class Target:
 
     def _asked(self, pages: Pages) -> None:
         for request in pages.server.receive():
-            if self._config["whole"]:
-                continue  # none of its processes runs before all is here: what has not changed need not come again
             for address, length in self._fresh.missing(request.process, request.address, request.length):
                 if self._link is None:
                     raise ConnectionResetError("a page is missing that the source has not sent")
