@@ -295,10 +295,7 @@ class ImageStoreService:
         )
 
     async def child(self, request: contract.ChildRequest) -> contract.ChildReply:
-        found = look.find_child(self._images, request)
-        if found.image is not None:
-            self._images.hold(request.lease, found.image.id)
-        return found
+        return look.find_child(self._images, request)
 
     async def end_lease(self, request: Ref) -> Empty:
         self._leases.end_key(request.id)

@@ -247,7 +247,8 @@ class ApplyRequest(ImageSource, frozen=True):
 class ChildRequest(Leased, frozen=True):
     """The image that a build made of `parent` ("": of nothing) by an instruction, as its history has it.
 
-    `cache_from` (image ids), where given: only what these were made of counts. `platform`: only an image for it.
+    `cache_from` (image ids), where given: only what these were made of counts. `platform`: only an image for it. The
+    parent is held, too; `NotFound` if it is not there.
     """
 
     parent: str
@@ -257,10 +258,15 @@ class ChildRequest(Leased, frozen=True):
 
 
 class ChildReply(Message, frozen=True):
-    """`image`: the newest; None: there is none. `origin`: an image of `cache_from` that has the step in its history."""
+    """`image`: the newest; None: there is none. `origin`: an image of `cache_from` that has the step in its history.
+
+    `next`: the newest child of `image`, of that one the newest, and so on, as far as the store likes to tell: a build that
+    does what the last one did would ask for these next. They are not held.
+    """
 
     image: Image | None = None
     origin: str = ""
+    next: tuple[Image, ...] = ()
 
 
 class LookRequest(Message, frozen=True):

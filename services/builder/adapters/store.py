@@ -29,6 +29,8 @@ class Store:
 
     def __init__(self, kernel: Kernel, build: str) -> None:
         self._kernel, self._bus, self._lease = kernel, kernel.bus, lease(build)
+        self._next: dict[str, image_store.Image] = {}
+        self._not_held: set[str] = set()
 
     async def end(self) -> None:
         """The build needs no image any more."""
@@ -53,10 +55,27 @@ class Store:
     async def child(
         self, parent: str, created_by: str, cache_from: Sequence[str], platform: Platform | None = None
     ) -> image_store.ChildReply:
+        """What the store told with an earlier step is not asked for: `hold` it before it is given to others.
+
+        Raises `NotFound` for a parent that is gone.
+        """
+        known = self._next.get(parent)
+        if known is not None and known.history and known.history[-1].created_by == created_by and not cache_from:
+            self._not_held.add(known.id)
+            return image_store.ChildReply(image=known)
         request = image_store.ChildRequest(
             parent=parent, created_by=created_by, cache_from=tuple(cache_from), platform=platform, lease=self._lease
         )
-        return await self._bus.call(image_store.CHILD, request)
+        reply = await self._bus.call(image_store.CHILD, request)
+        self._not_held.discard(parent)
+        self._next.update((image.parent, image) for image in reply.next)
+        return reply
+
+    async def hold(self, image_id: str) -> None:
+        """The image stays until `end`; raises `NotFound` for one that is gone."""
+        if image_id in self._not_held:
+            await self.resolve(image_id)
+            self._not_held.discard(image_id)
 
     async def tag(self, image_id: str, repository: str, tag: str) -> None:
         request = image_store.TagRequest(source=image_id, repository=repository, tag=tag)

@@ -41,6 +41,7 @@ async def build_stage(build: Build, position: int, arguments: Arguments, escape:
         build.show_step(position, f"Step {offset}/{total} : {each.source}")
         state = await _step(build, position, state, each)
         build.show(position, f" ---> {output.short(state.image_id)}\n")
+    await build.store.hold(state.image_id)
     if build.request.aux and state.image_id:
         build.console.write(position, output.aux(state.image_id))
     return state

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from shared.contracts.image_store import ChildRequest, HistoryEntry, Image
 from shared.errors import InvalidArgument
 
@@ -11,9 +13,13 @@ from . import platform as platforms
 from .catalog import Catalog
 
 
+MOST_TOLD = 128 << 10
+"""Bytes of images that are told without being asked for: an image's configuration may be long."""
+
+
 def child(catalog: Catalog, request: ChildRequest) -> Image | None:
     """The newest one; with `cache_from` only one that leads to an image of these."""
-    found = [stored.image for stored in catalog.all() if _made_so(stored.image, request)]
+    found = [image for image in _children(catalog, request.parent) if _made_so(image, request)]
     if request.cache_from:
         kept = {each for source in request.cache_from for each in _ancestry(catalog, source)}
         found = [image for image in found if image.id in kept]
@@ -24,6 +30,25 @@ def _made_so(image: Image, request: ChildRequest) -> bool:
     if request.platform and platforms.normalise(image.platform) != platforms.normalise(request.platform):
         return False
     return image.parent == request.parent and bool(image.history) and image.history[-1].created_by == request.created_by
+
+
+def following(catalog: Catalog, image: Image) -> tuple[Image, ...]:
+    """The newest of its children, the newest of that one's, and so on."""
+    found: list[Image] = []
+    size = 0
+    while children := [each for each in _children(catalog, image.id) if each.history]:
+        image = max(children, key=lambda child: child.created_ns)
+        size += len(msgspec.msgpack.encode(image))
+        if size > MOST_TOLD:
+            break
+        found.append(image)
+    return tuple(found)
+
+
+def _children(catalog: Catalog, parent: str) -> Iterable[Image]:
+    if parent:
+        return (catalog.stored(each).image for each in catalog.children(parent))
+    return (stored.image for stored in catalog.all())
 
 
 def _ancestry(catalog: Catalog, image_id: str) -> Iterable[str]:

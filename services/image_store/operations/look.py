@@ -17,10 +17,11 @@ from shared.contracts.image_store import (
     LookReply,
     LookRequest,
 )
+from shared.errors import NotFound
 from shared.shielded import in_thread
 
 from ..adapters.image_tree import CHUNK, ImageTree, Resolved
-from ..domain.cache import child, origin
+from ..domain.cache import child, following, origin
 from .images import Images
 
 MOST_READ = 256 << 10
@@ -28,8 +29,15 @@ MOST_READ = 256 << 10
 
 def find_child(images: Images, request: ChildRequest) -> ChildReply:
     """The step's image, or an image whose history has the step."""
+    if request.parent:
+        if request.parent not in images.catalog:
+            raise NotFound(f"No such image: {request.parent}")
+        images.hold(request.lease, request.parent)
     found = child(images.catalog, request)
-    return ChildReply(image=found, origin="" if found else origin(images.catalog, request))
+    if found is None:
+        return ChildReply(origin=origin(images.catalog, request))
+    images.hold(request.lease, found.id)
+    return ChildReply(image=found, next=() if request.cache_from else following(images.catalog, found))
 
 
 def _tree(images: Images, image_id: str) -> ImageTree:

@@ -61,3 +61,17 @@ async def test_the_steps_of_a_build(bus: Bus, load: Load, made: images.Image, na
     await bus.call(image_store.REMOVE, RemoveRequest(reference=step))
     with pytest.raises(NotFound):
         await resolve(bus, step)
+
+
+@pytest.mark.parties("real")
+async def test_whoever_asks_for_a_step_holds_what_it_stands_on(
+    bus: Bus, load: Load, made: images.Image, name: str
+) -> None:
+    await load(docker_archive(made))
+    asked = ChildRequest(parent=made.id, created_by="none", lease=name)
+    assert (await bus.call(image_store.CHILD, asked)).image is None
+    assert made.id not in await prune(bus, name)
+    await bus.call(image_store.END_LEASE, Ref(id=name))
+    await prune(bus, name)
+    with pytest.raises(NotFound, match="No such image"):
+        await bus.call(image_store.CHILD, asked)

@@ -333,12 +333,13 @@ export class Store {
 
   // Without the rules of `cache_from`: where it is given nothing is found, and the step is made anew.
   child({ parent, created_by: by, cache_from: from, lease }) {
+    if (parent) this.hold(lease, this.find(parent).id);
     const made = [...this.content.images.values()].filter((each) => {
       return (this.content.parents.get(each.id) ?? "") === parent && each.history.at(-1)?.created_by === by;
     });
     const image = made.length && !from.length ? this.shown(newest(made)[0].id) : null;
     if (image) this.hold(lease, image.id);
-    return { image, origin: "" };
+    return { image, origin: "", next: [] };
   }
 
   // What other hosts' stores ask. Manifests, configurations and plain layers are the blobs that are here.

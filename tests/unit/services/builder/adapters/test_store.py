@@ -5,9 +5,10 @@ import pytest
 from services.builder.adapters.spool import Spools
 from services.builder.adapters.store import Store
 from services.builder.domain.tree import FILE, Node, Source, Tree
+from shared.contracts import image_store
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import ApplyRequest, CommitRequest
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import Conflict, InvalidArgument, NotFound
 from tests.support.builder_world import World
 
 
@@ -33,6 +34,29 @@ async def test_images_are_made_and_found_again(world: World, spools: Spools) -> 
     assert await store.matches(layered.id, "*/f") == ("d/f",)
     place = await store.place(layered.id, "/link/x")
     assert (place.path, place.kind, [path for path, _ in place.above]) == ("usr/x", "", ["", "usr"])
+
+
+async def test_steps_of_the_last_build_are_not_asked_for_one_by_one(world: World) -> None:
+    first = Store(world.kernel, "a")
+    base = parent = await first.resolve("busybox")
+    made = []
+    for number in range(3):
+        parent = await first.describe(CommitRequest(parent=parent.id, created_by=f"ENV {number}"))
+        made.append(parent.id)
+    await first.tag(made[1], "kept", "1")
+    await first.end()
+    store = Store(world.kernel, "b")
+    found = [(await store.child(base.id, "ENV 0", ())).image]
+    await world.user.bus.call(image_store.REMOVE, image_store.RemoveRequest(reference=made[2]))
+    found += [(await store.child(each, f"ENV {number}", ())).image for number, each in enumerate(made[:2], start=1)]
+    assert [image.id for image in found if image] == made, "the store was asked again"
+    await store.hold(made[1])
+    with pytest.raises(Conflict):
+        await world.user.bus.call(image_store.REMOVE, image_store.RemoveRequest(reference=made[1], force=True))
+    with pytest.raises(NotFound, match="No such image"):
+        await store.hold(made[2])
+    with pytest.raises(NotFound, match="No such image"):
+        await store.child(made[2], "ENV 3", ())
 
 
 async def test_names(world: World) -> None:

@@ -34,6 +34,25 @@ def test_the_newest_child() -> None:
     assert cache.child(catalog, ChildRequest(parent="", created_by="FROM")) == base
 
 
+def test_what_was_made_of_it_goes_by_the_newest() -> None:
+    catalog = Catalog()
+    base = add(catalog, "base", None, "FROM")
+    first = add(catalog, "first", base, "RUN x", 1)
+    add(catalog, "old", first, "RUN y", 2)
+    second = add(catalog, "second", first, "RUN z", 3)
+    third = add(catalog, "third", second, "RUN y", 4)
+    assert cache.following(catalog, base) == (first, second, third)
+    assert cache.following(catalog, third) == ()
+
+
+def test_no_more_is_told_than_fits_a_message() -> None:
+    catalog = Catalog()
+    image = base = add(catalog, "base", None, "FROM")
+    for number in range(3):
+        image = add(catalog, str(number), image, f"RUN {number} {'x' * 50_000}", number)
+    assert [each.id for each in cache.following(catalog, base)] == [digest_of(b"0")]
+
+
 def test_only_what_leads_to_the_given_images() -> None:
     catalog = Catalog()
     base = add(catalog, "base", None, "FROM")
