@@ -260,8 +260,8 @@ class ChildRequest(Leased, frozen=True):
 class ChildReply(Message, frozen=True):
     """`image`: the newest; None: there is none. `origin`: an image of `cache_from` that has the step in its history.
 
-    `next`: the newest child of `image`, of that one the newest, and so on, as far as the store likes to tell: a build that
-    does what the last one did would ask for these next. They are not held.
+    `next`: the newest child of `image`, of that one the newest, and so on, as far as the store likes to tell: a build
+    that does what the last one did would ask for these next. They are not held.
     """
 
     image: Image | None = None

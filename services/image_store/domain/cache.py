@@ -12,7 +12,6 @@ from shared.errors import InvalidArgument
 from . import platform as platforms
 from .catalog import Catalog
 
-
 MOST_TOLD = 128 << 10
 """Bytes of images that are told without being asked for: an image's configuration may be long."""
 
