@@ -76,7 +76,8 @@ def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
     """Over an overlay network, there and back, both ways of moving memory; the client checks every answer."""
     hosts.docker(1, "network", "create", "-d", "overlay", "--attachable", "net")
     label = ("--label", "shoal.node=node1")
-    hosts.docker(1, "run", "-d", *label, "--name", "echo", "--network", "net", "busybox", "sh", "-c", ECHO)
+    words = ("--cgroupns", "private", "--network", "net", "busybox", "sh", "-c", ECHO)
+    hosts.docker(1, "run", "-d", *label, "--name", "echo", *words)
     client = ("--label", "shoal.node=node3", "--name", "client", "--network", "net", "busybox", "sh", "-c", CLIENT)
     hosts.docker(1, "run", "-d", *client)
     for strategy, number in (("copy", 2), ("post-copy", 1)):
@@ -88,6 +89,9 @@ def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
         script = f"until [ 0$(cat /n) -gt {seen + 100} ]; do sleep 0.01; done"
         hosts.docker(3, "exec", "client", "sh", "-c", script)
     assert hosts.docker(1, "inspect", "client", "-f", "{{.State.Status}}") == "running"
+    groups = hosts.docker(1, "exec", "echo", "cat", "/proc/1/cgroup").split()
+    assert groups
+    assert all(line.endswith(":/") for line in groups), groups
     hosts.docker(1, "rm", "-f", "echo", "client")
     hosts.docker(1, "network", "rm", "net")
 

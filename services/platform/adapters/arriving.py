@@ -232,11 +232,12 @@ class Maker:
 
     def _start_monitor(self, arrival: Arrival, request: CreateRequest, config: dict[str, Any]) -> None:
         folder, record = arrival.folder, arrival.record
-        network = next(
-            (each.get("path", "") for each in config["linux"]["namespaces"] if each["type"] == "network"), ""
-        )
+        namespaces = {each["type"]: each.get("path", "") for each in config["linux"]["namespaces"]}
         members = [place / "cgroup.procs" for place in self._cgroups.folders(record.cgroup)]
-        told = movers.write_gate(folder, members, network, folder / "gate.log", streams=True)
+        told = movers.write_gate(
+            folder, members, namespaces.get("network", ""), folder / "gate.log",
+            streams=True, cgroup_namespace="cgroup" in namespaces,
+        )  # fmt: skip
         arrival.gate = movers.Fifo(folder / "gate")
         gate = _Gate(movers.python("services.platform.mover.gate", str(told)))
         log = f"k8s-file:{record.log_path}" if record.log_path else "none"

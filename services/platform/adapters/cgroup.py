@@ -14,8 +14,9 @@ from typing import Any
 
 from shared.errors import Conflict, InvalidArgument
 
-from ..domain import stats
+from ..domain import device_program, stats
 from ..domain.limits import Limits, Write, writes
+from . import syscalls
 
 MOUNT = Path("/sys/fs/cgroup")
 PATIENCE = 10.0
@@ -121,9 +122,10 @@ class Cgroups:
         return [root / group.lstrip("/") for root in self._roots]
 
     def prepare(self, group: str, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Makes a group in all hierarchies before a process is in it, on v1 with these device rules (runtime-spec)."""
+        """Makes a group in all hierarchies before a process is in it, with these device rules (runtime-spec)."""
         if self.v2:
-            return self._prepare_v2(self.directory(group))
+            self._make_v2(self.directory(group))
+            return restrict(self.directory(group), rules)
         for root, folder in zip(self._roots, self.folders(group), strict=True):
             folder.mkdir(parents=True, exist_ok=True)
             if "cpuset" in root.name.split(","):
@@ -135,7 +137,7 @@ class Cgroups:
             (devices / ("devices.allow" if rule["allow"] else "devices.deny")).write_text(text)
         return None
 
-    def _prepare_v2(self, folder: Path) -> None:
+    def _make_v2(self, folder: Path) -> None:
         """With all controllers that its parents can give it."""
         folder.mkdir(parents=True, exist_ok=True)
         parts = folder.relative_to(self._mount)
@@ -226,6 +228,22 @@ class Cgroups:
                 return "frozen 1" in (self.directory(group) / "cgroup.events").read_text()
             return (self.directory(group, "freezer") / "freezer.state").read_text().strip() != "THAWED"
         return False
+
+
+def restrict(folder: Path, rules: Iterable[Mapping[str, Any]]) -> None:
+    """Device rules for a group v2 and all below it."""
+    code = device_program.program(rules)
+    if code is None:
+        return
+    loaded = syscalls.load_device_program(code)
+    try:
+        group = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.attach_device_program(group, loaded)
+        finally:
+            os.close(group)
+    finally:
+        os.close(loaded)
 
 
 def _hierarchies(mount: Path) -> Iterator[Path]:

@@ -151,10 +151,12 @@ def write_gate(
     log: Path,
     streams: bool,
     ids: tuple[int, int] = (0, 0),
+    cgroup_namespace: bool = False,
 ) -> Path:
     """The configuration of a gate, and the fifo `gate` by which it is told; the configuration's path.
 
-    `ids`: the real user and group that criu is to have, those of the processes it asks about.
+    `ids`: the real user and group that criu is to have, those of the processes it asks about. `cgroup_namespace`: what
+    is restored gets one of its own, which criu does not make where it leaves groups alone.
     """
     os.mkfifo(folder / "gate", 0o600)
     config = {
@@ -164,6 +166,7 @@ def write_gate(
         "log": str(log),
         "streams": streams,
         "ids": ids,
+        "cgroup_namespace": cgroup_namespace,
     }
     path = folder / "gate.json"
     path.write_bytes(msgspec.json.encode(config))

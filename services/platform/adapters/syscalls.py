@@ -23,6 +23,29 @@ _PIDFD_GETFD = 438
 IN_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 
 
+_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 280)
+_BPF_PROG_LOAD, _BPF_PROG_ATTACH = 5, 8
+_BPF_PROG_TYPE_CGROUP_DEVICE, _BPF_CGROUP_DEVICE, _BPF_F_ALLOW_MULTI = 15, 6, 2
+
+
+class _BpfLoad(ctypes.Structure):
+    """The beginning of `union bpf_attr` (linux/bpf.h); what follows counts as zero."""
+
+    _fields_ = (
+        ("kind", ctypes.c_uint32),
+        ("instructions", ctypes.c_uint32),
+        ("code", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log", ctypes.c_uint64),
+    )
+
+
+class _BpfAttach(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("group", "program", "kind", "flags"))
+
+
 class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
@@ -112,3 +135,17 @@ def file_system(path: str | os.PathLike[str]) -> int:
 def descriptor_of(process: int, number: int) -> int:
     """A copy of descriptor `number` of the process with that pidfd (pidfd_getfd(2), Linux 5.6)."""
     return _check(_libc.syscall(_PIDFD_GETFD, process, number, 0))
+
+
+def load_device_program(instructions: bytes) -> int:
+    """A descriptor of a program of type BPF_PROG_TYPE_CGROUP_DEVICE (bpf(2))."""
+    code, license = ctypes.create_string_buffer(instructions, len(instructions)), ctypes.c_char_p(b"GPL")
+    wanted = _BpfLoad(_BPF_PROG_TYPE_CGROUP_DEVICE, len(instructions) // 8, ctypes.addressof(code),
+                      ctypes.cast(license, ctypes.c_void_p).value)  # fmt: skip
+    return _check(_libc.syscall(_BPF, _BPF_PROG_LOAD, ctypes.byref(wanted), ctypes.sizeof(wanted)), "BPF_PROG_LOAD")
+
+
+def attach_device_program(group: int, program: int) -> None:
+    """For the control group (a descriptor of its folder) and as long as it is there, beside those it has."""
+    wanted = _BpfAttach(group, program, _BPF_CGROUP_DEVICE, _BPF_F_ALLOW_MULTI)
+    _check(_libc.syscall(_BPF, _BPF_PROG_ATTACH, ctypes.byref(wanted), ctypes.sizeof(wanted)), "BPF_PROG_ATTACH")

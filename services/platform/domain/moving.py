@@ -149,10 +149,6 @@ def host_reasons(here: MoveHost) -> list[str]:
         f"criu {here.criu} on this host is too old: 4.2 is needed": bool(here.criu) and version(here.criu) < LEAST_CRIU,
         "the kernel of this host has no userfaultfd for lazy pages": not here.lazy_pages,
         "this host is in no cluster": not here.clustered,
-        # There rules of devices are a program of the group, which runtimes load and criu does not.
-        "this host has control groups v2, where a moved container would not be kept from devices": (
-            here.cgroup_version == "2"
-        ),
     }
     return [reason for reason, holds in told.items() if holds]
 

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWCGROUP = 0x40000000, 0x02000000
 PRIORITY = -20
 """What criu does others wait for, and it is little (nice(2)). Restored processes get their own back."""
 STREAMS = 10
@@ -37,6 +37,8 @@ def main() -> None:
     for group in config["groups"]:
         with open(group, "w") as members:
             members.write(str(os.getpid()))
+    if config["cgroup_namespace"]:  # whose root is the group it is in now
+        _check(_libc.unshare(CLONE_NEWCGROUP), "cgroup namespace")
     _enter_network(config["network"])
     if config["streams"]:
         _put_streams_aside(config["log"])
@@ -64,17 +66,19 @@ def _enter_network(path: str) -> None:
     """Into the namespace of that file; an empty name: a new one, with its loopback link up."""
     if path:
         with open(path) as file:
-            made = _libc.setns(file.fileno(), CLONE_NEWNET)
+            _check(_libc.setns(file.fileno(), CLONE_NEWNET), path)
     else:
-        made = _libc.unshare(CLONE_NEWNET)
-    if made < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
-    if not path:
+        _check(_libc.unshare(CLONE_NEWNET), "network namespace")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             request = struct.pack("16sH22x", b"lo", 0)
             flags = struct.unpack("16sH22x", fcntl.ioctl(asking, _SIOCGIFFLAGS, request))[1]
             fcntl.ioctl(asking, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
 
 
 def _put_streams_aside(log: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,3 +119,44 @@ def test_limits_are_set_and_a_failure_takes_them_back(cgroups: Cgroups, group: s
     with pytest.raises(InvalidArgument, match=r"cpu\.cfs_period_us: Invalid argument"):
         cgroups.limit(group, {"pids": {"limit": 9}, "cpu": {"shares": 100, "period": 1}})
     assert [file.read_text().strip() for file in files] == ["7", "512"]
+
+
+OPENING = """
+import os, sys
+for members in sys.argv[2:]:
+    with open(members, "w") as file:
+        file.write("0")
+for name, flags in (("zero", os.O_RDONLY), ("zero", os.O_WRONLY), ("null", os.O_RDWR), ("full", os.O_RDONLY)):
+    try:
+        os.close(os.open(f"/dev/{name}", flags))
+        print("opened")
+    except PermissionError:
+        print("refused")
+try:
+    os.mknod(sys.argv[1], 0o20600, os.makedev(1, 7))
+    print("made")
+except PermissionError:
+    print("refused")
+"""
+
+
+def test_only_allowed_devices_can_be_opened(cgroups: Cgroups, group: str, tmp_path: Path) -> None:
+    rules = (
+        {"allow": False, "access": "rwm"},
+        {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "r"},
+        {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
+        {"allow": True, "type": "c", "access": "m"},
+    )
+    cgroups.prepare(group, rules)
+    members = [str(folder / "cgroup.procs") for folder in cgroups.folders(group)]
+    words = [sys.executable, "-I", "-S", "-c", OPENING, str(tmp_path / "node"), *members]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, stdin=subprocess.PIPE).stdout.split()
+    assert told == ["opened", "refused", "opened", "refused", "made"]
+
+
+def test_nothing_is_refused_where_all_is_allowed(cgroups: Cgroups, group: str, tmp_path: Path) -> None:
+    cgroups.prepare(group, ({"allow": True, "access": "rwm"},))
+    members = [str(folder / "cgroup.procs") for folder in cgroups.folders(group)]
+    words = [sys.executable, "-I", "-S", "-c", OPENING, str(tmp_path / "node"), *members]
+    told = subprocess.run(words, capture_output=True, text=True, check=True, stdin=subprocess.PIPE).stdout.split()
+    assert told == ["opened"] * 4 + ["made"]

@@ -63,3 +63,17 @@ def test_nor_does_it_wait_for_a_platform_that_was_gone_before(tmp_path: Path) ->
 
 def descriptors(pid: int) -> list[Path]:
     return list(Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_what_it_becomes_has_a_cgroup_namespace_of_its_own(tmp_path: Path) -> None:
+    own = os.readlink("/proc/self/ns/cgroup")
+    config = movers.write_gate(
+        tmp_path, (), f"/proc/{os.getpid()}/ns/net", tmp_path / "log", True, cgroup_namespace=True
+    )
+    told = movers.Fifo(tmp_path / "gate")
+    gate = run(config)
+    told.tell(msgspec.json.encode(["/bin/sh", "-c", f"readlink /proc/self/ns/cgroup >/dev/fd/{movers.STREAMS + 1}"]))
+    out, _ = gate.communicate(timeout=60)
+    told.close()
+    assert out.decode().startswith("cgroup:[")
+    assert out.decode().strip() != own
