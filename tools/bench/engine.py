@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,8 @@ class Engine:
         self.pile: list[str] = []
         self.images: list[str] = []
         """Names of images to be removed at the end."""
+        self.prepared = 0.0
+        """When it was, by the monotonic clock."""
 
     def prepare(self) -> None:
         """Loads the image where it lacks; removes what an earlier run left."""
@@ -45,6 +48,7 @@ class Engine:
                 raise
             command = ["docker", "--host", self.host, "load", "--quiet"]
             subprocess.run(command, input=docker_archive(busybox()), check=True, capture_output=True)
+        self.prepared = time.monotonic()
 
     def create(self, command: list[str], network: str = "none", **more: Any) -> str:
         """Creates a container and returns its id."""
