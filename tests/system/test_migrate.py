@@ -92,6 +92,8 @@ def test_a_connection_goes_on_while_its_server_moves(hosts: Hosts) -> None:
     groups = hosts.docker(1, "exec", "echo", "cat", "/proc/1/cgroup").split()
     assert groups
     assert all(line.endswith(":/") for line in groups), groups
+    told = hosts.docker(1, "exec", "echo", "sh", "-c", "mknod /kmsg c 1 11; cat /kmsg 2>&1 || cat /dev/null")
+    assert "Operation not permitted" in told  # device rules are there after a restore, too
     hosts.docker(1, "rm", "-f", "echo", "client")
     hosts.docker(1, "network", "rm", "net")
 
