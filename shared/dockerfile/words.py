@@ -16,8 +16,6 @@ from .pattern import cut_prefix, cut_suffix, substitute
 from .text import is_space, quote
 
 _SPECIAL = "@*#?-$!0"
-LONGEST = 1 << 20
-"""Characters that variables put into one text; the kernel takes an eighth of that as a variable's value."""
 _DEEPEST = 100
 """Substitutions inside substitutions; nobody's Dockerfile goes as deep, and the interpreter's stack is not endless."""
 
@@ -74,7 +72,7 @@ class _Words:
 class _Reading:
     def __init__(self, lex: Lex, text: str, variables: Mapping[str, str]) -> None:
         self._lex, self._text, self._variables = lex, text, variables
-        self._at = self._depth = self._put_in = 0
+        self._at = self._depth = 0
         self._raw_escapes = lex.raw_escapes
 
     def run(self) -> tuple[str, list[str]]:
@@ -173,11 +171,6 @@ class _Reading:
         return self._text[start : self._at]
 
     def _variable(self) -> str:
-        value = self._value()
-        self._put_in += len(value)
-        return _bounded(self._put_in, value)
-
-    def _value(self) -> str:
         self._at += 1
         if self._peek() != "{":
             name = self._name()
@@ -233,14 +226,7 @@ class _Reading:
         pattern, text = self._argument("/", True), self._argument("}", True)
         if self._lex.keep_unset and value is None:
             return f"${{{name}/{pattern}/{text}}}"
-        _bounded(len(text) * (len(value or "") + 1))
         return _matched(pattern, lambda: substitute(value or "", pattern, text, every))
-
-
-def _bounded(length: int, value: str = "") -> str:
-    if length > LONGEST:
-        raise SyntaxFault(f"its variables come to more than {LONGEST} characters")
-    return value
 
 
 def _matched(pattern: str, work: Callable[[], str]) -> str:

@@ -56,7 +56,7 @@ class Pair:
 
     async def started(self, *args: str, **fields: Any) -> CreateRequest:
         """A workload that runs on `a`, in a network namespace of its own."""
-        isolation = Isolation(network=self.networks.make(f"a-{ids.new_token()}"))
+        isolation = Isolation(network=self.networks.make(f"a-{ids.new_token()}"), cgroup="private")
         request = self.a.request(*args, start=True, isolation=isolation, **fields)
         await self.a.service.create(request)
         return request
@@ -64,7 +64,8 @@ class Pair:
     def there(self, request: CreateRequest, host: Host) -> CreateRequest:
         """What `create` would get at that host."""
         made = host.request(*request.process.args, name=request.id)
-        isolation = Isolation(network=self.networks.make(f"{request.id[:8]}-{ids.new_token()}"))
+        network = self.networks.make(f"{request.id[:8]}-{ids.new_token()}")
+        isolation = msgspec.structs.replace(request.isolation, network=network)
         return msgspec.structs.replace(request, rootfs=made.rootfs, isolation=isolation, start=False)
 
     async def sent(

@@ -24,7 +24,7 @@ from typing import Self
 
 from shared import config
 from tools.bench.processes import tree
-from tools.bench.reference import CGROUPS, remove_cgroups
+from tools.bench.reference import remove_cgroups
 from tools.shoal.processes import services_ready
 from tools.supervisor import records
 
@@ -159,8 +159,7 @@ class Shoal:
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             if line.split()[1].startswith(str(self.root)):
                 subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
-        for parent in CGROUPS.glob(f"*/{self.cgroup}"):
-            remove_cgroups(parent)
+        remove_cgroups(self.cgroup)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -18,6 +18,7 @@ import pytest
 from tests.support.engine import IMAGE, Engine
 from tests.support.process import running
 from tests.support.shoal import EngineProcess, Shoal
+from tools.bench.reference import cgroups
 
 pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(600)]
 COUNTERS = 20
@@ -248,7 +249,6 @@ def leftovers(shoal: Shoal) -> Mapping[str, Counter[str]]:
     rules = shoal.inside(["nft", "list", "ruleset"], check=False).stdout
     mounts = (line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if root in line)
     monitors = subprocess.run(["pgrep", "-f", f"conmon.*{root}"], capture_output=True, text=True, check=False).stdout
-    cgroups = Path("/sys/fs/cgroup").glob(f"*/{shoal.cgroup}/*")
     return {
         "links": Counter(
             re.sub("[0-9a-f]{6,}", "*", name) for name in re.findall(r"^\d+: ([^:@]+)", links, re.MULTILINE)
@@ -256,7 +256,7 @@ def leftovers(shoal: Shoal) -> Mapping[str, Counter[str]]:
         "rules": Counter(re.sub(r"counter packets \d+ bytes \d+", "", rules).splitlines()),
         "mounts": Counter(re.sub(r"/netns/[0-9a-f]+", "/netns/*", mount.removeprefix(root)) for mount in mounts),
         "monitors": Counter(monitors.split()),
-        "cgroups": Counter(path.name for path in cgroups if path.is_dir()),
+        "cgroups": Counter(path.name for path in cgroups(f"{shoal.cgroup}/*") if path.is_dir()),
         "bundles": Counter(path.name for path in Path(root).rglob("*") if re.fullmatch("[0-9a-f]{64}", path.name)),
     }
 

@@ -166,8 +166,7 @@ def main(folder: Path, conmon: str, runtime: str) -> None:
         for line in sys.stdin:
             print(WORK[line.strip()](floor), flush=True)
     finally:
-        for parent in CGROUPS.glob(f"*/{folder.name}"):
-            remove_cgroups(parent)
+        remove_cgroups(folder.name)
 
 
 if __name__ == "__main__":

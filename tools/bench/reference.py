@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -113,8 +113,7 @@ class ReferenceEngine:
             self._process.kill()
             self._process.wait()
         end_all(str(self.root))
-        for parent in CGROUPS.glob(f"*/*{self.id}*"):
-            remove_cgroups(parent)
+        remove_cgroups(f"*{self.id}*")
         shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -208,8 +207,15 @@ def end_all(text: str) -> None:
         time.sleep(0.05)
 
 
-def remove_cgroups(parent: Path) -> None:
-    """Removes a cgroup with all below it; one that still holds a process stays."""
-    for folder, _, _ in os.walk(parent, topdown=False):
-        with suppress(OSError):
-            os.rmdir(folder)
+def cgroups(name: str) -> Iterator[Path]:
+    """The cgroups of this name (a glob pattern): on v1 one in each hierarchy, on v2 one."""
+    yield from CGROUPS.glob(name)
+    yield from CGROUPS.glob(f"*/{name}")
+
+
+def remove_cgroups(name: str) -> None:
+    """Removes the cgroups of this name (a glob pattern) with all below them; one that still holds a process stays."""
+    for parent in cgroups(name):
+        for folder, _, _ in os.walk(parent, topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)

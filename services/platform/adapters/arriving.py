@@ -19,8 +19,7 @@ from shared.contracts.platform import CreateRequest
 from shared.errors import FailedPrecondition
 
 from ..domain import moving
-from ..domain.resources import resources
-from . import bundle, criu, devices, monitor, movers, process, rootfs, rotation, syscalls
+from . import bundle, criu, monitor, movers, process, rootfs, rotation, syscalls
 from .cgroup import Cgroups
 from .creation import LEAST_LOG, Creator
 from .images import MAKING
@@ -211,19 +210,18 @@ class Maker:
             place.mkdir(mode=0o700, exist_ok=True)
         config = self._creator.configure(request, record.cgroup)
         (folder / "config.json").write_bytes(msgspec.json.encode(config))
-        self._make_group(record, request, config)
+        self._make_group(record, config)
         criu.write_hold(folder)
         criu.cache_features(self._settings.run_path / "platform" / "moves", self._settings.run_path)
         hostmounts.mount("outside", self._outside(arrival.name), "tmpfs", hostmounts.MS_NOSUID, "mode=700")
         self._start_monitor(arrival, request, config)
         record.write(folder)
 
-    def _make_group(self, record: Record, request: CreateRequest, config: dict[str, Any]) -> None:
+    def _make_group(self, record: Record, config: dict[str, Any]) -> None:
         """Without limits of processor time: criu works in it, and others wait."""
         group = record.cgroup
-        rules = config["linux"]["resources"]["devices"]
-        self._cgroups.prepare(group, (*rules, *MAKING))
-        limits = resources(request.resources, devices.numbers)
+        limits = dict(config["linux"]["resources"])
+        self._cgroups.prepare(group, (*limits.pop("devices"), *MAKING))
         for_later = {"cpu": limits.pop("cpu")} if "cpu" in limits else {}
         self._cgroups.limit(group, limits)
         record.share = self._cgroups.share(group)

@@ -117,6 +117,10 @@ class Cgroups:
         undo.append((path, before))
         return True
 
+    def entrances(self, group: str) -> list[Path]:
+        """Files by which a process moves itself in with a `0`: v1's in all hierarchies, for a process of one thread."""
+        return [folder / ("cgroup.procs" if self.v2 else "tasks") for folder in self.folders(group)]
+
     def folders(self, group: str) -> list[Path]:
         """A group's folders in all hierarchies."""
         return [root / group.lstrip("/") for root in self._roots]

@@ -72,7 +72,7 @@ class Control:
             if not workload.monitored:
                 raise Conflict(f"container {request.id} has lost its monitor, and with it its root's mount")
             runtime = self._runtimes.get(workload.record.runtime)
-            work = partial(images.dump, runtime, request, workload.folder, self._cgroups.v2)
+            work = partial(images.dump, runtime, request, workload.folder)
             await self._launcher.beside(workload.record.monitor, work)
 
     def resize(self, name: str, exec_id: str, height: int, width: int) -> None:

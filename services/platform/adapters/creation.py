@@ -18,6 +18,7 @@ from shared.errors import Internal, InvalidArgument
 
 from ..domain import failures, spec
 from ..domain.facts import Facts
+from ..domain.namespaces import own_cgroup
 from ..domain.process import granted
 from . import bundle, copyup, devices, image_mounts, images, monitor, process, rootfs, rotation
 from . import shm as sharing
@@ -126,10 +127,9 @@ class Creator:
         )
         config = spec.build(request, self.facts, inputs, devices.numbers)
         if request.restore:
-            images.configure(self.folder(request.id), config["annotations"], not self._cgroups.v2)
-            if not self._cgroups.v2:  # crun fails to write these once the processes are there
-                rules = config["linux"]["resources"].pop("devices")
-                self._cgroups.prepare(cgroup, (*rules, *images.MAKING))
+            images.configure(self.folder(request.id), config["annotations"])
+            rules = config["linux"]["resources"].pop("devices")
+            self._cgroups.prepare(cgroup, (*rules, *images.MAKING))
         return msgspec.json.encode(config)
 
     def _filter_key(self, request: CreateRequest) -> tuple[object, ...]:
@@ -138,14 +138,15 @@ class Creator:
     def _launch(self, request: CreateRequest, runtime: Runtime, folder: Path, cgroup: str, shm: str) -> bundle.Record:
         wanted = request.process
         log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
-        told, own_groups = partial(failures.create_failure, program=wanted.args[0]), not self._cgroups.v2
-        program = runtime
-        if request.restore and own_groups:
-            program = images.inside(runtime, folder, self._cgroups.folders(cgroup))
+        told, program = partial(failures.create_failure, program=wanted.args[0]), runtime
+        if request.restore:
+            # On v1 criu mounts the hierarchies' roots in a namespace of its own.
+            namespace = self._cgroups.v2 and own_cgroup(request.isolation, self.facts.cgroup_v2)
+            program = images.inside(runtime, folder, self._cgroups.entrances(cgroup), namespace)
         arguments = monitor.common_arguments(program, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)
         if request.restore:
-            arguments += images.restore_arguments(request.restore, own_groups)
+            arguments += images.restore_arguments(request.restore)
             told = partial(images.restore_failure, folder)
         if log and request.log_bytes:
             arguments += ["--log-size-max", str(max(request.log_bytes, LEAST_LOG))]

@@ -12,6 +12,7 @@ from shared.config import Settings
 
 from ..domain.capabilities import from_mask
 from ..domain.facts import Facts
+from .cgroup import Cgroups
 from .runtime import program
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -19,11 +20,12 @@ INIT_NAMES = ("docker-init", "tini-static", "catatonit")
 """Small static init programs that take `-- command`; the first that the host has is used for --init."""
 
 
-def read(settings: Settings, cgroup_v2: bool) -> Facts:
+def read(settings: Settings, cgroups: Cgroups) -> Facts:
     """All facts, by a few small files."""
     bounding = _bounding()
     return Facts(
-        cgroup_v2=cgroup_v2,
+        cgroup_v2=cgroups.v2,
+        limits_pids="pids" in cgroups.controllers(),
         bounding=bounding,
         architecture=architecture(),
         kernel=_kernel(),

@@ -18,7 +18,8 @@ from shared.errors import AlreadyExists, Internal, InvalidArgument
 from .runtime import Runtime
 
 IGNORE = "--manage-cgroups-mode=ignore"
-"""On v1 criu would walk, and make again, groups of the whole machine: in some hierarchy every process is at the top."""
+"""The groups are made and entered here, their device rules hold from the first moment. On v1 criu would walk, and make
+again, groups of the whole machine: in some hierarchy every process is at the top."""
 EMPTY = "/run/crun/.empty-directory"
 MAKING: tuple[dict[str, Any], ...] = (
     *({"allow": True, "type": kind, "access": "m"} for kind in "cb"),
@@ -32,7 +33,7 @@ _HARMLESS = re.compile("RLIMIT_NOFILE|cgroupd: recv req error")
 MOST_REASONS = 3
 
 
-def dump(runtime: Runtime, request: CheckpointRequest, folder: Path, v2: bool) -> None:
+def dump(runtime: Runtime, request: CheckpointRequest, folder: Path) -> None:
     """Blocking; in the mount namespace of the workload's monitor. `folder` is its bundle, which gets criu's log.
 
     The images come into a folder beside the one asked for, which becomes it when they are whole and durable.
@@ -49,7 +50,7 @@ def dump(runtime: Runtime, request: CheckpointRequest, folder: Path, v2: bool) -
     except OSError as error:
         raise InvalidArgument(f"mkdir {target}: {(error.strerror or str(error)).lower()}") from None
     try:
-        runtime.checkpoint(msgspec.structs.replace(request, image_path=str(partial)), folder, () if v2 else (IGNORE,))
+        runtime.checkpoint(msgspec.structs.replace(request, image_path=str(partial)), folder, (IGNORE,))
         for file in (*partial.iterdir(), partial):
             if not file.is_symlink():  # to the images of a dump before
                 _sync(file)
@@ -69,7 +70,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def configure(folder: Path, annotations: dict[str, str], own_groups: bool) -> None:
+def configure(folder: Path, annotations: dict[str, str]) -> None:
     """What crun does not tell criu when it restores, by a configuration file in the bundle.
 
     Folders that are masked are mounts of an empty one: crun calls it by one name when it dumps, by another when it
@@ -77,28 +78,26 @@ def configure(folder: Path, annotations: dict[str, str], own_groups: bool) -> No
     """
     empty = folder / "empty"
     empty.mkdir(mode=0o555, exist_ok=True)
-    groups = "manage-cgroups=ignore\n" if own_groups else ""  # crun's word for it is not heard: they were the source's
-    (folder / "criu.conf").write_text(f"external mnt[{EMPTY}]:{empty}\n{groups}")
+    groups = "manage-cgroups=ignore"  # crun's word for it is not heard: they were the source's
+    (folder / "criu.conf").write_text(f"external mnt[{EMPTY}]:{empty}\n{groups}\n")
     annotations["org.criu.config"] = str(folder / "criu.conf")
 
 
-def inside(runtime: Runtime, folder: Path, groups: Iterable[Path]) -> Runtime:
-    """The runtime as a program that enters these control groups first: what criu restores is where criu is."""
-    program = folder / "restore"
-    enter = "".join(f"echo 0 > {shlex.quote(f'{group}/tasks')} &&\n" for group in groups)
-    program.write_text(f'#!/bin/sh\n{enter}exec {shlex.quote(runtime.program)} "$@"\n')
+def inside(runtime: Runtime, folder: Path, entrances: Iterable[Path], namespace: bool) -> Runtime:
+    """The runtime as a program that enters control groups first: what criu restores is where criu is.
+
+    With `namespace` these are at the same time the roots of what it sees (cgroup_namespaces(7)).
+    """
+    program, begin = folder / "restore", "exec unshare --cgroup" if namespace else "exec"
+    enter = "".join(f"echo 0 > {shlex.quote(str(file))} &&\n" for file in entrances)
+    program.write_text(f'#!/bin/sh\n{enter}{begin} {shlex.quote(runtime.program)} "$@"\n')
     program.chmod(0o700)
     return Runtime(runtime.name, str(program), runtime.state)
 
 
-def restore_arguments(wanted: Restore, own_groups: bool) -> list[str]:
-    """What a monitor is told besides, to restore a workload instead of creating it.
-
-    `own_groups`: its control groups are made and entered already.
-    """
-    arguments = ["--restore", wanted.image_path]
-    if own_groups:
-        arguments += ["--runtime-opt", IGNORE]
+def restore_arguments(wanted: Restore) -> list[str]:
+    """What a monitor is told besides, to restore a workload instead of creating it."""
+    arguments = ["--restore", wanted.image_path, "--runtime-opt", IGNORE]
     if wanted.tcp:
         arguments += ["--runtime-opt", f"--tcp-{wanted.tcp}"]
     if wanted.file_locks:

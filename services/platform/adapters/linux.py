@@ -57,7 +57,7 @@ class Linux:
         self._host: HostInfo | None = None
         self.cgroups, self.runtimes = Cgroups(), Runtimes(settings)
         self._grace = Grace(MOUNT)
-        self.facts = facts.read(settings, self.cgroups.v2)
+        self.facts = facts.read(settings, self.cgroups)
         architecture = self.facts.architecture
         self._adapters = (
             Native(architecture), Emulated(architecture, launcher.roots_dir(settings) / BINFMT_MISC)

@@ -16,6 +16,8 @@ _ACCESS = {"m": 1, "r": 2, "w": 4}
 _ALL = 7
 _KIND = {"b": 1, "c": 2}
 _ANY = ("a", None, None)
+_MOST = (1 << 31) - 1
+"""Of a number in an instruction: no device has higher ones."""
 _RESULT, _CONTEXT, _TYPE, _WANTED, _MAJOR, _MINOR = range(6)
 """Registers: r0 is what is returned, r1 what is given."""
 _LOAD_WORD, _MOVE, _MOVE_REGISTER, _AND, _SHIFT_RIGHT, _EXIT = 0x61, 0xB7, 0xBF, 0x57, 0x77, 0x95
@@ -54,7 +56,7 @@ def _allowed(rules: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int | None, 
             allowed = None if rule["allow"] else {}
         elif not rule["allow"]:
             raise InvalidArgument(f"a device rule that denies less than everything: {dict(rule)}")
-        elif allowed is not None:
+        elif allowed is not None and max(rule.get("major", 0), rule.get("minor", 0)) <= _MOST:
             allowed[device] = allowed.get(device, 0) | access
     return allowed
 

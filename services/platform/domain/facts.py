@@ -13,6 +13,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cgroup_v2: bool = True
+    limits_pids: bool = True
+    """Whether control groups here count processes: a runtime refuses a limit that the host cannot keep."""
     bounding: frozenset[str] = frozenset()
     architecture: str = "amd64"
     kernel: tuple[int, int] = (6, 1)

@@ -41,6 +41,8 @@ def features(
     has = set(controllers)
     return {
         "memory_limit": "memory" in has,
+        "memory_reservation": "memory" in has,
+        "memory_swappiness": not v2 and "memory" in has,
         "swap_limit": "memory" in has and swap,
         "cpu_cfs_period": "cpu" in has,
         "cpu_cfs_quota": "cpu" in has,

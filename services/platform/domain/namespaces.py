@@ -16,14 +16,13 @@ def namespaces(isolation: Isolation, cgroup_v2: bool) -> list[dict[str, str]]:
 
     The control group namespace is private on cgroup v2 and the host's on v1 unless asked for, as Docker has it.
     """
-    cgroup = isolation.cgroup or (PRIVATE if cgroup_v2 else HOST)
     wanted = {
         "mount": "",
         "network": isolation.network,
         "uts": isolation.uts,
         "pid": isolation.pid,
         "ipc": isolation.ipc,
-        "cgroup": cgroup,
+        "cgroup": _cgroup(isolation, cgroup_v2),
     }
     return [_entry(kind, value) for kind, value in wanted.items() if value != HOST]
 
@@ -34,6 +33,15 @@ def _entry(kind: str, value: str) -> dict[str, str]:
     if value in ("", PRIVATE) or (kind == "ipc" and value in (SHAREABLE, NONE)):
         return {"type": kind}
     raise InvalidArgument(f"invalid {kind} namespace: {value!r}")
+
+
+def own_cgroup(isolation: Isolation, cgroup_v2: bool) -> bool:
+    """Whether its control groups are the roots of what it sees."""
+    return _cgroup(isolation, cgroup_v2) == PRIVATE
+
+
+def _cgroup(isolation: Isolation, cgroup_v2: bool) -> str:
+    return isolation.cgroup or (PRIVATE if cgroup_v2 else HOST)
 
 
 def own_network(isolation: Isolation) -> bool:

@@ -71,11 +71,13 @@ def build(request: CreateRequest, facts: Facts, inputs: Inputs, numbers: DeviceN
 
 def _linux(request: CreateRequest, facts: Facts, inputs: Inputs, numbers: DeviceNumbers) -> dict[str, Any]:
     privileged, wanted = request.process.privileged, request.resources
+    limits = resources(wanted, numbers)
+    if not facts.limits_pids:
+        del limits["pids"]
     linux: dict[str, Any] = {
         "cgroupsPath": inputs.cgroup_path,
         "namespaces": namespaces(request.isolation, facts.cgroup_v2),
-        "resources": resources(wanted, numbers)
-        | {"devices": devices.rules(inputs.nodes, wanted.device_cgroup_rules, privileged)},
+        "resources": limits | {"devices": devices.rules(inputs.nodes, wanted.device_cgroup_rules, privileged)},
         "devices": devices.nodes(inputs.nodes),
         "sysctl": sysctls(request),
         "maskedPaths": _paths(request.masked_paths, (*MASKED, *facts.masked_extra), privileged),

@@ -85,6 +85,15 @@ async def test_it_goes_on_here(pair: Pair, strategy: Strategy) -> None:
     assert not Path(pair.b.settings.run_dir, "platform/moves").exists()
 
 
+async def test_it_is_confined_as_before(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    before = await pair.a.confinement(request.id)
+    assert "head: /disk: Operation not permitted" in before
+    assert all(line.endswith(":/") for line in before.splitlines() if line.count(":") == 2 and line[0].isdigit())
+    await pair.moved(request)
+    assert await pair.b.confinement(request.id) == before
+
+
 async def test_there_and_back_again(pair: Pair) -> None:
     request = await pair.started(*COUNT)
     await pair.moved(request)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.platform.adapters import images
-from shared.contracts.platform import CheckpointRequest, CreateRequest, Restore, SignalRequest
+from shared.contracts.platform import CheckpointRequest, CreateRequest, Isolation, Restore, SignalRequest
 from shared.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
 from tests.support.platform_host import Host, everything
 
@@ -70,6 +70,18 @@ async def test_all_processes_are_in_their_groups_again(host: Host, image: str) -
 
 def groups(pids: list[int]) -> list[str]:
     return [Path(f"/proc/{pid}/cgroup").read_text() for pid in pids]
+
+
+async def test_it_is_confined_as_before(host: Host, image: str) -> None:
+    private = Isolation(cgroup="private" if host.linux.cgroups.v2 else "host")
+    request = await counting(host, isolation=private)
+    before = await host.confinement(request.id)
+    assert "head: /disk: Operation not permitted" in before
+    await host.service.checkpoint(CheckpointRequest(id=request.id, image_path=image))
+    await host.exited(request.id)
+    await host.delete(request.id, logs=False)
+    await restored(host, request, image, isolation=private)
+    assert await host.confinement(request.id) == before
 
 
 async def test_it_is_left_running(host: Host, image: str) -> None:

@@ -82,6 +82,11 @@ def test_what_a_rule_allows_and_nothing_else(
     assert run(code, kind, major, minor, "".join(access)) == any(access <= each for each in together.values())
 
 
+def test_numbers_that_no_device_has_allow_nothing() -> None:
+    code = program([NOTHING, {"allow": True, "type": "c", "major": 1 << 32, "minor": 1 << 40, "access": "rwm"}])
+    assert code == program([NOTHING])
+
+
 def test_what_comes_later_goes_on_top() -> None:
     null = {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"}
     assert program([]) is None

@@ -28,12 +28,15 @@ def test_a_host_that_has_everything_is_not_warned_about() -> None:
     found = features(True, ("cpu", "cpuset", "io", "memory", "pids"), swap=True, real_time=True, ipv4_forwarding=True)
     assert warnings(found) == ()
     assert found["blkio_weight"]
+    assert found["memory_reservation"]
     assert not found["oom_kill_disable"]
+    assert not found["memory_swappiness"]  # has no file in cgroup v2
 
 
 def test_what_is_missing_is_said() -> None:
     found = features(False, ("memory",), swap=False, real_time=False, ipv4_forwarding=False)
     assert found["oom_kill_disable"]
+    assert found["memory_swappiness"]
     assert "WARNING: No swap limit support" in warnings(found)
     assert "WARNING: IPv4 forwarding is disabled" in warnings(found)
     assert "WARNING: No memory limit support" not in warnings(found)

@@ -53,6 +53,12 @@ def test_a_profile_binds_the_privileged_too_when_named() -> None:
     assert "seccomp" not in build(request(seccomp="unconfined"))["linux"]
 
 
+def test_a_host_that_does_not_count_processes_is_not_asked_to_limit_them() -> None:
+    assert build(request())["linux"]["resources"]["pids"]
+    lacking = msgspec.structs.replace(FACTS, limits_pids=False)
+    assert "pids" not in spec.build(request(), lacking, INPUTS, lambda path: (1, 2))["linux"]["resources"]
+
+
 def test_paths_may_be_chosen() -> None:
     made = build(request(masked_paths=(), readonly_paths=("/x",)))["linux"]
     assert (made["maskedPaths"], made["readonlyPaths"]) == ([], ["/x"])

@@ -1,3 +1,0 @@
-FROM busybox
-RUN touch /x
-ADD a.tar /x

@@ -1,4 +1,0 @@
-FROM busybox
-ADD a.tbz /bz/
-ADD a.txz /xz/
-ADD one.gz /gz/

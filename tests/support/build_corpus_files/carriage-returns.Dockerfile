@@ -1,4 +1,0 @@
-FROM busybox
-ENV A=1
-RUN echo a \
- > /a

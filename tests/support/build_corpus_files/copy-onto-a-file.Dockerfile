@@ -1,3 +1,0 @@
-FROM busybox
-RUN echo x > /f
-COPY d /f

@@ -1,4 +1,0 @@
-FROM busybox
-ENV A="ü ß"
-RUN echo $A > /ä
-COPY ö.txt /

@@ -1,0 +1,23 @@
+"""A host of cgroup v2 alone, made of a hybrid one: the same machine in a mount namespace without its v1 hierarchies.
+
+Controllers stay with v1, so nothing can be limited or counted there. What else differs between the two kinds of hosts
+is the same as on a pure one: joining, freezing, killing, device rules, namespaces, checkpoints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+UNIFIED = Path("/sys/fs/cgroup/unified")
+_PREPARE = (
+    'mount --make-rprivate / && place=$(mktemp -d) && mount -t tmpfs none "$place" && mkdir "$place/groups" && '
+    f'mount --bind {UNIFIED} "$place/groups" && umount --lazy {UNIFIED.parent} && '
+    f'mount --move "$place/groups" {UNIFIED.parent} && umount --lazy "$place" && rmdir "$place" && exec "$@"'
+)
+
+
+def command(*words: str) -> list[str]:
+    """What runs a command there; on a host without v1 the command itself."""
+    if not UNIFIED.is_dir():
+        return list(words)
+    return ["unshare", "--mount", "sh", "-c", _PREPARE, "sh", *words]
