@@ -165,8 +165,8 @@ def write_gate(
 
     `socket`: its descriptor by which criu is told what to do; without, there are the fifos `gate`, by which it is told
     what to restore, and `go`, with the files that tell how far it is (`criu.HELD` and the others). `ids`: the real user
-    and group that criu is to have, those of the processes it asks about. `cgroup_namespace`: what is restored gets one of
-    its own, which criu does not make where it leaves groups alone.
+    and group that criu is to have, those of the processes it asks about. `cgroup_namespace`: what is restored gets one
+    of its own, which criu does not make where it leaves groups alone.
     """
     config: dict[str, Any] = {"criu": program, "network": network, "socket": socket, "ids": ids}
     config["cgroup_namespace"] = cgroup_namespace
