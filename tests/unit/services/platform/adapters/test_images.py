@@ -53,7 +53,7 @@ async def test_it_goes_on_where_it_was(host: Host, image: str) -> None:
 
 
 async def test_all_processes_are_in_their_groups_again(host: Host, image: str) -> None:
-    script = ("sh", "-c", "sleep 1000 & echo there; wait")
+    script = ("sh", "-c", "tail -f /dev/null & echo there; wait")  # a shell's own sleep may end when it is interrupted
     request = host.request(*script, start=True)
     await host.service.create(request)
     await host.logged(request.id, 1)
