@@ -1,7 +1,8 @@
 """A host of cgroup v2 alone, made of a hybrid one: the same machine in a mount namespace without its v1 hierarchies.
 
 Controllers stay with v1, so nothing can be limited or counted there. What else differs between the two kinds of hosts
-is the same as on a pure one: joining, freezing, killing, device rules, namespaces, checkpoints.
+is the same as on a pure one: joining, freezing, killing, device rules, namespaces, checkpoints. As in Debian's /run
+nothing can be executed where the tests' engines have their folders, in /tmp.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from pathlib import Path
 
 UNIFIED = Path("/sys/fs/cgroup/unified")
 _PREPARE = (
-    'mount --make-rprivate / && place=$(mktemp -d) && mount -t tmpfs none "$place" && mkdir "$place/groups" && '
-    f'mount --bind {UNIFIED} "$place/groups" && umount --lazy {UNIFIED.parent} && '
-    f'mount --move "$place/groups" {UNIFIED.parent} && umount --lazy "$place" && rmdir "$place" && exec "$@"'
+    f"mount --make-rprivate / && mount --bind {UNIFIED} /mnt && umount --lazy {UNIFIED.parent} && "
+    f"mount --move /mnt {UNIFIED.parent} && mount --bind /tmp /tmp && mount -o remount,bind,noexec /tmp && "
+    'exec "$@"'
 )
 
 

@@ -83,16 +83,26 @@ def configure(folder: Path, annotations: dict[str, str]) -> None:
     annotations["org.criu.config"] = str(folder / "criu.conf")
 
 
+class _Script(Runtime):
+    """A runtime by a script that gets its words: the shell's to read, for Debian's /run lets nothing be executed."""
+
+    def __init__(self, runtime: Runtime, script: Path) -> None:
+        super().__init__(runtime.name, "/bin/sh", runtime.state)
+        self._script = script
+
+    def arguments(self) -> list[str]:
+        return [str(self._script), *super().arguments()]
+
+
 def inside(runtime: Runtime, folder: Path, entrances: Iterable[Path], namespace: bool) -> Runtime:
-    """The runtime as a program that enters control groups first: what criu restores is where criu is.
+    """The runtime as a script that enters control groups first: what criu restores is where criu is.
 
     With `namespace` these are at the same time the roots of what it sees (cgroup_namespaces(7)).
     """
-    program, begin = folder / "restore", "exec unshare --cgroup" if namespace else "exec"
+    script, begin = folder / "restore", "exec unshare --cgroup" if namespace else "exec"
     enter = "".join(f"echo 0 > {shlex.quote(str(file))} &&\n" for file in entrances)
-    program.write_text(f'#!/bin/sh\n{enter}{begin} {shlex.quote(runtime.program)} "$@"\n')
-    program.chmod(0o700)
-    return Runtime(runtime.name, str(program), runtime.state)
+    script.write_text(f'{enter}{begin} {shlex.quote(runtime.program)} "$@"\n')
+    return _Script(runtime, script)
 
 
 def restore_arguments(wanted: Restore) -> list[str]:

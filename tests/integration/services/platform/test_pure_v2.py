@@ -20,6 +20,7 @@ CHOSEN = (
     "test_control.py::test_pausing_holds_it_and_resuming_goes_on",
     "test_control.py::test_signals_reach_all",
     "test_execs.py::test_an_exec_is_confined_as_the_runtime_confines_it[private cgroup-False]",
+    "test_arrivals.py::test_there_and_back_again",
 )
 
 
