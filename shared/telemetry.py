@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from opentelemetry import context as otel_context
@@ -24,6 +24,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from shared.errors import ShoalError
 
+T = TypeVar("T")
+R = TypeVar("R")
 SPANS_SUBJECT = "shoal.v1.spans"
 MOST_ERROR = 300
 """Characters of an error that a span keeps."""
@@ -175,6 +177,20 @@ def inject(headers: dict[str, str]) -> dict[str, str]:
     """Adds the present trace context to message headers."""
     _propagator.inject(headers)
     return headers
+
+
+def carried(work: Callable[[T], Awaitable[R]]) -> Callable[[T], Awaitable[R]]:
+    """The same work in the present trace, whoever begins it later."""
+    present = otel_context.get_current()
+
+    async def run(given: T) -> R:
+        token = otel_context.attach(present)
+        try:
+            return await work(given)
+        finally:
+            otel_context.detach(token)
+
+    return run
 
 
 def annotate(**attributes: str | int | float | bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared import cluster
+from shared import cluster, telemetry
 from shared.bus import Bus
 from shared.contracts.common import StreamOffer
 from shared.errors import ShoalError, Unavailable
@@ -73,10 +73,13 @@ class Streams:
     def offer(
         self, serve: ServeStream, framed: bool = True, expired: Callable[[], object] = lambda: None
     ) -> StreamOffer:
-        """A stream that runs `serve` when the caller takes it, once, within 30 seconds; else `expired` is called."""
+        """A stream that runs `serve` when the caller takes it, once, within 30 seconds; else `expired` is called.
+
+        It runs in the trace of who asked for the offer.
+        """
         ticket = new_token()
         handle = asyncio.get_running_loop().call_later(OFFER_SECONDS, self._expire, ticket, expired)
-        self._offers[ticket] = (serve, handle)
+        self._offers[ticket] = (telemetry.carried(serve), handle)
         return StreamOffer(path=str(self._path), ticket=ticket, stream_id=self._remote.stream_id(ticket), framed=framed)
 
     async def offer_direct(

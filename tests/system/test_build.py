@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Mapping
@@ -14,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import Engine, Result
+from tests.support.shoal import CHECKOUT
 from tools.images import entry, tar
 
 CLASSIC = {"DOCKER_BUILDKIT": "0"}
@@ -199,6 +203,22 @@ def test_what_the_classic_builder_cannot(image_engine: Engine, tmp_path: Path) -
     )
     built = build(image_engine, tmp_path, files={"Dockerfile": dockerfile, "a": ""})
     assert "4711 /d/one\n4711 /d/two\n$HOME\n" in built.out, built
+
+
+@pytest.mark.shoal_only
+def test_a_step_is_in_the_trace_of_its_build(image_engine: Engine, tmp_path: Path) -> None:
+    """Found by the id of the step's container, which is gone."""
+    built = build(image_engine, tmp_path, files={"Dockerfile": "FROM busybox\nCOPY f /f\nRUN echo hi\n", "f": "f"})
+    container = built.out.partition(" ---> Running in ")[2].split()[0]
+    run = Path(image_engine.path).parent
+    settings = {"SHOAL_RUN_DIR": str(run), "SHOAL_STATE_DIR": str(run.with_name("state")), "PYTHONPATH": str(CHECKOUT)}
+    command = ["nsenter", f"--net={image_engine.netns}", sys.executable, "-P", "-m", "tools.shoal", "trace", container]
+    tree = subprocess.run(
+        command, env={**os.environ, **settings}, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert tree.count("\ntrace ") == 1
+    for span in ("POST /build", "spool archive", "executor.create", "run  [builder]", "platform.create"):
+        assert span in tree, tree
 
 
 def test_a_client_that_leaves_takes_its_build_with_it(image_engine: Engine) -> None:

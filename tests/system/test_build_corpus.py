@@ -15,7 +15,7 @@ from tests.support.build_corpus import CASES, Case, tree_of
 from tests.support.engine import Engine
 from tools.bench.reference import Dockerd
 
-pytestmark = pytest.mark.shoal_only
+pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(900)]  # the first test waits for all builds
 AT_ONCE = 4
 FIELDS = (
     "User", "Env", "Cmd", "Entrypoint", "WorkingDir", "Volumes", "ExposedPorts", "Labels", "OnBuild", "StopSignal",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from shared import telemetry
 from shared.contracts.builder import ANNOTATION
 from shared.contracts.container import HostConfig, LogConfig, MountRequest
 from shared.errors import ShoalError
@@ -42,20 +43,25 @@ async def _run(build: Build, position: int, state: State, step: Execute, mounts:
     for warning in made.warnings:
         build.show(position, f" ---> [Warning] {warning}\n")
     build.show(position, f" ---> Running in {output.short(made.id)}\n")
+    with telemetry.span("run", container=made.id):
+        return await _ran(build, position, state, step, made.id)
+
+
+async def _ran(build: Build, position: int, state: State, step: Execute, container: str) -> State:
     try:
-        await _execute(build, position, step, made.id)
+        await _execute(build, position, step, container)
     except CommandFailed:
         if build.request.force_remove:
-            await _remove(build, position, made.id)
+            await _remove(build, position, container)
         else:
-            build.containers.keep(made.id)  # to be looked at, as Docker has it
+            build.containers.keep(container)  # to be looked at, as Docker has it
         raise
     after = replace(step.state, image_id=state.image_id)
-    image = await build.keep(after, step.history, made.id)
+    image = await build.keep(after, step.history, container)
     if build.request.remove:
-        await _remove(build, position, made.id)
+        await _remove(build, position, container)
     else:
-        build.containers.keep(made.id)
+        build.containers.keep(container)
     return replace(state, image_id=image.id)
 
 

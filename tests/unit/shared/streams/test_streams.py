@@ -8,6 +8,7 @@ import resource
 
 import pytest
 
+from shared import telemetry
 from shared.errors import NotFound, Unavailable
 from shared.streams import FRAME_HEADER, Streams, frame, streams
 from shared.streams.frames import Deframer
@@ -38,6 +39,24 @@ async def test_what_goes_in_comes_out_and_half_close_ends_it(server, client):
     assert await read_all(channel) == b"bye"
     assert await channel.read() == b""
     channel.close()
+
+
+async def test_what_is_done_for_a_stream_is_in_the_trace_of_who_asked_for_it(server, client):
+    records: list[telemetry.SpanRecord] = []
+    stop = telemetry.configure("test", "node1", records.append)
+
+    async def serve(channel) -> None:
+        with telemetry.span("work"):
+            await channel.write(b"done")
+
+    with telemetry.span("request"):
+        offer = server.streams.offer(serve)
+    channel = await client.streams.take(offer)
+    assert await read_all(channel) == b"done"
+    channel.close()
+    stop()
+    spans = {each.name: each for each in records}
+    assert (spans["work"].trace_id, spans["work"].parent_id) == (spans["request"].trace_id, spans["request"].span_id)
 
 
 async def test_a_slow_reader_loses_nothing_and_stops_the_writer(server, client):
