@@ -11,7 +11,10 @@ from tests.support.debian import SUITE, packages
 from tools.toolchain.debian import unpack
 
 _PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
-_OLD = ("docker-compose==1.29.2", "docker[ssh]==6.1.3", "requests<2.32", "urllib3<2", "setuptools<80")
+_OLD = (
+    "docker-compose==1.29.2", "docker[ssh]==6.1.3", "requests<2.32", "urllib3<2", "setuptools<80",
+    "standard-pipes; python_version >= '3.13'",
+)  # fmt: skip
 """It is not maintained any more: it needs what was there in its days."""
 _BUILDS_WITH = "cython<3\n"
 """Its PyYAML 5 is built from source."""

@@ -41,4 +41,4 @@ async def test_two_hosts_become_a_cluster(hosts: Hosts) -> None:
     hosts.join(2)
     hosts.shoal_ok(1, "node", "leave", "--force")  # the only hub: the other host takes over what is agreed on
     assert "in no cluster" in hosts.shoal(1, "node", "ls").stderr
-    await until(lambda: hosts.hubs(2) == {"node2"}, 60)
+    await until(lambda: hosts.hubs(2) == {"node2"}, 120)
