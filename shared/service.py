@@ -85,7 +85,8 @@ async def connect(settings: Settings, name: str) -> tuple[Bus, NatsState]:
     bus = Bus(transport, ids.node_id(settings.state_path), name)
     bus.want = partial(resting.want, settings)
     await bus.open()
-    return bus, NatsState(bus, agreed_domain(settings))
+    owned = CONTRACTS[name].owns if name in CONTRACTS else ()
+    return bus, NatsState(bus, agreed_domain(settings), owned)
 
 
 def agreed_domain(settings: Settings) -> str:
@@ -152,7 +153,7 @@ async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanS
     bus, state = await connect(settings, contract.name)
     spans = SpanSender(bus)
     telemetry.configure(contract.name, bus.node, spans.add)
-    await ensure(bus, agreed_domain(settings))
+    state.layered = await ensure(bus, agreed_domain(settings))
     streams = Streams(bus, settings.run_path / "streams", contract.name, settings.state_path)
     await streams.open()
     return Kernel(settings, bus.node, bus, state, streams, bool(agreed_domain(settings))), spans

@@ -186,7 +186,8 @@ class ImageStoreService:
     @carried_through
     async def remove(self, request: contract.RemoveRequest) -> contract.RemoveReply:
         done = await remove.remove(self._images, request)
-        self._tidy()
+        if any(each.deleted for each in done.removed):
+            self._tidy()
         return done
 
     @carried_through

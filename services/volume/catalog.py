@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from shared.contracts.volume import SPECS, Changed, VolumeSpec
 from shared.errors import AlreadyExists
+from shared.shielded import together
 from shared.state import State
 
 from .adapters.folders import Folders
 from .domain import rules
-from .domain.recovery import REMOVING, mend
+from .domain.recovery import mend
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class Catalog:
         log.warning("volume %s has content but no record: taken over", name)
         created = self._folders.age(name)
         mountpoint = str(self._folders.data(name))
-        await self._store(VolumeSpec(name=name, driver=rules.DRIVER, mountpoint=mountpoint, created=created))
+        spec = VolumeSpec(name=name, driver=rules.DRIVER, mountpoint=mountpoint, created=created)
+        await self._record(spec)
+        self._know(spec)
 
     def all(self) -> list[VolumeSpec]:
         """All volumes, by name."""
@@ -58,24 +61,32 @@ class Catalog:
         return self._specs.get(name)
 
     async def add(self, spec: VolumeSpec) -> None:
-        """The folder first: a record always has one."""
-        await asyncio.to_thread(self._folders.make, spec.name)
-        await self._store(spec)
+        """Folder and record at once: where a crash leaves one of them, the next start makes the other or removes it."""
+        try:
+            await together((asyncio.to_thread(self._folders.make, spec.name), self._record(spec)))
+        except OSError:
+            await self._state.delete(SPECS, self._node, spec.name)
+            raise
+        self._know(spec)
 
-    async def _store(self, spec: VolumeSpec) -> None:
+    async def _record(self, spec: VolumeSpec) -> None:
         try:
             await self._state.create(SPECS, self._node, spec.name, value=spec)
         except AlreadyExists:  # written by this very request before its answer was lost
             entry = await self._state.get(SPECS, self._node, spec.name)
-            spec = entry.value if entry else spec
+            if entry is None or entry.value != spec:
+                raise
+
+    def _know(self, spec: VolumeSpec) -> None:
         self._specs[spec.name] = spec
         self._changed(Changed(volumes=(spec,)))
 
     async def remove(self, spec: VolumeSpec) -> None:
-        """The folder is set aside first: from then on no crash brings the volume back."""
-        await asyncio.to_thread(self._folders.set_aside, spec.name)
+        """The folder goes, or is set aside, first: from then on no crash brings back what was in it."""
+        aside = await asyncio.to_thread(self._folders.set_aside, spec.name)
         await self._forget(spec.name)
-        await asyncio.to_thread(self._folders.discard, f"{REMOVING}{spec.name}")
+        if aside:
+            await asyncio.to_thread(self._folders.discard, aside)
 
     async def _forget(self, name: str) -> None:
         await self._state.delete(SPECS, self._node, name)

@@ -57,6 +57,18 @@ def decode(payload: bytes, kind: type[M]) -> M:
         raise InvalidArgument(f"{kind.__name__}: {error}") from None
 
 
+def read_headers(raw: bytes) -> dict[str, str]:
+    """The headers of a message in NATS' wire form (ADR-4); an inline status becomes `Status` and `Description`."""
+    first, *lines = raw.decode("utf-8", "replace").split("\r\n")
+    status, _, description = first.removeprefix("NATS/1.0").strip().partition(" ")
+    found = {name: text for name, text in (("Status", status), ("Description", description)) if text}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name] = value.strip()
+    return found
+
+
 def encode_error(error: ShoalError) -> tuple[bytes, dict[str, str]]:
     """Body and headers of an error reply (NATS ADR-32 service errors)."""
     body = ErrorBody(kind=error.kind, message=error.message, details=error.details)

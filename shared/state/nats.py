@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from shared.bus import Bus, Delivery
+from shared.bus.wire import read_headers
 from shared.contracts.base import AGREED, Keys, Message
 from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, ShoalError, Unavailable
 from shared.ids import new_token
@@ -25,6 +27,12 @@ MARKER_SECONDS = 300
 """How long the marker of a removed record stays, for watchers that were cut off."""
 ELECTION, SILENT = 10.0, 2.0
 """Seconds that the hubs have for an answer; after none, until they answer again."""
+QUIET = 0.5
+"""Seconds without a write after which what removals have left is taken away."""
+LAYERS = 8
+"""Messages that the stream may have of a key."""
+MOST_LEFT = 1000
+"""Removals of which something is left; of any more nothing is, at once."""
 _CLOSE_SECONDS = 2.0
 _WRONG_SEQUENCE = (10071, 10164)
 _NOTHING = 10037
@@ -47,9 +55,7 @@ class _Stored(msgspec.Struct):
     data: bytes = b""
 
     def delivery(self) -> Delivery:
-        lines = self.hdrs.decode().split("\r\n")[1:]
-        headers = {name: value.strip() for name, found, value in (line.partition(":") for line in lines) if found}
-        return Delivery(self.subject, self.data, headers | {"Nats-Sequence": str(self.seq)}, "")
+        return Delivery(self.subject, self.data, read_headers(self.hdrs) | {"Nats-Sequence": str(self.seq)}, "")
 
 
 class _Got(msgspec.Struct):
@@ -60,11 +66,25 @@ class _Got(msgspec.Struct):
 class NatsState:
     """Records in one bucket per key family; the sequence number of the stream is the revision.
 
-    `agreed`: the JetStream domain of the bucket `AGREED`, empty where this host keeps it itself.
+    `agreed`: the JetStream domain of the bucket `AGREED`, empty where this host keeps it itself. `owned`: the families
+    that this process alone writes on this host.
+
+    A write that takes what it replaces out of the stream's files is synced twice, once for each. So only each
+    `LAYERS`th write to a key does, and a removal is told by a marker first; another, which takes it out, follows once
+    nothing has been written for a while. What a process that was killed has left of removals its next view finds.
     """
 
-    def __init__(self, bus: Bus, agreed: str = "") -> None:
+    def __init__(self, bus: Bus, agreed: str = "", owned: Iterable[Keys[Any]] = ()) -> None:
         self._bus, self._agreed = bus, agreed
+        self._owned = {keys.pattern for keys in owned if keys.bucket != AGREED}
+        self.layered = False
+        """Whether the stream keeps several messages of a key: one that an older engine has made does not."""
+        self._layers: dict[str, tuple[int, int]] = {}
+        """How many messages the stream has of a key, and the revision of the last one; where this is known."""
+        self._left: dict[str, tuple[Keys[Any], int]] = {}
+        """Removed keys whose last value is still in the stream, each with the revision of its marker."""
+        self._clearing: asyncio.Task[None] | None = None
+        self._written = 0.0
         self._silent = False
         self._watches: set[Watch] = set()
         self._tasks = TaskGroup("state")
@@ -107,34 +127,90 @@ class NatsState:
         return reply
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
-        key = keys.key(*parts)
-        payload = seal(value, self._bus.name)
+        self._written = asyncio.get_running_loop().time()
+        key, payload = keys.key(*parts), seal(value, self._bus.name)
+        _, marker = self._left.get(key, (keys, 0))
         try:
-            return await self._publish(keys, key, payload, {EXPECTED: "0"})
+            return await self._put(keys, key, payload, {EXPECTED: str(marker)}, self._below(key, marker))
         except Conflict:
             found = await self._last(keys, key)
         if found is not None and not removed(found):
             raise AlreadyExists(f"{key} exists")
-        marker = str(_revision(found) if found else 0)  # a removed record's marker may still be there
+        marker = _revision(found) if found else 0  # a removed record's marker may still be there
         try:
-            return await self._publish(keys, key, payload, {EXPECTED: marker})
+            return await self._put(keys, key, payload, {EXPECTED: str(marker)})
         except Conflict:
             raise AlreadyExists(f"{key} exists") from None
 
     async def update(self, keys: Keys[M], *parts: str, value: M, revision: int) -> int:
-        payload = seal(value, self._bus.name)
-        return await self._publish(keys, keys.key(*parts), payload, {EXPECTED: str(revision)})
+        self._written = asyncio.get_running_loop().time()
+        key, payload, headers = keys.key(*parts), seal(value, self._bus.name), {EXPECTED: str(revision)}
+        return await self._put(keys, key, payload, headers, self._below(key, revision))
 
     async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
+        self._written = asyncio.get_running_loop().time()
+        key = keys.key(*parts)
+        last, _ = self._layers.get(key, (0, 0))
+        below = self._below(key, last if revision is None else revision)
+        if below and len(self._left) < MOST_LEFT:
+            with suppress(Conflict):
+                headers = {"KV-Operation": "PURGE", EXPECTED: str(last)}
+                marker = await self._put(keys, key, b"", headers, below)
+                self._leave(keys, key, marker)
+                return marker
+        return await self._clear(keys, key, revision)
+
+    def _below(self, key: str, revision: int) -> int:
+        """How many messages of a key may stay below the next one; 0: it has to take away what there is."""
+        last, layers = self._layers.get(key, (0, 0))
+        return layers if self.layered and last == revision and layers < LAYERS else 0
+
+    async def _clear(self, keys: Keys[Any], key: str, revision: int | None) -> int:
+        """Removes a record, or the marker of its removal, with its value; what is left then goes by itself."""
         headers = {"KV-Operation": "PURGE", "Nats-TTL": f"{MARKER_SECONDS}s"}
         if revision is not None:
             headers[EXPECTED] = str(revision)
-        return await self._publish(keys, keys.key(*parts), b"", headers)
+        cleared = await self._put(keys, key, b"", headers)
+        self._layers.pop(key, None)
+        return cleared
+
+    def _leave(self, keys: Keys[Any], key: str, marker: int) -> None:
+        self._left[key] = (keys, marker)
+        if self._clearing is None or self._clearing.done():
+            self._clearing = self._tasks.start(self._clear_left(), "clear")
+
+    async def _clear_left(self) -> None:
+        """One after the other, while nobody writes."""
+        loop = asyncio.get_running_loop()
+        while self._left:
+            while (wait := self._written + QUIET - loop.time()) > 0:  # noqa: ASYNC110 - until nobody has written
+                await asyncio.sleep(wait)
+            key, (keys, marker) = next(iter(self._left.items()))
+            with suppress(ShoalError):  # written anew; or the broker is away: the next instance finds it
+                await self._clear(keys, key, marker)
+            if self._left[key] == (keys, marker):
+                del self._left[key]
+
+    def _found_marker(self, keys: Keys[Any], key: str, marker: int) -> None:
+        """A view begins with a removal whose value is still there."""
+        if keys.pattern in self._owned and key not in self._left:
+            self._leave(keys, key, marker)
+
+    async def _put(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str], below: int = 0) -> int:
+        """One message, on top of so many known ones; on top of none it takes away what there is.
+
+        What goes by exceeding a limit of the stream leaves no trace in its files: once the marker of a removed record
+        had expired, a killed broker found the record again (2.15.1).
+        """
+        if not below and headers.get(EXPECTED) != "0":
+            headers = headers | {"Nats-Rollup": "sub"}
+        self._layers.pop(key, None)
+        revision = await self._publish(keys, key, payload, headers | {MESSAGE_ID: new_token()})
+        if keys.bucket != AGREED:
+            self._layers[key] = (revision, below + 1)
+        return revision
 
     async def _publish(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str]) -> int:
-        # Each write takes what it replaces out of the stream's files itself. What goes by exceeding a limit leaves no
-        # trace there: once the marker of a removed record had expired, a killed broker found the record again (2.15.1).
-        headers |= {MESSAGE_ID: new_token(), "Nats-Rollup": "sub"}
         domain = self._domain(keys)
         if domain:
             reply = await self._ask_hubs(f"{api(domain)}.$KV.{keys.bucket}.{key}", payload, headers)
@@ -163,6 +239,8 @@ class NatsState:
     async def view(self, *keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
         view = View(*keys)
         watch = Watch(self._bus, keys[0].bucket, view, host or self._domain(keys[0]))
+        if not host:
+            watch.on_marker = self._found_marker
         view.stop, view.look_again = lambda: self._stop(watch), watch.look_again
         self._watches.add(watch)
         try:
@@ -191,6 +269,8 @@ class NatsState:
         """Ends all views: they show what they showed last."""
         for watch in tuple(self._watches):
             self._stop(watch)
+        if self._clearing is not None:
+            self._clearing.cancel()
         await self._tasks.drain(_CLOSE_SECONDS)
         await self._tasks.close()
 

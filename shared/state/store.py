@@ -71,6 +71,11 @@ def removed(message: Delivery) -> bool:
     return "KV-Operation" in message.headers or "Nats-Marker-Reason" in message.headers
 
 
+def leaves_value(marker: Delivery) -> bool:
+    """Whether the record that a marker says was removed is still in the stream: then the marker stays."""
+    return "KV-Operation" in marker.headers and "Nats-TTL" not in marker.headers
+
+
 def unseal(payload: bytes, keys: Keys[M], key: str, revision: int) -> Entry[M]:
     """The record; raises `DataLoss` naming the key when the bytes are not one."""
     try:

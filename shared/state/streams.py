@@ -28,11 +28,13 @@ _SECOND = 1_000_000_000
 
 
 def _bucket(name: str, **more: Any) -> dict[str, Any]:
-    """A key-value bucket as every NATS client knows it (ADR-8), history 1: by each write, see `shared.state.nats`."""
+    """A key-value bucket as every NATS client knows it (ADR-8). What is replaced goes before this limit takes it away
+    (`shared.state.nats`).
+    """
     return {
         "name": f"KV_{name}",
         "subjects": [f"$KV.{name}.>"],
-        "max_msgs_per_subject": 2,
+        "max_msgs_per_subject": 2,  # the second is what a write is about to take away
         "discard": "new",
         "allow_rollup_hdrs": True,
         "deny_delete": True,
@@ -62,20 +64,21 @@ def _log(name: str, subject: str, max_bytes: int, max_age: int) -> dict[str, Any
 
 
 STREAMS: tuple[dict[str, Any], ...] = (
-    _bucket(BUCKET),
+    _bucket(BUCKET, max_msgs_per_subject=64),
     _bucket(AGREED),
     _log(EVENTS, f"{ROOT}.events.>", LOG_BYTES, 7 * 24 * 3600),
     _log(SPANS, SPANS_SUBJECT, LOG_BYTES, 24 * 3600),
 )
 
 
-async def ensure(bus: Bus, agreed: str = "") -> None:
+async def ensure(bus: Bus, agreed: str = "") -> bool:
     """Makes the streams that are not there yet. Any service may be the first; an existing stream is left as it is.
 
-    `agreed`: the domain that keeps what is agreed on, when it is the hubs': they have made it.
+    `agreed`: the domain that keeps what is agreed on, when it is the hubs': they have made it. Returns whether all are
+    as described here.
     """
     mine = [config for config in STREAMS if not agreed or config["name"] != f"KV_{AGREED}"]
-    await asyncio.gather(*(_ensure(bus, config) for config in mine))
+    return all(await asyncio.gather(*(_ensure(bus, config) for config in mine)))
 
 
 async def ensure_agreed(bus: Bus) -> None:
@@ -117,9 +120,10 @@ async def _stream(bus: Bus, verb: str, payload: bytes) -> Any:
     return found
 
 
-async def _ensure(bus: Bus, config: dict[str, Any], domain: str = "") -> None:
+async def _ensure(bus: Bus, config: dict[str, Any], domain: str = "") -> bool:
     subject = f"{api(domain)}.STREAM.CREATE.{config['name']}"
     reply = await bus.request_raw(subject, msgspec.json.encode(config))
     error = msgspec.json.decode(reply.payload).get("error")
     if error and error.get("err_code") != IN_USE:
         raise Unavailable(f"broker stream {config['name']}: {error.get('description')}")
+    return not error

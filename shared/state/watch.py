@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.bus import Bus, Delivery, Subscription
+from shared.contracts.base import Keys
 from shared.errors import ShoalError, Unavailable
 from shared.ids import new_token
-from shared.state.store import removed, unseal
+from shared.state.store import leaves_value, removed, unseal
 from shared.state.view import LATE, View
 from shared.tasks import TaskGroup
 
@@ -69,6 +70,8 @@ class Watch:
         self._last_sign = self._begun = 0.0
         self.complete = asyncio.Event()
         """Set when the view shows all that exists."""
+        self.on_marker: Callable[[Keys[Any], str, int], None] = lambda keys, key, revision: None
+        """Called, before `complete`, with what was removed and left its last value in the stream."""
         self._restarting = self._closed = False
         self._tasks = TaskGroup(f"watch:{bucket}")
         self._subscription: Subscription | None = None
@@ -221,6 +224,8 @@ class Watch:
         key = delivery.subject.removeprefix(self._prefix)
         found = self._view.family(key)
         if found is None or removed(delivery):
+            if found is not None and self._seen is not None and leaves_value(delivery):
+                self.on_marker(found[0], key, revision)
             self._view.apply(key, None, revision)
             return
         if self._seen is not None:

@@ -69,19 +69,20 @@ def _rules() -> int:
 
 
 async def _broker(settings: Settings) -> Counts:
-    """Records by family. A removed record's marker stays for a while, for who watches, and does not count."""
+    """Records by family. What was replaced may still be there, and a removed record's marker stays for a while."""
     bus, state = await connect(settings, "tool")
     families = [keys for contract in CONTRACTS.values() for keys in contract.owns]
     counts = {f"records {keys.pattern}": 0 for keys in families}
+    present: set[str] = set()
     try:
         async for message in replay(bus, f"KV_{BUCKET}", f"$KV.{BUCKET}.>"):
-            if not removed(message):
-                key = message.subject.removeprefix(f"$KV.{BUCKET}.")
-                family = next((keys.pattern for keys in families if keys.parts(key) is not None), "of no contract")
-                counts[f"records {family}"] = counts.get(f"records {family}", 0) + 1
+            (present.discard if removed(message) else present.add)(message.subject.removeprefix(f"$KV.{BUCKET}."))
     finally:
         await state.close()
         await bus.close()
+    for key in present:
+        family = next((keys.pattern for keys in families if keys.parts(key) is not None), "of no contract")
+        counts[f"records {family}"] = counts.get(f"records {family}", 0) + 1
     return counts
 
 

@@ -199,21 +199,20 @@ class Records:
         if spec.generation and self._movables is not None:
             await self._movables.forget(spec.id)  # first: what is gone here must not be started elsewhere
         going = patiently(lambda: self._state.delete(SPECS, spec.id))
-        revision, leaving = await asyncio.gather(going, self._free(spec))
-        if self._names is not None:  # who asks next may ask another host
-            await asyncio.wait((leaving,), timeout=TOLD_WITHIN)
+        revision, _ = await asyncio.gather(going, self.give_up_name(spec.name, spec.id))
         return revision
 
-    async def _free(self, spec: ContainerSpec) -> asyncio.Task[None]:
+    async def give_up_name(self, name: str, container_id: str) -> None:
         """The name's removal is on its way when this returns; on this host nobody gets it before that is done."""
-        leaving = self._leaving[spec.name] = self._tasks.start(self._release(spec), "name")
-        leaving.add_done_callback(lambda _: self._leaving.pop(spec.name, None))
-        return leaving
+        leaving = self._leaving[name] = self._tasks.start(self._release(name, container_id), "name")
+        leaving.add_done_callback(lambda _: self._leaving.pop(name, None))
+        if self._names is not None:  # who asks next may ask another host
+            await asyncio.wait((leaving,), timeout=TOLD_WITHIN)
 
-    async def _release(self, spec: ContainerSpec) -> None:
-        await patiently(lambda: self._state.delete(NAMES, spec.name))
+    async def _release(self, name: str, container_id: str) -> None:
+        await patiently(lambda: self._state.delete(NAMES, name))
         if self._names is not None:
-            await self._names.release(spec.name, spec.id)
+            await self._names.release(name, container_id)
 
     async def bring(self, spec: ContainerSpec) -> int:
         """A container that was another host's: its name goes with it. The revision of its spec here."""

@@ -16,7 +16,10 @@ from .engine import Engine
 
 
 async def rename(engine: Engine, request: RenameRequest) -> int:
-    """The new name is taken before the old one is given up: a crash leaves two, which recovery sees."""
+    """The new name is taken before the old one is given up: a crash leaves two, which recovery sees.
+
+    Renamed it is when its record says so; the old name is free for whoever asks after that.
+    """
     if not request.name.removeprefix("/"):
         raise InvalidArgument("Neither old nor new names may be empty")
     container = engine.registry.staying(request.id)
@@ -36,7 +39,7 @@ async def rename(engine: Engine, request: RenameRequest) -> int:
             revision = await engine.save_spec(container, spec)
             undo.pop_all()
         engine.registry.renamed(container, old)
-        await engine.records.release_name(old, container.id)
+        await engine.records.give_up_name(old, container.id)
     engine.tell(container, "rename", oldName=f"/{old}")
     return revision
 

@@ -36,15 +36,17 @@ class KvReferences:
     async def put(self, record: ReferenceRecord) -> None:
         for attempt in range(_TRIES):
             try:
-                await self._seen(await self._write(record))
+                await self._seen(await self._write(record, first=attempt == 0))
                 return
             except (AlreadyExists, Conflict):  # another load tags the same name: the last one wins
                 if attempt == _TRIES - 1:
                     raise
 
-    async def _write(self, record: ReferenceRecord) -> int:
+    async def _write(self, record: ReferenceRecord, *, first: bool) -> int:
+        """What is there is known, unless somebody else writes."""
+        assert self._view is not None
         parts = (self._node, record.reference)
-        present = await self._state.get(REFERENCES, *parts)
+        present = self._view.get(REFERENCES, *parts) if first else await self._state.get(REFERENCES, *parts)
         if present is None:
             return await self._state.create(REFERENCES, *parts, value=record)
         return await self._state.update(REFERENCES, *parts, value=record, revision=present.revision)

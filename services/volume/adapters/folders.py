@@ -43,15 +43,19 @@ class Folders:
             self._durable.add(name)
 
     def set_aside(self, name: str) -> str:
-        """Gives the folder a name that says it is being removed; a crash cannot bring the volume back. That name."""
-        aside = f"{REMOVING}{name}"
+        """Gives the folder a name that says it is being removed; a crash cannot bring the volume back. That name.
+
+        An empty one goes at once ("": nothing is left): with neither content nor record it would not be a volume again.
+        """
+        folder, aside = self._root / name, f"{REMOVING}{name}"
         self._durable.discard(name)
-        filled = _filled(self._root / name)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(self._root / name, self._root / aside)
-            if filled:  # with neither content nor record it would not be a volume again
-                _sync(self._root)
-        return aside
+        if _filled(folder):
+            os.rename(folder, self._root / aside)
+            _sync(self._root)
+        for empty in (folder / DATA, folder):
+            with contextlib.suppress(FileNotFoundError):
+                empty.rmdir()
+        return aside if (self._root / aside).exists() else ""
 
     def discard(self, folder: str) -> None:
         """Removes a folder with all in it; none there is fine."""

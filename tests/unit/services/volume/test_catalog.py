@@ -83,3 +83,12 @@ async def test_mounts_and_users_are_known_after_a_restart(world: VolumeWorld) ->
         assert not (await world.mount("v1")).empty
         await world.unmount()
         assert world.mounted() == []
+
+
+async def test_a_volume_whose_folder_cannot_be_made_is_none(world: VolumeWorld) -> None:
+    async with world.running():
+        (world.directory / "state" / "volumes" / "v1").write_text("in the way")
+        with pytest.raises(ShoalError):
+            await world.create("v1")
+        assert await world.names() == []
+        assert await world.state.get(SPECS, world.bus.node, "v1") is None

@@ -249,3 +249,40 @@ async def test_a_request_that_is_sent_again_before_it_is_answered_is_answered(tr
     await volume.flush()
     assert refused == []
     await asking.close()
+
+
+async def test_messages_of_several_subscriptions_come_in_the_order_of_the_broker(transport):
+    heard: list[str] = []
+    for name in ("one", "two"):
+        await transport.subscribe(f"order.{name}", lambda delivery: heard.append(delivery.subject))
+    sent = [f"order.{'one' if number % 3 else 'two'}" for number in range(30)]
+    for subject in sent:
+        await transport.publish(subject, b"")
+    await transport.flush()
+    assert heard == sent
+
+
+async def test_a_receiver_that_fails_ends_neither_its_subscription_nor_the_connection(transport, caplog):
+    heard: list[bytes] = []
+
+    def receive(delivery: Delivery) -> None:
+        heard.append(delivery.payload)
+        raise ValueError(delivery.payload.decode())
+
+    await transport.subscribe("failing", receive)
+    for payload in (b"first", b"second"):
+        await transport.publish("failing", payload)
+    await transport.flush()
+    assert heard == [b"first", b"second"]
+    assert "first" in caplog.text
+
+
+async def test_what_a_slow_broker_does_not_take_waits_here_and_comes_in_order(transport, broker):
+    heard = await echoing(transport)
+    broker.pause()
+    parts = [bytes([number]) * (1 << 20) for number in range(12)]
+    for part in parts:
+        await transport.publish("loop", part)
+    broker.resume()
+    for part in parts:
+        assert await heard.get() == part

@@ -72,3 +72,17 @@ def test_a_reply_without_the_header_is_none():
     wire.raise_error(body, {"Other": "1"})
     with pytest.raises(NotFound):
         wire.raise_error(body, {wire.ERROR_CODE: "404"})
+
+
+@pytest.mark.parametrize(
+    ("raw", "headers"),
+    [
+        (b"NATS/1.0\r\nA: b\r\nLong-Name:  c: d \r\n\r\n", {"A": "b", "Long-Name": "c: d"}),
+        (b"NATS/1.0 503\r\n\r\n", {"Status": "503"}),
+        (b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 7\r\n\r\n",
+         {"Status": "100", "Description": "Idle Heartbeat", "Nats-Last-Consumer": "7"}),
+        (b"NATS/1.0\r\nA: \xff\r\nno header\r\n\r\n", {"A": "\ufffd"}),
+    ],
+)  # fmt: skip
+def test_headers_are_read_as_the_broker_writes_them(raw, headers):
+    assert wire.read_headers(raw) == headers

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from shared.contracts import executor as contract
@@ -66,3 +69,20 @@ async def test_a_failure_gives_the_new_name_back(node: Node) -> None:
     spec = node.spec(container_id)
     assert spec is not None
     assert spec.name == "old"
+
+
+async def test_it_does_not_wait_for_the_old_name_to_be_given_up(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for the old name after that gets it all the same."""
+    container_id = await node.create("sleep", name="old")
+    given_up = asyncio.Event()
+    delete = node.state.delete
+
+    async def held(*arguments: Any, **named: Any) -> int:
+        await given_up.wait()
+        return await delete(*arguments, **named)
+
+    monkeypatch.setattr(node.state, "delete", held)
+    await rename(node, container_id, "new")
+    assert node.view.get(contract.NAMES, "old") is not None
+    given_up.set()
+    await node.until(lambda: node.view.get(contract.NAMES, "old") is None)

@@ -33,9 +33,10 @@ def test_set_aside_a_volume_is_gone_for_good(folders: Folders) -> None:
     aside = folders.set_aside("v1")
     assert not folders.data("v1").exists()
     assert folders.found() == {aside: True}
-    folders.discard(aside)
-    folders.discard(aside)
     assert folders.set_aside("v1") == aside
+    folders.discard(aside)
+    folders.discard(aside)
+    assert folders.set_aside("v1") == ""
     assert folders.found() == {}
 
 
@@ -57,7 +58,7 @@ def test_a_folder_is_synced_before_it_is_written_to_and_only_then(
     folders.make_durable("v1")
     folders.make_durable("v1")
     assert synced == ["v1", tmp_path.name]
-    folders.discard(folders.set_aside("v1"))
+    folders.set_aside("v1")
     folders.make("v1")
     folders.make_durable("v1")
     assert synced == ["v1", tmp_path.name] * 2
@@ -65,7 +66,8 @@ def test_a_folder_is_synced_before_it_is_written_to_and_only_then(
 
 def test_a_volume_with_content_is_given_up_durably(folders: Folders, tmp_path: Path, synced: list[str]) -> None:
     folders.make("empty")
-    folders.discard(folders.set_aside("empty"))
+    assert folders.set_aside("empty") == ""
+    assert folders.found() == {}
     assert synced == []
     folders.make("full")
     (folders.data("full") / "file").touch()
