@@ -130,6 +130,8 @@ class Creator:
             images.configure(self.folder(request.id), config["annotations"])
             rules = config["linux"]["resources"].pop("devices")
             self._cgroups.prepare(cgroup, (*rules, *images.MAKING))
+            if self._cgroups.v2:
+                del config["linux"]["resources"]  # see _launch
         return msgspec.json.encode(config)
 
     def _filter_key(self, request: CreateRequest) -> tuple[object, ...]:
@@ -156,6 +158,9 @@ class Creator:
             if wanted.tty:
                 self._fail_without_terminal(runtime, folder, arguments, told)
             raise
+        if request.restore and self._cgroups.v2:
+            # crun may not: nobody limits the root of the cgroup namespace that he is in (nsdelegate in cgroup-v2.rst)
+            self._cgroups.limit(cgroup, spec.limits(request, self.facts, devices.numbers))
         if log and request.log_bytes:
             rotation.hold(log, request.log_compress)
         self._keep_filter(request, runtime)

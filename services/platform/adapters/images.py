@@ -29,7 +29,8 @@ MAKING: tuple[dict[str, Any], ...] = (
 )
 """Device rules that crun adds of its own: any node may be made (not opened), /dev/full, and pseudo terminals."""
 _ERROR = re.compile(r"Error \([^)]*\): (.*)")
-_HARMLESS = re.compile("RLIMIT_NOFILE|cgroupd: recv req error")
+_HARMLESS = re.compile("RLIMIT_NOFILE|cgroupd: recv req error|exited, status=")
+"""The last one is said of iptables, where another kind of firewall is in use."""
 MOST_REASONS = 3
 
 

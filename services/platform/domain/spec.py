@@ -71,13 +71,11 @@ def build(request: CreateRequest, facts: Facts, inputs: Inputs, numbers: DeviceN
 
 def _linux(request: CreateRequest, facts: Facts, inputs: Inputs, numbers: DeviceNumbers) -> dict[str, Any]:
     privileged, wanted = request.process.privileged, request.resources
-    limits = resources(wanted, numbers)
-    if not facts.limits_pids:
-        del limits["pids"]
     linux: dict[str, Any] = {
         "cgroupsPath": inputs.cgroup_path,
         "namespaces": namespaces(request.isolation, facts.cgroup_v2),
-        "resources": limits | {"devices": devices.rules(inputs.nodes, wanted.device_cgroup_rules, privileged)},
+        "resources": limits(request, facts, numbers)
+        | {"devices": devices.rules(inputs.nodes, wanted.device_cgroup_rules, privileged)},
         "devices": devices.nodes(inputs.nodes),
         "sysctl": sysctls(request),
         "maskedPaths": _paths(request.masked_paths, (*MASKED, *facts.masked_extra), privileged),
@@ -88,6 +86,14 @@ def _linux(request: CreateRequest, facts: Facts, inputs: Inputs, numbers: Device
     if not inputs.filter_bpf and (profile := filter_profile(request, facts)):
         linux["seccomp"] = profile
     return linux
+
+
+def limits(request: CreateRequest, facts: Facts, numbers: DeviceNumbers) -> dict[str, Any]:
+    """`linux.resources` but for devices."""
+    made = resources(request.resources, numbers)
+    if not facts.limits_pids:
+        del made["pids"]
+    return made
 
 
 def _paths(asked: tuple[str, ...] | None, default: tuple[str, ...], privileged: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,9 @@ async def test_it_is_confined_as_before(host: Host, image: str) -> None:
     await host.delete(request.id, logs=False)
     await restored(host, request, image, isolation=private)
     assert await host.confinement(request.id) == before
+    config = json.loads((Path(host.settings.run_dir) / "platform/workloads" / request.id / "config.json").read_bytes())
+    # where the group is the root of the runtime's namespace it must have nothing to limit (nsdelegate)
+    assert ("resources" in config["linux"]) is not host.linux.cgroups.v2
 
 
 async def test_it_is_left_running(host: Host, image: str) -> None:
