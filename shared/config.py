@@ -99,6 +99,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Largest JSON body the gateway accepts."""
     registry_mirrors: tuple[str, ...] = ()
     """URLs of mirrors of Docker Hub, asked before it (dockerd's `registry-mirrors`)."""
+    http_proxy: str = ""
+    """Proxy for what is fetched by HTTP (registries, URLs, git repositories); empty: the environment's HTTP_PROXY."""
+    https_proxy: str = ""
+    """The same for HTTPS; empty: the environment's HTTPS_PROXY."""
+    no_proxy: str = ""
+    """Hosts, domains and networks, with commas between, that are reached without; empty: the environment's NO_PROXY."""
     insecure_registries: tuple[str, ...] = ()
     """Registries (host[:port], or networks in CIDR form) that may be spoken to without TLS or with any certificate."""
     registry_certs_dir: str = "/etc/docker/certs.d"

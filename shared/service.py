@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shared import cluster, ids, logs, resting, telemetry
+from shared import cluster, ids, logs, proxies, resting, telemetry
 from shared.bus import Bus, NatsTransport, wire
 from shared.bus.server import Server
 from shared.config import Settings
@@ -111,6 +112,7 @@ def serve(contract: Contract, build: Build, settings: Settings, ready: Callable[
     import uvloop  # here: the parent of forked services never makes a loop
 
     logs.configure(settings.log_level)
+    proxies.put_into(os.environ, settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(contract, build, settings, ready))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from shared import proxies
 from shared.clock import now_ns, rfc3339
 from shared.config import Settings
 from shared.contracts.container import State
@@ -163,6 +165,7 @@ def info(
     activity: Activity = _IDLE,
 ) -> dict[str, Any]:
     """The answer of `GET /info`."""
+    proxy = proxies.from_environment(os.environ)
     return {
         "ID": node,
         **_counts(states),
@@ -188,9 +191,9 @@ def info(
         "RegistryConfig": _registry(settings, version),
         "GenericResources": None,
         "DockerRootDir": settings.state_dir,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": proxies.masked(proxy.http),
+        "HttpsProxy": proxies.masked(proxy.https),
+        "NoProxy": proxy.without,
         "Name": settings.node,
         "Labels": [f"{key}={value}" for key, value in settings.labels.items()],
         "ExperimentalBuild": True,

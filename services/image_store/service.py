@@ -172,7 +172,7 @@ class ImageStoreService:
         shared: dict[str, int] = {}
         if request.shared_size:
             sizes = {layer.chain_id: layer.size for layer in self._layers.all()}
-            shared = filters.shared_sizes(self._catalog, sizes)
+            shared = filters.shared_sizes(self._catalog, images, sizes)
         return contract.ListReply(images=images, shared_sizes=shared)
 
     @carried_through

@@ -21,6 +21,8 @@ STEP = 64 << 10
 """Compressed bytes that are undone at once: each counts only when it is its turn."""
 RATIO_FREE = 64 << 20
 """Bytes that may come out of anything: small archives of zeros are no attack."""
+MOST_IMPLIED = 100_000
+"""Directories that names of an archive go through and no entry of it describes: one name may go through thousands."""
 ZSTD_WINDOW = 128 << 20
 XZ_MEMORY = 256 << 20
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from . import entries, tar
 from .entries import EntryError, Step
 from .remove_tree import remove_tree
-from .source import LimitError
+from .source import MOST_IMPLIED, LimitError
 from .tar import Header
 from .xattrs import keeps_xattr
 
@@ -34,7 +34,7 @@ class TreeWriter:
 
     def __init__(self, most_bytes: int, top: int | None = None) -> None:
         """`top`: the directory to write into, by default the root."""
-        self.size = 0
+        self.size = self._implied = 0
         self._most_bytes = most_bytes
         self._times: dict[str, tuple[int, int]] = {}
         self.top = os.open("/", DIRECTORY) if top is None else top
@@ -191,6 +191,9 @@ class TreeWriter:
                 os.mkdir(made, 0o755, dir_fd=self.top)
             except FileExistsError:
                 continue
+            self._implied += 1
+            if self._implied > MOST_IMPLIED:
+                raise LimitError(f"the archive has more than {MOST_IMPLIED} directories that no entry describes")
             self.implied_one(made)
 
     def implied_one(self, path: str) -> None:

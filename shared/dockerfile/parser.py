@@ -18,6 +18,7 @@ from .words import Lex
 
 LONGEST_LINE = 65535
 LONGEST_FILE = 4 << 20
+MOST_INSTRUCTIONS = 10_000
 _DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$", re.DOTALL)
 _DIRECTIVES = frozenset(("syntax", "escape", "check"))
 _HEREDOC = re.compile(r"(\d*)<<(-?)\s*([^<]*)\Z", re.DOTALL)
@@ -134,6 +135,8 @@ class _Parser:
             node = self._instruction()
             if node is not None:
                 nodes.append(node)
+            if len(nodes) > MOST_INSTRUCTIONS:
+                raise InvalidArgument(f"the Dockerfile has more than {MOST_INSTRUCTIONS} instructions")
         if not nodes:
             raise InvalidArgument("file with no instructions")
         warnings = tuple(self._warnings)

@@ -16,6 +16,8 @@ from .pattern import cut_prefix, cut_suffix, substitute
 from .text import is_space, quote
 
 _SPECIAL = "@*#?-$!0"
+LONGEST = 128 << 10
+"""Characters that variables put into one text: as many as the kernel takes as a variable's value (MAX_ARG_STRLEN)."""
 _DEEPEST = 100
 """Substitutions inside substitutions; nobody's Dockerfile goes as deep, and the interpreter's stack is not endless."""
 
@@ -49,30 +51,29 @@ class SyntaxFault(Exception):
 @dataclass
 class _Words:
     done: list[str] = field(default_factory=list)
-    word: str = ""
-    inside: bool = False
+    parts: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         """Blanks end a word."""
         for char in text:
             if not is_space(char):
-                self.add_raw(char)
-            elif self.inside and self.word:
-                self.done.append(self.word)
-                self.word, self.inside = "", False
+                self.parts.append(char)
+            elif self.parts:
+                self.done.append("".join(self.parts))
+                self.parts = []
 
     def add_raw(self, text: str) -> None:
-        self.word += text
-        self.inside = True
+        if text:
+            self.parts.append(text)
 
     def all(self) -> list[str]:
-        return [*self.done, self.word] if self.word else self.done
+        return [*self.done, "".join(self.parts)] if self.parts else self.done
 
 
 class _Reading:
     def __init__(self, lex: Lex, text: str, variables: Mapping[str, str]) -> None:
         self._lex, self._text, self._variables = lex, text, variables
-        self._at = self._depth = 0
+        self._at = self._depth = self._put_in = 0
         self._raw_escapes = lex.raw_escapes
 
     def run(self) -> tuple[str, list[str]]:
@@ -171,6 +172,11 @@ class _Reading:
         return self._text[start : self._at]
 
     def _variable(self) -> str:
+        value = self._value()
+        self._put_in += len(value)
+        return _bounded(self._put_in, value)
+
+    def _value(self) -> str:
         self._at += 1
         if self._peek() != "{":
             name = self._name()
@@ -226,7 +232,14 @@ class _Reading:
         pattern, text = self._argument("/", True), self._argument("}", True)
         if self._lex.keep_unset and value is None:
             return f"${{{name}/{pattern}/{text}}}"
+        _bounded(len(text) * (len(value or "") + 1))
         return _matched(pattern, lambda: substitute(value or "", pattern, text, every))
+
+
+def _bounded(length: int, value: str = "") -> str:
+    if length > LONGEST:
+        raise SyntaxFault(f"its variables come to more than {LONGEST} characters")
+    return value
 
 
 def _matched(pattern: str, work: Callable[[], str]) -> str:

@@ -6,10 +6,12 @@ path of the file tree, `error`.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,6 +94,8 @@ HEALTH = {"history": "the health check of 20.10 has no start interval"}
 CHOWN = {"history": "20.10 leaves out the blank between --chown and the sources; 28 does not"}
 SLASH = {"Config.WorkingDir": "20.10 keeps a slash at the end; 28 does not", "history": "the same"}
 LINE = {"error": "20.10 says 'error line 2', 28 'error on line 2'"}
+PATHS = {"error": "20.10 tells paths of its own folders"}
+RUNTIME = {"error": "20.10 passes on its runtime's words"}
 PORT = {"error": "20.10 begins with a capital letter, 28 does not"}
 CASES: tuple[Case, ...] = (
     # Instructions that touch no file.
@@ -135,18 +139,25 @@ CASES: tuple[Case, ...] = (
     _case("copy-chown", "d", "y.txt", differs=CHOWN),
     _case("copy-set-bits", "set", "empty", differs=CHOWN),
     _case("copy-through-link-in-image", "y.txt", "d"),
+    _case("copy-above-the-context", "y.txt", fails=True),
+    _case("copy-onto-a-file", "d", fails=True, differs=PATHS),
     _case("copy-over", "d"),
     _case("copy-expansion", "y.txt"),
     _case("copy-from-stage", differs=CHOWN),
     _case("copy-from-image"),
     _case("add-archive", differs=CHOWN),
     _case("add-archive-over-links"),
+    _case("add-archive-onto-a-file", fails=True, differs=PATHS),
+    _case("add-compressed"),
     # RUN.
     _case("run"),
     _case("run-continuation"),
     _case("run-user-and-env"),
     _case("run-replaces-folder"),
     _case("run-fails", fails=True),
+    _case("run-without-image", fails=True, differs=RUNTIME),
+    _case("run-user-owns-what-it-makes", "y.txt"),
+    _case("run-makes-special-files"),
     # The language.
     _case("escape", fails=True),
     _case("escape-works"),
@@ -155,6 +166,10 @@ CASES: tuple[Case, ...] = (
     _case("target", query={'target': 'A'}),
     _case("stage-by-name-as-base"),
     _case("dockerignore"),
+    _case("dockerignore-negation"),
+    _case("dockerignore-globs"),
+    _case("carriage-returns"),
+    _case("names-of-other-alphabets"),
     _case("dockerfile-param", query={'dockerfile': 'sub/My.file'}),
     _case("unknown-instruction", fails=True, differs=LINE),
     _case("missing-source", fails=True),
@@ -167,6 +182,18 @@ CASES: tuple[Case, ...] = (
 _EXTRA: Mapping[str, tuple[Entry, ...]] = {
     "add-archive": (entry("a.tar", tar(_INNER)), entry("a.tgz", _gz(_INNER)), entry("no.tar", b"no archive")),
     "add-archive-over-links": (entry("a.tar", tar([entry("in/f", b"f"), directory("etc"), entry("etc/new", b"n")])),),
+    "add-archive-onto-a-file": (entry("a.tar", tar(_INNER)),),
+    "add-compressed": (
+        entry("a.tbz", bz2.compress(tar(_INNER))),
+        entry("a.txz", lzma.compress(tar(_INNER))),
+        entry("one.gz", gzip.compress(b"no archive", mtime=0)),
+    ),
+    "dockerignore-negation": (
+        entry(".dockerignore", b"# all but\n*\n!d\nd/sub\n!d/sub/b\n!z.md\n"),
+        *_files("d", "y.txt", "z.md"),
+    ),
+    "dockerignore-globs": (entry(".dockerignore", b"**/*.txt\n/z.md\nd/sub/\n"), *_files("d", "y.txt", "z.md")),
+    "names-of-other-alphabets": (entry("\u00f6.txt", b"1"),),
     "dockerignore": (entry(".dockerignore", b"*.md\nDockerfile\n"), *_files("y.txt", "z.md")),
     "dockerfile-param": (entry("sub/My.file", b"FROM busybox\nCOPY sub /s\n"), entry("sub/f", b"f")),
 }

@@ -50,9 +50,9 @@ class Authority:
         form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         return certificate, key.private_bytes(serialization.Encoding.PEM, *form).decode()
 
-    def server(self, days: int = 10, wants_client: bool = False) -> ssl.SSLContext:
-        """For a server on localhost; `wants_client`: it insists on a certificate of this authority."""
-        certificate, key = self.issue(days=days)
+    def server(self, days: int = 10, wants_client: bool = False, host: str = "localhost") -> ssl.SSLContext:
+        """For a server of that name; `wants_client`: it insists on a certificate of this authority."""
+        certificate, key = self.issue(host, days)
         file = self._folder / "server.pem"
         file.write_text(certificate + key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

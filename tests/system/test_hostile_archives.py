@@ -164,11 +164,24 @@ def test_contexts_of_odd_entries(engine: Engine) -> None:
         "an ignore file outside": [symlink(".dockerignore", "/etc/passwd")],
         "a hard link to nothing": [entry("h", kind=tarfile.LNKTYPE, link="nothing")],
         "an unknown kind": [entry("a", kind=b"Z")],
+        "folders without end": [entry(f"{number}" + "/d" * 2000) for number in range(1000)],
+        "attributes without end": [entry("x", pax={"SCHILY.xattr.user.x": "y" * 1_000_000})] * 200,
     }
     with Peak(processes(engine)) as peak:
         errors = {name: built(engine, with_dockerfile("COPY . /x/", *entries), tag) for name, entries in odd.items()}
     assert {name for name, error in errors.items() if not error} <= {"a device", "a ring", "an ignore file outside"}
     assert "root:" not in str(errors)
+    assert 0 < peak.most < MOST, f"{peak.most >> 20} MiB"
+
+
+@pytest.mark.shoal_only
+def test_dockerfiles_without_end(engine: Engine) -> None:
+    """Variables that double each time, and more instructions than anybody writes."""
+    tag = f"{unique('endless')}:1"
+    growing = f"FROM {IMAGE}\nENV A={'a' * 1000}\n" + "ENV A=$A$A$A$A$A$A$A$A$A$A\n" * 20
+    with Peak(processes(engine)) as peak:
+        for dockerfile, why in ((growing, "its variables come to more than"), ("FROM x\n" * 500_000, "instructions")):
+            assert why in built(engine, tar([entry("Dockerfile", dockerfile.encode())]), tag)
     assert 0 < peak.most < MOST, f"{peak.most >> 20} MiB"
 
 

@@ -18,9 +18,10 @@ from tests.support.platforms import several_platforms
 from tests.support.process import Process, running
 from tests.support.shoal import CHECKOUT, Shoal
 from tests.support.waiting import until
+from tests.support.website import website
 from tools import images
 from tools.bench.reference import Dockerd
-from tools.bench.registry import Registry
+from tools.bench.registry import Registry, free_port
 
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 HTPASSWD = "user:$2b$05$2OVygyBQQXC3jiWAknFl2O9ZaEwaggDg5pZXU4ZVw5DCsOQmLC06i\n"
@@ -244,6 +245,45 @@ def test_what_is_not_there(engine: Engine, name: str) -> None:
     nobody = engine.call("POST", "/images/create?fromImage=localhost:1/a&tag=1")
     assert nobody.status == 500
     assert nobody.message.endswith("dial tcp 127.0.0.1:1: connect: connection refused")
+
+
+@pytest.mark.shoal_only
+def test_a_mirror_and_a_proxy(tmp_path: Path) -> None:
+    """As settings and environment say: Docker Hub's images come from a mirror, what is spoken to by HTTP is reached
+    through the proxy (here the registry is both), and nobody learns its password.
+    """
+    address, files = f"127.0.0.1:{free_port()}", {"http://site.invalid/hello": b"fetched\n"}
+    settings = {
+        "SHOAL_REGISTRY_MIRRORS": json.dumps([f"http://{address}"]),
+        "SHOAL_INSECURE_REGISTRIES": '["registry.invalid"]',
+        "SHOAL_HTTP_PROXY": f"http://me:secret@{address}",
+    }
+    with Shoal(settings) as shoal, Registry(tmp_path, shoal.netns, int(address.partition(":")[2])) as registry:
+        engine = Engine(shoal.host, shoal.netns)
+        engine.load_busybox()
+        image_id = engine.ok("inspect", "-f", "{{.Id}}", IMAGE)
+        engine.ok("tag", IMAGE, f"{registry.name}/library/mirrored:1")
+        engine.ok("push", f"{registry.name}/library/mirrored:1")
+        engine.ok("pull", "mirrored:1")
+        assert engine.ok("inspect", "-f", "{{.Id}}", "mirrored:1") == image_id
+        engine.ok("tag", IMAGE, "registry.invalid/proxied:1")
+        engine.ok("push", "registry.invalid/proxied:1")
+        engine.ok("rmi", "registry.invalid/proxied:1")
+        engine.ok("pull", "registry.invalid/proxied:1")
+        assert "proxied" in registry.run("ls", str(tmp_path / "store/docker/registry/v2/repositories"))
+        info = engine.call("GET", "/info").json
+        assert info["HttpProxy"] == f"http://xxxxx:xxxxx@{address}"
+        assert info["RegistryConfig"]["Mirrors"] == [f"http://{address}/"]
+    with Shoal() as shoal, website(files, shoal.netns) as proxy:
+        shoal.down()
+        shoal.settings["HTTP_PROXY"] = proxy
+        shoal.up()
+        engine = Engine(shoal.host, shoal.netns)
+        dockerfile = b"FROM scratch\nADD http://site.invalid/hello /\n"
+        built = engine.call("POST", "/build?t=added", data=images.tar([images.entry("Dockerfile", dockerfile)]))
+        assert b"Successfully tagged added:latest" in built.body
+        made = engine.ok("create", "added", "/x")
+        assert engine.docker("cp", f"{made}:/hello", "-").out.count("fetched") == 1
 
 
 @pytest.mark.shoal_only

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from shared.archive import tar
 from shared.archive.compression import HEAD, recognise
+from shared.archive.source import MOST_IMPLIED
 from shared.archive.tar import Header
 from shared.errors import InvalidArgument, NotFound
 
@@ -18,6 +19,8 @@ from .spool import CHUNK, Spools
 
 MOST_ENTRIES = 500_000
 LONGEST_PATH = 4096
+MOST_TEXT = 64 << 20
+"""Bytes of names, links and attributes that are held in memory."""
 _KINDS = {tar.REGULAR: FILE, tar.GNU_SPARSE: FILE, tar.DIRECTORY: DIRECTORY, tar.SYMLINK: SYMLINK, tar.FIFO: FIFO,
           tar.CHARACTER: CHARACTER, tar.BLOCK_DEVICE: BLOCK}  # fmt: skip
 
@@ -66,6 +69,7 @@ class _Indexing:
         self._spools, self._source, self._reader = spools, source, reader
         self._in_place = in_place
         self._spool = in_place[0] if in_place else spools.new()
+        self._text = 0
         self._tree = Tree()
 
     def run(self) -> Tree:
@@ -80,8 +84,18 @@ class _Indexing:
             raise InvalidArgument(f"a path of more than {LONGEST_PATH} bytes: {header.name[:100]!r}...")
         try:
             self._put(header)
+            self._count(header)
         except NotFound as error:  # a link on its way leads out of the archive, or nowhere
             raise InvalidArgument(f"{header.name[:200]!r}: {error.message}") from None
+
+    def _count(self, header: Header) -> None:
+        """What the tree has grown by; raises `InvalidArgument` when that is more than it may take of memory."""
+        attributes = sum(len(name) + len(value) for name, value in header.xattrs.items())
+        self._text += len(header.name.rpartition("/")[2]) + len(header.link) + attributes
+        if self._tree.implied > MOST_IMPLIED:
+            raise InvalidArgument(f"the archive has more than {MOST_IMPLIED} directories that no entry describes")
+        if self._text > MOST_TEXT:
+            raise InvalidArgument(f"names, links and attributes of the archive take more than {MOST_TEXT} bytes")
 
     def _put(self, header: Header) -> None:
         if header.kind == tar.HARD_LINK:

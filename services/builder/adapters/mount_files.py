@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -28,14 +29,27 @@ class MountFiles:
         for path in (self._mounts, self._secrets):
             shutil.rmtree(path, ignore_errors=True)
 
-    def cache(self, name: str, mode: int, uid: int, gid: int) -> Path:
-        """The folder of a cache, made empty when it is not there."""
-        path = self._cache / hashlib.sha256(name.encode()).hexdigest()[:32]
+    def _folder(self, name: str) -> Path:
+        return self._cache / hashlib.sha256(name.encode()).hexdigest()[:32]
+
+    def has_cache(self, name: str) -> bool:
+        """Whether it was made before."""
+        return self._folder(name).exists()
+
+    def cache(self, name: str, begin: Node, spools: Spools) -> Path:
+        """The folder of a cache; when it is not there it is made as `begin` is. Blocks."""
+        path = self._folder(name)
         if not path.exists():
-            self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.mkdir(exist_ok=True)
-            os.chown(path, uid, gid)
-            path.chmod(mode)
+            place = self.place()
+            try:
+                self.write(place, begin, spools)
+                self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+                place.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # somebody else made it meanwhile
+                    raise
+            finally:
+                self.remove(place)
         os.utime(path)
         return path
 

@@ -105,6 +105,7 @@ class _Copying:
     def add(self, item: Item, into: bool) -> None:
         path = self._place.path
         if item.unpacked is not None:
+            self._check_directory(path)
             self.folder(path, Owner())
             self._unpacked(item.unpacked, path)
         elif item.node.is_directory:
@@ -115,9 +116,12 @@ class _Copying:
             self.folder(posixpath.dirname(path), self._how.owner or Owner())
             self._made.put(path, self._copy(item.node, self._how))
 
-    def _directory(self, node: Node, path: str) -> None:
+    def _check_directory(self, path: str) -> None:
         if self._place.kind not in ("", DIRECTORY):
             raise InvalidArgument(f"failed to copy files: cannot copy to non-directory: /{path}")
+
+    def _directory(self, node: Node, path: str) -> None:
+        self._check_directory(path)
         self.folder(posixpath.dirname(path), Owner())
         if path and not self._there:
             owner = self._how.owner or Owner()

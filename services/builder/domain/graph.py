@@ -1,13 +1,11 @@
-"""Which stage needs which: what does not, is built at the same time."""
+"""Which stages there are, and which of them a step needs: what needs none, is built at the same time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from shared.dockerfile.instructions import Copy, Label, Run, Stage
+from shared.dockerfile.instructions import Label, Stage
 from shared.errors import InvalidArgument
-
-from .mounts import origins
 
 
 def chosen(stages: Sequence[Stage], target: str) -> tuple[Stage, ...]:
@@ -64,19 +62,12 @@ def with_labels(stages: Sequence[Stage], labels: dict[str, str]) -> tuple[Stage,
     return (*rest, Stage(last.begin, last.instructions + added))
 
 
-def needs(stages: Sequence[Stage], current: int) -> set[int]:
-    """The stages that must be there before this one begins; its base's triggers may need more."""
-    found: set[int | None] = {by_name(stages, current, stages[current].begin.base)}
-    for step in stages[current].instructions:
-        for reference in _references(step):
-            try:
-                found.add(by_reference(stages, current, reference))
-            except InvalidArgument:
-                continue  # told when its turn comes
+def needs(stages: Sequence[Stage], current: int, references: Iterable[str]) -> set[int]:
+    """The stages among what `--from` names in stage `current`: a step needs them."""
+    found: set[int | None] = set()
+    for reference in references:
+        try:
+            found.add(by_reference(stages, current, reference))
+        except InvalidArgument:
+            continue  # told when its turn comes
     return {position for position in found if position is not None}
-
-
-def _references(step: object) -> tuple[str, ...]:
-    if isinstance(step, Copy) and step.from_:
-        return (step.from_,)
-    return origins(step.mounts) if isinstance(step, Run) else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,11 @@ class Mount:
         return not (self.readonly if self.readonly is not None else self.type not in (CACHE, TMPFS))
 
     @property
+    def cache(self) -> str:
+        """The cache's name."""
+        return self.id or self.target
+
+    @property
     def secret(self) -> str:
         """The secret's name."""
         return self.id or self.source or self.target.rpartition("/")[2]
@@ -55,16 +60,6 @@ class Mount:
         if self.target or self.type != SECRET:
             return self.target
         return "" if self.env is not None else _SECRETS + self.secret.rpartition("/")[2]
-
-
-def origins(mounts: Iterable[str]) -> tuple[str, ...]:
-    """Stages and images that mounts, as written, are from."""
-    found = (_fields(each).get("from", "") for each in mounts)
-    return tuple(each for each in found if each)
-
-
-def _fields(text: str) -> dict[str, str]:
-    return {name.lower(): value for name, _, value in (each.partition("=") for each in _split(text))}
 
 
 def _split(text: str) -> list[str]:

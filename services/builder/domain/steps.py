@@ -115,6 +115,13 @@ def plan(state: State, instruction: given.Instruction) -> Step:
     return Describe(replace(state, image=image), created_by(image.config, words), _note(state, step))
 
 
+def origins(step: Step) -> tuple[str, ...]:
+    """The stages and images that a step takes files of."""
+    found: tuple[str, ...] = (step.copy.from_,) if isinstance(step, Transfer) else ()
+    found += tuple(mount.from_ for mount in step.mounts) if isinstance(step, Execute) else ()
+    return tuple(each for each in found if each)
+
+
 def _note(state: State, step: given.Instruction) -> str:
     before = state.config.healthcheck
     if isinstance(step, given.HealthCheck) and before and before.test and before.test[0] != "NONE":

@@ -71,6 +71,8 @@ class Tree:
 
     def __init__(self) -> None:
         self.root = directory()
+        self.implied = 0
+        """Directories made because something is in them."""
 
     def put(self, path: str, node: Node) -> None:
         """Puts a file in its place, instead of what was there; a directory joins the one that is there."""
@@ -111,6 +113,7 @@ class Tree:
             if child is None:
                 child = at.children[part] = directory()
                 child.implied = True
+                self.implied += 1
             if not child.is_directory:
                 raise InvalidArgument(f"{'/'.join(parts)[:200]!r}: not a directory")
             at = child

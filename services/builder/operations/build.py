@@ -98,6 +98,7 @@ async def _work(build: Build, channel: Channel) -> None:
 
 async def _clear(build: Build) -> None:
     """Nothing stays but what is meant to."""
+    await build.end_bases()
     await build.containers.remove_all()
     build.containers.close()
     try:
@@ -183,7 +184,7 @@ async def _cache_from(build: Build) -> tuple[str, ...]:
 
 
 async def _stages(build: Build, before: Sequence[Arg], escape: str) -> State:
-    """Builds all stages, each as soon as those are done that it needs; the last one's state."""
+    """Builds all stages at once, as far as their steps do not wait for each other; the last one's state."""
     total = len(before) + sum(1 + len(stage.instructions) for stage in build.stages)
     arguments = Arguments.of(build.request.build_args, platform_arguments(build.platform, build.host))
     for number, step in enumerate(before, start=1):
@@ -210,8 +211,6 @@ async def _stages(build: Build, before: Sequence[Arg], escape: str) -> State:
 
 
 async def _stage(build: Build, position: int, arguments: Arguments, escape: str, number: int, total: int) -> None:
-    for needed in graph.needs(build.stages, position):
-        await asyncio.shield(build.results[needed])
     try:
         state = await build_stage(build, position, arguments, escape, number, total)
     except ShoalError:

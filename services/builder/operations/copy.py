@@ -143,6 +143,8 @@ def _written(build: Build, heredoc: Heredoc) -> Item:
 async def _source(build: Build, position: int, asked: Copy, source: str) -> Found:
     if _URL.match(source):
         return await _of_url(build, asked, source)
+    if posixpath.normpath(source).split("/")[0] == "..":
+        raise InvalidArgument(f"{asked.command} failed: forbidden path outside the build context: {source[:200]} ()")
     if asked.from_:
         return await _of_image(build, position, asked, source)
     if build.context is None:
@@ -226,7 +228,7 @@ def _is_wild(path: str) -> bool:
 async def _of_image(build: Build, position: int, asked: Copy, source: str) -> Found:
     stage = by_reference(build.stages, position, asked.from_)
     if stage is not None:
-        image_id = (await build.results[stage]).image_id
+        image_id = (await build.result(stage)).image_id
     else:
         try:
             image_id = (await build.base(asked.from_, None, position)).id
@@ -238,13 +240,14 @@ async def _of_image(build: Build, position: int, asked: Copy, source: str) -> Fo
     for each, place in zip(paths, await build.store.places(image_id, paths), strict=True):
         if not place.kind:
             raise InvalidArgument(f"{asked.command} failed: stat {each}: file does not exist")
-        items.append(await _fetched(build, image_id, each, place))
+        items.append(await fetched(build, image_id, each, place))
     owned = not asked.chown
     digests = await asyncio.to_thread(lambda: tuple(copying.digest(item.node, owned) for item in items))
     return Found(tuple(items), digests)
 
 
-async def _fetched(build: Build, image_id: str, path: str, place: Place) -> Item:
+async def fetched(build: Build, image_id: str, path: str, place: Place) -> Item:
+    """What an image has at a place, named as it was asked for."""
     spool = await build.store.contents(image_id, place.path, build.spools)
     tree = await asyncio.to_thread(archive_index.index, build.spools, spool, build.limits)
     name = posixpath.basename(path.rstrip("/"))

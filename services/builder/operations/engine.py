@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,9 +32,14 @@ from .console import Screen
 EPOCH = "SOURCE_DATE_EPOCH"
 
 
+def _turns() -> asyncio.Semaphore:
+    """For the steps of one build that are done at the same time: many of them wait for a network."""
+    return asyncio.Semaphore(max(4, len(os.sched_getaffinity(0))))
+
+
 @dataclass
 class Build:
-    """One build on its way. `results`: the last state of each stage, when it is done.
+    """One build on its way. `results`: the last state of each stage, when it is done; `turns`: whose step is done now.
 
     `busy`, `locks`: the caches that steps of any build have mounted now; one as often as it is mounted.
     """
@@ -51,11 +57,12 @@ class Build:
     stages: Sequence[Stage] = ()
     context: Tree | None = None
     results: list[asyncio.Future[State]] = field(default_factory=list)
+    turns: asyncio.Semaphore = field(default_factory=_turns)
     console: Console = field(init=False)
     cache_from: tuple[str, ...] = ()
     host: Platform = field(default_factory=host_platform)
     _recorded: bool = False
-    _bases: dict[tuple[str, Platform | None], asyncio.Future[Image | ShoalError]] = field(default_factory=dict)
+    _bases: dict[tuple[str, Platform | None], asyncio.Task[Image | ShoalError]] = field(default_factory=dict)
 
     @property
     def platform(self) -> Platform:
@@ -88,10 +95,21 @@ class Build:
             record = BuildRecord(id=self.id, began=clock.now_ns())
             await self.kernel.state.create(BUILDS, self.kernel.node, self.id, value=record)
 
+    async def end_bases(self) -> None:
+        """Nothing is fetched for it any more."""
+        for task in self._bases.values():
+            task.cancel()
+        if self._bases:
+            await asyncio.wait(self._bases.values())
+
     async def end_running(self) -> None:
         """Nothing of this build is left to find."""
         if self._recorded:
             await self.kernel.state.delete(BUILDS, self.kernel.node, self.id)
+
+    async def result(self, stage: int) -> State:
+        """The last state of a stage, once it is done."""
+        return await asyncio.shield(self.results[stage])
 
     def show(self, stage: int, text: str) -> None:
         self.console.write(stage, output.stream(text))

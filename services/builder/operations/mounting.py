@@ -10,11 +10,11 @@ from shared.contracts.container import MountRequest, TmpfsOptions
 from shared.errors import InvalidArgument, NotFound, NotImplementedYet
 from shared.shielded import in_thread
 
-from ..adapters import archive_index
 from ..domain.graph import by_reference
 from ..domain.mounts import BIND, CACHE, SECRET, TMPFS, Mount
 from ..domain.steps import SCRIPTS, Execute
-from ..domain.tree import Node, Tree
+from ..domain.tree import Node, Tree, directory
+from .copy import fetched
 from .engine import Build
 
 SECRET_MODE, CACHE_MODE, SCRIPT_MODE = 0o400, 0o755, 0o755
@@ -24,6 +24,9 @@ SECRET_MODE, CACHE_MODE, SCRIPT_MODE = 0o400, 0o755, 0o755
 async def mounted(build: Build, position: int, step: Execute) -> AsyncIterator[tuple[MountRequest, ...]]:
     """The container's mounts for the time of the step; raises `InvalidArgument`, `NotFound`, `NotImplementedYet`."""
     async with AsyncExitStack() as stack:
+        locked = {mount.cache for mount in step.mounts if mount.sharing == "locked"}
+        for name in sorted(locked):  # each once, and in one order: nobody waits for who waits for him
+            await stack.enter_async_context(build.locks.setdefault(name, asyncio.Lock()))
         found = []
         for mount in step.mounts:
             request = await _mount(build, position, mount, stack)
@@ -43,7 +46,7 @@ async def _mount(build: Build, position: int, mount: Mount, stack: AsyncExitStac
     if mount.type == SECRET:
         return _secret(build, mount, stack)
     if mount.type == CACHE:
-        return await _cache(build, mount, stack)
+        return await _cache(build, position, mount, stack)
     if mount.type == BIND:
         return await _bind(build, position, mount, stack)
     raise NotImplementedYet(f"mounts of type {mount.type!r} are not supported by this engine")
@@ -63,18 +66,21 @@ def _secret(build: Build, mount: Mount, stack: AsyncExitStack) -> MountRequest |
     return MountRequest(type="bind", source=str(path), target=mount.place, read_only=True)
 
 
-async def _cache(build: Build, mount: Mount, stack: AsyncExitStack) -> MountRequest:
-    if mount.from_ or mount.source:
-        raise NotImplementedYet("a cache mount that begins with files of an image is not supported")
-    name = mount.id or mount.target
-    if mount.sharing == "locked":
-        await stack.enter_async_context(build.locks.setdefault(name, asyncio.Lock()))
-    elif mount.sharing == "private" and name in build.busy:
-        name = f"{name} {build.id}"
+async def _cache(build: Build, position: int, mount: Mount, stack: AsyncExitStack) -> MountRequest:
+    image_id = await _image(build, position, mount.from_) if mount.from_ else ""
+    name = f"{mount.cache} {image_id} {mount.source}" if image_id else mount.cache
+    if mount.sharing == "private":
+        names = (name, *(f"{name} {number}" for number in range(2, len(build.busy) + 3)))
+        name = next(each for each in names if each not in build.busy)
     build.busy.append(name)
     stack.callback(build.busy.remove, name)
     mode = CACHE_MODE if mount.mode is None else mount.mode
-    path = build.files.cache(name, mode, mount.uid or 0, mount.gid or 0)
+    begin = directory(mode, mount.uid or 0, mount.gid or 0)
+    if image_id and not build.files.has_cache(name):
+        begin = await _of_image(build, image_id, mount.source)
+        if not begin.is_directory:
+            raise InvalidArgument(f"failed to mount {mount.source}: not a directory")
+    path = await in_thread(build.files.cache, name, begin, build.spools)
     return MountRequest(type="bind", source=str(path), target=mount.target, read_only=not mount.writable)
 
 
@@ -92,13 +98,22 @@ async def _origin(build: Build, position: int, mount: Mount) -> Node:
         if build.context is None:
             raise InvalidArgument("missing build context")
         return _at(build.context, mount.source)
-    stage = by_reference(build.stages, position, mount.from_)
+    return await _of_image(build, await _image(build, position, mount.from_), mount.source)
+
+
+async def _image(build: Build, position: int, reference: str) -> str:
+    """The id of the image that `from` means: of a stage, or by its name."""
+    stage = by_reference(build.stages, position, reference)
     if stage is not None:
-        image_id = (await build.results[stage]).image_id
-    else:
-        image_id = (await build.base(mount.from_, None, position)).id
-    spool = await build.store.contents(image_id, "", build.spools)
-    return _at(await asyncio.to_thread(archive_index.index, build.spools, spool, build.limits), mount.source)
+        return (await build.result(stage)).image_id
+    return (await build.base(reference, None, position)).id
+
+
+async def _of_image(build: Build, image_id: str, path: str) -> Node:
+    place = await build.store.place(image_id, path.strip("/"))
+    if not place.kind:
+        raise InvalidArgument(f"failed to mount {path}: not found")
+    return (await fetched(build, image_id, path, place)).node
 
 
 def _at(tree: Tree, path: str) -> Node:

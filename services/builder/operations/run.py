@@ -9,7 +9,7 @@ import msgspec
 from shared import telemetry
 from shared.contracts.builder import ANNOTATION
 from shared.contracts.container import HostConfig, LogConfig, MountRequest
-from shared.errors import ShoalError
+from shared.errors import InvalidArgument, ShoalError
 
 from ..domain import output, steps
 from ..domain.steps import Execute, State
@@ -33,6 +33,8 @@ async def run(build: Build, position: int, state: State, step: Execute) -> State
     if image is not None:
         build.show(position, " ---> Using cache\n")
         return replace(state, image_id=image.id)
+    if not state.image_id:
+        raise InvalidArgument(f'exec: "{step.words[0]}": stat {step.words[0]}: no such file or directory')
     await build.begin_running()
     async with mounted(build, position, step) as mounts:
         return await _run(build, position, state, step, mounts)

@@ -16,7 +16,7 @@ from shared.errors import InvalidArgument
 from ..domain import output, steps
 from ..domain.arguments import Arguments
 from ..domain.copying import How, folder
-from ..domain.graph import by_name
+from ..domain.graph import by_name, needs
 from ..domain.platforms import parse_platform
 from ..domain.steps import State, Step
 from ..domain.tree import Tree
@@ -58,7 +58,7 @@ async def _base(
         raise InvalidArgument(f"base name ({begin.base}) should not be blank")
     earlier = by_name(build.stages, position, name)
     if earlier is not None:
-        state = await build.results[earlier]
+        state = await build.result(earlier)
         return state.config, state.image_id, arguments
     if name == SCRATCH:
         return ContainerConfig(), "", arguments
@@ -74,8 +74,15 @@ def _triggered(trigger: str) -> Instruction:
 
 
 async def _step(build: Build, position: int, state: State, each: Instruction) -> State:
-    """The state after an instruction, its image made or found."""
+    """The state after an instruction, its image made or found. Who waits for another stage takes no turn meanwhile."""
     step = steps.plan(state, each)
+    for needed in needs(build.stages, position, steps.origins(step)):
+        await build.result(needed)
+    async with build.turns:
+        return await _done(build, position, state, step)
+
+
+async def _done(build: Build, position: int, state: State, step: Step) -> State:
     if isinstance(step, steps.Describe):
         if step.note:
             build.show(position, step.note)

@@ -14,10 +14,11 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from shared import proxies
 from shared.errors import Unknown
 from shared.tasks import TaskGroup
 
-from ..domain import proxies, registry_answers, registry_auth
+from ..domain import registry_answers, registry_auth
 from ..domain.registry_answers import RegistryError
 from .registry_files import CHUNK, Sink, Source
 from .registry_login import Logins, origin

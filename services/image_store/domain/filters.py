@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -83,15 +84,13 @@ def listed(catalog: Catalog, image_ids: Iterable[str]) -> dict[str, bool] | None
     return shown
 
 
-def shared_sizes(catalog: Catalog, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Of each image the bytes in layers that another image has as well."""
-    users: dict[str, int] = {}
-    for stored in catalog.all():
-        for chain_id in stored.chains:
-            users[chain_id] = users.get(chain_id, 0) + 1
+def shared_sizes(catalog: Catalog, images: Iterable[Image], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Of each of the images the bytes in layers that another one of them has as well."""
+    chains = {image.id: catalog.stored(image.id).chains for image in images}
+    users = Counter(chain_id for each in chains.values() for chain_id in each)
     return {
-        stored.image.id: sum(sizes.get(chain_id, 0) for chain_id in stored.chains if users[chain_id] > 1)
-        for stored in catalog.all()
+        image_id: sum(sizes.get(chain_id, 0) for chain_id in each if users[chain_id] > 1)
+        for image_id, each in chains.items()
     }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from gateway.http.version import Version
 from gateway.translate import system
 from shared.config import Settings
@@ -42,6 +44,16 @@ def test_info_counts_containers_by_state() -> None:
     assert [data[f"Containers{state}"] for state in ("", "Running", "Paused", "Stopped")] == [4, 2, 1, 1]
     assert (data["Images"], data["Labels"], data["MemoryLimit"], data["SwapLimit"]) == (3, ["a=b"], True, False)
     assert (data["Architecture"], data["NCPU"], data["ID"]) == ("x86_64", 2, "node")
+
+
+def test_info_tells_the_proxies_but_nobodys_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy:3128/x")
+    monkeypatch.setenv("NO_PROXY", "localhost,10.0.0.0/8")
+    data = info(51)
+    assert [data[name] for name in ("HttpProxy", "HttpsProxy", "NoProxy")] == [
+        "http://proxy:3128", "http://xxxxx:xxxxx@proxy:3128/x", "localhost,10.0.0.0/8",
+    ]  # fmt: skip
 
 
 def test_info_tells_what_the_process_does() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.archive import tar
+from shared.archive import tar, tree_writer
 from shared.archive.entries import EntryError
 from shared.archive.source import LimitError
 from shared.archive.tar import Header, TarError
@@ -23,6 +23,13 @@ def write(top: Path, *entries: tuple[Header, bytes], most: int = 1 << 20) -> Tre
         writer.apply(header, iter([memoryview(data)] if data else []))
     writer.finish()
     return writer
+
+
+def test_directories_that_no_entry_describes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_writer, "MOST_IMPLIED", 1000)
+    write(tmp_path, *((Header(f"{number}/" + "d/" * 90 + "f"), b"") for number in range(10)))
+    with pytest.raises(LimitError, match="more than 1000 directories that no entry describes"):
+        write(tmp_path, *((Header(f"{number}/" + "d/" * 90 + "f"), b"") for number in range(10, 22)))
 
 
 def test_into_a_directory_that_has_something(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_continuation_and_comments() -> None:
         (b"RUN <<E\nx\n", "unterminated heredoc"),
         (b"RUN " + b"x" * LONGEST_LINE, "dockerfile line greater than max allowed size of 65535"),
         (b"x" * (5 << 20), "larger than"),
+        (b"FROM a\n" * 10_001, "more than 10000 instructions"),
     ],
 )
 def test_what_is_refused(text: bytes, why: str) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from shared.dockerfile.words import Lex
 from shared.errors import InvalidArgument
 
-VARIABLES = {"A": "one", "EMPTY": "", "PATH": "/usr/bin:/bin", "S": "x y", "F": "dir/file.tar.gz"}
+VARIABLES = {"A": "one", "EMPTY": "", "PATH": "/usr/bin:/bin", "S": "x y", "F": "dir/file.tar.gz",
+             "LONG": "x" * 10_000}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,9 @@ def test_expansion(text: str, expected: str) -> None:
         ("'a", "matching single-quote"), ('"a', "matching double-quote"),
         ("${A:-x", "missing '}'"), ("${A/x", "missing '/' in ${}"), ("${A:#x}", "unsupported modifier (:#)"),
         ("${A-" * 200 + "}" * 200, "too many substitutions"),
+        ("$LONG" * 200, "its variables come to more than 131072 characters"),
+        ('"' + "${LONG}" * 200 + '"', "its variables come to more than"),
+        ("${LONG//x/$LONG}", "its variables come to more than"),
     ],
 )  # fmt: skip
 def test_what_is_wrong(text: str, why: str) -> None:

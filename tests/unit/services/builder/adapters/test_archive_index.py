@@ -12,7 +12,7 @@ from services.builder.domain.tree import Tree
 from shared.errors import InvalidArgument
 from tools import images
 
-LIMITS = (64 << 20, 1000, 100)
+LIMITS = (128 << 20, 1000, 100)
 
 
 def index(spools: Spools, data: bytes) -> Tree:
@@ -65,6 +65,8 @@ def test_an_archive_inside_an_archive(spools: Spools) -> None:
         (images.tar([images.entry("x", kind=b"Z")]), "unhandled tar header type"),
         (images.tar([images.entry(f"{number}", b"") for number in range(1001)]), "more than 1000 entries"),
         (gzip.compress(bytes(200 << 20)), "unpacks to more than"),
+        (images.tar([images.entry(f"{number}" + "/d" * 2000) for number in range(60)]), "directories that no entry"),
+        (images.tar([images.entry("x", pax={"SCHILY.xattr.user.x": "y" * 1_000_000})] * 70), "names, links and attr"),
     ],
 )
 def test_what_is_refused(spools: Spools, data: bytes, why: str) -> None:

@@ -15,13 +15,13 @@ def files(tmp_path: Path) -> MountFiles:
     return MountFiles(tmp_path / "state", tmp_path / "run")
 
 
-def test_a_cache_stays_as_it_was_made(files: MountFiles) -> None:
-    path = files.cache("npm", 0o750, 5, 6)
+def test_a_cache_stays_as_it_was_made(files: MountFiles, spools: Spools) -> None:
+    path = files.cache("npm", directory(0o750, 5, 6), spools)
     (path / "f").write_bytes(b"12345")
-    assert files.cache("npm", 0o700, 0, 0) == path
+    assert files.cache("npm", directory(0o700), spools) == path
     status = path.stat()
     assert (status.st_mode & 0o777, status.st_uid, status.st_gid) == (0o750, 5, 6)
-    assert files.cache("other", 0o755, 0, 0) != path
+    assert files.cache("other", directory(), spools) != path
     files.sweep()
     assert size_of(path) == 5
     assert files.drop(path) == 5

@@ -20,7 +20,8 @@ STAGES: tuple[Stage, ...] = stages(parse(TEXT))[1]
 
 
 def test_what_needs_what() -> None:
-    assert [graph.needs(STAGES, position) for position in range(3)] == [set(), {0}, {0, 1}]
+    assert graph.needs(STAGES, 2, ("two", "0", "image:tag", "2", "7")) == {0, 1}
+    assert graph.needs(STAGES, 0, ("one", "two")) == set()
 
 
 def test_targets() -> None:

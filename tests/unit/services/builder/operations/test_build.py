@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 
 import pytest
+from aiohttp import web
 
 from shared.contracts import builder, executor, image_store
 from shared.contracts.image_store import PruneRequest, RemoveRequest
 from shared.errors import Conflict, NotFound
 from tests.support.builder_world import World
+from tests.support.fake_registry import FakeRegistry
 from tests.support.waiting import until
+from tools import images
 
 
 async def test_a_build_as_it_is_shown(world: World) -> None:
@@ -78,6 +83,80 @@ async def test_stages_and_their_order(world: World) -> None:
     assert [step.split()[1] for step in steps] == [f"{number}/6" for number in range(1, 7)]
     assert world.text.count("Successfully built") == 1
     assert "a" in await world.files(await world.built(text, {"a": b"x"}, target="a"))
+
+
+@pytest.mark.parametrize("stage", ["FROM busybox\nRUN sleep\n", "FROM t\n"])
+async def test_so_many_steps_are_done_at_once(world: World, stage: str) -> None:
+    """One ends, another begins: also where the steps are triggers."""
+    await world.built("FROM busybox\nONBUILD RUN sleep\n", tags=("t",))
+    most, stages = max(4, len(os.sched_getaffinity(0))), 12
+    building = asyncio.ensure_future(world.build(stage * stages, no_cache=True))
+    ended: set[str] = set()
+
+    def running() -> set[str]:
+        return {key for key, each in world.containers.machines.items() if each.status.state == "running"} - ended
+
+    while len(ended) < stages:
+        await until(lambda: len(running()) >= min(most, stages - len(ended)), 60)
+        assert len(running()) <= most
+        last = min(running())
+        ended.add(last)
+        await world.containers.end(last, 0)
+    await building
+    assert not world.error
+
+
+async def test_who_waits_for_another_stage_takes_nobodys_turn(world: World) -> None:
+    """Many stages, by triggers of their base, wait for one that stands behind them in the queue."""
+    await world.built("FROM busybox\nONBUILD COPY --from=b /a /b\n", tags=("t",))
+    text = "FROM busybox AS a\nRUN sleep\nCOPY a /a\nFROM a AS b\nRUN true\n" + "FROM t\n" * 20
+    building = asyncio.ensure_future(world.build(text, {"a": b"x"}))
+    await until(lambda: any(each.status.state == "running" for each in world.containers.machines.values()), 60)
+    await world.containers.end(next(iter(world.containers.machines)), 0)
+    async with asyncio.timeout(60):
+        await building
+    assert not world.error
+
+
+async def test_steps_wait_only_for_the_stages_they_need(world: World) -> None:
+    """What stands before COPY --from is done meanwhile."""
+    text = "FROM busybox AS a\nRUN sleep\nCOPY a /a\nFROM busybox\nRUN echo meanwhile\nCOPY --from=a /a /b\n"
+    building = asyncio.ensure_future(world.build(text, {"a": b"x"}))
+    machines = world.containers.machines
+    await until(lambda: {"running", "exited"} <= {each.status.state for each in machines.values()}, 60)
+    [slow] = [key for key, each in machines.items() if each.status.state == "running"]
+    await world.containers.end(slow, 0)
+    await building
+    assert not world.error
+
+
+@pytest.mark.parametrize("how", ["cancelled", "another stage fails"])
+async def test_a_build_that_ends_fetches_no_base_any_more(world: World, how: str) -> None:
+    async with FakeRegistry().served() as registry:
+        registry.add("a", "1", images.Image((images.tar([images.entry("new", b"x")]),), {}))
+        asked, over = asyncio.Event(), asyncio.Event()
+
+        async def silent(request: web.Request) -> web.StreamResponse:
+            asked.set()
+            await over.wait()
+            return web.Response()
+
+        layer = json.loads(registry.manifests["a", "1"][1])["layers"][0]["digest"]
+        registry.override["GET", f"/v2/a/blobs/{layer}"] = silent
+        fails = "FROM busybox\nRUN sleep\n" if how == "another stage fails" else ""
+        building = asyncio.ensure_future(world.build(f"FROM {registry.name}/a:1\n{fails}", id="this"))
+        async with asyncio.timeout(60):
+            await asked.wait()
+        if fails:
+            await until(lambda: any(each.status.state == "running" for each in world.containers.machines.values()), 60)
+            await world.containers.end(next(iter(world.containers.machines)), 1)
+        else:
+            await world.user.bus.call(builder.CANCEL, builder.CancelRequest(id="this"))
+        async with asyncio.timeout(60):
+            await building
+        await until(lambda: not [each for each in asyncio.all_tasks() if each.get_name().startswith("transfer:")], 60)
+        over.set()
+        assert world.error
 
 
 async def test_arguments_nobody_wanted(world: World) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -60,20 +61,56 @@ async def test_files_that_cannot_be_written_out_leave_nothing(world: World, monk
 
 async def test_a_cache_is_busy_until_the_last_has_left_it(tmp_path: Path) -> None:
     """Whoever wants one alone gets another one, as long as anybody has it."""
-    build = SimpleNamespace(busy=[], locks={}, id="b", files=mount_files.MountFiles(tmp_path, tmp_path))
+    build = SimpleNamespace(busy=[], files=mount_files.MountFiles(tmp_path, tmp_path), spools=None)
     shared, private = Mount(CACHE, target="/c"), Mount(CACHE, target="/c", sharing="private")
 
     async def mounted(mount: Mount, stack: AsyncExitStack) -> str:
-        return (await mounting._cache(cast(Build, build), mount, stack)).source
+        return (await mounting._cache(cast(Build, build), 0, mount, stack)).source
 
     async with AsyncExitStack() as long:
         source = await mounted(shared, long)
         async with AsyncExitStack() as short:
             assert await mounted(shared, short) == source
         async with AsyncExitStack() as alone:
-            assert await mounted(private, alone) != source
+            found = [source, *[await mounted(private, alone) for _ in range(3)]]
+            assert len(set(found)) == 4
     async with AsyncExitStack() as alone:
         assert await mounted(private, alone) == source
+
+
+async def test_a_cache_begins_with_files_of_an_image(world: World) -> None:
+    """When it is made; another image is another cache."""
+    text = "FROM busybox AS one\nCOPY d /d\nFROM busybox\nRUN --mount=type=cache,target=/c,from=one,source=/d true\n"
+
+    async def cache(content: bytes) -> Path:
+        await world.built(text, {"d/f": content}, no_cache=True)
+        return Path(mounts(world)[0].source)
+
+    first = await cache(b"x")
+    assert (first / "f").read_bytes() == b"x"
+    (first / "f").write_bytes(b"changed")
+    again = await cache(b"x")
+    assert ((again / "f").read_bytes(), again != first) == (b"x", True), "a stage that is built anew is another image"
+    image = "FROM busybox\nRUN --mount=type=cache,target=/c,from=busybox,source=etc true\n"
+    await world.built(image)
+    of_image = Path(mounts(world)[0].source)
+    (of_image / "passwd").write_bytes(b"changed")
+    await world.built(image, no_cache=True)
+    assert Path(mounts(world)[0].source) == of_image
+    assert (of_image / "passwd").read_bytes() == b"changed"
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("a", "a")])
+async def test_who_wants_several_caches_alone_waits_for_nobody_who_waits(world: World, ids: tuple[str, str]) -> None:
+    """Stages that name them in another order, and a step that names one twice."""
+    locked = [f"--mount=type=cache,sharing=locked,id={each},target=/{number}" for number, each in enumerate(ids)]
+    text = "".join(
+        f"FROM busybox\nRUN {' '.join(order)} true\nRUN {' '.join(order)} echo\n"
+        for order in (locked, locked[::-1]) * 3
+    )
+    async with asyncio.timeout(60):
+        await world.build(text)
+    assert not world.error
 
 
 async def test_a_script(world: World) -> None:
@@ -86,8 +123,10 @@ async def test_a_script(world: World) -> None:
     [
         ("type=secret,id=s,required", "secret s: not found"),
         ("type=ssh,target=/x", "mounts of type 'ssh' are not supported by this engine"),
-        ("type=cache,target=/x,from=busybox", "a cache mount that begins with files of an image is not supported"),
+        ("type=cache,target=/x,from=busybox,source=/file", "failed to mount /file: not a directory"),
+        ("type=cache,target=/x,from=busybox,source=/none", "failed to mount /none: not found"),
         ("target=/x,source=none", "failed to mount none: not found"),
+        ("target=/x,from=busybox,source=none", "failed to mount none: not found"),
         ("target=/x,from=7", "invalid from flag value 7: index out of bounds"),
     ],
 )

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,13 @@ import pytest
 from aiohttp import web
 
 from services.image_store.adapters.registry_http import Agent
-from services.image_store.adapters.registry_trouble import Trouble
+from services.image_store.adapters.registry_trouble import Trouble, explained
 from services.image_store.adapters.registry_wire import LONGEST_SAID, LONGEST_TEXT, Command, Said, Trust
 from services.image_store.domain.digest import digest_of
-from services.image_store.domain.proxies import Proxies
 from services.image_store.domain.registry_answers import RegistryError
 from shared.contracts.image_store import Credentials
 from shared.errors import Unknown
+from shared.proxies import Proxies
 from tests.support.certificates import Authority
 from tests.support.fake_registry import FakeRegistry, basic, bearer, cut
 
@@ -281,6 +283,58 @@ async def test_through_a_proxy(agent: Agent, registry: FakeRegistry, file: int) 
     assert registry.asked[0].headers["Host"] == "registry.invalid"
 
 
+@asynccontextmanager
+async def tunnels(asked: list[bytes], to: int) -> AsyncIterator[str]:
+    """The address of a proxy that wants a password, and leads every CONNECT to a port of this machine."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(head := await reader.readuntil(b"\r\n\r\n"))
+        if b"Proxy-Authorization: Basic bWU6c2VjcmV0\r\n" not in head:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+            return
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        inside, outside = await asyncio.open_connection("127.0.0.1", to)
+        await asyncio.gather(pass_on(reader, outside), pass_on(inside, writer))
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_by_tls_through_a_proxy(file: int, tmp_path: Path) -> None:
+    """The certificate is the registry's, and the proxy sees nothing but its name."""
+    authority, asked = Authority(tmp_path), list[bytes]()
+    async with (
+        FakeRegistry().served(authority.server(host="registry.invalid")) as registry,
+        tunnels(asked, registry.port) as proxy,
+    ):
+        agent = Agent()
+        agent._proxies = Proxies(https=f"http://me:secret@{proxy}")
+        trust = Trust(authorities=(authority.pem,))
+        there = command(registry, "", url=f"https://registry.invalid:{registry.port}/v2/", trust=trust)
+        assert (await agent.exchange(there, file, Told())).status == 200
+        assert asked[-1].startswith(f"CONNECT registry.invalid:{registry.port} HTTP/1.1".encode())
+        digest = registry.add_blob("x", DATA)["digest"]
+        blob = msgspec.structs.replace(there, do="download", url=f"{there.url}x/blobs/{digest}", size=len(DATA))
+        os.ftruncate(file, 0)
+        assert (await agent.download(blob, file, Told())).digest == digest
+        with pytest.raises(Exception, match="certificate"):
+            await agent.exchange(msgspec.structs.replace(there, trust=Trust()), file, Told())
+        await agent.close()
+        refused = Agent()
+        refused._proxies = Proxies(https=f"http://{proxy}")
+        with pytest.raises(Exception, match="407") as caught:
+            await refused.exchange(there, file, Told())
+        assert explained(caught.value) == ("", "proxy: 407 Proxy Authentication Required")
+        await refused.close()
+
+
 async def test_silence(agent: Agent, registry: FakeRegistry, file: int) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -290,8 +344,6 @@ async def test_silence(agent: Agent, registry: FakeRegistry, file: int) -> None:
             await registry_ends.wait()
         finally:
             return response  # noqa: B012
-
-    import asyncio
 
     registry_ends = asyncio.Event()
     registry.override["GET", "/v2/"] = handler

@@ -84,9 +84,15 @@ def test_an_image_to_compare_with_must_be_there(catalog: Catalog) -> None:
         filters.select(catalog, {"before": ("nope",)}, False, 0)
 
 
-def test_layers_of_several_images_are_shared(catalog: Catalog, world: dict[str, str]) -> None:
-    shared = filters.shared_sizes(catalog, {"x": 10, "y": 5})
-    assert (shared[world["a"]], shared[world["b"]], shared[world["dangling"]]) == (10, 10, 0)
+def test_layers_of_several_images_are_shared(catalog: Catalog, world: dict[str, str], add: Add) -> None:
+    """The steps of a build are no others: who is listed counts."""
+    step = add("step", chains=("x", "z"))
+    made = add("made", "made:1", parent=step, chains=("x", "z"))
+    images, sizes = filters.select(catalog, {}, False, 0), {"x": 10, "y": 5, "z": 2}
+    shared = filters.shared_sizes(catalog, images, sizes)
+    assert [shared[each] for each in (world["a"], world["b"], world["dangling"], made)] == [10, 10, 0, 10]
+    assert step not in shared
+    assert filters.shared_sizes(catalog, [catalog.image(step), catalog.image(made)], sizes)[made] == 12
 
 
 @pytest.mark.parametrize(

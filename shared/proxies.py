@@ -1,15 +1,17 @@
-"""Which proxy a request goes through, by the environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Pure.
+"""Which proxy a request goes through, by the settings or the environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 
 The rules are those of Go's `http.ProxyFromEnvironment`, which dockerd follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+
+from shared.config import Settings
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _PORTS = {"http": 80, "https": 443}
@@ -39,6 +41,23 @@ def from_environment(environment: Mapping[str, str]) -> Proxies:
     """The proxies an environment names; the variables may be in small letters."""
     http, https, without = (environment.get(name) or environment.get(name.lower()) or "" for name in NAMES)
     return Proxies(http, https, without)
+
+
+def put_into(environment: MutableMapping[str, str], settings: Settings) -> None:
+    """What the settings say goes before the environment, for this process and those that it starts."""
+    for name, value in zip(NAMES, (settings.http_proxy, settings.https_proxy, settings.no_proxy), strict=True):
+        if value:
+            environment[name] = environment[name.lower()] = value
+
+
+def masked(proxy: str) -> str:
+    """A proxy's address as everybody may see it."""
+    try:
+        parts = urlsplit(proxy)
+    except ValueError:
+        return proxy
+    _, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"xxxxx:xxxxx@{host}")) if at else proxy
 
 
 def _is_local(host: str) -> bool:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.image_store.domain.proxies import Proxies, from_environment
+from shared.config import Settings
+from shared.proxies import Proxies, from_environment, masked, put_into
 
 
 def test_each_scheme_has_its_proxy() -> None:
@@ -42,3 +43,16 @@ def test_parts_of_a_domain_and_networks() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "localhost.", "127.9.9.9"])
 def test_this_machine_is_never_behind_a_proxy(host: str) -> None:
     assert Proxies("http://p:1", "http://p:1").choose(f"http://{host}:5000/") == ""
+
+
+def test_settings_go_before_the_environment() -> None:
+    environment = {"http_proxy": "http://other:1", "HTTPS_PROXY": "http://kept:1"}
+    put_into(environment, Settings(http_proxy="http://p:1", no_proxy="example.com"))
+    assert from_environment(environment) == Proxies("http://p:1", "http://kept:1", "example.com")
+    assert environment["http_proxy"] == "http://p:1"  # whoever looks at small letters first
+
+
+def test_who_looks_at_a_proxy_learns_no_password() -> None:
+    assert masked("http://a:b@p:1/x") == "http://xxxxx:xxxxx@p:1/x"
+    assert masked("http://p:1") == "http://p:1"
+    assert masked("http://[") == "http://["

@@ -1,0 +1,3 @@
+FROM busybox
+RUN touch /x
+ADD a.tar /x
