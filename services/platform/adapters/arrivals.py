@@ -241,7 +241,11 @@ class Arrivals:
                 await self._launcher.plain(partial(_pid, arrival))
         finally:
             await arrival.mover.tell(do="push")
-        made = await self._launcher.beside(arrival.record.monitor, partial(self._maker.finish, arrival))
+        completing = partial(self._maker.finish, arrival)
+        try:
+            made = await self._launcher.beside(arrival.record.monitor, completing)
+        except ProcessLookupError:  # it has ended by now, and so has its monitor, with all that was mounted there
+            made = await self._launcher.plain(completing)
         self._maker.discard_outside(arrival.name)
         workload = self._workloads.keep(Workload(made, arrival.folder, waits=False))
         await self._attachments.join(workload)

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,26 @@ async def test_let_run_by_a_platform_that_died_at_once(pair: Pair) -> None:
     await pair.a.driver.discard(Ref(id=request.id))
     numbers = await counted(pair.b, request.id)
     assert numbers == list(range(len(numbers)))
+
+
+async def test_what_ends_as_soon_as_it_runs_has_run_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its monitor may be gone, and its mounts, before anybody has looked: criu interrupts this sleep, and it is over."""
+    request = await pair.started("sh", "-c", "usleep 1000000000")
+    await pair.held(request)
+    arrivals = pair.b.linux.arrivals
+    beside = arrivals._launcher.beside
+
+    async def late(monitor: int, work: Callable[[], Any]) -> Any:
+        await until(lambda: not Path(f"/proc/{monitor}/ns/mnt").exists())
+        return await beside(monitor, work)
+
+    monkeypatch.setattr(arrivals._launcher, "beside", late)
+    await pair.b.driver.resume(Ref(id=request.id))
+    assert await pair.b.code(request.id) == 0
+    monkeypatch.undo()
+    await pair.b.driver.settle(Ref(id=request.id))
+    await pair.b.delete(request.id)
+    assert await leftovers(pair.b) == []
 
 
 @pytest.mark.parametrize("held", [False, True])
