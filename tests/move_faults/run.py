@@ -41,6 +41,7 @@ ORDER = (
     "restore",
     "switch",
     "take_over",
+    "resume",
     "taken",
     "leave",
     "settle",
