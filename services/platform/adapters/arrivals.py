@@ -18,13 +18,13 @@ from shared.contracts import migration_driver as contract
 from shared.contracts import platform
 from shared.contracts.migration_driver import ReceiveRequest
 from shared.contracts.moving import Peer
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, Internal, NotFound, ShoalError
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, Internal, NotFound
 from shared.shielded import finish
 from shared.tasks import TaskGroup
 
 from ..domain import moving
-from . import bundle, criu, monitor, movers, process
-from .arriving import ARRIVAL, Ahead, Arrival, Maker, Record
+from . import bundle, criu, monitor, movers, process, rootfs
+from .arriving import ARRIVAL, Arrival, Maker, Record
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .launcher import Launcher
@@ -113,7 +113,6 @@ class Arrivals:
             port = (await mover.ask("listening"))["port"]
             with telemetry.span("ready for arrival"):
                 await self._launcher.fresh(partial(self._maker.make, arrival, request.request))
-            arrival.ahead = self._tasks.start(self._ahead(arrival), "ahead")
         except BaseException as error:
             await asyncio.shield(self.abandon(name))
             if isinstance(error, OSError):
@@ -148,18 +147,6 @@ class Arrivals:
             "v2": self._cgroups.v2,
         }
 
-    async def _ahead(self, arrival: Arrival) -> Ahead:
-        """What does not need its files, which may not all be here, as soon as the dump has come."""
-        record = arrival.record
-        try:
-            record.pages = (await arrival.mover.ask("received", seconds=None))["pages"]
-            manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
-            with telemetry.span("mount for arrival"):
-                find = partial(self._maker.sources, arrival, manifest)
-                return Ahead(manifest, await self._launcher.beside(record.monitor, find))
-        except (ShoalError, OSError) as error:
-            return Ahead(failed=error)
-
     async def restore(self, name: str) -> int:
         """Restores it up to the last moment; how long it took, in nanoseconds. A failure leaves nothing here."""
         if name not in self._known and self._workloads.find(name):
@@ -176,19 +163,18 @@ class Arrivals:
     async def _restore(self, arrival: Arrival) -> int:
         begun, record = clock.now_ns(), arrival.record
         async with arrival.lock:
-            if record.phase != "receiving" or arrival.ahead is None:
+            if record.phase != "receiving" or arrival.gate is None:
                 return 0
             try:
-                async with asyncio.timeout(590):
-                    ahead = await asyncio.shield(arrival.ahead)
-                if ahead.failed is not None:
-                    raise ahead.failed
+                record.pages = (await arrival.mover.ask("received", seconds=590))["pages"]
                 record.phase = "restoring"
                 record.write(arrival.folder)
-                request = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, ahead))
+                with telemetry.span("mount for arrival"):
+                    manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
+                    words = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, manifest))
                 with telemetry.span("criu restore"):
-                    await arrival.held(request)
-                options = self._set_options(criu.held(arrival.folder), ahead.manifest)
+                    await arrival.held(words)
+                options = self._set_options(criu.held(arrival.folder), manifest)
                 kept = arrival.mover.ask("kept", seconds=590, do="keep", all=record.memory)
                 for failed in await asyncio.gather(options, kept, return_exceptions=True):
                     if isinstance(failed, BaseException):
@@ -203,16 +189,16 @@ class Arrivals:
         return clock.now_ns() - begun
 
     async def _set_options(self, pid: int, manifest: moving.Manifest) -> None:
-        lacking = moving.lacking(moving.mounts(Path(f"/proc/{pid}/mountinfo").read_text()), manifest.external)
-        if lacking:
-            await self._launcher.beside(pid, partial(self._maker.set_options, lacking))
+        mounted = Path(f"/proc/{pid}/mountinfo").read_text()
+        await self._launcher.beside(pid, partial(self._maker.set_options, mounted, manifest))
 
-    def _prepare(self, arrival: Arrival, ahead: Ahead) -> bytes:
-        """Blocking, in the mount namespace of the monitor: its root; what criu is asked."""
+    def _prepare(self, arrival: Arrival, manifest: moving.Manifest) -> list[str]:
+        """Blocking, in the mount namespace of the monitor: root and outside mounts; criu's words."""
         root, images = self._maker.root(arrival.name), arrival.moved / "images"
-        self._maker.mount_root(arrival, ahead.manifest)
-        streams = {movers.STREAMS + int(number): pipe for number, pipe in ahead.manifest.streams.items()}
-        return self._criu.restore(images, root, ahead.sources, streams)
+        rootfs.mount_root(arrival.record.rootfs, root)
+        sources = self._maker.sources(arrival, manifest)
+        streams = {movers.STREAMS + int(number): pipe for number, pipe in manifest.streams.items()}
+        return self._criu.restore(images, root, arrival.folder, sources, streams)
 
     async def resume(self, name: str) -> contract.ResumeReply:
         """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come."""
@@ -236,11 +222,8 @@ class Arrivals:
     async def _complete(self, arrival: Arrival) -> None:
         """Its processes run when this returns, and it is one of the workloads."""
         arrival.let_run()
-        try:
-            if arrival.sync >= 0:
-                await self._launcher.plain(partial(_pid, arrival))
-        finally:
-            await arrival.mover.tell(do="push")
+        if arrival.sync >= 0:
+            await self._launcher.plain(partial(_pid, arrival))
         completing = partial(self._maker.finish, arrival)
         try:
             made = await self._launcher.beside(arrival.record.monitor, completing)

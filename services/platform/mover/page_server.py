@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from collections import deque
 from typing import NamedTuple
 
@@ -23,12 +22,8 @@ ADDED = 6 | 4 << 16
 
 AT_ONCE = 64 << 10
 """So much is asked for of a request whose pages are missing; the others would make who comes next wait."""
-MOST = 256 << 10
+MOST = 1 << 20
 """An answer has at most so many bytes."""
-PACE = 256 << 20
-"""Bytes a second of what no process waits for: who runs again needs the processors, and the pages that it asks for."""
-BURST = 0.001
-"""Seconds by which it may be ahead of that pace: nobody can wait for less."""
 
 
 class Request(NamedTuple):
@@ -40,15 +35,10 @@ class Request(NamedTuple):
 
 
 class PageServer:
-    """Answers from a store as soon as it has the pages; what is asked for in between, and no process waits for, later.
-
-    A fault asks for one page.
-    """
+    """Answers from a store as soon as it has the pages."""
 
     def __init__(self, connection: socket.socket, store: Store) -> None:
         self._connection, self._store = connection, store
-        self._next = 0.0
-        """When there may be an answer that nobody waits for, of the monotonic clock."""
         self._waiting: deque[Request] = deque()
         self._rest = b""
 
@@ -67,21 +57,14 @@ class PageServer:
         self.answer()
         return [Request(each.process, each.address, min(each.length, AT_ONCE)) for each in self._waiting]
 
-    def answer(self) -> float:
+    def answer(self) -> None:
         """Sends what is there for those that wait, in their order. Part of what was asked for will do, if it is the
         first: criu asks again for the rest, and for what processes wait for in between.
-
-        Seconds until it is to be asked again, unless something comes before; 0: nothing but pages keeps it.
         """
         while self._waiting:
-            wanted, alone = self._waiting[0], len(self._waiting) == 1
-            if alone and wanted.length > PAGE and (rest := self._next - time.monotonic()) > 0:
-                return rest
-            data = self._store.begin(wanted.process, wanted.address, min(wanted.length, MOST if alone else AT_ONCE))
+            wanted = self._waiting[0]
+            data = self._store.begin(wanted.process, wanted.address, min(wanted.length, MOST))
             if not data:
-                break
+                return
             self._waiting.popleft()
-            if wanted.length > PAGE:
-                self._next = max(self._next, time.monotonic() - BURST) + len(data) / PACE
             self._connection.sendall(REQUEST.pack(ADDED, len(data) // PAGE, wanted.address, wanted.process) + data)
-        return 0.0

@@ -2,8 +2,7 @@
 
 While they run each pass sends the pages that differ from what was sent before. When they are frozen for good, the dump
 goes (criu's images, which leave out private memory, and the log's rest); then the pages that have changed since, those
-first that the other side waits for. The others only when the processes run there, unless they must not without: to
-look for them takes the processors from those who are to let them run.
+first that the other side waits for.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PAUSE_MILLISECONDS = 1
-"""Between pieces that nobody waits for: who runs again needs the processors, too."""
 SERVED = "served"
 """File in the move's folder: the target has every page."""
 
@@ -37,9 +34,9 @@ class Source:
         self._link, self._control, self._folder = connection, control, folder
         self._store = Store()
         self._memories: dict[int, Memory] = {}
-        self._log_at = self._pause = 0
+        self._log_at = 0
         self._pages: Iterator[tuple[Memory, int, bytes]] = iter(())
-        self._sealed = self._pushing = self._pushed = self._settled = False
+        self._sealed = self._pushing = self._settled = False
 
     def run(self) -> None:
         """Until the target has every page, or the platform goes before the dump was sent."""
@@ -48,14 +45,11 @@ class Source:
         poller.register(self._control, select.POLLIN)
         listening = self._control.fileno()
         while not self._settled:
-            ready = dict(poller.poll(self._pause if self._pushing else None))
+            ready = dict(poller.poll(0 if self._pushing else None))
             if self._link.fileno() in ready or self._link.decrypted:
                 self._told()
             elif listening in ready:
-                heard = self._command(self._control.ask())
-                while heard and self._control.waiting:
-                    heard = self._command(self._control.ask())
-                if not heard:
+                if not self._command(self._control.ask()):
                     poller.unregister(listening)
                     listening = -1
             elif self._pushing:
@@ -71,9 +65,6 @@ class Source:
             return False
         if asked["do"] == "copy":
             self._copy(asked)
-        elif asked["do"] == "images":
-            for image in sorted(Path(asked["images"]).glob("*.img")):
-                self._send_file(image)
         else:
             self._dump(asked)
         return True
@@ -121,8 +112,10 @@ class Source:
             pass
 
     def _dump(self, asked: dict[str, Any]) -> None:
-        """What the target must have besides criu's images to go on; returns when it has it."""
+        """All that the target must have to go on; returns when it has it."""
         folder, memories = Path(asked["images"]), self._known(asked["processes"])
+        for image in sorted(folder.glob("*.img")):
+            self._send_file(image)
         for file in asked["files"]:
             self._send_file(Path(file))
         self._send_log(asked["log"])
@@ -131,7 +124,7 @@ class Source:
         while (frame := self._link.receive()).kind != link.RECEIVED:
             if frame.kind == link.FAILED:
                 raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
-        self._sealed, self._pushing, self._pause = True, asked["all"], 0 if asked["all"] else PAUSE_MILLISECONDS
+        self._sealed = self._pushing = True
         self._control.tell(event="dumped", sent=self._link.sent, log_bytes=self._log_at)
 
     def _send_file(self, path: Path) -> None:
@@ -154,7 +147,7 @@ class Source:
         try:
             memory, address, data = next(self._pages)
         except StopIteration:
-            self._pushing, self._pushed = False, True
+            self._pushing = False
             self._link.send(link.ALL_SENT)
             return
         self._send_changed(memory.process, address, data, keep=False)
@@ -163,8 +156,6 @@ class Source:
         frame = self._link.receive()
         if frame.kind == link.SETTLED:
             self._settled = True
-        elif frame.kind == link.PUSH:
-            self._pushing = not self._pushed
         elif frame.kind == link.FAILED:
             raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
         elif frame.kind == link.WANTED:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import select
@@ -87,7 +86,6 @@ class Target:
         self._pages: Pages | None = None
         self._complete = self._filled = False
         self._bytes = 0
-        self._look_at = 0.0
         self._number, self._awaits = -1, False
         self._wanted: set[tuple[int, int]] = set()
         self._poller = select.poll()
@@ -125,24 +123,15 @@ class Target:
             self._take(self._link.receive())
         if self._control.fileno() in ready:
             self._command()
-            while self._control.waiting:
-                self._command()
         if self._pages is not None and self._pages.ended in ready:
             self._ended(self._pages)
 
     def _patience(self) -> int | None:
-        """Milliseconds until there may be an answer, or it is looked which processes criu has filled: it tells nobody
-        when it closes something.
-        """
-        if self._pages is None:
+        """Milliseconds until it is looked which processes criu has filled: it tells nobody when it closes something."""
+        if self._pages is None or not self._pages.kept:
             return None
-        rest = math.ceil(self._pages.server.answer() * 1000)
-        if not self._pages.kept:
-            return rest or None
-        if (now := time.monotonic()) >= self._look_at:  # it takes longer than an answer
-            self._look_at = now + LOOK_MILLISECONDS / 1000
-            self._pages.kept.release()
-        return min(rest or LOOK_MILLISECONDS, LOOK_MILLISECONDS)
+        self._pages.kept.release()
+        return LOOK_MILLISECONDS
 
     def _sources(self) -> set[int]:
         found = {self._control.fileno()}
@@ -209,20 +198,15 @@ class Target:
         self._kept()
         (self._folder / SETTLED).write_text(str(self._bytes))
         self._control.tell(event=SETTLED, bytes=self._bytes)
-        self._send(link.SETTLED)
-
-    def _send(self, kind: bytes) -> None:
-        """Whether the source is still there its next frame tells."""
         if self._link is not None:
             with contextlib.suppress(ConnectionError):
-                self._link.send(kind)
+                self._link.send(link.SETTLED)
 
     def _command(self) -> None:
         asked = self._control.ask()
-        if asked is None and self._pages is None:
-            raise SystemExit(1)
-        if asked is None or asked["do"] == "push":  # they run, or another platform will let them
-            self._send(link.PUSH)
+        if asked is None:
+            if self._pages is None:
+                raise SystemExit(1)
         elif self._pages is not None:
             self._pages.kept.take()
             self._number = len(self._pages.kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,24 @@ IN_NAMESPACE = ("unshare", "-m", "--propagation", "private")
 def test_its_version_is_known_and_new_enough() -> None:
     assert criu.Criu(Settings()).version() >= "4.2"
     assert criu.Criu(Settings(runtime_prefix="/nowhere", runtimes={})).version() is not None
+
+
+def test_the_script_holds_until_it_is_told(tmp_path: Path) -> None:
+    criu.write_hold(tmp_path)
+    hold = (str(tmp_path / "hold"),)
+    assert subprocess.run(hold, env={"CRTOOLS_SCRIPT_ACTION": "pre-restore"}, check=False).returncode == 0
+    assert criu.held(tmp_path) == 0
+    for word, code in ((b"go\n", 0), (b"no\n", 1)):
+        waiting = subprocess.Popen(hold, env={"CRTOOLS_SCRIPT_ACTION": "post-restore", "CRTOOLS_INIT_PID": "77"})
+        while criu.held(tmp_path) != 77:
+            time.sleep(0.005)
+        with open(tmp_path / criu.GO, "wb") as fifo:
+            fifo.write(word)
+        assert waiting.wait(30) == code
+        (tmp_path / criu.HELD).unlink()
+    assert criu.ran_at(tmp_path) == 0
+    assert subprocess.run(hold, env={"CRTOOLS_SCRIPT_ACTION": "post-resume"}, check=False).returncode == 0
+    assert criu.ran_at(tmp_path) > 0
 
 
 def test_reasons_are_its_errors_but_for_harmless_ones(tmp_path: Path) -> None:

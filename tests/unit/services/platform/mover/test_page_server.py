@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
-from services.platform.mover import page_server
-from services.platform.mover.page_server import ADDED, AT_ONCE, CLOSE, GET, PACE, REQUEST, PageServer, Request
+from services.platform.mover.page_server import ADDED, AT_ONCE, CLOSE, GET, REQUEST, PageServer, Request
 from services.platform.mover.store import PAGE, Store
 
 
@@ -71,35 +69,3 @@ def test_other_commands_are_refused(ends: tuple[socket.socket, socket.socket]) -
     ends[1].sendall(REQUEST.pack(99, 0, 0, 0))
     with pytest.raises(ValueError, match="not known: 0x63"):
         PageServer(ends[0], Store()).receive()
-
-
-def test_pages_that_no_process_waits_for_come_at_a_pace(
-    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Until one waits for a page: then what was asked for before it goes first, as far as it takes no time."""
-    now, most, hurry = [100.0], 64 << 10, 16 << 10
-    monkeypatch.setattr(page_server, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(page_server, "MOST", most)
-    monkeypatch.setattr(page_server, "AT_ONCE", hurry)
-    monkeypatch.setattr(page_server, "BURST", most / PACE)
-    store, pages = Store(), most // PAGE
-    store.put(1, 0, bytes(most))
-    server = PageServer(ends[0], store)
-
-    def ask(page: int, number: int) -> None:
-        ends[1].sendall(REQUEST.pack(GET, number, page * PAGE, 1))
-        server.receive()
-
-    for _ in range(2):  # the first is ahead of the pace
-        ask(0, pages)
-        assert answer(ends[1])[0] == pages
-    ask(0, pages)
-    assert 0 < server.answer() <= most / PACE
-    ask(5, 1)
-    assert [answer(ends[1])[0] for _ in range(2)] == [hurry // PAGE, 1]
-    ask(7, 1)
-    assert answer(ends[1])[0] == 1
-    ask(0, pages)
-    now[0] += server.answer()
-    assert server.answer() == 0
-    assert answer(ends[1])[0] == pages

@@ -151,10 +151,9 @@ class Move:
         self.source.ask(do="copy", **self.common)
         return self.source.hear("copied")
 
-    def dump(self, all: bool = False) -> dict[str, Any]:
+    def dump(self) -> dict[str, Any]:
         images = {"images": str(self.folder / "dump"), "files": [], "manifest": {"is": "there"}}
-        self.source.ask(do="images", images=str(self.folder / "dump"))
-        self.source.ask(do="dump", **images, **self.common, all=all)
+        self.source.ask(do="dump", **images, **self.common)
         said = self.source.hear("dumped")
         self.target.hear("received")
         return said
@@ -194,7 +193,7 @@ def test_only_what_has_changed_since_it_was_copied_is_sent_again(move: Move) -> 
     assert first["changed"] >= move.workload.length
     move.workload.change(7)
     (move.folder / "log").write_text("line\nanother\n")
-    move.dump(all=True)
+    move.dump()
     move.target.ask(do="keep", all=True)
     move.target.hear("kept")
     sent = move.source.hear(source.SERVED)["sent"]
@@ -203,46 +202,6 @@ def test_only_what_has_changed_since_it_was_copied_is_sent_again(move: Move) -> 
     move.target.ended()
     assert move.memory() == move.workload.bytes()
     assert (move.folder / "log.b").read_text() == "line\nanother\n"
-
-
-SILENT = {"program": "#!/bin/sh\nwhile [ ! -e {out} ]; do sleep 0.05; done\n"}
-"""Asks for nothing, until it is to end."""
-
-
-@pytest.mark.parametrize("move", [SILENT], indirect=True)
-@pytest.mark.parametrize("alone", [False, True])
-def test_what_nobody_waits_for_is_looked_for_when_the_processes_run(
-    move: Move, alone: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or when their platform is gone before it could say so."""
-    push, run = source.Source._push, threading.Event()
-
-    def pushed(self: source.Source) -> None:
-        assert run.is_set(), "too early"
-        push(self)
-
-    monkeypatch.setattr(source.Source, "_push", pushed)
-    move.dump()
-    move.target.ask(do="keep", all=False)
-    move.target.hear("kept")
-    run.set()
-    if alone:
-        move.target.leave()
-    else:
-        move.target.ask(do="push")
-        move.target.hear(target.SETTLED)
-    move.source.hear(source.SERVED)
-    assert (move.folder / "moved" / target.SETTLED).exists()
-    (move.folder / "out").touch()
-
-
-@pytest.mark.parametrize("move", [SILENT], indirect=True)
-def test_with_a_copy_all_comes_before(move: Move) -> None:
-    move.dump(all=True)
-    move.target.ask(do="keep", all=True)
-    move.target.hear("kept")
-    assert move.target.hear(target.SETTLED)["bytes"] >= move.workload.length
-    (move.folder / "out").touch()
 
 
 def test_movers_go_on_when_the_platforms_are_killed(move: Move) -> None:

@@ -50,7 +50,7 @@ def test_all_processes_of_a_group_end(tmp_path: Path) -> None:
 def test_a_source_that_is_gone_with_pages_is_the_end(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is cut before it has sent them."""
     monkeypatch.setattr(link.Link, "send", cut_at(link.PAGES, link.Link.send))
-    move.dump(all=True)
+    move.dump()
     move.source.hear("failed")
     assert move.target.hear(target.LOST)["reason"]
     move.target.ended()
