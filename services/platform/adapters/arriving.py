@@ -211,7 +211,7 @@ class Maker:
         config = self._creator.configure(request, record.cgroup)
         (folder / "config.json").write_bytes(msgspec.json.encode(config))
         self._make_group(record, config)
-        criu.write_hold(folder)
+        criu.make_go(folder)
         criu.cache_features(self._settings.run_path / "platform" / "moves", self._settings.run_path)
         hostmounts.mount("outside", self._outside(arrival.name), "tmpfs", hostmounts.MS_NOSUID, "mode=700")
         self._start_monitor(arrival, request, config)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from . import syscalls
 from .runtime import program
 
 HELD, GO, RUNS = "held", "go", "runs"
+SCRIPT = Path(__file__).parent.parent / "mover" / "hold.sh"
 """In the bundle: a file with the first process's pid, made when all is restored; a fifo, whose first word lets the
 processes run or not; a file that is made as soon as they run."""
 PIPE_BYTES = 8 << 20
@@ -74,24 +74,14 @@ class Criu:
         """
         words = [self.path, "restore", "-d", "-D", str(images), "-W", str(images), "-o", "restore.log", *_COMMON]
         words += ["--lazy-pages", "--root", str(root), "--pidfile", str(folder / "pidfile")]
-        words += ["--action-script", str(folder / "hold")]
+        words += ["--action-script", str(SCRIPT)]
         words += [word for number, pipe in streams.items() for word in ("--inherit-fd", f"fd[{number}]:{pipe}")]
         return words + [word for point, at in sources.items() for word in ("--external", f"mnt[{point}]:{at}")]
 
 
-def write_hold(folder: Path) -> None:
-    """The script that criu calls on its way (ACTION SCRIPTS in criu(8)), and what it waits for.
-
-    At `post-restore` all is there, sockets are still in repair mode, and a failure undoes everything.
-    """
+def make_go(folder: Path) -> None:
+    """By which the script of a restore is told (`services/platform/mover/hold.sh`, which writes `HELD` and `RUNS`)."""
     os.mkfifo(folder / GO, 0o600)
-    script = folder / "hold"
-    script.write_text(
-        f'#!/bin/sh\ncase "$CRTOOLS_SCRIPT_ACTION" in\npost-restore) cd {shlex.quote(str(folder))} || exit 1\n'
-        f'echo "$CRTOOLS_INIT_PID" > {HELD}\nread word < {GO}\n[ "$word" = go ];;\n'
-        f"post-resume) : > {shlex.quote(str(folder / RUNS))};;\nesac\n"
-    )
-    script.chmod(0o700)
 
 
 def held(folder: Path) -> int:

@@ -50,7 +50,7 @@ def main() -> None:
         raise SystemExit("nobody is left who could say what to do")
     words = json.loads(line)
     _take_real_ids(*config["ids"])
-    os.execv(words[0], words)
+    os.execve(words[0], words, os.environ | {"SHOAL_BUNDLE": os.path.dirname(config["fifo"])})
 
 
 def _take_real_ids(user: int, group: int) -> None:

@@ -23,12 +23,13 @@ def test_its_version_is_known_and_new_enough() -> None:
 
 
 def test_the_script_holds_until_it_is_told(tmp_path: Path) -> None:
-    criu.write_hold(tmp_path)
-    hold = (str(tmp_path / "hold"),)
-    assert subprocess.run(hold, env={"CRTOOLS_SCRIPT_ACTION": "pre-restore"}, check=False).returncode == 0
+    criu.make_go(tmp_path)
+    hold, bundle = (str(criu.SCRIPT),), {"SHOAL_BUNDLE": str(tmp_path)}
+    assert subprocess.run(hold, env=bundle | {"CRTOOLS_SCRIPT_ACTION": "pre-restore"}, check=False).returncode == 0
     assert criu.held(tmp_path) == 0
     for word, code in ((b"go\n", 0), (b"no\n", 1)):
-        waiting = subprocess.Popen(hold, env={"CRTOOLS_SCRIPT_ACTION": "post-restore", "CRTOOLS_INIT_PID": "77"})
+        told = {"CRTOOLS_SCRIPT_ACTION": "post-restore", "CRTOOLS_INIT_PID": "77"}
+        waiting = subprocess.Popen(hold, env=bundle | told)
         while criu.held(tmp_path) != 77:
             time.sleep(0.005)
         with open(tmp_path / criu.GO, "wb") as fifo:
@@ -36,7 +37,7 @@ def test_the_script_holds_until_it_is_told(tmp_path: Path) -> None:
         assert waiting.wait(30) == code
         (tmp_path / criu.HELD).unlink()
     assert criu.ran_at(tmp_path) == 0
-    assert subprocess.run(hold, env={"CRTOOLS_SCRIPT_ACTION": "post-resume"}, check=False).returncode == 0
+    assert subprocess.run(hold, env=bundle | {"CRTOOLS_SCRIPT_ACTION": "post-resume"}, check=False).returncode == 0
     assert criu.ran_at(tmp_path) > 0
 
 
