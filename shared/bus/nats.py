@@ -12,18 +12,16 @@ from typing import Any
 
 from nats import errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from shared.bus.transport import Callbacks, Delivery, Receiver
-from shared.bus.wire import read_headers
 from shared.errors import InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
 
 log = logging.getLogger(__name__)
 
 PENDING_BYTES = 64 << 20
-"""What may wait in this process while the broker is away."""
-WRITE_BYTES = 64 << 10
-"""From then on what is written waits in this process, until the socket has taken what it was given."""
+"""What may wait in this process while the broker is away, and in a subscription while its receiver is busy."""
 RECONNECT_SECONDS = 0.05
 SUBJECT_BYTES = 2048
 """A longer subject would pass the broker's limit for a line (4096), for which it ends the connection."""
@@ -33,40 +31,7 @@ _REFUSAL = re.compile(r'permissions violation for (publish|subscription)[a-z ]* 
 
 
 class _Client(Client):
-    """nats-py with two corrections of how it counts its pings, and without tasks between socket and receiver."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._receivers: dict[int, Receiver] = {}
-
-    async def listen(self, subject: str, queue: str, receiver: Receiver) -> NatsSubscription:
-        """Subscribes; the receiver is called as soon as a message has been read, in order with those of all others."""
-        self._receivers[self._sid + 1] = receiver  # the number it will have: its first message may come at once
-        return await self.subscribe(subject, queue=queue)
-
-    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
-        super()._remove_sub(sid, max_msgs)
-        self._receivers.pop(sid, None)
-
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        """The original puts it into a queue, from which a task of the subscription takes it one turn later."""
-        if (receiver := self._receivers.get(sid)) is None:
-            return
-        try:
-            receiver(Delivery(subject.decode(), data, read_headers(headers) if headers else {}, reply.decode()))
-        except Exception as error:  # noqa: BLE001  # one message must not end the connection
-            await self._error_cb(error)
-
-    async def _flush_pending(self, force_flush: bool = False) -> Any:
-        """Written at once while the socket takes it; the original wakes a task for that."""
-        writer = getattr(self._transport, "_io_writer", None)
-        if force_flush or not self.is_connected or writer is None:
-            return await super()._flush_pending(force_flush)
-        if writer.transport.get_write_buffer_size() > WRITE_BYTES:
-            return await super()._flush_pending()
-        pending, self._pending, self._pending_data_size = self._pending, [], 0
-        writer.writelines(pending)
-        return None
+    """nats-py with two corrections of how it counts its pings."""
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         """In turn behind what was published: the original overtakes it, and so a flush proved nothing."""
@@ -170,8 +135,13 @@ class NatsTransport:
             raise ResourceExhausted(text)
 
     async def subscribe(self, subject: str, receiver: Receiver, queue: str = "") -> _Subscription:
+        async def receive(message: Msg) -> None:
+            receiver(Delivery(message.subject, message.data, message.headers or {}, message.reply))
+
         try:
-            subscription = await self._client.listen(subject, queue, receiver)
+            subscription = await self._client.subscribe(
+                subject, queue=queue, cb=receive, pending_msgs_limit=0, pending_bytes_limit=PENDING_BYTES
+            )
         except errors.Error as error:
             raise Unavailable(f"{subject} not subscribed: {error or type(error).__name__}") from None
         return _Subscription(self, subscription)

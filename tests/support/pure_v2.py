@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+CHECKOUT = Path(__file__).parents[2]
 UNIFIED = Path("/sys/fs/cgroup/unified")
 _PREPARE = (
     f"mount --make-rprivate / && mount --bind {UNIFIED} /mnt && umount --lazy {UNIFIED.parent} && "
     f"mount --move /mnt {UNIFIED.parent} && mount --bind /tmp /tmp && mount -o remount,bind,noexec /tmp && "
+    f"mount --bind {CHECKOUT} {CHECKOUT} && mount -o remount,bind,exec {CHECKOUT} && "  # it may be in /tmp
     'exec "$@"'
 )
 
