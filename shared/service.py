@@ -9,6 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ before it is called (`shared.resting`). None for a process that stays."""
 
 PATIENCE = 5.0
 """Seconds a stopping service takes to end the requests it has."""
+
+
+class _End(Enum):
+    """Why a process ends."""
+
+    TOLD = "it was told to"
+    LOST = "the broker ended the connection"
+    AT_REST = "a burst has left it large, or it may rest, and it has nothing to do"
 
 
 @dataclass
@@ -127,26 +136,27 @@ async def _serve(contract: Contract, build: Build, settings: Settings, ready: Ca
     starting = asyncio.current_task()
     assert starting is not None
     _on_signals(starting.cancel)
-    stopping = asyncio.Event()
+    ends: asyncio.Queue[_End] = asyncio.Queue()
     kernel, spans = await _kernel(contract, settings)
     implementation = await build(kernel)
     servers = [Server(kernel.bus, contract, implementation), *_drivers(kernel, implementation)]
-    rest = Rest(partial(_end_at_rest, kernel, servers, implementation, stopping), any_size=rested is not None)
+    rest = Rest(partial(ends.put_nowait, _End.AT_REST), any_size=rested is not None)
     spans.worked = rest.worked
     await _hook(contract, implementation, "open", "start")
     for server in servers:
         await server.open()
-    _on_signals(stopping.set)
-    lost = _when_lost(kernel.bus, stopping)
+    _on_signals(partial(ends.put_nowait, _End.TOLD))
+    kernel.bus.transport.on_lost(partial(ends.put_nowait, _End.LOST))
     log.info("%s serves on node %s", contract.name, kernel.node)
     ready()
     rest.begin()
-    await stopping.wait()
+    end = await _until_end(ends, servers, partial(_at_rest, kernel, servers, implementation))
+    log.info("%s ends: %s", contract.name, end.value)
     await asyncio.gather(*(server.close(PATIENCE) for server in servers))
     await _hook(contract, implementation, "close")
     await _close(kernel, spans)
-    if lost:
-        raise Unavailable("the broker ended the connection")
+    if end is _End.LOST:
+        raise Unavailable(end.value)
     if rested is not None:
         rested()
 
@@ -166,18 +176,27 @@ def _drivers(kernel: Kernel, implementation: Any) -> list[Server]:
     return [Server(kernel.bus, contract, made, node) for contract, node, made in getattr(implementation, "drivers", ())]
 
 
-def _end_at_rest(kernel: Kernel, servers: Sequence[Server], implementation: Any, stopping: asyncio.Event) -> None:
-    """Ends this process, which a burst has left large or which may rest, if another follows and nobody notices."""
+async def _until_end(ends: asyncio.Queue[_End], servers: Sequence[Server], at_rest: Callable[[], bool]) -> _End:
+    """Why it ends. One that is at rest takes no more requests then; who was sent one meanwhile is not at rest."""
+    while (end := await ends.get()) is _End.AT_REST:
+        if at_rest():
+            await asyncio.gather(*(server.withdraw() for server in servers))
+            if at_rest():
+                break
+            await asyncio.gather(*(server.listen() for server in servers))
+    return end
+
+
+def _at_rest(kernel: Kernel, servers: Sequence[Server], implementation: Any) -> bool:
+    """Whether nobody would notice if this process, which another one follows, ended."""
     at_rest = getattr(implementation, "at_rest", None)
-    if (
+    return (
         followed
         and at_rest is not None
         and at_rest()
         and all(each.at_rest for each in servers)
         and kernel.streams.at_rest
-    ):
-        log.info("%s %s", kernel.bus.name, "makes way for a small process of its own" if rested is None else "rests")
-        stopping.set()
+    )
 
 
 async def _close(kernel: Kernel, spans: SpanSender) -> None:
@@ -193,18 +212,6 @@ def _on_signals(callback: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, callback)
-
-
-def _when_lost(bus: Bus, stopping: asyncio.Event) -> list[str]:
-    """Whether the connection was lost: a process that hears nothing is of no use; its starter begins a new one."""
-    lost: list[str] = []
-
-    def end() -> None:
-        lost.append(bus.name)
-        stopping.set()
-
-    bus.transport.on_lost(end)
-    return lost
 
 
 async def _hook(contract: Contract, implementation: Any, *names: str) -> None:

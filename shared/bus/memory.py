@@ -17,6 +17,7 @@ class _Subscription:
 
     async def drain(self) -> None:
         self._broker.subscriptions.pop(self, None)
+        await asyncio.sleep(0)  # behind the deliveries of earlier messages
 
 
 class MemoryBroker:

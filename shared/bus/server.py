@@ -67,10 +67,19 @@ class Server:
         await self._bus.transport.publish(f"{ROOT}.signals.{self._contract.name}.started", wire.encode(started))
         await self._bus.transport.flush()
         self._since = asyncio.get_running_loop().time()
-        for endpoint in self._contract.endpoints:
-            await self._subscribe(endpoint)
+        await self.listen()
         await self._discovery.open()
         await self._bus.transport.flush()
+
+    async def listen(self) -> None:
+        """Takes requests; after `withdraw` again, as the same instance."""
+        for endpoint in self._contract.endpoints:
+            await self._subscribe(endpoint)
+
+    async def withdraw(self) -> None:
+        """Takes no more requests; those that the broker had for it have all begun when this returns."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        await asyncio.gather(*(subscription.drain() for subscription in subscriptions))
 
     async def _subscribe(self, endpoint: Endpoint[Any, Any]) -> None:
         handler = self._handlers[endpoint.operation]
@@ -85,8 +94,7 @@ class Server:
     async def close(self, patience: float) -> None:
         """Takes no more requests, ends those it has (at most `patience` seconds), answers all of them, leaves."""
         await self._discovery.close()
-        for subscription in self._subscriptions:
-            await subscription.drain()
+        await self.withdraw()
         await self._tasks.drain(patience)
         self._work_tasks.cancel()
         await self._tasks.drain(patience)

@@ -29,7 +29,7 @@ class Subscription(Protocol):
     """What was subscribed, to end it."""
 
     async def drain(self) -> None:
-        """Takes no new message; what was already received is delivered."""
+        """Takes no new message; what was already received has been delivered when this returns."""
 
 
 class Transport(Protocol):

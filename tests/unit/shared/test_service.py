@@ -117,8 +117,30 @@ async def test_a_process_that_may_rest_ends_when_it_has_nothing_to_do(echo, user
     process = await running(echo)
     assert await asyncio.to_thread(process.join) == 0
     assert [line for line in process.lines if not line.startswith("{")] == [
-        f"{word}\n" for word in ("started", "ready", "asked", "closed", "rested")
+        f"{word}\n" for word in ("started", "ready", "asked", "asked", "closed", "rested")
     ]
+
+
+@pytest.mark.parametrize("why", ["ECHO_FOLLOWED", "ECHO_RESTS"])
+async def test_a_request_that_comes_while_it_sees_that_it_is_at_rest_keeps_it(echo, user, tmp_path, why):
+    held = tmp_path / "held"
+    held.touch()
+    echo.environment |= {why: "1", "ECHO_HELD": str(held)}
+    process = await running(echo)
+    working = asyncio.ensure_future(user.bus.call(ECHO, Text(text="work")))
+    await asyncio.to_thread(_until_printed, process, "asked")
+    opening = asyncio.ensure_future(user.bus.call(OPEN, Text()))
+    await asyncio.sleep(0)
+    await user.bus.transport.flush()
+    held.unlink()
+    channel = await user.streams.take(await opening)
+    await asyncio.to_thread(_until, lambda: process.lines.count("asked\n") > 1 or "closed\n" in process.lines)
+    await channel.write(b"stream")
+    assert await channel.read() == b"stream"
+    assert await working == Text(text="work")
+    assert await user.bus.call(ECHO, Text(text="still here")) == Text(text="still here")
+    channel.close()
+    assert process.close() == 0
 
 
 async def test_a_request_or_a_stream_keeps_it_however_large_it_is(echo, user):

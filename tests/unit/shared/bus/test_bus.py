@@ -314,3 +314,24 @@ async def test_a_new_instance_of_a_service_is_told_of(world, bus):
         await until(lambda: bool(begun))
     stop()
     assert begun == ["echo"]
+
+
+async def test_a_server_may_withdraw_and_listen_again_and_no_request_notices(world):
+    kernel, bus, begun = await world.kernel(), await world.bus(), []
+    service = EchoService(kernel)
+    async with serving(kernel, CONTRACT, service) as server:
+        stop = bus.on_started("echo", lambda: begun.append("echo"))
+        assert server.at_rest
+        early = asyncio.ensure_future(bus.call(WAIT, Text(text="just in time")))
+        await asyncio.sleep(0)
+        await bus.transport.flush()
+        await server.withdraw()
+        assert (service.begun, server.at_rest) == (1, False)
+        late = asyncio.ensure_future(bus.call(WAIT, Text(text="too late")))
+        assert not (await asyncio.wait((early, late), timeout=0.05))[0]
+        assert service.begun == 1
+        await server.listen()
+        service.release.set()
+        assert [await early, await late] == [Text(text="just in time"), Text(text="too late")]
+        stop()
+    assert not begun
