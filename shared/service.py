@@ -165,7 +165,7 @@ async def _kernel(contract: Contract, settings: Settings) -> tuple[Kernel, SpanS
     bus, state = await connect(settings, contract.name)
     spans = SpanSender(bus)
     telemetry.configure(contract.name, bus.node, spans.add)
-    state.layered = await ensure(bus, agreed_domain(settings))
+    state.layers.kept = await ensure(bus, agreed_domain(settings))
     streams = Streams(bus, settings.run_path / "streams", contract.name, settings.state_path)
     await streams.open()
     return Kernel(settings, bus.node, bus, state, streams, bool(agreed_domain(settings))), spans

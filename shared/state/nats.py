@@ -14,6 +14,7 @@ from shared.bus.wire import read_headers
 from shared.contracts.base import AGREED, Keys, Message
 from shared.errors import AlreadyExists, Conflict, NotFound, ResourceExhausted, ShoalError, Unavailable
 from shared.ids import new_token
+from shared.state.layers import Layers, Leftovers
 from shared.state.store import removed, seal, unseal
 from shared.state.view import Entry, View
 from shared.state.watch import Watch, api
@@ -27,12 +28,6 @@ MARKER_SECONDS = 300
 """How long the marker of a removed record stays, for watchers that were cut off."""
 ELECTION, SILENT = 10.0, 2.0
 """Seconds that the hubs have for an answer; after none, until they answer again."""
-QUIET = 0.5
-"""Seconds without a write after which what removals have left is taken away."""
-LAYERS = 8
-"""Messages that the stream may have of a key."""
-MOST_LEFT = 1000
-"""Removals of which something is left; of any more nothing is, at once."""
 _CLOSE_SECONDS = 2.0
 _WRONG_SEQUENCE = (10071, 10164)
 _NOTHING = 10037
@@ -68,23 +63,12 @@ class NatsState:
 
     `agreed`: the JetStream domain of the bucket `AGREED`, empty where this host keeps it itself. `owned`: the families
     that this process alone writes on this host.
-
-    A write that takes what it replaces out of the stream's files is synced twice, once for each. So only each
-    `LAYERS`th write to a key does, and a removal is told by a marker first; another, which takes it out, follows once
-    nothing has been written for a while. What a process that was killed has left of removals its next view finds.
     """
 
     def __init__(self, bus: Bus, agreed: str = "", owned: Iterable[Keys[Any]] = ()) -> None:
         self._bus, self._agreed = bus, agreed
         self._owned = {keys.pattern for keys in owned if keys.bucket != AGREED}
-        self.layered = False
-        """Whether the stream keeps several messages of a key: one that an older engine has made does not."""
-        self._layers: dict[str, tuple[int, int]] = {}
-        """How many messages the stream has of a key, and the revision of the last one; where this is known."""
-        self._left: dict[str, tuple[Keys[Any], int]] = {}
-        """Removed keys whose last value is still in the stream, each with the revision of its marker."""
-        self._clearing: asyncio.Task[None] | None = None
-        self._written = 0.0
+        self.layers, self._left = Layers(), Leftovers(self._clear)
         self._silent = False
         self._watches: set[Watch] = set()
         self._tasks = TaskGroup("state")
@@ -127,11 +111,11 @@ class NatsState:
         return reply
 
     async def create(self, keys: Keys[M], *parts: str, value: M) -> int:
-        self._written = asyncio.get_running_loop().time()
+        self._left.written()
         key, payload = keys.key(*parts), seal(value, self._bus.name)
-        _, marker = self._left.get(key, (keys, 0))
+        marker = self._left.marker(key)
         try:
-            return await self._put(keys, key, payload, {EXPECTED: str(marker)}, self._below(key, marker))
+            return await self._put(keys, key, payload, {EXPECTED: str(marker)}, self.layers.below(key, marker))
         except Conflict:
             found = await self._last(keys, key)
         if found is not None and not removed(found):
@@ -143,27 +127,22 @@ class NatsState:
             raise AlreadyExists(f"{key} exists") from None
 
     async def update(self, keys: Keys[M], *parts: str, value: M, revision: int) -> int:
-        self._written = asyncio.get_running_loop().time()
+        self._left.written()
         key, payload, headers = keys.key(*parts), seal(value, self._bus.name), {EXPECTED: str(revision)}
-        return await self._put(keys, key, payload, headers, self._below(key, revision))
+        return await self._put(keys, key, payload, headers, self.layers.below(key, revision))
 
     async def delete(self, keys: Keys[M], *parts: str, revision: int | None = None) -> int:
-        self._written = asyncio.get_running_loop().time()
+        self._left.written()
         key = keys.key(*parts)
-        last, _ = self._layers.get(key, (0, 0))
-        below = self._below(key, last if revision is None else revision)
-        if below and len(self._left) < MOST_LEFT:
+        last = self.layers.last(key)
+        below = self.layers.below(key, last if revision is None else revision)
+        if below and not self._left.full:
             with suppress(Conflict):
                 headers = {"KV-Operation": "PURGE", EXPECTED: str(last)}
                 marker = await self._put(keys, key, b"", headers, below)
-                self._leave(keys, key, marker)
+                self._left.add(keys, key, marker)
                 return marker
         return await self._clear(keys, key, revision)
-
-    def _below(self, key: str, revision: int) -> int:
-        """How many messages of a key may stay below the next one; 0: it has to take away what there is."""
-        last, layers = self._layers.get(key, (0, 0))
-        return layers if self.layered and last == revision and layers < LAYERS else 0
 
     async def _clear(self, keys: Keys[Any], key: str, revision: int | None) -> int:
         """Removes a record, or the marker of its removal, with its value; what is left then goes by itself."""
@@ -171,30 +150,13 @@ class NatsState:
         if revision is not None:
             headers[EXPECTED] = str(revision)
         cleared = await self._put(keys, key, b"", headers)
-        self._layers.pop(key, None)
+        self.layers.forget(key)
         return cleared
-
-    def _leave(self, keys: Keys[Any], key: str, marker: int) -> None:
-        self._left[key] = (keys, marker)
-        if self._clearing is None or self._clearing.done():
-            self._clearing = self._tasks.start(self._clear_left(), "clear")
-
-    async def _clear_left(self) -> None:
-        """One after the other, while nobody writes."""
-        loop = asyncio.get_running_loop()
-        while self._left:
-            while (wait := self._written + QUIET - loop.time()) > 0:  # noqa: ASYNC110 - until nobody has written
-                await asyncio.sleep(wait)
-            key, (keys, marker) = next(iter(self._left.items()))
-            with suppress(ShoalError):  # written anew; or the broker is away: the next instance finds it
-                await self._clear(keys, key, marker)
-            if self._left[key] == (keys, marker):
-                del self._left[key]
 
     def _found_marker(self, keys: Keys[Any], key: str, marker: int) -> None:
         """A view begins with a removal whose value is still there."""
         if keys.pattern in self._owned and key not in self._left:
-            self._leave(keys, key, marker)
+            self._left.add(keys, key, marker)
 
     async def _put(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str], below: int = 0) -> int:
         """One message, on top of so many known ones; on top of none it takes away what there is.
@@ -204,10 +166,10 @@ class NatsState:
         """
         if not below and headers.get(EXPECTED) != "0":
             headers = headers | {"Nats-Rollup": "sub"}
-        self._layers.pop(key, None)
+        self.layers.forget(key)
         revision = await self._publish(keys, key, payload, headers | {MESSAGE_ID: new_token()})
         if keys.bucket != AGREED:
-            self._layers[key] = (revision, below + 1)
+            self.layers.put(key, revision, below)
         return revision
 
     async def _publish(self, keys: Keys[Any], key: str, payload: bytes, headers: dict[str, str]) -> int:
@@ -269,8 +231,7 @@ class NatsState:
         """Ends all views: they show what they showed last."""
         for watch in tuple(self._watches):
             self._stop(watch)
-        if self._clearing is not None:
-            self._clearing.cancel()
+        await self._left.close()
         await self._tasks.drain(_CLOSE_SECONDS)
         await self._tasks.close()
 
