@@ -83,8 +83,8 @@ def _host(host: HostConfig, version: Version) -> HostConfig:
         changes["console_size"] = (0, 0)
     if version < (1, 43):
         changes["annotations"] = {}
-    if host.pids_limit is not None and host.pids_limit <= 0:
-        changes["pids_limit"] = None
+    if host.pids_limit is not None and host.pids_limit <= 0:  # 0 is what the CLI says when nothing was said to it
+        changes["pids_limit"] = 0 if host.pids_limit else None
     if host.memory_swappiness == -1:
         changes["memory_swappiness"] = None
     return replace(host, **changes)

@@ -138,7 +138,7 @@ class DeviceRequest(Message, frozen=True):
 
 
 class Resources(Message, frozen=True):
-    """Docker's `Resources`: what `docker update` may change. 0 or empty: no limit."""
+    """Docker's `Resources`: what `docker update` may change. 0 or empty: no limit; `pids_limit` None: the host's."""
 
     cpu_shares: int = 0
     memory: int = 0

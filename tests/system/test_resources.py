@@ -50,6 +50,9 @@ def test_pids_limit(engine: Engine) -> None:
         "run", "--rm", "--pids-limit", "5", IMAGE, "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait"
     )
     assert "can't fork" in result.err
+    assert setting(engine, "pids", "--pids-limit", "-1") == "max"
+    engine.ok("create", "--name", "many", "--pids-limit", "-1", IMAGE)
+    assert engine.inspect("many")["HostConfig"]["PidsLimit"] in (0, None)
 
 
 def test_cpuset(engine: Engine) -> None:

@@ -38,11 +38,7 @@ async def _checked(engine: Engine, request: UpdateRequest) -> tuple[Resources, l
     asked = HostConfig(**{name: getattr(request.resources, name) for name in Resources.__struct_fields__})
     if request.restart_policy is not None:
         check_policy(request.restart_policy)
-    pids = asked.pids_limit
-    checked, warnings = check_resources(asked, Host(await engine.host(), engine.paths.exists), update=True)
-    if pids == 0 and checked.pids_limit is None:  # no limit from now on; of a new container it says nothing
-        checked = msgspec.structs.replace(checked, pids_limit=0)
-    return checked, warnings
+    return check_resources(asked, Host(await engine.host(), engine.paths.exists), update=True)
 
 
 async def _apply(engine: Engine, container: Container, after: HostConfig, asked: Resources) -> None:

@@ -83,7 +83,7 @@ def _device(device: WeightDevice | ThrottleDevice, numbers: DeviceNumbers) -> di
 
 
 def pids(wanted: Resources) -> dict[str, int]:
-    """0 and negative numbers mean no limit, as in Docker's API; nothing said: `DEFAULT_PIDS`."""
+    """0 and negative numbers mean no limit; nothing said: `DEFAULT_PIDS`."""
     if wanted.pids_limit is None:
         return {"limit": DEFAULT_PIDS}
     return {"limit": wanted.pids_limit if wanted.pids_limit > 0 else -1}

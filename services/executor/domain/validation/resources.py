@@ -84,8 +84,8 @@ def _oom_and_pids(asked: HostConfig, host: Host, warnings: list[str]) -> dict[st
             "this can result in the system running out of resources."
         )
     if pids is not None and pids <= 0:
-        pids = None
-    if pids is not None and not host.has("pids_limit"):
+        pids = 0
+    elif pids is not None and not host.has("pids_limit"):
         warnings.append(f"{_NO_KERNEL} PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.")
         pids = None
     return {"oom_kill_disable": disable, "pids_limit": pids}

@@ -61,7 +61,8 @@ def test_what_an_old_version_does_not_know_is_ignored() -> None:
 
 
 def test_what_is_unlimited_is_no_limit() -> None:
-    assert [host_of(51, pids_limit=limit).pids_limit for limit in (0, -1, 50)] == [None, None, 50]
+    """The CLI sends 0 where nothing was said of processes."""
+    assert [host_of(51, pids_limit=limit).pids_limit for limit in (0, -1, -7, 50)] == [None, 0, 0, 50]
     assert host_of(51, memory_swappiness=-1).memory_swappiness is None
 
 

@@ -111,7 +111,8 @@ def test_what_is_fine_stays() -> None:
     )  # fmt: skip
     made, warnings = check_resources(asked, host())
     assert warnings == []
-    assert made == msgspec.structs.replace(asked, memory_swappiness=None, pids_limit=None)
+    assert made == msgspec.structs.replace(asked, memory_swappiness=None)
+    assert check_resources(HostConfig(pids_limit=-1), host(pids_limit=False)) == (HostConfig(pids_limit=0), [])
 
 
 numbers = st.integers(-(1 << 40), 1 << 40)
