@@ -115,6 +115,9 @@ class Sink:
             await self._stream.write(shown.line(event, self._version, self._sequence))
 
     async def send_past(self, event: DockerEvent) -> None:
+        """Unless another host has told it."""
+        if _identity(event) in self._recent:
+            return
         self._recent[_identity(event)] = None
         if len(self._recent) > MOST_WAITING:
             del self._recent[next(iter(self._recent))]
@@ -159,7 +162,7 @@ async def stream_events(gateway: Gateway, request: Request) -> None:
         stream = request.stream((("Content-Type", kind),))
         sink = Sink(stream, request, wanted, kind == _SEQUENCE)
         if since or until:
-            async for event in gateway.history.read(since, until):
+            async for event in gateway.history.read(since, until, gateway.hosts.reachable()[1:]):
                 await sink.send_past(event)
         left = (until - now_ns()) / 1e9 if until else None
         if left is not None and left <= 0:

@@ -29,7 +29,7 @@ def permissions(contract: Contract, contracts: Mapping[str, Contract]) -> dict[s
     publish |= {f"{event.subject}.>" if event.kept else event.subject for event in contract.events}
     publish |= {f"{ROOT}.signals.{name}.started" for name in contract.drivers}
     if "events.*" in contract.hears:
-        publish.add("$JS.API.DIRECT.GET.SHOAL_EVENTS")
+        publish |= {f"{api}.DIRECT.GET.SHOAL_EVENTS" for api in ("$JS.API", OTHERS_API)}
     served, taken = _served_streams(contract.name), _taken_streams(_reachable(contract, contracts))
     return {
         "publish": {"allow": sorted(publish | served["publish"] | taken["publish"])},

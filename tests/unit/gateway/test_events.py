@@ -10,8 +10,9 @@ import pytest
 from gateway.events import Feed, content_type
 from shared.clock import now_ns
 from shared.contracts.common import DockerEvent
-from shared.contracts.executor import CONTAINER_EVENT
-from tests.support.gateways import World
+from shared.contracts.container import ContainerConfig
+from shared.contracts.executor import CONTAINER_EVENT, CreateRequest
+from tests.support.gateways import Host, World
 from tests.support.http import Answer, connected
 
 Api = Callable[..., Awaitable[Answer]]
@@ -32,6 +33,12 @@ async def test_the_past_is_read_and_ends_at_until(api: Api, create: Create) -> N
         "GET", f"/events?since=1&until={until:.9f}&filters=" + quote('{"event":["die"],"container":["c1"]}')
     )
     assert [json.loads(line)["Actor"]["Attributes"]["exitCode"] for line in some.body.splitlines()] == ["3"]
+
+
+async def test_what_several_hosts_have_kept_is_told_once(api: Api, two: Host) -> None:
+    await two.executor.create(CreateRequest(config=ContainerConfig(image="busybox", cmd=("sleep", "1")), name="c"))
+    answer = await api("GET", f"/events?since=1&until={now_ns() / 1e9:.9f}")
+    assert actions(answer.body) == ["create"]
 
 
 async def test_until_a_time_to_come_live_events_are_shown(api: Api, create: Create, world: World) -> None:

@@ -216,6 +216,13 @@ async def test_the_gateway_watches_what_it_reads(nats):
     assert view.count(names) == 1
 
 
+@every_service
+async def test_who_hears_of_events_may_ask_other_hosts_for_past_ones(client, request):
+    own = CONTRACTS[request.node.callspec.params["client"]]
+    asked = await client.may_publish(f"$JS.{FOREIGN_NODE}.API.DIRECT.GET.{EVENTS}")
+    assert asked == ("events.*" in own.hears)
+
+
 async def test_calls_and_streams_work_across_hosts_as_far_as_declared(nats):
     """The gateway on one node takes a stream that a service on another offers, over the bus."""
     server, gateway = await nats.kernel("volume", "node2"), await nats.kernel("gateway")

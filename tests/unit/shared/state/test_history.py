@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from shared import ids
 from shared.bus import wire
 from shared.bus.memory import MemoryTransport
 from shared.contracts.base import Event
 from shared.contracts.common import DockerEvent
-from shared.state.history import MemoryHistory, NatsHistory
+from shared.state import replay
+from shared.state.history import MemoryHistory, NatsHistory, merged
 from tests.support.echo import HINT, Text
 
 HAPPENED = Event("container", DockerEvent)
@@ -55,3 +57,24 @@ async def test_the_time_of_an_event_counts_not_that_of_its_storing(world):
         await keep(bus, wire.encode(event(number)))
     assert [one.action async for one in history.read(2000, 4000)] == ["a2", "a3", "a4"]
     assert [one.action async for one in history.read(4000, 0)] == ["a4", "a5"]
+
+
+async def test_what_several_hosts_have_kept_comes_from_each(nats, broker, monkeypatch):
+    """Here the other one is this one again, by its name, and a third is away."""
+    monkeypatch.setattr(replay, "PATIENCE", 0.05)
+    bus = await nats.bus()
+    for number in (2, 1, 3):
+        await keep(bus, wire.encode(event(number)))
+    hosts = (ids.node_id(broker.settings.state_path), "elsewhere")
+    actions = [one.action async for one in NatsHistory(bus).read(1500, 0, hosts)]
+    assert actions == ["a2", "a2", "a3", "a3"]
+
+
+async def test_events_of_several_sources_are_told_by_time():
+    async def source(*numbers):
+        for number in numbers:
+            yield event(number)
+
+    found = merged([source(1, 4, 3), source(), source(2, 5)])
+    assert [one.action async for one in found] == ["a1", "a2", "a4", "a3", "a5"]
+    assert [one async for one in merged([])] == []
