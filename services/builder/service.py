@@ -55,7 +55,7 @@ class BuilderService:
     async def prune(self, request: contract.PruneRequest) -> PruneReport:
         from .operations.caches import prune
 
-        done = await prune(self._kernel, request, self._running.busy if self._running else ())
+        done = await prune(self._kernel, request, lambda: self._running is not None and bool(self._running.busy))
         event = DockerEvent(type="builder", action="prune", actor="", attributes={"reclaimed": str(done.bytes_freed)},
                             time_ns=now_ns())  # fmt: skip
         self._kernel.bus.emit(contract.BUILDER_EVENT, event, suffix="prune")

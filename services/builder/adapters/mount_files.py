@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from shared.ids import new_token
@@ -56,11 +57,12 @@ class MountFiles:
     def caches(self) -> list[Path]:
         return sorted(self._cache.iterdir()) if self._cache.exists() else []
 
-    def drop(self, cache: Path) -> int:
-        """Removes a cache; the bytes that were in it."""
-        size = size_of(cache)
-        shutil.rmtree(cache, ignore_errors=True)
-        return size
+    def give_up(self, name: str) -> Path:
+        """Takes one of the `caches` away at once, whoever asks for it from now on gets a new one; a `place` has it."""
+        place = self.place()
+        with suppress(FileNotFoundError):  # somebody else has
+            (self._cache / name).rename(place)
+        return place
 
     def secret(self, data: bytes, mode: int, uid: int, gid: int) -> Path:
         """A file that only the container sees."""
@@ -109,7 +111,8 @@ def size_of(folder: Path) -> int:
     total = 0
     for path, _, names in os.walk(folder):
         for name in names:
-            total += os.lstat(os.path.join(path, name)).st_size
+            with suppress(FileNotFoundError):  # a step may be at work in it
+                total += os.lstat(os.path.join(path, name)).st_size
     return total
 
 

@@ -24,8 +24,11 @@ def test_a_cache_stays_as_it_was_made(files: MountFiles, spools: Spools) -> None
     assert files.cache("other", directory(), spools) != path
     files.sweep()
     assert size_of(path) == 5
-    assert files.drop(path) == 5
-    assert path not in files.caches()
+    given_up = files.give_up(path.name)
+    assert files.caches() != [again := files.cache("npm", directory(), spools)]
+    assert (size_of(given_up), size_of(again)) == (5, 0)
+    files.remove(given_up)
+    files.remove(files.give_up("none"))
 
 
 def test_a_secret_is_gone_with_its_step(files: MountFiles) -> None:
