@@ -82,14 +82,23 @@ class Shims:
         """Runs a program beside the process with the pidfd `first`. Raises `Refused`, or `Internal`."""
         if self._shim is None:
             self._shim = _Shim(self._mark, self._on_end, self._on_loss)
-        if self._idle is not None:
-            self._idle.cancel()
-        return await self._shim.run(request, first)
+        try:
+            return await self._shim.run(request, first)
+        finally:
+            self._wait_for_another()  # this one was never begun, or its end has come before it was known to run
 
     def _on_end(self, folder: str, code: int) -> None:
         self._ended(folder, code)
+        self._wait_for_another()
+
+    def _wait_for_another(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._nothing_came)
+
+    def _nothing_came(self) -> None:
         if self._shim is not None and not self._shim.busy:
-            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.close)
+            self.close()
 
     def _on_loss(self, shim: _Shim, folders: set[str]) -> None:
         if self._shim is shim:

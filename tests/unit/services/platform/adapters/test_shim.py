@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import select
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -109,6 +110,28 @@ async def test_an_idle_shim_is_let_go(world: World, monkeypatch: pytest.MonkeyPa
     await until(lambda: not Path(f"/proc/{begun.shim}").exists())
     assert not world.lost
     await world.run("true")
+
+
+async def test_one_that_told_begin_and_end_at_once_is_idle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shim, "IDLE_SECONDS", 0.01)
+    receive = shim._Shim._receive
+
+    def both(self: shim._Shim) -> None:
+        receive(self)
+        select.select([self._control], [], [])
+        receive(self)
+
+    monkeypatch.setattr(shim._Shim, "_receive", both)
+    folder, begun = await world.run("true")
+    assert world.codes == {folder: 0}
+    await until(lambda: not Path(f"/proc/{begun.shim}").exists())
+
+
+async def test_one_that_refused_its_last_is_idle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shim, "IDLE_SECONDS", 0.01)
+    with pytest.raises(Refused):
+        await world.run("no-such-program")
+    await until(lambda: world.shims._shim is None)
 
 
 async def test_what_runs_goes_on_when_it_is_let_go(world: World) -> None:
