@@ -142,8 +142,7 @@ class Creator:
         log = self.log_path(request.id, wanted.tty) if request.log.type != "none" else None
         told, program = partial(failures.create_failure, program=wanted.args[0]), runtime
         if request.restore:
-            # On v1 criu mounts the hierarchies' roots in a namespace of its own.
-            namespace = self._cgroups.v2 and own_cgroup(request.isolation, self.facts.cgroup_v2)
+            namespace = own_cgroup(request.isolation, self.facts.cgroup_v2)
             program = images.inside(runtime, folder, self._cgroups.entrances(cgroup), namespace)
         arguments = monitor.common_arguments(program, request.id, folder, f"k8s-file:{log}" if log else "none")
         arguments += monitor.stream_arguments(wanted.stdin, request.stdin_once, wanted.tty)

@@ -20,6 +20,8 @@ from .runtime import Runtime
 IGNORE = "--manage-cgroups-mode=ignore"
 """The groups are made and entered here, their device rules hold from the first moment. On v1 criu would walk, and make
 again, groups of the whole machine: in some hierarchy every process is at the top."""
+OWN_GROUPS = Path(__file__).parent.parent / "own_groups"
+"""Where a `criu` is that restores into a control group namespace of its own."""
 EMPTY = "/run/crun/.empty-directory"
 MAKING: tuple[dict[str, Any], ...] = (
     *({"allow": True, "type": kind, "access": "m"} for kind in "cb"),
@@ -98,11 +100,11 @@ class _Script(Runtime):
 def inside(runtime: Runtime, folder: Path, entrances: Iterable[Path], namespace: bool) -> Runtime:
     """The runtime as a script that enters control groups first: what criu restores is where criu is.
 
-    With `namespace` these are at the same time the roots of what it sees (cgroup_namespaces(7)).
+    With `namespace` these are at the same time the roots of what that sees (cgroup_namespaces(7)).
     """
-    script, begin = folder / "restore", "exec unshare --cgroup" if namespace else "exec"
+    script, path = folder / "restore", f"PATH={shlex.quote(str(OWN_GROUPS))}:$PATH\n" if namespace else ""
     enter = "".join(f"echo 0 > {shlex.quote(str(file))} &&\n" for file in entrances)
-    script.write_text(f'{enter}{begin} {shlex.quote(runtime.program)} "$@"\n')
+    script.write_text(f'{path}{enter}exec {shlex.quote(runtime.program)} "$@"\n')
     return _Script(runtime, script)
 
 

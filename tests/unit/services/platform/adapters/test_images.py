@@ -73,15 +73,16 @@ def groups(pids: list[int]) -> list[str]:
     return [Path(f"/proc/{pid}/cgroup").read_text() for pid in pids]
 
 
-async def test_it_is_confined_as_before(host: Host, image: str) -> None:
-    private = Isolation(cgroup="private" if host.linux.cgroups.v2 else "host")
-    request = await counting(host, isolation=private)
+@pytest.mark.parametrize("cgroup", ["private", "host"])
+async def test_it_is_confined_as_before(host: Host, image: str, cgroup: Any) -> None:
+    isolation = Isolation(cgroup=cgroup)
+    request = await counting(host, isolation=isolation)
     before = await host.confinement(request.id)
     assert "head: /disk: Operation not permitted" in before
     await host.service.checkpoint(CheckpointRequest(id=request.id, image_path=image))
     await host.exited(request.id)
     await host.delete(request.id, logs=False)
-    await restored(host, request, image, isolation=private)
+    await restored(host, request, image, isolation=isolation)
     assert await host.confinement(request.id) == before
     config = json.loads((Path(host.settings.run_dir) / "platform/workloads" / request.id / "config.json").read_bytes())
     # where the group is the root of the runtime's namespace it must have nothing to limit (nsdelegate)
