@@ -47,6 +47,7 @@ class Placing:
             return _placed(made, self._kernel.node)
         image = await self._image(request.config.image, request.platform)
         platform = request.platform or image.platform
+        await self._world.settled()
         ask = ask_of(request, image.id, platform, self._world, self._kernel.node)
         pending = f"pending {new_token()}"
         try:

@@ -61,6 +61,7 @@ class World:
         self._views: dict[str, View] = {}
         self._across: View | None = None
         self._coming: set[str] = set()
+        self._seen: set[str] = set()
         self._volumes, self._networks, self._images = Index(), Index(), Index()
         self._names: dict[str, list[str]] = defaultdict(list)
         self._called: dict[str, str] = {}
@@ -120,6 +121,8 @@ class World:
             self._remove(node)
 
     def _live_changed(self, node: str) -> None:
+        if (view := self._views.get(node)) is not None and view.live:
+            self._seen.add(node)
         self._set_host(node)
         for callback in self._heard:
             callback()
@@ -133,6 +136,7 @@ class World:
         if view is None:
             return
         view.stop()
+        self._seen.discard(node)
         for parts, _ in view.items(executor.SPECS):
             self._container(node, parts[0], None)
         self.fleet.remove_host(node)
@@ -200,6 +204,15 @@ class World:
 
     def with_volume(self, name: str) -> frozenset[str]:
         return frozenset(self._volumes.of(name))
+
+    async def settled(self) -> None:
+        """Returns when it is known what hosts have that have just come, or that they do not answer."""
+        if self._coming:
+            await self._tasks.drain(WAIT)
+
+    def unseen(self) -> tuple[str, ...]:
+        nodes = ((node, entry.value.name) for (node,), entry in self._nodes.items(NODES))
+        return tuple(sorted(name for node, name in nodes if node not in self._seen))
 
     def with_network(self, name: str) -> frozenset[str]:
         return frozenset(self._networks.of(name))

@@ -10,7 +10,7 @@ import msgspec
 from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfig
 from shared.contracts.executor import CreateRequest
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, Unavailable
 
 from .constraints import parse_all
 from .facts import Ask, Bond, Load
@@ -33,6 +33,9 @@ class Known(Protocol):
         """Of a container by name, id, or begin of an id; empty when it is not known."""
 
     def with_volume(self, name: str) -> frozenset[str]: ...
+
+    def unseen(self) -> tuple[str, ...]:
+        """The names of hosts that may have anything: they were not heard of yet."""
 
     def with_network(self, name: str) -> frozenset[str]:
         """Those that have a network of their own of that name or id."""
@@ -61,7 +64,7 @@ def load_of(config: HostConfig) -> Load:
 def ask_of(request: CreateRequest, image: str, platform: Platform, known: Known, asked: str = "") -> Ask:
     """`image` by its id, for `platform`; `asked`: the host whose paths, addresses, volumes and networks the request
     means, unless it says where else the container is to be. Raises `InvalidArgument` for labels that make no sense,
-    `NotFound`.
+    `NotFound`, `Unavailable` where a volume may be on a host that was not heard of yet.
     """
     config, labels = request.host_config, request.config.labels
     here = "" if labels.get(NODE) or labels.get(CONSTRAINT) else asked
@@ -140,6 +143,8 @@ def _volumes(config: HostConfig, known: Known, here: str) -> Iterator[Bond]:
     for name in dict.fromkeys(names):
         if hosts := known.with_volume(name):
             yield Bond(_meant(hosts, here), f"no volume {name}")
+        elif unseen := known.unseen():  # who guessed would make another, empty one
+            raise Unavailable(f"volume {name} may be on {', '.join(unseen)}, which cannot be asked now")
 
 
 def _networks(request: CreateRequest, known: Known, here: str) -> Iterator[Bond]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.scheduler.adapters.world import World
+from services.scheduler.adapters.world import FAMILIES, World
 from services.scheduler.domain.facts import Ask, Load
 from shared.contracts import executor, image_store, network, volume
 from shared.contracts.base import Keys
@@ -112,6 +112,38 @@ async def test_hosts_come_go_and_fall_silent(state: MemoryState, world: World) -
     await state.delete(NODES, "n2")
     await until(lambda: world.view("n2") is None, 60)
     assert (world.host_of("two"), world.hosts_called("n2")) == ("", frozenset())
+
+
+async def test_who_was_not_heard_of_yet_may_have_anything(
+    state: MemoryState, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, silent, over = state.view, View(*FAMILIES), asyncio.Event()
+    silent.become_live(False)
+
+    async def waited_for(*keys: Keys[Any], host: str = "", wait: float | None = None) -> View:
+        if host != "n3":
+            return await view(*keys, host=host, wait=wait)
+        await over.wait()
+        return silent
+
+    monkeypatch.setattr(state, "view", waited_for)
+    assert world.unseen() == ()
+    await state.create(NODES, "n3", value=record("n3"))
+    await until(lambda: bool(world.unseen()), 60)
+    settled = asyncio.ensure_future(world.settled())
+    await asyncio.sleep(0)
+    assert not settled.done()
+    over.set()
+    await settled
+    assert (world.view("n3"), world.unseen()) == (silent, ("n3-name",))
+    for live in (True, False):
+        silent.become_live(live)
+        assert world.unseen() == ()
+    await state.delete(NODES, "n3")
+    await until(lambda: world.view("n3") is None, 60)
+    await state.create(NODES, "n3", value=record("n3"))
+    await until(lambda: world.view("n3") is silent, 60)
+    assert world.unseen() == ("n3-name",)
 
 
 async def test_a_container_that_moves_is_counted_once(state: MemoryState, world: World) -> None:

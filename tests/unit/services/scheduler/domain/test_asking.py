@@ -9,11 +9,17 @@ from services.scheduler.domain.facts import Ask, Bond, Load
 from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig, EndpointSettings, HostConfig, MountRequest, PortBinding
 from shared.contracts.executor import CreateRequest
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import InvalidArgument, NotFound, Unavailable
 
 
 class Known:
     """Node `n1` has all that is called after it; `n2` has a copy of the volume."""
+
+    def __init__(self, *unseen: str) -> None:
+        self._unseen = unseen
+
+    def unseen(self) -> tuple[str, ...]:
+        return self._unseen
 
     def hosts_called(self, name: str) -> frozenset[str]:
         return frozenset(("n1",)) if name == "node1" else frozenset()
@@ -122,6 +128,16 @@ def test_paths_and_addresses_are_those_of_the_host_that_was_asked(
     request = CreateRequest(config=ContainerConfig(image="i", labels=labels), host_config=HostConfig(**host))
     made = ask_of(request, "sha256:1", Platform(), Known(), "n3")
     assert (bond("not asked, whose paths or addresses it names", "n3") in made.bonds) is bound
+
+
+def test_a_volume_that_may_be_on_a_host_not_heard_of_is_not_made_anew() -> None:
+    def bonds(*binds: str) -> tuple[Bond, ...]:
+        request = CreateRequest(config=ContainerConfig(image="i"), host_config=HostConfig(binds=binds))
+        return ask_of(request, "sha256:1", Platform(), Known("node3", "node4"), "n1").bonds
+
+    assert bonds("data:/d", "/a:/a") == (bond("no volume data", "n1"),)
+    with pytest.raises(Unavailable, match="volume new may be on node3, node4, which cannot be asked now"):
+        bonds("data:/d", "new:/n")
 
 
 def test_a_name_is_what_the_asked_host_has_by_it() -> None:
