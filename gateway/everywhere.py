@@ -92,9 +92,10 @@ async def find(
     request: Callable[[str], Req],
     name: str,
     identity: Callable[[Rep], str],
+    advice: str,
 ) -> tuple[str, Rep]:
     """Where something is that is called `name`, and what it is. `identity` tells whether what several hosts have is the
-    same.
+    same; `advice` is for who has to say which.
 
     Raises `NotFound` as this host does, `Unavailable` when it may be on a host that has just gone, and `Conflict` when
     other hosts mean different things by the name.
@@ -113,7 +114,7 @@ async def find(
             raise
     if len({identity(answer) for answer in found.values()}) > 1:
         where = ", ".join(gateway.hosts.name(node) for node in found)
-        raise Conflict(f"{name} is something else on each of the hosts {where}")
+        raise Conflict(f"{name} is not the same on the hosts {where}: {advice}")
     return next(iter(found.items()))
 
 
@@ -128,7 +129,7 @@ async def find_named(
     host, plain = gateway.hosts.split(name)
     if host:
         return host, await ask(gateway, endpoint, request(plain), host)
-    return await find(gateway, endpoint, request, name, identity)
+    return await find(gateway, endpoint, request, name, identity, "give the host with it, as in host/name")
 
 
 def called(gateway: Gateway, names: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], str]:

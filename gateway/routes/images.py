@@ -69,7 +69,9 @@ async def find(
     def asked(reference: str) -> image_store.ResolveRequest:
         return image_store.ResolveRequest(reference=reference, platform=platform, manifests=manifests)
 
-    return await everywhere.find(gateway, image_store.RESOLVE, asked, reference, lambda image: image.id)
+    return await everywhere.find(
+        gateway, image_store.RESOLVE, asked, reference, lambda image: image.id, image_store.WHICH_IMAGE
+    )
 
 
 async def _resolve(

@@ -43,6 +43,8 @@ class ReferenceRecord(Message, frozen=True):
 
 
 REFERENCES = Keys("references.*.*", ReferenceRecord)
+WHICH_IMAGE = "give its id, or pull or tag the one you mean on this host"
+"""Advice to whoever names what this host has not got and others have different images of."""
 
 
 class ResolveRequest(Leased, frozen=True):

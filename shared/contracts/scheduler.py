@@ -218,7 +218,7 @@ CREATE = Endpoint(
     "scheduler.create",
     CreateRequest,
     CreatedReply,
-    (AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, NotImplementedYet, Unavailable),
+    (AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound, NotImplementedYet, Unavailable),
     timeout=0,
 )
 """Chooses a host, brings the image there when it has not got it, makes the container. `FailedPrecondition` says why no
@@ -229,12 +229,12 @@ BRING = Endpoint(
     "scheduler.bring",
     BringRequest,
     BringReply,
-    (NotFound, InvalidArgument, DataLoss, Unknown, Unavailable),
+    (NotFound, Conflict, InvalidArgument, DataLoss, Unknown, Unavailable),
     idempotent=True,
     timeout=0,
 )
-"""As this host knows the image, else as another one does that answers; no registry is asked. It is here when this
-returns, under the names that it has elsewhere. `NotFound` when no host has it."""
+"""As this host knows the image, else as the others do; no registry is asked. It is here when this returns, under the
+names that it has elsewhere. `NotFound` when no host has it, `Conflict` when others mean different images."""
 TOKEN = Endpoint("scheduler.token", TokenRequest, TokenReply, (FailedPrecondition, InvalidArgument))
 LIST = Endpoint("scheduler.nodes", Empty, NodesReply, (Unavailable,), idempotent=True)
 UPDATE = Endpoint("scheduler.update", UpdateRequest, NodeRecord, (NotFound, InvalidArgument, Conflict, Unavailable))

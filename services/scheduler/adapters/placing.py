@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 
@@ -14,9 +14,9 @@ from shared.contracts import executor, image_store
 from shared.contracts.base import Empty
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.executor import CreateReply, CreateRequest
-from shared.contracts.image_store import Image
+from shared.contracts.image_store import WHICH_IMAGE, Image
 from shared.contracts.scheduler import HERE, BringRequest, ChooseRequest, CreatedReply
-from shared.errors import NotFound, ShoalError
+from shared.errors import Conflict, DeadlineExceeded, NotFound, ShoalError, Unavailable
 from shared.ids import new_token
 from shared.service import Kernel
 
@@ -102,20 +102,33 @@ class Placing:
             self._world.fleet.drop(pending)
 
     async def _image(self, reference: str, platform: Platform | None) -> Image:
-        """As this host knows it, else as another does. Raises `NotFound` as this host's image store words it."""
+        """As this host knows it, else as the others do.
+
+        Raises `NotFound` as this host's image store words it, `Conflict` where others mean different images by the
+        name, `Unavailable` where one that does not answer may have it.
+        """
         asked = image_store.ResolveRequest(reference=reference, platform=platform)
         try:
             return await self._kernel.bus.call(image_store.RESOLVE, asked)
         except NotFound:
-            others = [node for node in self._world.reachable() if node != self._kernel.node]
+            others = sorted(node for node in self._world.reachable() if node != self._kernel.node)
             calls = (self._kernel.bus.call(image_store.RESOLVE, asked, node=node, timeout=5) for node in others)
-            for answer in await asyncio.gather(*calls, return_exceptions=True):
-                if isinstance(answer, Image):
-                    return answer
-            raise
+            answers = dict(zip(others, await asyncio.gather(*calls, return_exceptions=True), strict=True))
+            found = {node: answer for node, answer in answers.items() if isinstance(answer, Image)}
+            silent = [node for node, answer in answers.items() if isinstance(answer, (Unavailable, DeadlineExceeded))]
+            if not found and not silent:
+                raise
+        if not found:
+            raise Unavailable(f"{reference} may be on {self._names(silent)}, which cannot be asked now")
+        if len({image.id for image in found.values()}) > 1:
+            raise Conflict(f"{reference} is not the same on the hosts {self._names(found)}: {WHICH_IMAGE}")
+        return next(iter(found.values()))
+
+    def _names(self, nodes: Iterable[str]) -> str:
+        return ", ".join(self._world.name(node) for node in nodes)
 
     async def bring_here(self, request: BringRequest) -> str:
-        """The id of an image that is on this host when this returns. Raises `NotFound` when no host has it."""
+        """The id of an image that is on this host when this returns. Raises as `_image`."""
         image = await self._image(request.reference, request.platform)
         asked = (request.reference, f"{request.reference}:latest")
         names = tuple(name for name in image.repo_tags if name in asked)  # records of what was just loaded may be late

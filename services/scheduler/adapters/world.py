@@ -190,6 +190,11 @@ class World:
     def hosts_called(self, name: str) -> frozenset[str]:
         return frozenset(parts[0] for parts, entry in self._nodes.items(NODES) if name in (parts[0], entry.value.name))
 
+    def name(self, node: str) -> str:
+        """What a host is called."""
+        entry = self._nodes.get(NODES, node)
+        return entry.value.name if entry is not None else node
+
     def host_of(self, container: str) -> str:
         name = container.removeprefix("/")
         ids = self._names.get(name, [])

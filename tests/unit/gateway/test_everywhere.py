@@ -52,7 +52,7 @@ async def test_other_hosts_that_mean_different_things_by_a_name(
         return told
 
     monkeypatch.setattr(everywhere, "ask_each", answers)
-    with pytest.raises(Conflict, match="v is something else on each of the hosts two, node3"):
+    with pytest.raises(Conflict, match="v is not the same on the hosts two, node3: give the host with it"):
         await found(gateway, "v")
 
 
@@ -62,9 +62,9 @@ async def test_what_may_be_on_a_host_that_does_not_answer_is_not_missing(gateway
 
     two.executor.fail["changes"] = Unavailable("away")
     with pytest.raises(Unavailable, match="c may be on two, which cannot be asked now"):
-        await everywhere.find(gateway, executor.CHANGES, asked, "c", repr)
+        await everywhere.find(gateway, executor.CHANGES, asked, "c", repr, "")
     with pytest.raises(NotFound):
-        await everywhere.find(gateway, executor.CHANGES, asked, "c", repr)
+        await everywhere.find(gateway, executor.CHANGES, asked, "c", repr, "")
 
 
 async def test_all_hosts_are_asked(gateway: Gateway, two: Host) -> None:

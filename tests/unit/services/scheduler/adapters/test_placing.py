@@ -21,7 +21,7 @@ from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image, ReferenceRecord, ResolveRequest
 from shared.contracts.peers import FetchReply, FetchRequest
 from shared.contracts.scheduler import NODES, BringRequest
-from shared.errors import Conflict, FailedPrecondition, NotFound
+from shared.errors import Conflict, FailedPrecondition, NotFound, Unavailable
 from shared.state import MemoryState
 from shared.testing import kernel, serving
 from tests.support.gateways import as_far_as
@@ -83,6 +83,7 @@ class Cluster:
     placing: Placing
     one: Node
     two: Node
+    broker: MemoryBroker
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
         mine = await stack.enter_async_context(kernel("scheduler", directory, broker, own, node="n1"))
         world = World(own, "n1", await own.view(NODES))
         await world.open()
-        yield Cluster(world, Placing(mine, world, lambda: True), one, two)
+        yield Cluster(world, Placing(mine, world, lambda: True), one, two, broker)
         await world.close()
 
 
@@ -180,4 +181,30 @@ async def test_an_image_is_brought_to_this_host_under_the_names_it_has_elsewhere
     wanted = FetchRequest(manifest=MANIFEST, nodes=("n2",), names=("docker.io/library/i:latest",))
     assert (cluster.one.fetched, cluster.two.fetched) == ([wanted], [])
     with pytest.raises(NotFound, match="No such image: nowhere"):
+        await cluster.placing.bring_here(BringRequest(reference="nowhere"))
+
+
+async def test_which_image_others_mean_is_not_guessed(
+    cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, far, wanted = cluster.one.state, MemoryState(), BringRequest(reference="i")
+    own.hosts["n3"] = far
+    three = Node(far, {"i": msgspec.structs.replace(IMAGE, id="sha256:3")})
+    await own.create(NODES, "n3", value=record("n3"))
+    await until(lambda: "n3" in cluster.world.reachable(), 60)
+    async with (
+        kernel("n3", directory, cluster.broker, own, node="n3") as at,
+        serving(at, as_far_as(image_store.CONTRACT, three), three),
+    ):
+        for call in (cluster.placing.bring_here(wanted), cluster.placing.create(asked("a"))):
+            with pytest.raises(Conflict, match="i is not the same on the hosts n2-name, n3-name: give its id"):
+                await call
+        three.images["i"] = IMAGE
+        assert await cluster.placing.bring_here(wanted) == "sha256:1"
+        cluster.one.images["i"] = msgspec.structs.replace(IMAGE, id="sha256:2")
+        assert await cluster.placing.bring_here(wanted) == "sha256:2"
+        with pytest.raises(NotFound, match="No such image: nowhere"):
+            await cluster.placing.bring_here(BringRequest(reference="nowhere"))
+    monkeypatch.setattr("shared.bus.bus.RESPONDER_WAIT", 0.05)
+    with pytest.raises(Unavailable, match="nowhere may be on n3-name, which cannot be asked now"):
         await cluster.placing.bring_here(BringRequest(reference="nowhere"))
