@@ -84,16 +84,34 @@ async def _resolve(
 
 
 async def _bring(gateway: Gateway, references: Iterable[str], platform: Platform | None = None) -> None:
-    """What only other hosts have comes here; what nobody has is for the image store to say."""
+    """What only other hosts have comes here, with all platforms of its names; what nobody has is for the image store to
+    say.
+    """
     for reference in references if gateway.kernel.clustered else ():
         try:
-            node, image = await find(gateway, reference, platform)
+            node, _ = await find(gateway, reference, platform)
         except NotFound:
             continue
-        if node != gateway.kernel.node and image.descriptor is not None:
-            free = tuple([name for name in image.repo_tags if not await _is_known(gateway, name)])
-            asked = image_store.FetchRequest(manifest=image.descriptor, nodes=(node,), names=free)
-            await gateway.call(image_store.FETCH, asked)
+        if node == gateway.kernel.node:
+            continue
+        family = await _family(gateway, reference, node)
+        free = [name for name in family[0].repo_tags if not await _is_known(gateway, name)]
+        for image in family:
+            if image.descriptor is not None:
+                names = tuple(name for name in image.repo_tags if name in free)
+                asked = image_store.FetchRequest(manifest=image.descriptor, nodes=(node,), names=names)
+                await gateway.call(image_store.FETCH, asked)
+
+
+async def _family(gateway: Gateway, reference: str, node: str) -> list[image_store.Image]:
+    """What a host means by a reference, and the images of other platforms for which that stands."""
+
+    async def resolve(reference: str) -> image_store.Image:
+        asked = image_store.ResolveRequest(reference=reference, manifests=True)
+        return await everywhere.ask(gateway, image_store.RESOLVE, asked, node)
+
+    image = await resolve(reference)
+    return [image, *[await resolve(one.image_id) for one in image.manifests if one.image_id != image.id]]
 
 
 async def _is_known(gateway: Gateway, name: str) -> bool:

@@ -44,7 +44,8 @@ class FetchRequest(Message, frozen=True):
     """The image of a manifest (as `Image.descriptor` has it) is to be here.
 
     `nodes` are asked first, then all others that answer. `reference`: the name under which a registry may have what no
-    node has, with `auth` to prove who asks. `names`: what it is to be called here.
+    node has, with `auth` to prove who asks. `names`: what it is to be called here,
+    beside images of other platforms that are called so.
     """
 
     manifest: Descriptor

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tarfile
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.cluster import Hosts, engines
+from tests.support.platforms import several_platforms
 from tests.support.shoal import CHECKOUT
 from tools import images
 
@@ -70,6 +72,18 @@ def test_an_image_that_no_host_has(hosts: Hosts) -> None:
     manifest = {"media_type": "x", "digest": f"sha256:{0:064}", "size": 2}
     with pytest.raises(AssertionError, match="no other image store gives sha256:000"):
         call(hosts, 3, "fetch", {"manifest": manifest})
+
+
+def test_a_name_is_saved_with_all_platforms_by_a_host_that_has_none(hosts: Hosts) -> None:
+    layer = images.tar([images.entry("file", b"content")])
+    made = [images.Image((layer,), {}, (), each) for each in ("amd64", "arm64")]
+    path = hosts.lab.plan.folder / "both.tar"
+    path.write_bytes(several_platforms("both:1", *made))
+    hosts.docker(1, "load", "-i", str(path))
+    hosts.docker(3, "save", "-o", str(path), "both:1")
+    with tarfile.open(path) as saved:
+        names = {name.rpartition("/")[2] for name in saved.getnames()}
+    assert {image.id[7:] for image in made} <= names
 
 
 def test_a_build_takes_from_other_hosts_what_only_they_have(hosts: Hosts) -> None:

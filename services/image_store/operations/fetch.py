@@ -40,7 +40,7 @@ class Fetching:
         image_id = self._here(digest) or await self._fetch(request, digest)
         for name in names:
             if image_id not in self._images.catalog.members(name):
-                await self._images.name(name, image_id)
+                await self._images.join(name, image_id)
         return FetchReply(image_id=image_id)
 
     def _here(self, digest: str) -> str:

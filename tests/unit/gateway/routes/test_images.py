@@ -220,6 +220,23 @@ async def test_what_only_another_host_has_is_brought_to_be_saved(api: Api, world
     assert asked == image_store.FetchRequest(manifest=manifest, nodes=("node2",), names=("far:latest",))
 
 
+@pytest.mark.parametrize("query", ["", "&platform=" + quote('{"os":"linux","architecture":"arm64"}')])
+async def test_a_name_is_brought_with_all_its_platforms(api: Api, world: World, two: Host, query: str) -> None:
+    """Which of them the store then saves, it knows."""
+    first, second = (Descriptor(media_type="m", digest=f"sha256:{each}", size=1) for each in "de")
+    arm = msgspec.structs.replace(FAR, id="sha256:" + "fb" * 32, descriptor=second, repo_tags=("far:latest", "arm:1"))
+    both = tuple(
+        image_store.PlatformImage(image_id=image.id, platform=image.platform, manifest=manifest)
+        for image, manifest in ((FAR, first), (arm, second))
+    )
+    two.images.images["far"] = msgspec.structs.replace(FAR, descriptor=first, manifests=both)
+    two.images.images["arm:1"] = arm
+    await api("GET", f"/images/far/get?{query}")
+    asked = [call for call in world.images.calls if isinstance(call, image_store.FetchRequest)]
+    wanted = image_store.FetchRequest(manifest=first, nodes=("node2",), names=("far:latest",))
+    assert asked == [wanted, msgspec.structs.replace(wanted, manifest=second)]
+
+
 async def test_what_all_hosts_use_together(api: Api, two: Host) -> None:
     two.images.images["far"] = FAR
     await two.volumes.create(volume.CreateRequest(name="far"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from shared.contracts.peers import FetchReply
 from shared.errors import InvalidArgument, NotFound
 from tests.support.fake_registry import FakeRegistry
 from tests.support.image_store import Store, World, small
+from tests.support.platforms import several_platforms
+from tests.unit.services.image_store.operations.test_save import members
 from tools.images import docker_archive
 
 
@@ -47,6 +51,16 @@ async def test_an_image_that_was_loaded_elsewhere(store: Store, other: Store) ->
     assert other.blobs() == store.blobs()
     assert other.partial() == other.leftovers() == [*(other.root / "leases").iterdir()] == []
     assert await fetch(other, asked) == FetchReply(image_id=image.id)
+
+
+async def test_a_name_of_several_platforms(store: Store, other: Store) -> None:
+    """Each comes by itself, and takes the name from no other platform's."""
+    made = [replace(small(content=each.encode()), architecture=each) for each in ("amd64", "arm64")]
+    await store.load(several_platforms("a:1", *made))
+    for image in made:
+        await fetch(other, await request(store, image.id, names=("a:1",)))
+    assert [(await other.resolve(each.id)).repo_tags for each in made] == [("a:1",), ("a:1",)]
+    assert len(json.loads(members(await other.save("a:1"))["manifest.json"])) == 2
 
 
 async def test_nobody_needs_to_say_where_it_is(store: Store, other: Store) -> None:
