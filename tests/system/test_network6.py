@@ -81,10 +81,11 @@ def test_published_on_both_families(engine: Engine) -> None:
         IPAM={"Config": [{"Subnet": "10.93.0.0/24"}, {"Subnet": "fd93::/64"}]},
     )
     engine.start("--name", "web", "--network", "n6", "-p", "18081:80", "-p", "[::1]:18082:80", IMAGE, "sleep", "1000")
-    assert set(engine.ok("port", "web").splitlines()) == {
-        "80/tcp -> 0.0.0.0:18081",
-        "80/tcp -> [::]:18081",
-        "80/tcp -> [::1]:18082",
+    published = engine.inspect("web")["NetworkSettings"]["Ports"]["80/tcp"]
+    assert {(each["HostIp"], each["HostPort"]) for each in published} == {
+        ("0.0.0.0", "18081"),
+        ("::", "18081"),
+        ("::1", "18082"),
     }
     assert client_of(engine, "web", ("127.0.0.1", 18081)) == "10.93.0.1"
     assert client_of(engine, "web", ("fd93::1", 18081)) == "fd93::1"
