@@ -180,7 +180,8 @@ def test_a_drained_host_is_emptied(hosts: Hosts) -> None:
     hosts.shoal_ok(1, "node", "update", "node3", "--availability", "pause")
     names = ["d1", "d2"]
     for name in names:
-        hosts.docker(1, "run", "-d", "--name", name, "--network", "many", "busybox", "sleep", "1000")
+        runs = ("busybox", "tail", "-f", "/dev/null")  # a sleep would end: criu interrupts it
+        hosts.docker(1, "run", "-d", "--name", name, "--network", "many", *runs)
     hosts.docker(2, "run", "-d", "--name", "bound", "-v", "/tmp:/tmp", "busybox", "sleep", "1000")
     hosts.docker(1, "create", "--name", "still", "--network", "many", "busybox", "true")
     for number in (1, 3):
