@@ -90,9 +90,11 @@ def test_attach_and_exec_sockets(client: DockerClient) -> None:
     received = b""
     while received.count(b"typed") < 2:
         received += attached._sock.recv(100)
-    attached.close()
+    attached._response.close()  # and the socket: closed alone it would leave the answer open
     container.resize(20, 60)
-    assert container.exec_run(["cat"], stdin=True, socket=True, tty=True).exit_code is None
+    begun = container.exec_run(["cat"], stdin=True, socket=True, tty=True)
+    assert begun.exit_code is None
+    begun.output._response.close()
 
 
 def test_exec_stream(client: DockerClient) -> None:
