@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -24,13 +24,42 @@ Told = Callable[[bytes], Awaitable[None]]
 LONGEST_LINE = 1 << 20
 
 
+class _Ahead:
+    """Images that the store has told of ahead: with one step's image those that the last build made of it.
+
+    A step that finds its image here costs no call, but the build's lease does not hold that image: it is loose, and
+    may go, until the store is asked for it, or for what follows it.
+    """
+
+    def __init__(self) -> None:
+        self._by_parent: dict[str, Image] = {}
+        self._loose: set[str] = set()
+
+    def told(self, images: Iterable[Image]) -> None:
+        self._by_parent.update((image.parent, image) for image in images)
+
+    def take(self, parent: str, created_by: str) -> Image | None:
+        """The image that a step makes of its parent, loose from now on; None where it is not here."""
+        found = self._by_parent.get(parent)
+        if found is None or not found.history or found.history[-1].created_by != created_by:
+            return None
+        self._loose.add(found.id)
+        return found
+
+    def is_loose(self, image_id: str) -> bool:
+        return image_id in self._loose
+
+    def held(self, image_id: str) -> None:
+        """It is under the lease."""
+        self._loose.discard(image_id)
+
+
 class Store:
     """Calls of one build. Whatever image it is told of stays until `end`, under the lease of the build's id."""
 
     def __init__(self, kernel: Kernel, build: str) -> None:
         self._kernel, self._bus, self._lease = kernel, kernel.bus, lease(build)
-        self._next: dict[str, image_store.Image] = {}
-        self._not_held: set[str] = set()
+        self._ahead = _Ahead()
 
     async def end(self) -> None:
         """The build needs no image any more."""
@@ -59,23 +88,22 @@ class Store:
 
         Raises `NotFound` for a parent that is gone.
         """
-        known = self._next.get(parent)
-        if known is not None and known.history and known.history[-1].created_by == created_by and not cache_from:
-            self._not_held.add(known.id)
+        known = None if cache_from else self._ahead.take(parent, created_by)
+        if known is not None:
             return image_store.ChildReply(image=known)
         request = image_store.ChildRequest(
             parent=parent, created_by=created_by, cache_from=tuple(cache_from), platform=platform, lease=self._lease
         )
         reply = await self._bus.call(image_store.CHILD, request)
-        self._not_held.discard(parent)
-        self._next.update((image.parent, image) for image in reply.next)
+        self._ahead.held(parent)
+        self._ahead.told(reply.next)
         return reply
 
     async def hold(self, image_id: str) -> None:
         """The image stays until `end`; raises `NotFound` for one that is gone."""
-        if image_id in self._not_held:
+        if self._ahead.is_loose(image_id):
             await self.resolve(image_id)
-            self._not_held.discard(image_id)
+            self._ahead.held(image_id)
 
     async def tag(self, image_id: str, repository: str, tag: str) -> None:
         request = image_store.TagRequest(source=image_id, repository=repository, tag=tag)
