@@ -76,8 +76,15 @@ def has(data: Any, field: str) -> bool:
 
 
 def test_fields(engine: Engine) -> None:
-    arguments = ("--annotation", "a=b", "--mac-address", "02:42:ac:11:00:99")
-    engine.start("--name", "shown", *arguments, IMAGE, "sleep", "1000")
+    body = {
+        "Image": IMAGE,
+        "Cmd": ["sleep", "1000"],
+        "HostConfig": {"Annotations": {"a": "b"}},
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "02:42:ac:11:00:99"}}},
+    }
+    made = engine.call("POST", f"/v1.{NEWEST}/containers/create?name=shown", body)
+    assert made.status == 201, made.body
+    engine.ok("start", "shown")
     wrong = []
     for version in VERSIONS:
         answers = {path: engine.call("GET", f"/v1.{version}{path}").json for path, *_ in dict.fromkeys(FIELDS)}
