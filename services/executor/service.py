@@ -227,8 +227,8 @@ class Executor:
         await self._finish(arriving.abandon(self._engine, request))
         return Empty()
 
-    async def take_over(self, request: moving.TakeOverRequest) -> Revision:
-        return Revision(revision=await self._finish(arriving.take_over(self._engine, request)))
+    async def take_over(self, request: moving.TakeOverRequest) -> moving.TakeOverReply:
+        return await self._finish(arriving.take_over(self._engine, request))
 
     async def taken(self, request: moving.TakenRequest) -> Revision:
         return Revision(revision=await self._finish(arriving.taken(self._engine, request)))
@@ -305,6 +305,7 @@ async def build(kernel: Kernel) -> Executor:
         kernel.tasks.start(patiently(lambda: failover.settle(engine)), "settle")
     else:
         desk.clear()
+        kernel.tasks.start(patiently(lambda: arriving.forsake(engine)), "forsake")
     await kernel.bus.listen(PLATFORM_STARTED, executor.platform_started)
     kernel.bus.transport.on_reconnect(executor.reconnected)
     return executor

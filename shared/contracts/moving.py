@@ -81,11 +81,21 @@ class ReceiveReply(Message, frozen=True):
 
 
 class TakeOverRequest(MoveRef, frozen=True):
-    """`source`: where it was."""
+    """`source`: where it was; `driver`: by whom its processes came (empty: the engine's own)."""
 
     held: Held
     source: str
     source_name: str = ""
+    driver: str = ""
+
+
+class TakeOverReply(Message, frozen=True):
+    """Of processes that came: `pid` (0: none did, or they are lost), and how long before this answer they went on."""
+
+    revision: int = 0
+    pid: int = 0
+    log_path: str = ""
+    ago_ns: int = 0
 
 
 class TakenRequest(MoveRef, frozen=True):
@@ -126,9 +136,9 @@ RECEIVE = Endpoint(
 call made is made anew, so not idempotent: a request that is sent again must not undo what its answer told."""
 ABANDON = Endpoint("executor.abandon", MoveRef, Empty, (_C,), idempotent=True, timeout=120)
 """Nothing of it is here, nor will `take_over` find anything. `Conflict`: it was taken over."""
-TAKE_OVER = Endpoint("executor.take_over", TakeOverRequest, Revision, (_NF,), idempotent=True, timeout=120)
-"""It is this host's container, and all hosts send here what is for it. Only after the switch; `NotFound`: there is
-nothing here that was received."""
+TAKE_OVER = Endpoint("executor.take_over", TakeOverRequest, TakeOverReply, (_NF,), idempotent=True, timeout=120)
+"""It is this host's container, all hosts send here what is for it, and its processes go on. Only after the switch;
+`NotFound`: there is nothing here that was received."""
 TAKEN = Endpoint("executor.taken", TakenRequest, Revision, (_NF,), idempotent=True, timeout=120)
 """Its name is this host's in the cluster; one that ran before it came is started."""
 LEAVE = Endpoint("executor.leave", DepartRequest, Empty, idempotent=True)

@@ -41,7 +41,6 @@ ORDER = (
     "restore",
     "switch",
     "take_over",
-    "resume",
     "taken",
     "leave",
     "settle",

@@ -25,7 +25,7 @@ from tools.lab.lab import CGROUPS
 
 from .faults import processes
 
-HELPERS = (b"services.platform.mover", b"criu", b"lazy-pages")
+HELPERS = (b"services.platform.mover", b"criu")
 SAMPLE, PAUSE = 0.03, 0.002
 BUSY = 200_000
 """Nanoseconds of processor time in a sample, from which on somebody runs."""

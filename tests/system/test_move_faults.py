@@ -29,7 +29,7 @@ def world() -> Iterator[World]:
         ("switch:migrator-source:before:bare:copy", ""),
         ("switch:migrator-source:after:bare:copy", "moved"),
         ("take_over:executor-target:during:bare:copy", "moved"),
-        ("resume:platform-target:before:bare:copy", "moved"),
+        ("take_over:platform-target:during:bare:copy", "moved"),
     ],
 )
 def test_one_copy_goes_on(world: World, words: str, where: str) -> None:

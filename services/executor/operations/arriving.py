@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,9 +14,19 @@ import msgspec
 from shared.contracts import image_store, migration_driver, network, volume
 from shared.contracts.common import Mount, Ref
 from shared.contracts.container import ContainerSpec, Leaving
-from shared.contracts.moving import Held, Move, MoveRef, Peer, ReceiveRequest, TakenRequest, TakeOverRequest
+from shared.contracts.executor import RemoveRequest
+from shared.contracts.moving import (
+    Held,
+    Move,
+    MoveRef,
+    Peer,
+    ReceiveRequest,
+    TakenRequest,
+    TakeOverReply,
+    TakeOverRequest,
+)
 from shared.contracts.volume import VolumeSpec
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, ShoalError, Unavailable
 from shared.shielded import together
 
 from ..container import Container
@@ -23,7 +35,10 @@ from ..domain.mounts.resolve import volume_names
 from ..domain.sandbox import sandbox_request
 from ..domain.workload import Parts, create_request
 from . import exit, health, remove, start
+from .create import remove_volume
 from .engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,15 @@ class Place:
     graph_driver: dict[str, str]
     mountpoints: dict[str, str]
     sandbox: network.Sandbox | None = None
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Processes that go on here, and when they did (nanoseconds of the monotonic clock)."""
+
+    pid: int
+    log_path: str
+    at: int
 
 
 async def receive(engine: Engine, request: ReceiveRequest) -> Peer | None:
@@ -145,58 +169,107 @@ async def abandon(engine: Engine, request: MoveRef) -> None:
             await _drop(engine, request.id)
 
 
-async def take_over(engine: Engine, request: TakeOverRequest) -> int:
-    """Its records are written here: it is this host's from then on, and everybody sees it; meanwhile frames begin to
-    reach it. It stands still until both is done.
+async def forsake(engine: Engine) -> None:
+    """This host is in no cluster any more: what was brought here, and was not said to be its own, goes.
+
+    Its source, which was told nothing else, lets it go on there.
+    """
+    for container_id in await engine.records.incoming():
+        container = engine.registry.find(container_id)
+        if container is None:
+            await _drop(engine, container_id)
+            continue
+        await remove.remove(engine, RemoveRequest(id=container_id, force=True))
+        for name in volume_names(container.spec.mounts):  # they came with it
+            await remove_volume(engine, name)
+
+
+async def take_over(engine: Engine, request: TakeOverRequest) -> TakeOverReply:
+    """Frames begin to reach it, and then it goes on; meanwhile its records are written here. It is this host's before
+    it goes on, by the record of the migration, and nobody can abandon it any more.
     """
     async with engine.arriving:  # whoever abandons it comes before or after
         container = engine.registry.find(request.id) or await _found(engine, request)
-        if container.spec_revision:
-            await _attach(engine, container)
-            return container.spec_revision
-        engine.registry.add(container)
-        done = await asyncio.gather(_record(engine, container), _attach(engine, container), return_exceptions=True)
-        for failed in done:
+        new = not container.spec_revision
+        if new:
+            engine.registry.add(container)
+        recorded, resumed = await asyncio.gather(
+            _record(engine, container), _go_on(engine, container, request.driver), return_exceptions=True
+        )
+        for failed in (recorded, resumed):
             if isinstance(failed, BaseException):
                 raise failed
         engine.places.pop(request.id, None)
-    engine.tell(container, "migrate", source=request.source_name, node=engine.records.node_name)
-    return container.spec_revision
+    if new:
+        engine.tell(container, "migrate", source=request.source_name, node=engine.records.node_name)
+    reply = TakeOverReply(revision=container.spec_revision)
+    if isinstance(resumed, Resumed):
+        ago = time.monotonic_ns() - resumed.at
+        reply = msgspec.structs.replace(reply, pid=resumed.pid, log_path=resumed.log_path, ago_ns=ago)
+    return reply
 
 
 async def _found(engine: Engine, request: TakeOverRequest) -> Container:
     """What this migration brought, as a container of this host. Raises `NotFound` where that is not here."""
-    placement = await engine.records.placement(request.id)
+    known = engine.places.get(request.id)
+    placement, held = await asyncio.gather(
+        engine.records.placement(request.id), _holds(engine, request), return_exceptions=True
+    )
+    if isinstance(placement, BaseException):
+        raise placement
     if placement is None or placement.incoming != request.migration:
         raise NotFound("there is nothing here that this migration brought")
-    place = engine.places.get(request.id) or await _place(engine, request.held)
-    if runs(request.held) and not await _holds(engine, request.id, placement.driver):
+    if isinstance(held, BaseException):
+        raise held
+    if not held:
         await _drop(engine, request.id)
         raise NotFound("its processes are not here any more")
+    place = known or await _place(engine, request.held)
     spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
     return Container(spec, moving.arrived(request.held, place.sandbox))
 
 
-async def _holds(engine: Engine, container_id: str, driver: str) -> bool:
-    """Whether its processes are here and only wait to go on."""
-    place = migration_driver.place(engine.node, driver)
+async def _holds(engine: Engine, request: TakeOverRequest) -> bool:
+    """Whether its processes, if it has some, are here and only wait to go on."""
+    if not runs(request.held):
+        return True
+    place = migration_driver.place(engine.node, request.driver)
     try:
-        await engine.bus.call(migration_driver.RESTORE, Ref(id=container_id), place)
+        await engine.bus.call(migration_driver.RESTORE, Ref(id=request.id), place)
     except (NotFound, Conflict, FailedPrecondition):
         return False
     return True
 
 
 async def _record(engine: Engine, container: Container) -> None:
+    if container.spec_revision:
+        return
     async with container.lock:
         saving = engine.save(container, container.status)  # sent in this order
         _, container.spec_revision = await asyncio.gather(saving, engine.records.create(container.spec))
 
 
-async def _attach(engine: Engine, container: Container) -> None:
-    """From here on frames reach it; its processes are let go on next. Asked again, nothing changes."""
-    if container.status.state == "running" and container.status.sandbox_id:
-        await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id))
+async def _go_on(engine: Engine, container: Container, driver: str) -> Resumed | None:
+    """Frames reach it, and its processes, which answer them, go on. Asked again, nothing changes.
+
+    Whatever fails here may be done again: it is no refusal to take it over. Lost processes have ended, at this host.
+    """
+    if container.status.state != "running":
+        return None
+    try:
+        if container.status.sandbox_id:
+            await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id))
+    except ShoalError as error:
+        raise Unavailable(f"its network: {error.message}") from None
+    try:
+        place = migration_driver.place(engine.node, driver)
+        resumed = await engine.bus.call(migration_driver.RESUME, Ref(id=container.id), place)
+    except (NotFound, FailedPrecondition) as error:  # their end is recorded as any other
+        log.error("the processes of %s are lost: %s", container.spec.name, error)
+        return None
+    except ShoalError as error:
+        raise Unavailable(error.message) from None
+    return Resumed(resumed.pid, resumed.log_path, time.monotonic_ns() - resumed.ago_ns)
 
 
 async def _place(engine: Engine, held: Held) -> Place:

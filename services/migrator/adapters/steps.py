@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from shared.bus import Bus
+from shared.clock import now_ns
 from shared.contracts import image_store, migration_driver, moving, network, platform, volume
-from shared.contracts.base import Endpoint
+from shared.contracts.base import Empty, Endpoint
 from shared.contracts.common import Ref
 from shared.contracts.migrator import MIGRATIONS, MigrationRecord
+from shared.contracts.scheduler import NODES
 from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.contracts.volume import VolumeSpec
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, ShoalError, Unavailable
@@ -179,8 +181,9 @@ class Steps:
             before = done.changed_bytes
 
     async def _freeze(self) -> None:
-        self.still_from = time.monotonic()
-        await self._bus.call(migration_driver.FREEZE, self._id, node=self._from)
+        begun = time.monotonic()
+        frozen = await self._bus.call(migration_driver.FREEZE, self._id, node=self._from)
+        self.still_from = max(begun, time.monotonic() - max(0, now_ns() - frozen.frozen_at) / 1e9)
 
     async def _detach(self) -> None:
         with suppress(NotFound):  # it has no network of its own
@@ -233,7 +236,19 @@ class Steps:
         self.record = switched
 
     async def _take_over(self) -> None:
-        self.still_until = await take_over(self._bus, self.record)
+        try:
+            self.still_until = await take_over(self._bus, self.record)
+        except Unavailable:
+            if await self._state.get(NODES, self.record.target) is not None:
+                raise
+            if not await self._departed():
+                raise NotFound(f"{self.record.target_name} was removed from the cluster") from None
+
+    async def _departed(self) -> bool:
+        """Whether it was taken over, and is given up at the source: that goes without the target."""
+        moves = (await self._bus.call(moving.MOVES, Empty(), node=self.record.source)).moves
+        mine = [each for each in moves if (each.id, each.migration) == (self.record.id, self.record.migration)]
+        return not any(each.role == "leaving" for each in mine)
 
     async def _leave(self) -> None:
         await self._bus.call(moving.LEAVE, self._leaving(), node=self.record.source)
@@ -281,7 +296,7 @@ async def take_over(bus: Bus, record: MigrationRecord) -> float:
     """The container is the target's, and its processes go on there; when they did, of the monotonic clock.
 
     Both hosts' migrators may do this, again and again, once the record is switched. `NotFound`: the target holds
-    nothing.
+    nothing, and nothing can go on there; whatever else fails may be done again.
     """
     if record.held is None:
         raise Unavailable("the record does not say what is to be taken over")
@@ -291,24 +306,18 @@ async def take_over(bus: Bus, record: MigrationRecord) -> float:
         held=record.held,
         source=record.source,
         source_name=record.source_name,
+        driver=record.driver,
     )
-    await bus.call(moving.TAKE_OVER, request, node=record.target)
     try:
-        return await _go_on(bus, record)
+        there = await bus.call(moving.TAKE_OVER, request, node=record.target)
+        went_on = time.monotonic() - there.ago_ns / 1e9
+    except NotFound:
+        raise
+    except ShoalError as error:
+        raise Unavailable(error.message) from None
+    taken = moving.TakenRequest(id=record.id, migration=record.migration, pid=there.pid, log_path=there.log_path)
+    try:
+        await bus.call(moving.TAKEN, taken, node=record.target)
     except ShoalError as error:  # it is the target's, whatever else: no refusal
         raise Unavailable(error.message) from None
-
-
-async def _go_on(bus: Bus, record: MigrationRecord) -> float:
-    went_on = 0.0
-    taken = moving.TakenRequest(id=record.id, migration=record.migration)
-    if record.strategy != "cold":
-        try:
-            there = migration_driver.place(record.target, record.driver)
-            resumed = await bus.call(migration_driver.RESUME, Ref(id=record.id), node=there)
-            went_on = time.monotonic() - resumed.ago_ns / 1e9
-            taken = msgspec.structs.replace(taken, pid=resumed.pid, log_path=resumed.log_path)
-        except (NotFound, FailedPrecondition) as error:  # its executor sees that they have ended
-            log.error("the processes of %s are lost at the target: %s", record.name, error)
-    await bus.call(moving.TAKEN, taken, node=record.target)
-    return went_on or time.monotonic()
+    return went_on

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +17,13 @@ from shared.contracts import migration_driver as contract
 from shared.contracts import platform
 from shared.contracts.migration_driver import ReceiveRequest
 from shared.contracts.moving import Peer
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, Internal, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, Internal, NotFound, ShoalError
 from shared.shielded import finish
 from shared.tasks import TaskGroup
 
 from ..domain import moving
-from . import bundle, criu, monitor, movers, process, rootfs
-from .arriving import ARRIVAL, Arrival, Maker, Record
+from . import bundle, criu, monitor, movers, process
+from .arriving import ARRIVAL, Ahead, Arrival, Maker, Record
 from .attachments import Attachments
 from .cgroup import Cgroups
 from .launcher import Launcher
@@ -106,28 +105,20 @@ class Arrivals:
         movers.remove(moved)  # a platform that was killed before it had written a record
         (moved / "images").mkdir(mode=0o700, parents=True)
         record = self._maker.record(request)
-        mover = await movers.start(moved, self._config(record, moved, host.strip("[]"), ticket), self._with_features)
+        mover = await movers.start(moved, self._config(record, moved, host.strip("[]"), ticket), self._launcher.plain)
         record.mover, record.mover_start = mover.pid, mover.start
         arrival = self._known[name] = Arrival(name, self._maker.folder(name), moved, record, mover)
         try:
             port = (await mover.ask("listening"))["port"]
             with telemetry.span("ready for arrival"):
                 await self._launcher.fresh(partial(self._maker.make, arrival, request.request))
+            arrival.ahead = self._tasks.start(self._ahead(arrival), "ahead")
         except BaseException as error:
             await asyncio.shield(self.abandon(name))
             if isinstance(error, OSError):
                 raise FailedPrecondition(f"container {name} cannot be taken in: {error}") from None
             raise
         return Peer(node=ids.node_id(self._settings.state_path), address=f"{host}:{port}", ticket=ticket)
-
-    async def _with_features(self, spawn: Callable[[], int]) -> int:
-        """Where a criu that is started finds the kernel's features."""
-
-        def work() -> int:
-            criu.cache_features(self._fast, self._settings.run_path)
-            return spawn()
-
-        return await self._launcher.fresh(work)
 
     def _config(self, record: Record, moved: Path, host: str, ticket: str) -> dict[str, object]:
         words = ("1", "0") if self._cgroups.v2 else ("FROZEN", "THAWED")
@@ -139,13 +130,24 @@ class Arrivals:
             "certificates": str(cluster.folder(self._settings.state_path)),
             "images": str(moved / "images"),
             "log": record.log_path,
-            "criu": self._criu.path,
             "freezer": str(freezer / ("cgroup.freeze" if self._cgroups.v2 else "freezer.state")),
             "frozen": words[0],
             "thawed": words[1],
             "members": str(freezer / "cgroup.procs"),
             "v2": self._cgroups.v2,
         }
+
+    async def _ahead(self, arrival: Arrival) -> Ahead:
+        """What does not need its files, which may not all be here, as soon as the dump has come."""
+        record = arrival.record
+        try:
+            await arrival.mover.ask("received", seconds=None)
+            manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
+            with telemetry.span("mount for arrival"):
+                find = partial(self._maker.sources, arrival, manifest)
+                return Ahead(manifest, await self._launcher.beside(record.monitor, find))
+        except (ShoalError, OSError) as error:
+            return Ahead(failed=error)
 
     async def restore(self, name: str) -> int:
         """Restores it up to the last moment; how long it took, in nanoseconds. A failure leaves nothing here."""
@@ -163,18 +165,19 @@ class Arrivals:
     async def _restore(self, arrival: Arrival) -> int:
         begun, record = clock.now_ns(), arrival.record
         async with arrival.lock:
-            if record.phase != "receiving" or arrival.gate is None:
+            if record.phase != "receiving" or arrival.ahead is None:
                 return 0
             try:
-                record.pages = (await arrival.mover.ask("received", seconds=590))["pages"]
+                async with asyncio.timeout(590):
+                    ahead = await asyncio.shield(arrival.ahead)
+                if ahead.failed is not None:
+                    raise ahead.failed
                 record.phase = "restoring"
                 record.write(arrival.folder)
-                with telemetry.span("mount for arrival"):
-                    manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
-                    words = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, manifest))
+                request = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, ahead))
                 with telemetry.span("criu restore"):
-                    await arrival.held(words)
-                options = self._set_options(criu.held(arrival.folder), manifest)
+                    await arrival.held(request)
+                options = self._set_options(criu.held(arrival.folder), ahead.manifest)
                 kept = arrival.mover.ask("kept", seconds=590, do="keep", all=record.memory)
                 for failed in await asyncio.gather(options, kept, return_exceptions=True):
                     if isinstance(failed, BaseException):
@@ -189,16 +192,16 @@ class Arrivals:
         return clock.now_ns() - begun
 
     async def _set_options(self, pid: int, manifest: moving.Manifest) -> None:
-        mounted = Path(f"/proc/{pid}/mountinfo").read_text()
-        await self._launcher.beside(pid, partial(self._maker.set_options, mounted, manifest))
+        lacking = moving.lacking(moving.mounts(Path(f"/proc/{pid}/mountinfo").read_text()), manifest.external)
+        if lacking:
+            await self._launcher.beside(pid, partial(self._maker.set_options, lacking))
 
-    def _prepare(self, arrival: Arrival, manifest: moving.Manifest) -> list[str]:
-        """Blocking, in the mount namespace of the monitor: root and outside mounts; criu's words."""
+    def _prepare(self, arrival: Arrival, ahead: Ahead) -> bytes:
+        """Blocking, in the mount namespace of the monitor: its root; what criu is asked."""
         root, images = self._maker.root(arrival.name), arrival.moved / "images"
-        rootfs.mount_root(arrival.record.rootfs, root)
-        sources = self._maker.sources(arrival, manifest)
-        streams = {movers.STREAMS + int(number): pipe for number, pipe in manifest.streams.items()}
-        return self._criu.restore(images, root, arrival.folder, sources, streams)
+        self._maker.mount_root(arrival, ahead.manifest)
+        streams = {movers.STREAMS + int(number): pipe for number, pipe in ahead.manifest.streams.items()}
+        return self._criu.restore(images, root, ahead.sources, streams)
 
     async def resume(self, name: str) -> contract.ResumeReply:
         """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come."""
@@ -252,18 +255,11 @@ class Arrivals:
         self._drop(arrival)
 
     def _end_all(self, arrival: Arrival) -> None:
-        """Blocking. Nobody may read memory that never came; only then criu, which holds it, goes."""
+        """Blocking. Nobody may read memory that never came."""
         group = arrival.record.cgroup
         self._cgroups.freeze(group, True)
         self._cgroups.signal(group, signal.SIGKILL)
         self._cgroups.freeze(group, False)
-        for pid in self._pages(arrival):
-            process.end(pid)
-
-    def _pages(self, arrival: Arrival) -> list[int]:
-        """`criu lazy-pages`; the monitor has the images among its arguments, too."""
-        images = process.with_argument(str(arrival.moved / "images"))
-        return [pid for pid in process.with_argument("lazy-pages") if pid in images]
 
     async def settle(self, name: str) -> int:
         """Returns when all memory is there; bytes that came. `FailedPrecondition`: it is lost with the workload."""
@@ -311,8 +307,6 @@ class Arrivals:
 
     def _clear(self, arrival: Arrival) -> None:
         """Blocking. criu and what it has restored end together, while no socket of theirs speaks."""
-        for pid in self._pages(arrival):
-            process.end(pid)
         self._maker.discard(arrival)
 
     async def forget(self, name: str) -> None:

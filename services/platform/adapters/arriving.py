@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from shared.config import Settings
 from shared.contracts.common import Mount
 from shared.contracts.migration_driver import ReceiveRequest
 from shared.contracts.platform import CreateRequest
-from shared.errors import FailedPrecondition
+from shared.errors import FailedPrecondition, ShoalError
 
 from ..domain import moving
 from . import bundle, criu, monitor, movers, process, rootfs, rotation, syscalls
@@ -52,8 +54,6 @@ class Record(msgspec.Struct, kw_only=True):
     share: str = ""
     limits: dict[str, Any] = {}
     """The processor's, set when it runs."""
-    pages: int = 0
-    """`criu lazy-pages`."""
 
     def write(self, folder: Path) -> None:
         """In one step."""
@@ -70,6 +70,15 @@ class Record(msgspec.Struct, kw_only=True):
             return None
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What could be done when the dump had come: `sources` of what is mounted from outside; or how it `failed`."""
+
+    manifest: moving.Manifest = field(default_factory=partial(moving.Manifest, external=()))
+    sources: Mapping[str, str] = field(default_factory=dict)
+    failed: ShoalError | OSError | None = None
+
+
 class Arrival:
     """One workload's: its bundle `folder`, and `moved` with its images."""
 
@@ -77,15 +86,14 @@ class Arrival:
         self.name, self.folder, self.moved, self.record, self.mover = name, folder, moved, record, mover
         self.lock = asyncio.Lock()
         self.gate: movers.Fifo | None = None
+        self.ahead: asyncio.Task[Ahead] | None = None
         self.sync = -1
         """The monitor says here what became of the restore."""
 
-    async def held(self, words: list[str]) -> None:
+    async def held(self, request: bytes) -> None:
         """Has criu begin and waits until all is restored; `FailedPrecondition` with its reason when it fails."""
         assert self.gate is not None
-        images = self.moved / "images"
-        await self._made(images, (images / "lazy-pages.socket").exists, lambda: None)
-        line, gate = msgspec.json.encode(words), self.gate
+        line, gate = request.hex().encode(), self.gate
         if not await self._made(self.folder, lambda: criu.held(self.folder), lambda: gate.tell(line)):
             said = criu.reason(self.moved / "images" / "restore.log") or _said(self.sync)
             raise FailedPrecondition(f"container {self.name} cannot be restored: {said}")
@@ -164,10 +172,11 @@ class Maker:
     """Makes arrivals as `Creator` makes workloads."""
 
     def __init__(
-        self, creator: Creator, program: monitor.Program, runtimes: Runtimes, cgroups: Cgroups, settings: Settings
-    ) -> None:
+        self, creator: Creator, program: monitor.Program, runtimes: Runtimes, cgroups: Cgroups, restorer: criu.Criu,
+        settings: Settings,
+    ) -> None:  # fmt: skip
         self._creator, self._program, self._runtimes, self._cgroups = creator, program, runtimes, cgroups
-        self._settings = settings
+        self._criu, self._settings = restorer, settings
 
     @property
     def workloads(self) -> Path:
@@ -211,7 +220,6 @@ class Maker:
         config = self._creator.configure(request, record.cgroup)
         (folder / "config.json").write_bytes(msgspec.json.encode(config))
         self._make_group(record, config)
-        criu.make_go(folder)
         criu.cache_features(self._settings.run_path / "platform" / "moves", self._settings.run_path)
         hostmounts.mount("outside", self._outside(arrival.name), "tmpfs", hostmounts.MS_NOSUID, "mode=700")
         self._start_monitor(arrival, request, config)
@@ -233,8 +241,8 @@ class Maker:
         namespaces = {each["type"]: each.get("path", "") for each in config["linux"]["namespaces"]}
         members = [place / "cgroup.procs" for place in self._cgroups.folders(record.cgroup)]
         told = movers.write_gate(
-            folder, members, namespaces.get("network", ""), folder / "gate.log",
-            streams=True, cgroup_namespace="cgroup" in namespaces,
+            folder, self._criu.path, namespaces.get("network", ""),
+            groups=members, cgroup_namespace="cgroup" in namespaces,
         )  # fmt: skip
         arrival.gate = movers.Fifo(folder / "gate")
         gate = _Gate(movers.python("services.platform.mover.gate", str(told)))
@@ -251,15 +259,20 @@ class Maker:
             os.close(writer)
         record.monitor_start = process.start_time(record.monitor)
 
-    def sources(self, arrival: Arrival, manifest: moving.Manifest) -> dict[str, str]:
-        """In the monitor's mount namespace: what is to be mounted at each point that comes from outside."""
-        config = msgspec.json.decode((arrival.folder / "config.json").read_bytes())
-        inside = rootfs.open_root(self.root(arrival.name))
+    def mount_root(self, arrival: Arrival, manifest: moving.Manifest) -> None:
+        """In the monitor's mount namespace, when nothing is written to its layer any more."""
+        root = self.root(arrival.name)
+        rootfs.mount_root(arrival.record.rootfs, root)
+        inside = rootfs.open_root(root)
         try:
             for each in moving.in_root(manifest.external):
                 rootfs.make_place(inside, each.point, each.folder)
         finally:
             os.close(inside)
+
+    def sources(self, arrival: Arrival, manifest: moving.Manifest) -> dict[str, str]:
+        """In the monitor's mount namespace: what is to be mounted at each point that comes from outside."""
+        config = msgspec.json.decode((arrival.folder / "config.json").read_bytes())
         return {
             each.point: self._source(arrival, each, number, config["mounts"])
             for number, each in enumerate(manifest.external)
@@ -285,17 +298,10 @@ class Maker:
         return source
 
     @staticmethod
-    def set_options(mounted: str, manifest: moving.Manifest) -> None:
-        """In the mount namespace of the restored processes, with these mounts: sets the options that criu has not.
-
-        On further mounts of one file system it sets none.
-        """
-        now = {mount.point: mount for mount in moving.mounts(mounted)}
-        for wanted in manifest.external:
-            there = now.get(wanted.point)
-            if there is not None and not set(wanted.options) <= set(there.options):
-                flags = sum(moving.FLAGS[option] for option in wanted.options)
-                hostmounts.mount("", wanted.point, "", hostmounts.MS_REMOUNT | hostmounts.MS_BIND | flags)
+    def set_options(lacking: Mapping[str, int]) -> None:
+        """In the mount namespace of the restored processes: flags by point."""
+        for point, flags in lacking.items():
+            hostmounts.mount("", point, "", hostmounts.MS_REMOUNT | hostmounts.MS_BIND | flags)
 
     def finish(self, arrival: Arrival) -> bundle.Record:
         """In the monitor's mount namespace, when its processes run: it becomes a workload as any other."""

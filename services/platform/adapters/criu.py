@@ -1,4 +1,4 @@
-"""criu: where it is, what it can, and how it is called (criu(8)).
+"""criu: where it is, what it can, and what it is asked (`services.platform.mover.rpc`).
 
 It runs in the workload's network namespace, without a network lock of its own: the freezer and the switch of the
 network are the lock. It leaves control groups alone and is put into the workload's before it restores.
@@ -17,21 +17,22 @@ from shared import hostmounts
 from shared.config import Settings
 
 from ..domain.moving import External
+from ..mover import rpc
 from . import syscalls
 from .runtime import program
 
-HELD, GO, RUNS = "held", "go", "runs"
-SCRIPT = Path(__file__).parent.parent / "mover" / "hold.sh"
+HELD, GO, RUNS, PIDFILE = "held", "go", "runs", "pidfile"
 """In the bundle: a file with the first process's pid, made when all is restored; a fifo, whose first word lets the
-processes run or not; a file that is made as soon as they run."""
+processes run or not; a file that is made as soon as they run; that pid, for the monitor."""
+STATUS, PAGES = 3, 4
+"""Descriptors of a criu that dumps: what it says to when its images are written, and who would read pages."""
 PIPE_BYTES = 8 << 20
 """`fs.pipe-max-size` that criu needs for pages it leaves out: without CAP_SYS_RESOURCE it fails above the limit."""
-GHOST_LIMIT = "256M"
+GHOST_BYTES = 256 << 20
 """Deleted files that are still open come along up to this size each."""
 RUN = Path("/run")
 _ERROR = re.compile(r"Error \([^)]*\): (.*)")
 _HARMLESS = re.compile("RLIMIT_NOFILE|iptables-restore|Unable to set TCP_CORK|create tun|cgroupd: recv req")
-_COMMON = ("--tcp-established", "--manage-cgroups=ignore", "--network-lock=skip", "--file-locks", "-v1")
 MOST_REASONS = 3
 
 
@@ -58,30 +59,30 @@ class Criu:
         if self.path and not (RUN / "criu.kdat").exists():
             subprocess.run([self.path, "check"], capture_output=True, check=False)
 
-    def dump(self, pid: int, images: Path, freezer: Path, outside: Iterable[str], status: int, pages: int) -> list[str]:
-        """Everything but private anonymous memory, whose reader would be at `pages`; a byte to `status` when done."""
-        words = [self.path, "dump", "-t", str(pid), "-D", str(images), "-o", "dump.log", *_COMMON]
-        words += ["--freeze-cgroup", str(freezer), "--lazy-pages", "--ghost-limit", GHOST_LIMIT]
-        words += ["--ps-socket", str(pages), "--status-fd", str(status)]
-        return words + [word for point in outside for word in ("--external", f"mnt[{point}]:{point}")]
+    def dump(self, pid: int, images: Path, freezer: Path, outside: Iterable[str]) -> bytes:
+        """The request: everything but private anonymous memory, whose reader would be at the descriptor `PAGES`; a byte
+        to `STATUS` when done.
+        """
+        config = images / "criu.conf"  # what there is no field for
+        config.write_text(f"ps-socket {PAGES}\nstatus-fd {STATUS}\n")
+        options = [*_options(images, "dump.log"), (2, pid), (35, GHOST_BYTES), (44, str(freezer)), (51, str(config))]
+        return rpc.request(rpc.DUMP, [*options, *((37, f"mnt[{point}]:{point}") for point in outside)])
 
-    def restore(
-        self, images: Path, root: Path, folder: Path, sources: Mapping[str, str], streams: Mapping[int, str]
-    ) -> list[str]:
-        """Up to the moment before its processes run; then the script waits for its word.
+    def restore(self, images: Path, root: Path, sources: Mapping[str, str], streams: Mapping[int, str]) -> bytes:
+        """The request: up to the moment before its processes run; then the gate waits for its word.
 
         `sources`: what is mounted at the points that came from outside. `streams`: descriptor and old pipe.
         """
-        words = [self.path, "restore", "-d", "-D", str(images), "-W", str(images), "-o", "restore.log", *_COMMON]
-        words += ["--lazy-pages", "--root", str(root), "--pidfile", str(folder / "pidfile")]
-        words += ["--action-script", str(SCRIPT)]
-        words += [word for number, pipe in streams.items() for word in ("--inherit-fd", f"fd[{number}]:{pipe}")]
-        return words + [word for point, at in sources.items() for word in ("--external", f"mnt[{point}]:{at}")]
+        options = [*_options(images, "restore.log"), (12, True), (13, str(root))]
+        options += [(27, rpc.message(((1, pipe), (2, number)))) for number, pipe in streams.items()]
+        return rpc.request(rpc.RESTORE, [*options, *((37, f"mnt[{point}]:{at}") for point, at in sources.items())])
 
 
-def make_go(folder: Path) -> None:
-    """By which the script of a restore is told (`services/platform/mover/hold.sh`, which writes `HELD` and `RUNS`)."""
-    os.mkfifo(folder / GO, 0o600)
+def _options(images: Path, log: str) -> list[tuple[int, rpc.Value]]:
+    """Of `criu_opts`: connections, lazy pages and file locks, but neither control groups nor a network lock."""
+    ignore, skip, level = 0, 3, 1
+    flags: list[tuple[int, rpc.Value]] = [(5, True), (7, True), (34, ignore), (48, True), (64, skip)]
+    return [(1, -1), (68, str(images)), (10, log), (9, level), *flags]
 
 
 def held(folder: Path) -> int:

@@ -37,8 +37,10 @@ from .workload import Workload
 from .workloads import Workloads
 
 RECORD = "departure.json"
-STATUS, PAGES, TOLD = 3, 4, 6
-"""Descriptors of criu's: what it says to when its images are written, who would read pages, and where that is heard."""
+TOLD, ASKED = 6, 7
+"""Descriptors of criu's beside `criu.STATUS` and `criu.PAGES`: where is heard that its images are written, and what it
+is to do.
+"""
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -61,7 +63,9 @@ class Departure:
     def __init__(self, workload: Workload, record: Record, folder: Path, mover: Mover, peer: Peer) -> None:
         self.workload, self.record, self.folder, self.mover, self.peer = workload, record, folder, mover, peer
         self.lock = asyncio.Lock()
-        self.gate: movers.Fifo | None = None
+        self.gate: socket.socket | None = None
+        """Criu waits here for its task."""
+        self.manifest: asyncio.Future[moving.Manifest] | None = None
         self.status = self.pages = -1
 
     def write(self) -> None:
@@ -181,16 +185,17 @@ class Departures:
         record, workload = departure.record, departure.workload
         ids = (0, 0) if self._may_ask_limits else min(self._ids(workload))
         network = f"/proc/{workload.record.pid}/ns/net"
-        config = movers.write_gate(departure.folder, (), network, departure.folder / "gate.log", False, ids)
-        departure.gate = movers.Fifo(departure.folder / "gate")
+        config = movers.write_gate(departure.folder, self._criu.path, network, socket=ASKED, ids=ids)
+        departure.gate, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         departure.status, status = os.pipe2(os.O_CLOEXEC)
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, asked:
             departure.pages = ours.detach()
             syscalls.unshare(syscalls.CLONE_NEWNS)
             criu.cache_features(self._fast, self._settings.run_path)
             # criu gets our ends, too: at a hang-up it would end the workload, or itself
-            keep = {STATUS: status, PAGES: theirs.fileno(), 5: departure.pages, TOLD: departure.status}
+            keep = {criu.STATUS: status, criu.PAGES: theirs.fileno(), 5: departure.pages, TOLD: departure.status}
+            keep[ASKED] = asked.fileno()
             record.gate = movers.spawn(movers.python("services.platform.mover.gate", str(config)), keep)
         os.close(status)
         record.gate_start = process.start_time(record.gate)
@@ -208,9 +213,12 @@ class Departures:
                 raise FailedPrecondition(f"container {name} cannot be moved: {'; '.join(told)}")
             workload.leaving, departure.record.phase = True, "frozen"
             departure.write()
+            frozen_at = clock.now_ns()
             with telemetry.span("freeze"):
                 await self._launcher.plain(partial(self._cgroups.freeze, workload.record.cgroup, True))
-            return clock.now_ns()
+            look = partial(self._look, departure)  # while its network is taken off
+            departure.manifest = self._launcher.beside(workload.record.monitor, look)
+            return frozen_at
 
     def _departure(self, name: str) -> Departure:
         found = self._known.get(name)
@@ -233,10 +241,15 @@ class Departures:
             departure.record.share = self._cgroups.share(workload.record.cgroup)
             departure.write()
             self._cgroups.hurry(workload.record.cgroup)
-            manifest = await self._launcher.beside(workload.record.monitor, partial(self._told, departure))
+            assert departure.manifest is not None
+            manifest = await departure.manifest
             with telemetry.span("criu dump"):
-                await self._launcher.plain(partial(self._await_images, departure))
+                written = await self._launcher.plain(partial(self._write_images, departure, manifest))
             with telemetry.span("send dump"):
+                if written:
+                    await departure.mover.tell(do="scan", gently=not departure.record.memory)
+                    await departure.mover.tell(do="images", images=str(departure.folder))
+                await self._launcher.plain(partial(self._end_dump, departure, written))
                 said = await departure.mover.ask(
                     "dumped", seconds=590, do="dump", images=str(departure.folder),
                     files=self._files(workload), manifest=msgspec.to_builtins(manifest),
@@ -246,16 +259,10 @@ class Departures:
             departure.write()
         return contract.DumpReply(dump_ns=clock.now_ns() - begun, bytes=said["sent"], log_bytes=said["log_bytes"])
 
-    def _told(self, departure: Departure) -> moving.Manifest:
-        """Blocking, in the mount namespace of the monitor: has criu begin; what the target must know besides."""
-        workload, gate = departure.workload, departure.gate
-        assert gate is not None
-        pid = workload.record.pid
-        outside = list(self._outside(pid))
-        freezer = self._cgroups.directory(workload.record.cgroup, "freezer")
-        points = [each.point for each in outside]
-        gate.tell(msgspec.json.encode(self._criu.dump(pid, departure.folder, freezer, points, STATUS, PAGES)))
-        return moving.Manifest(external=tuple(outside), streams=frozen.pipes(pid))
+    def _look(self, departure: Departure) -> moving.Manifest:
+        """Blocking, in the mount namespace of the monitor: what the target must know besides criu's images."""
+        pid = departure.workload.record.pid
+        return moving.Manifest(external=tuple(self._outside(pid)), streams=frozen.pipes(pid))
 
     def _outside(self, pid: int) -> Iterator[moving.External]:
         inside = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
@@ -272,10 +279,18 @@ class Departures:
         finally:
             os.close(inside)
 
-    def _await_images(self, departure: Departure) -> None:
-        """Blocking. Until criu has written its images; then it goes, and leaves the processes frozen by their group."""
+    def _write_images(self, departure: Departure, manifest: moving.Manifest) -> bool:
+        """Blocking. Has criu begin, until it has written its images, or has failed."""
+        workload, gate = departure.workload, departure.gate
+        assert gate is not None
+        freezer = self._cgroups.directory(workload.record.cgroup, "freezer")
+        points = [each.point for each in manifest.external]
+        gate.send(self._criu.dump(workload.record.pid, departure.folder, freezer, points))
+        return bool(os.read(departure.status, 1))
+
+    def _end_dump(self, departure: Departure, written: bool) -> None:
+        """Blocking. criu goes, and leaves the processes frozen by their group; what they have said is in the log."""
         workload = departure.workload
-        written = os.read(departure.status, 1)
         self._cgroups.freeze(workload.record.cgroup, True)  # criu has thawed the group: its processes are traced
         process.end(departure.record.gate)
         process.reap(departure.record.gate)
@@ -306,6 +321,8 @@ class Departures:
     def _let_go(self, departure: Departure) -> None:
         """Blocking. Ends criu where it does no harm, undoes what it left, and lets the processes run."""
         record, group = departure.record, departure.workload.record.cgroup
+        if departure.gate is not None:
+            departure.gate.close()  # criu goes, unless it has been told what to do
         if record.phase == "dumping":
             _await_dump(departure)
         if record.phase != "begun":

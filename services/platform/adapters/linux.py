@@ -80,7 +80,7 @@ class Linux:
         self.departures = Departures(
             self.workloads, self.making, self._launcher, self.cgroups, self._criu, settings, self.facts.raise_limits
         )
-        maker = Maker(self.creator, self._monitor, self.runtimes, self.cgroups, settings)
+        maker = Maker(self.creator, self._monitor, self.runtimes, self.cgroups, self._criu, settings)
         self.arrivals = Arrivals(
             self.workloads, self.attachments, self._launcher, self.cgroups, maker, self._criu, settings
         )

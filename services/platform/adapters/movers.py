@@ -19,7 +19,7 @@ import msgspec
 
 from shared.errors import FailedPrecondition
 
-from . import process
+from . import criu, process
 from .shim import CHECKOUT
 
 ANSWER_SECONDS = 30.0
@@ -87,12 +87,12 @@ class Mover:
         except FileNotFoundError:
             return None
 
-    async def ask(self, event: str, seconds: float = ANSWER_SECONDS, **asked: Any) -> dict[str, Any]:
+    async def ask(self, event: str, seconds: float | None = ANSWER_SECONDS, **asked: Any) -> dict[str, Any]:
         """Asks, if there is something to ask, and waits for that event. `FailedPrecondition`: it has failed."""
         try:
             async with asyncio.timeout(seconds):
                 reader, writer = await self._streams()
-                if asked:
+                if asked and not writer.is_closing():  # else it has said why
                     writer.write(msgspec.json.encode(asked) + b"\n")
                     await writer.drain()
                 while line := await reader.readline():
@@ -101,8 +101,15 @@ class Mover:
                         return said
                     self._reason = said.get("reason", self._reason)
         except OSError as error:  # a timeout is one, too
-            self._reason = self._reason or str(error) or f"no answer within {seconds:.0f} seconds"
+            self._reason = self._reason or str(error) or f"no answer within {seconds} seconds"
         raise FailedPrecondition(f"the transfer between the hosts failed: {self._reason or 'it was ended'}")
+
+    async def tell(self, **said: Any) -> None:
+        """Nothing to one that another platform has started, or that has ended."""
+        with contextlib.suppress(OSError):
+            _, writer = await self._streams()
+            if not writer.is_closing():
+                writer.write(msgspec.json.encode(said) + b"\n")
 
     async def _streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is None or self._writer is None:
@@ -146,28 +153,29 @@ async def start(
 
 def write_gate(
     folder: Path,
-    groups: Iterable[Path | str],
+    program: str,
     network: str,
-    log: Path,
-    streams: bool,
+    *,
+    socket: int = -1,
     ids: tuple[int, int] = (0, 0),
+    groups: Iterable[Path | str] = (),
     cgroup_namespace: bool = False,
 ) -> Path:
-    """The configuration of a gate, and the fifo `gate` by which it is told; the configuration's path.
+    """The configuration of a gate (`services.platform.mover.gate`); the configuration's path.
 
-    `ids`: the real user and group that criu is to have, those of the processes it asks about. `cgroup_namespace`: what
-    is restored gets one of its own, which criu does not make where it leaves groups alone.
+    `socket`: its descriptor by which criu is told what to do; without, there are the fifos `gate`, by which it is told
+    what to restore, and `go`, with the files that tell how far it is (`criu.HELD` and the others). `ids`: the real user
+    and group that criu is to have, those of the processes it asks about. `cgroup_namespace`: what is restored gets one
+    of its own, which criu does not make where it leaves groups alone.
     """
-    os.mkfifo(folder / "gate", 0o600)
-    config = {
-        "groups": [str(group) for group in groups],
-        "network": network,
-        "fifo": str(folder / "gate"),
-        "log": str(log),
-        "streams": streams,
-        "ids": ids,
-        "cgroup_namespace": cgroup_namespace,
-    }
+    config: dict[str, Any] = {"criu": program, "network": network, "socket": socket, "ids": ids}
+    config["cgroup_namespace"] = cgroup_namespace
+    config["groups"] = [str(each) for each in groups]
+    if socket < 0:
+        os.mkfifo(folder / "gate", 0o600)
+        os.mkfifo(folder / criu.GO, 0o600)
+        config |= {"log": str(folder / "gate.log"), "fifo": str(folder / "gate")}
+        config |= {name: str(folder / name) for name in (criu.HELD, criu.GO, criu.RUNS, criu.PIDFILE)}
     path = folder / "gate.json"
     path.write_bytes(msgspec.json.encode(config))
     return path

@@ -118,6 +118,16 @@ def bind_source(point: str, configured: Iterable[Mapping[str, Any]]) -> str:
     return ""
 
 
+def lacking(mounted: Iterable[Mounted], wanted: Iterable[External]) -> dict[str, int]:
+    """Flags that mounts from outside are still to get, by point: criu sets none on further mounts of a file system."""
+    now = {mount.point: mount.options for mount in mounted}
+    return {
+        each.point: sum(FLAGS[option] for option in each.options)
+        for each in wanted
+        if each.point in now and not set(each.options) <= set(now[each.point])
+    }
+
+
 def in_root(outside: Iterable[External]) -> list[External]:
     """Those whose place is in the root itself, not in something that is mounted there."""
     listed = list(outside)

@@ -1,7 +1,9 @@
-"""The gate: a process that has gone where criu is to work, and becomes criu when it is told how.
+"""The gate: a process that has gone where criu is to work, and becomes criu, or has one there, that waits for its task.
 
-All that takes time is done before the workload is frozen: the start of a program, joining control groups (on v1 the
-kernel lets who joins wait), the network namespace. It ends when the platform is gone before it has said anything.
+All that takes time is done before the workload is frozen: the start of programs, joining control groups (on v1 the
+kernel lets who joins wait), the network namespace. At the source the gate becomes a `criu swrk` that has the platform's
+socket. At the target it stays beside one, for what it asks must be answered when the platform is gone, too. Both end
+when the platform is gone before it has said anything.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import socket
 import struct
 import sys
 
-from . import priority
+from . import priority, rpc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,24 +36,71 @@ def main() -> None:
     """`sys.argv[1]`: the configuration's path."""
     with open(sys.argv[1]) as file:
         config: dict[str, Any] = json.load(file)
-    priority.raise_to(PRIORITY)
+    priority.give(PRIORITY)
+    if config["socket"] >= 0:
+        _become(config, config["socket"])
+    _put_streams_aside(config["log"])
+    go = os.open(config["go"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    child = os.fork()
+    if not child:
+        _become(config, theirs.fileno())
+    theirs.close()
+    _restore(ours, go, config)
+    os.waitpid(child, 0)  # its child is the monitor's from now on
+
+
+def _become(config: dict[str, Any], descriptor: int) -> None:
+    """Goes there, and is criu."""
     for group in config["groups"]:
         with open(group, "w") as members:
             members.write(str(os.getpid()))
     if config["cgroup_namespace"]:  # whose root is the group it is in now
         _check(_libc.unshare(CLONE_NEWCGROUP), "cgroup namespace")
     _enter_network(config["network"])
-    if config["streams"]:
-        _put_streams_aside(config["log"])
-    fifo = os.open(config["fifo"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the platform may be gone already
+    os.set_inheritable(descriptor, True)
+    _take_real_ids(*config["ids"])
+    os.execv(config["criu"], [config["criu"], "swrk", str(descriptor)])
+
+
+def _restore(connection: socket.socket, go: int, config: dict[str, Any]) -> None:
+    """Has criu restore what it is told, and agree to nothing but the last word when all is there."""
+    connection.send(_request(config["fifo"]))
+    while (said := rpc.said(connection.recv(rpc.MOST))).kind == rpc.NOTIFY:
+        agreed = True
+        if said.action == "post-restore":
+            agreed = _held(connection, go, said.pid, config)
+        elif said.action == "post-resume":
+            _write(config["runs"], "")
+        connection.send(rpc.go_on(agreed))
+    if not said.success:
+        raise SystemExit(f"criu: {said.error or 'ended'}")
+
+
+def _request(path: str) -> bytes:
+    fifo = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # the platform may be gone already
     os.set_blocking(fifo, True)
     with open(fifo) as told:
         line = told.readline()
     if not line.endswith("\n"):
         raise SystemExit("nobody is left who could say what to do")
-    words = json.loads(line)
-    _take_real_ids(*config["ids"])
-    os.execve(words[0], words, os.environ | {"SHOAL_BUNDLE": os.path.dirname(config["fifo"])})
+    return bytes.fromhex(line)
+
+
+def _held(connection: socket.socket, go: int, pid: int, config: dict[str, Any]) -> bool:
+    """All is there, sockets are still in repair mode, and a failure undoes everything: whether they are to run."""
+    _write(config["pidfile"], str(pid))
+    _write(config["held"], f"{pid}\n")
+    waiting = select.poll()
+    waiting.register(go, select.POLLIN)
+    waiting.register(connection, 0)
+    ready = dict(waiting.poll())
+    return go in ready and os.read(go, 64) == b"go\n"
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def _take_real_ids(user: int, group: int) -> None:

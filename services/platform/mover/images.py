@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from .rpc import read_varint
 from .store import PAGE
 
 MAGIC_BYTES = 8
@@ -42,20 +43,8 @@ def _fields(message: bytes) -> dict[int, int]:
     """Numbers by field; all fields of these messages are varints."""
     fields, at = {}, 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key, at = read_varint(message, at)
         if key & 7:
             raise ValueError(f"field {key >> 3} is no number")
-        fields[key >> 3], at = _varint(message, at)
+        fields[key >> 3], at = read_varint(message, at)
     return fields
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(message):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            return value, at
-    raise ValueError("a number without an end")

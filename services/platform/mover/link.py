@@ -21,10 +21,13 @@ LONGEST = 1 << 20
 BUFFER_BYTES = 128 << 10
 """The kernel doubles it. A page that is waited for comes behind at most so much that is not."""
 JOIN_SECONDS = 30.0
-FILE, LOG, PAGES, SEALED, RECEIVED, WANTED, ALL_SENT, SETTLED, FAILED = (b"%c" % letter for letter in b"FLPSAREZX")
-"""From source to target: a part of a file (its name, a zero byte, bytes); bytes of the log; pages; all of the dump is
-there (JSON); later: all pages were sent. From target to source: the dump was received; pages are wanted now (their
-number of bytes); every page is in place. Both: why it cannot go on."""
+FILE, LOG, PAGES, STILL, SAME, SEALED, RECEIVED, WANTED, ALL_SENT, SETTLED, FAILED = (
+    b"%c" % letter for letter in b"FLPTMSAREZX"
+)
+"""From source to target: a part of a file (its name, a zero byte, bytes); bytes of the log; pages; the processes stand
+still, and what was sent before may have changed; so many bytes of pages have not, but for what has come since; all of
+the dump is there (JSON); later: all pages were sent. From target to source: the dump was received; a page is wanted
+now; every page is in place. Both: why it cannot go on."""
 
 
 class Frame(NamedTuple):

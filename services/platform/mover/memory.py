@@ -33,8 +33,8 @@ class Memory:
         except OSError:
             return b""
 
-    def chunks(self) -> Iterator[tuple[int, bytes]]:
-        """Address and bytes of all private anonymous pages, as they are while it runs."""
+    def chunks(self, size: int = CHUNK) -> Iterator[tuple[int, bytes]]:
+        """Address and bytes, at most `size`, of all private anonymous pages, as they are."""
         try:
             with open(f"/proc/{self.pid}/maps") as file:
                 areas = list(private_areas(file))
@@ -42,7 +42,7 @@ class Memory:
             return
         for start, end in areas:
             for address, length in self._present(start, end):
-                yield from self.pieces(address, length)
+                yield from self.pieces(address, length, size)
 
     def pieces(self, address: int, length: int, size: int = CHUNK) -> Iterator[tuple[int, bytes]]:
         """A range in pieces of at most `size` bytes, of whole pages; what cannot be read is left out."""
@@ -50,6 +50,15 @@ class Memory:
             data = self.read(at, min(size, address + length - at))
             if whole := len(data) // PAGE * PAGE:
                 yield at, data[:whole]
+
+    def all(self, address: int, length: int) -> Iterator[tuple[int, bytes]]:
+        """A range in pieces. `ValueError`: not all of it can be read."""
+        end = address
+        for at, data in self.pieces(address, length):
+            yield at, data
+            end = at + len(data)
+        if end < address + length:
+            raise ValueError(f"no page at {end:#x} of process {self.process}")
 
     def _present(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         for at in range(start, end, WINDOW_PAGES * PAGE):

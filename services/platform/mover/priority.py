@@ -1,11 +1,14 @@
-"""A larger share of the processors for what others wait for."""
+"""A larger share of the processors for what others wait for, a smaller one for what nobody does."""
 
 from __future__ import annotations
 
 import os
 
+HURRY = -15
+"""A page that is late is a client that waits (nice(2))."""
 
-def raise_to(nice: int) -> None:
+
+def give(nice: int) -> None:
     """For this process and those it starts, and for its session where sessions have shares (sched(7), autogroup)."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)

@@ -6,17 +6,13 @@ import gc
 import signal
 import socket
 
-from . import priority, source, target
+from . import source, target
 from .control import DESCRIPTOR, Control
-
-PRIORITY = -15
-"""A page that is late is a client that waits (nice(2))."""
 
 
 def main() -> None:
     """Runs until its move is over; exit code 1 when that is no success."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    priority.raise_to(PRIORITY)
     gc.disable()  # nothing here makes cycles
     control = Control(socket.socket(fileno=DESCRIPTOR))
     config = control.ask()

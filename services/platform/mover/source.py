@@ -1,8 +1,8 @@
 """The source's mover: reads the memory of the workload's processes and sends it.
 
-While they run each pass sends the pages that differ from what was sent before. When they are frozen for good, the dump
-goes (criu's images, which leave out private memory, and the log's rest); then the pages that have changed since, those
-first that the other side waits for.
+While they run each pass sends the pages that differ from what was sent before. When they stand still for good, it is
+looked which have changed since (`scan`); meanwhile the dump goes (criu's images, which leave out private memory, and
+the log's rest). Pages that the other side waits for go first.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import select
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import images, link
+from . import images, link, priority, ranges
 from .control import Control
 from .link import Link
 from .memory import CHUNK, Memory
-from .store import Store
+from .scan import CHANGED, DONE, Scan
+from .store import PAGE, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,27 +36,40 @@ class Source:
         self._store = Store()
         self._memories: dict[int, Memory] = {}
         self._log_at = 0
-        self._pages: Iterator[tuple[Memory, int, bytes]] = iter(())
-        self._sealed = self._pushing = self._settled = False
+        self._scan: Scan | None = None
+        self._covered: dict[int, list[ranges.Range]] = {}
+        """By process, what the scan has told of."""
+        self._pages: Iterator[tuple[Memory, int, bytes]] | None = None
+        """What it has not, once it has ended and the dump has come."""
+        self._images = folder
+        self._still = self._sealed = self._settled = self._hurries = False
 
     def run(self) -> None:
         """Until the target has every page, or the platform goes before the dump was sent."""
-        poller = select.poll()
-        poller.register(self._link, select.POLLIN)
-        poller.register(self._control, select.POLLIN)
         listening = self._control.fileno()
         while not self._settled:
-            ready = dict(poller.poll(0 if self._pushing else None))
+            ready = self._ready(listening)
             if self._link.fileno() in ready or self._link.decrypted:
                 self._told()
             elif listening in ready:
                 if not self._command(self._control.ask()):
-                    poller.unregister(listening)
                     listening = -1
-            elif self._pushing:
-                self._push()
+            elif self._scan is not None and self._scan.fileno() in ready:
+                self._found(self._scan)
+            elif self._pages is not None:
+                self._push(self._pages)
         (self._folder / SERVED).touch()
         self._control.tell(event=SERVED, sent=self._link.sent)
+
+    def _ready(self, listening: int) -> set[int]:
+        """Which of those that it hears have something to say."""
+        if self._control.waiting:
+            return {listening}
+        poller = select.poll()
+        for descriptor in (self._link.fileno(), listening, self._scan.fileno() if self._scan is not None else -1):
+            if descriptor >= 0:
+                poller.register(descriptor, select.POLLIN)
+        return {descriptor for descriptor, _ in poller.poll(None if self._pages is None else 0)}
 
     def _command(self, asked: dict[str, Any] | None) -> bool:
         """Whether there is a platform that may ask again."""
@@ -65,6 +79,11 @@ class Source:
             return False
         if asked["do"] == "copy":
             self._copy(asked)
+        elif asked["do"] == "scan":
+            self._stand_still(asked["gently"])
+        elif asked["do"] == "images":
+            for image in sorted(Path(asked["images"]).glob("*.img")):
+                self._send_file(image)
         else:
             self._dump(asked)
         return True
@@ -74,10 +93,46 @@ class Source:
         for memory in self._known(asked["processes"]):
             for address, data in memory.chunks():
                 total += len(data)
-                self._send_changed(memory.process, address, data, keep=True)
+                self._send_changed(memory.process, address, data)
         changed = self._link.sent - before
+        self._fork_scan()
         self._send_log(asked["log"])
         self._control.tell(event="copied", sent=self._link.sent, changed=changed, total=total)
+
+    def _fork_scan(self) -> None:
+        self._end_scan()
+        unused = (self._link.fileno(), self._control.fileno())
+        self._scan = Scan(self._store, list(self._memories.values()), [each for each in unused if each >= 0])
+
+    def _end_scan(self) -> None:
+        if self._scan is not None:
+            self._scan.close()
+            self._scan = None
+
+    def _stand_still(self, gently: bool) -> None:
+        self._link.send(link.STILL)
+        self._still = True
+        if self._scan is not None:
+            self._scan.begin(gently)
+
+    def _found(self, scan: Scan) -> None:
+        for each in scan.found():
+            if each.kind == DONE:
+                self._link.send(link.SAME, each.length.to_bytes(4, "big"), each.process, each.address)
+                self._covered.setdefault(each.process, []).append((each.address, each.address + each.length))
+            elif each.kind == CHANGED:
+                for address, data in self._memory(each.process).all(each.address, each.length):
+                    self._link.send(link.PAGES, data, each.process, address)
+            else:
+                self._end_scan()
+                self._push_rest()
+
+    def _memory(self, process: int) -> Memory:
+        """`ValueError`: there is none."""
+        for memory in self._memories.values():
+            if memory.process == process:
+                return memory
+        raise ValueError(f"no process {process}")
 
     def _known(self, processes: list[list[int]]) -> list[Memory]:
         """A process that has ended meanwhile is left out."""
@@ -91,12 +146,17 @@ class Source:
                 pass
         return list(self._memories.values())
 
-    def _send_changed(self, process: int, address: int, data: bytes, keep: bool) -> None:
+    def _send_changed(self, process: int, address: int, data: bytes) -> None:
         for offset, length in self._store.changed(process, address, data):
             piece = data[offset : offset + length]
             self._link.send(link.PAGES, piece, process, address + offset)
-            if keep:
-                self._store.put(process, address + offset, piece)
+            self._store.put(process, address + offset, piece)
+
+    def _send_last(self, process: int, address: int, data: bytes) -> None:
+        """As it stays: what has changed, and that the rest has not."""
+        for offset, length in self._store.changed(process, address, data):
+            self._link.send(link.PAGES, data[offset : offset + length], process, address + offset)
+        self._link.send(link.SAME, len(data).to_bytes(4, "big"), process, address)
 
     def _send_log(self, path: str) -> None:
         """What was added to the log since the last time; one that was begun anew comes from its beginning."""
@@ -112,20 +172,20 @@ class Source:
             pass
 
     def _dump(self, asked: dict[str, Any]) -> None:
-        """All that the target must have to go on; returns when it has it."""
-        folder, memories = Path(asked["images"]), self._known(asked["processes"])
-        for image in sorted(folder.glob("*.img")):
-            self._send_file(image)
+        """What the target must have besides criu's images to go on; returns when it has it."""
+        if not self._still:
+            self._stand_still(gently=False)
+        self._known(asked["processes"])
         for file in asked["files"]:
             self._send_file(Path(file))
         self._send_log(asked["log"])
-        self._pages = self._left_out(folder, memories)
         self._link.send(link.SEALED, json.dumps(asked["manifest"]).encode())
         while (frame := self._link.receive()).kind != link.RECEIVED:
             if frame.kind == link.FAILED:
                 raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
-        self._sealed = self._pushing = True
+        self._sealed, self._images = True, Path(asked["images"])
         self._control.tell(event="dumped", sent=self._link.sent, log_bytes=self._log_at)
+        self._push_rest()
 
     def _send_file(self, path: Path) -> None:
         name = path.name.encode() + b"\0"
@@ -134,23 +194,28 @@ class Source:
             while data := file.read(CHUNK):
                 self._link.send(link.FILE, name + data)
 
-    @staticmethod
-    def _left_out(folder: Path, memories: list[Memory]) -> Iterator[tuple[Memory, int, bytes]]:
-        for memory in memories:
-            image = folder / f"pagemap-{memory.process}.img"
-            for start, length in images.left_out(image.read_bytes()) if image.exists() else ():
-                for address, data in memory.pieces(start, length):
-                    yield memory, address, data
+    def _push_rest(self) -> None:
+        """When all is known: what the dump left out, and nobody has looked at."""
+        if self._sealed and self._scan is None:
+            self._pages = self._left_out()
 
-    def _push(self) -> None:
-        """A piece further: most is as it was sent before, and then nothing is."""
+    def _left_out(self) -> Iterator[tuple[Memory, int, bytes]]:
+        for memory in self._memories.values():
+            image = self._images / f"pagemap-{memory.process}.img"
+            covered = sorted(self._covered.get(memory.process, ()))
+            for start, length in images.left_out(image.read_bytes()) if image.exists() else ():
+                for begin, end in ranges.without((start, start + length), covered):
+                    for address, data in memory.all(begin, end - begin):
+                        yield memory, address, data
+
+    def _push(self, pages: Iterator[tuple[Memory, int, bytes]]) -> None:
         try:
-            memory, address, data = next(self._pages)
+            memory, address, data = next(pages)
         except StopIteration:
-            self._pushing = False
+            self._pages = None
             self._link.send(link.ALL_SENT)
             return
-        self._send_changed(memory.process, address, data, keep=False)
+        self._send_last(memory.process, address, data)
 
     def _told(self) -> None:
         frame = self._link.receive()
@@ -159,10 +224,11 @@ class Source:
         elif frame.kind == link.FAILED:
             raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
         elif frame.kind == link.WANTED:
-            length = int.from_bytes(frame.payload, "big")
-            memory = next((each for each in self._memories.values() if each.process == frame.process), None)
-            for address, data in memory.pieces(frame.address, length) if memory else ():
-                self._link.send(link.PAGES, data, frame.process, address)
+            if not self._hurries:
+                self._hurries = True
+                priority.give(priority.HURRY)
+            for address, data in self._memory(frame.process).all(frame.address, PAGE):
+                self._send_last(frame.process, address, data)
 
 
 def serve(control: Control, config: dict[str, Any]) -> None:

@@ -1,4 +1,8 @@
-"""Pages of processes by their address, as one side has sent, or the other got them."""
+"""Pages of processes by their address, as one side has sent, or the other got them.
+
+Those that were got while the processes ran may have changed since: they are doubted until they come again, or are said
+to be as they were.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ REGION = 64 << 20
 BLOCK = 64 << 10
 _NORESERVE = 0x4000
 """MAP_NORESERVE (mmap(2)), the same on all architectures we know; in Python's mmap from 3.13 on."""
-_MISSING, _THERE = re.compile(b"\0+"), re.compile(b"\1+")
+_NONE, _HERE, _DOUBTED = b"\0", b"\1", b"\2"
+_THERE = re.compile(b"\1+")
 _memcmp = ctypes.CDLL(None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 
@@ -24,6 +29,11 @@ class _Region:
         self.memory = mmap.mmap(-1, REGION, flags)
         self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.there = bytearray(REGION // PAGE)
+        """A byte a page: none, here, doubted."""
+
+    def lacks(self, offset: int, length: int) -> bool:
+        """Whether a page is missing there."""
+        return self.there.count(_HERE, offset // PAGE, (offset + length) // PAGE) * PAGE != length
 
 
 class Store:
@@ -37,36 +47,15 @@ class Store:
         for region, offset, start, length in self._parts(process, address, len(data), make=True):
             assert region is not None
             region.memory[offset : offset + length] = data[start : start + length]
-            region.there[offset // PAGE : (offset + length) // PAGE] = b"\1" * (length // PAGE)
+            region.there[offset // PAGE : (offset + length) // PAGE] = _HERE * (length // PAGE)
 
-    def get(self, process: int, address: int, length: int) -> bytes | None:
-        """The pages; None when one is missing."""
-        parts = []
-        for region, offset, _, size in self._parts(process, address, length):
-            if region is None or b"\0" in region.there[offset // PAGE : (offset + size) // PAGE]:
-                return None
-            parts.append(region.memory[offset : offset + size])
-        return b"".join(parts)
-
-    def begin(self, process: int, address: int, length: int) -> bytes:
-        """As many of the first pages as are here."""
-        parts = []
-        for region, offset, _, size in self._parts(process, address, length):
-            gap = -1 if region is None else region.there.find(0, offset // PAGE, (offset + size) // PAGE) * PAGE
-            if region is not None and gap != offset:
-                parts.append(region.memory[offset : offset + size if gap < 0 else gap])
-            if region is None or gap >= 0:
-                break
-        return b"".join(parts)
-
-    def missing(self, process: int, address: int, length: int) -> Iterator[tuple[int, int]]:
-        """Ranges (address, length) of pages that are not here."""
-        for region, offset, start, size in self._parts(process, address, length):
-            if region is None:
-                yield address + start, size
-                continue
-            for gap in _MISSING.finditer(region.there[offset // PAGE : (offset + size) // PAGE]):
-                yield address + start + gap.start() * PAGE, (gap.end() - gap.start()) * PAGE
+    def here(self, process: int, address: int, length: int) -> tuple[int, int]:
+        """Where the pages from `address` on are in this process's memory, and how many bytes of them."""
+        index, offset = divmod(address, REGION)
+        region = self._regions.get((process, index))
+        last = min(offset + length, REGION) // PAGE
+        found = region and _THERE.match(region.there, offset // PAGE, last)
+        return (region.start + offset, found.end() * PAGE - offset) if region and found else (0, 0)
 
     def changed(self, process: int, address: int, data: bytes) -> Iterator[tuple[int, int]]:
         """Ranges (offset in `data`, length) of pages that are missing here or differ, each as long as it can be."""
@@ -93,20 +82,22 @@ class Store:
             else:
                 yield from self._differing(process, address, data, offset, offset + len(block), size // 4)
 
-    def take_missing(self, other: Store) -> None:
-        """Takes from another store, which nobody uses any more, the pages that are not here."""
-        for (process, index), region in other._regions.items():
-            own = self._regions.get((process, index))
-            for run in _THERE.finditer(own.there) if own else ():
-                assert own is not None
-                start, end = run.start() * PAGE, run.end() * PAGE
-                region.memory[start:end] = own.memory[start:end]
-                region.there[run.start() : run.end()] = bytes(own.there[run.start() : run.end()])
-            self._regions[process, index] = region
+    def doubt(self) -> None:
+        """All pages may have changed: from now on they are missing, until they are put or confirmed."""
+        for region in self._regions.values():
+            region.there = region.there.replace(_HERE, _DOUBTED)
+
+    def confirm(self, process: int, address: int, length: int) -> None:
+        """Pages have not changed. `ValueError`: they never came."""
+        for region, offset, _, size in self._parts(process, address, length):
+            pages = slice(offset // PAGE, (offset + size) // PAGE)
+            if region is None or _NONE in region.there[pages]:
+                raise ValueError(f"pages at {address:#x} of process {process} never came")
+            region.there[pages] = region.there[pages].replace(_DOUBTED, _HERE)
 
     def _same(self, process: int, address: int, data: bytes) -> bool:
         for region, offset, start, size in self._parts(process, address, len(data)):
-            if region is None or b"\0" in region.there[offset // PAGE : (offset + size) // PAGE]:
+            if region is None or region.lacks(offset, size):
                 return False
             piece = data if size == len(data) else data[start : start + size]
             if _memcmp(region.start + offset, piece, size):

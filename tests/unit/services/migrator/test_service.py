@@ -9,12 +9,15 @@ import pytest
 from shared.contracts import migrator
 from shared.contracts.base import Empty
 from shared.contracts.container import RestartPolicy
-from shared.contracts.migrator import MIGRATIONS, MigrateRequest, MigrationRef
+from shared.contracts.executor import SPECS
+from shared.contracts.migrator import MIGRATIONS, MigrateReply, MigrateRequest, MigrationRef, Progress
+from shared.contracts.scheduler import NODES
 from shared.contracts.volume import VolumeSpec
 from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from shared.state.view import Entry
 from tests.support.executor_node import Crash
 from tests.support.moving import Hosts
+from tests.support.waiting import until
 
 
 async def test_a_cold_move_and_back(pair: Hosts) -> None:
@@ -100,6 +103,52 @@ async def test_what_a_target_has_lost_before_it_took_over_goes_on_at_the_source(
     assert "not here any more" in told[-1].error
     assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
     assert await pair.unfinished() == []
+
+
+async def held_by_two(pair: Hosts, id: str) -> asyncio.Future[tuple[MigrateReply, list[Progress]]]:
+    """The container is switched, and the target's driver is just asked whether it has it."""
+    pair.two.platform.hold("restore")
+    moving = asyncio.ensure_future(pair.migrate(id))
+    await pair.two.platform.arrived("restore")
+    pair.two.platform.let_go("restore")
+    pair.two.platform.hold("restore")
+    await pair.two.platform.arrived("restore")
+    return moving
+
+
+async def removed(pair: Hosts) -> None:
+    """The second host is down, and somebody removes it from the cluster."""
+    await pair.two.die()
+    entry = await pair.hubs.get(NODES, "node2")
+    assert entry is not None
+    await pair.hubs.delete(NODES, "node2", revision=entry.revision)
+
+
+async def test_what_a_removed_host_had_not_taken_over_goes_on_at_the_source(pair: Hosts) -> None:
+    id = await pair.one.run("sleep", name="web", network_mode="none")
+    moving = await held_by_two(pair, id)
+    await removed(pair)
+    _, told = await moving
+    assert "node2 was removed from the cluster" in told[-1].error
+    assert pair.running(id) == ["node1"]
+    assert pair.one.status(id).leaving is None
+    assert await pair.hubs.get(MIGRATIONS, id) is None
+
+
+async def test_what_a_removed_host_had_taken_over_is_its_own(pair: Hosts) -> None:
+    """Also when whoever knew that it had is gone."""
+    id = await pair.one.run("sleep", name="web", network_mode="none")
+    pair.one.platform.hold("discard")
+    moving = asyncio.ensure_future(pair.migrate(id))
+    await pair.one.platform.arrived("discard")
+    await pair.kill(pair.one)
+    moving.cancel()
+    await removed(pair)
+    pair.one.platform.let_go("discard")
+    await pair.begin(pair.one)
+    await until(lambda: id not in pair.one.platform.machines)
+    await pair.one.until(lambda: pair.one.view.get(SPECS, id) is None)
+    assert pair.running(id) == ["node2"]
 
 
 async def test_what_does_not_run_is_not_started(pair: Hosts) -> None:

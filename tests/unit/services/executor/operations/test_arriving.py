@@ -120,11 +120,37 @@ async def test_what_could_not_be_recorded_is_recorded_when_it_is_taken_over_agai
 async def test_a_crash_keeps_the_place(node: Node) -> None:
     await receive(node)
     await node.die()
+    node.clustered = True
     await node.boot()
     (move,) = (await node.call(moving.MOVES, Empty())).moves
     assert (move.role, move.migration) == ("incoming", "m")
     await take_over(node)
     await node.in_state(ID, "running")
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+async def test_a_host_that_was_removed_forsakes_what_it_was_not_told_to_be_its_own(
+    node: Node, taken_over: bool
+) -> None:
+    """Its source, to which it has not confirmed that it has it, lets it go on."""
+    await receive(node)
+    if taken_over:
+        await node.call(moving.TAKE_OVER, moving.TakeOverRequest(id=ID, migration="m", held=HELD, source="node0"))
+    await node.die()
+    await node.boot()
+    await node.until(lambda: nothing(node))
+    assert node.executor._engine.registry.find(ID) is None
+
+
+async def test_and_keeps_what_is_its_own(node: Node) -> None:
+    await receive(node)
+    await take_over(node)
+    await node.in_state(ID, "running")
+    await node.die()
+    await node.boot()
+    await node.call(moving.MOVES, Empty())
+    assert node.status(ID).state == "running"
+    assert node.executor._engine.registry.find(ID) is not None
 
 
 async def test_another_migration_gets_a_place_of_its_own(node: Node) -> None:

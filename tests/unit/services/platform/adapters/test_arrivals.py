@@ -172,7 +172,7 @@ async def test_let_run_by_a_platform_that_died_at_once(pair: Pair) -> None:
 
 
 async def test_what_ends_as_soon_as_it_runs_has_run_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its monitor may be gone, and its mounts, before anybody looks: criu interrupts this sleep, and it is over."""
+    """Its monitor may be gone, and its mounts, before anybody has looked: criu interrupts this sleep."""
     request = await pair.started("sh", "-c", "usleep 1000000000")
     await pair.held(request)
     arrivals = pair.b.linux.arrivals

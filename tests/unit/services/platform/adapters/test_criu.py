@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -20,25 +19,6 @@ IN_NAMESPACE = ("unshare", "-m", "--propagation", "private")
 def test_its_version_is_known_and_new_enough() -> None:
     assert criu.Criu(Settings()).version() >= "4.2"
     assert criu.Criu(Settings(runtime_prefix="/nowhere", runtimes={})).version() is not None
-
-
-def test_the_script_holds_until_it_is_told(tmp_path: Path) -> None:
-    criu.make_go(tmp_path)
-    hold, bundle = (str(criu.SCRIPT),), {"SHOAL_BUNDLE": str(tmp_path)}
-    assert subprocess.run(hold, env=bundle | {"CRTOOLS_SCRIPT_ACTION": "pre-restore"}, check=False).returncode == 0
-    assert criu.held(tmp_path) == 0
-    for word, code in ((b"go\n", 0), (b"no\n", 1)):
-        told = {"CRTOOLS_SCRIPT_ACTION": "post-restore", "CRTOOLS_INIT_PID": "77"}
-        waiting = subprocess.Popen(hold, env=bundle | told)
-        while criu.held(tmp_path) != 77:
-            time.sleep(0.005)
-        with open(tmp_path / criu.GO, "wb") as fifo:
-            fifo.write(word)
-        assert waiting.wait(30) == code
-        (tmp_path / criu.HELD).unlink()
-    assert criu.ran_at(tmp_path) == 0
-    assert subprocess.run(hold, env=bundle | {"CRTOOLS_SCRIPT_ACTION": "post-resume"}, check=False).returncode == 0
-    assert criu.ran_at(tmp_path) > 0
 
 
 def test_reasons_are_its_errors_but_for_harmless_ones(tmp_path: Path) -> None:

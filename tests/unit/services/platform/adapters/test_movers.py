@@ -67,7 +67,7 @@ async def test_descriptors_get_the_numbers_asked_for(tmp_path: Path) -> None:
 
 
 async def test_who_waits_at_a_fifo_is_told(tmp_path: Path) -> None:
-    movers.write_gate(tmp_path, ("/a",), "", tmp_path / "log", False)
+    movers.write_gate(tmp_path, "/criu", "", groups=("/a",))
     fifo = movers.Fifo(tmp_path / "gate")
     reading = subprocess.Popen(["head", "-n1", str(tmp_path / "gate")], stdout=subprocess.PIPE)  # noqa: ASYNC220
     fifo.tell(b"word")

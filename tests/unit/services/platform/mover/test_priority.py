@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 
-from services.platform.mover.priority import raise_to
+from services.platform.mover.priority import give
 
 
 def test_it_is_raised_and_what_may_not_is_no_failure() -> None:
-    raised = "import os; from services.platform.mover.priority import raise_to; raise_to(-7); print(os.nice(0))"
+    raised = "import os; from services.platform.mover.priority import give; give(-7); print(os.nice(0))"
     said = subprocess.run([sys.executable, "-c", raised], capture_output=True, start_new_session=True, check=True)
     assert said.stdout.strip() == b"-7"
     child = os.fork()
     if not child:
         os.setuid(65534)
-        raise_to(-7)
+        give(-7)
         os._exit(0 if os.nice(0) == 0 else 1)
     assert os.waitpid(child, 0)[1] == 0

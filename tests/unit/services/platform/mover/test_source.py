@@ -1,8 +1,9 @@
-"""Both movers in two threads, with a process as the workload; a program in `criu lazy-pages`' place."""
+"""Both movers in two threads, with a process as the workload, and another one as what criu has restored of it."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -17,25 +18,14 @@ import pytest
 
 from services.platform.mover import source, target
 from services.platform.mover.control import Control
-from services.platform.mover.page_server import AT_ONCE
 from services.platform.mover.store import PAGE
 from shared import pki
 from shared.clock import now_ns
 from tests.support.certified import certify
+from tests.unit.services.platform.mover.test_absent import Restored
 from tests.unit.services.platform.mover.test_images import image, message
 
 PROCESS = 5
-LAZY_PAGES = """#!/usr/bin/python3
-import socket, struct, sys
-if not open(sys.argv[sys.argv.index("--config") + 1]).read(): sys.exit("nobody is left")
-server = socket.socket(fileno=int(sys.argv[sys.argv.index("--ps-socket") + 1]))
-start, pages, out = {start}, {pages}, open({out!r}, "wb")
-while pages:
-    server.sendall(struct.pack("=I4xQQQ", 7, pages, start, {process}))
-    number = struct.unpack("=I4xQQQ", server.recv(32, socket.MSG_WAITALL))[1]
-    out.write(server.recv(number * 4096, socket.MSG_WAITALL))
-    start, pages = start + number * 4096, pages - number
-"""
 
 
 class Side:
@@ -77,6 +67,10 @@ class Side:
         self._lines.close()
         self._socket.close()
 
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
     def ended(self) -> None:
         self._thread.join(60)
         assert not self._thread.is_alive()
@@ -116,8 +110,9 @@ class Workload:
 class Move:
     """Two sides, joined; 300 pages of a process as the workload's memory."""
 
-    def __init__(self, folder: Path, program: str = LAZY_PAGES) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.pages = folder, 300
+        self.process: Restored | None = None
         self.workload = Workload(self.pages)
         self.start = self.workload.start
         authority = pki.authority("c1", now_ns())
@@ -127,21 +122,14 @@ class Move:
             certify(folder / node, f"node-{node}", authority)
         (folder / "dump" / f"pagemap-{PROCESS}.img").write_bytes(image(message(f1=self.start, f2=self.pages, f4=2)))
         (folder / "log").write_text("line\n")
-        self._program(program)
         config = {"ticket": "t" * 32, "folder": str(folder / "moved"), "images": str(folder / "images")}
         group = {"freezer": "/nowhere", "frozen": "1", "thawed": "0", "members": "/nowhere", "v2": True}
         more = {"host": "127.0.0.1", "certificates": str(folder / "b"), "log": str(folder / "log.b")}
-        self.target = Side(target.serve, config | group | more | {"criu": str(folder / "criu")})
+        self.target = Side(target.serve, config | group | more)
         port = self.target.hear("listening")["port"]
         more = {"address": f"127.0.0.1:{port}", "certificates": str(folder / "a"), "node": "node-b"}
         self.source = Side(source.serve, config | more)
         self.source.hear("connected")
-
-    def _program(self, text: str) -> None:
-        """What stands in for criu."""
-        path = self.folder / "criu"
-        path.write_text(text.format(start=self.start, pages=self.pages, out=str(self.folder / "out"), process=PROCESS))
-        path.chmod(0o700)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -153,25 +141,48 @@ class Move:
 
     def dump(self) -> dict[str, Any]:
         images = {"images": str(self.folder / "dump"), "files": [], "manifest": {"is": "there"}}
+        self.source.ask(do="images", images=str(self.folder / "dump"))
         self.source.ask(do="dump", **images, **self.common)
         said = self.source.hear("dumped")
         self.target.hear("received")
         return said
 
-    def memory(self) -> bytes:
-        """What the other side's processes would have."""
-        return (self.folder / "out").read_bytes()
+    def restored(self) -> Restored:
+        """After the dump."""
+        self.process = Restored(self.folder / "images", self.start, self.pages, PROCESS)
+        return self.process
+
+    def finish(self) -> None:
+        """What was restored runs, if it does not: then the target ends."""
+        if self.target.runs:
+            (self.process or self.restored()).do("run")
+
+    def keep(self, all: bool = False) -> None:
+        self.target.ask(do="keep", all=all)
+        self.target.hear("kept")
+
+    def settled(self) -> int:
+        """Bytes that came."""
+        return int((self.folder / "moved" / target.SETTLED).read_text())
+
+    def digest(self, first: int = 0, pages: int = 300) -> str:
+        """Of the workload's memory."""
+        return hashlib.sha256(self.workload.bytes()[first * PAGE : (first + pages) * PAGE]).hexdigest()
 
 
 @pytest.fixture
-def move(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Move]:
-    made = Move(tmp_path, **getattr(request, "param", {}))
+def move(tmp_path: Path) -> Iterator[Move]:
+    made = Move(tmp_path)
     yield made
     for side in (made.source, made.target):
         with contextlib.suppress(OSError):
             side.leave()
+    made.finish()
+    for side in (made.source, made.target):
         side.ended()
     made.workload.close()
+    if made.process is not None:
+        made.process.close()
 
 
 def test_without_a_copy_before_every_page_comes_later(move: Move) -> None:
@@ -179,12 +190,13 @@ def test_without_a_copy_before_every_page_comes_later(move: Move) -> None:
     assert said["log_bytes"] == 5
     assert (move.folder / "images" / f"pagemap-{PROCESS}.img").exists()
     assert json.loads((move.folder / "moved" / target.MANIFEST).read_text()) == {"is": "there"}
-    move.target.ask(do="keep", all=False)
-    move.target.hear("kept")
+    restored = move.restored()
+    move.keep()
+    restored.do("run")
+    assert restored.do("read", move.start, move.pages) == move.digest()
     move.target.hear(target.SETTLED)
     assert move.source.hear(source.SERVED)["sent"] < 1.1 * move.workload.length
     move.target.ended()
-    assert move.memory() == move.workload.bytes()
     assert (move.folder / "log.b").read_text() == "line\n"
 
 
@@ -194,26 +206,89 @@ def test_only_what_has_changed_since_it_was_copied_is_sent_again(move: Move) -> 
     move.workload.change(7)
     (move.folder / "log").write_text("line\nanother\n")
     move.dump()
-    move.target.ask(do="keep", all=True)
-    move.target.hear("kept")
-    sent = move.source.hear(source.SERVED)["sent"]
-    assert sent - first["sent"] < 10 * PAGE + 4 * AT_ONCE  # what is asked for before it is known to be unchanged
-    move.target.hear(target.SETTLED)
+    restored = move.restored()
+    move.keep(all=True)
+    assert move.source.hear(source.SERVED)["sent"] - first["sent"] < 5 * PAGE
+    restored.do("run")
     move.target.ended()
-    assert move.memory() == move.workload.bytes()
+    assert restored.do("read", move.start, move.pages) == move.digest()
     assert (move.folder / "log.b").read_text() == "line\nanother\n"
+
+
+def test_pages_that_are_waited_for_come_first(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anybody has looked what has changed."""
+    pushed = threading.Event()
+    push = source.Source._push
+
+    def late(self: source.Source, pages: Iterator[Any]) -> None:
+        if pushed.is_set():
+            push(self, pages)
+
+    monkeypatch.setattr(source.Source, "_push", late)
+    monkeypatch.setattr(source.Source, "_fork_scan", lambda self: None)
+    move.copy()
+    move.workload.change(200)
+    move.dump()
+    restored = move.restored()
+    move.keep()
+    for page in (200, 7):
+        assert restored.do("read", move.start + page * PAGE, 1) == move.digest(page, 1)
+    pushed.set()
+    restored.do("run")
+    move.target.ended()
+
+
+@pytest.mark.parametrize("gently", [False, True])
+def test_what_has_changed_is_looked_for_while_the_dump_is_sent(
+    move: Move, gently: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not again afterwards, but for what could not be known then."""
+    later: list[int] = []
+    first = move.copy()
+    move.workload.change(7)
+    monkeypatch.setattr(source.Source, "_push", noted(later, source.Source._push))
+    move.source.ask(do="scan", gently=gently)
+    move.dump()
+    restored = move.restored()
+    move.keep()
+    move.source.hear(source.SERVED)
+    assert later == []
+    restored.do("run")
+    move.target.ended()
+    assert restored.do("read", move.start, move.pages) == move.digest()
+    assert move.settled() - first["sent"] < 3 * PAGE
+
+
+def noted(told: list[int], push: Any) -> Any:
+    def pushing(self: source.Source, pages: Iterator[Any]) -> None:
+        def seen() -> Iterator[Any]:
+            for memory, address, data in pages:
+                told.append(address)
+                yield memory, address, data
+
+        push(self, seen())
+
+    return pushing
+
+
+def test_with_a_copy_all_comes_before(move: Move) -> None:
+    move.dump()
+    move.restored()
+    move.keep(all=True)
+    assert move.target.hear(target.SETTLED)["bytes"] >= move.workload.length
 
 
 def test_movers_go_on_when_the_platforms_are_killed(move: Move) -> None:
     move.dump()
-    move.target.ask(do="keep", all=False)
-    move.target.hear("kept")
+    restored = move.restored()
+    move.keep()
     for side in (move.source, move.target):
         side.leave()
+    restored.do("run")
+    for side in (move.source, move.target):
         side.ended()
         assert not side.failed
-    move.target.ended()
-    assert move.memory() == move.workload.bytes()
+    assert restored.do("read", move.start, move.pages) == move.digest()
     assert (move.folder / "moved" / source.SERVED).exists()
 
 
