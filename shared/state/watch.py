@@ -200,13 +200,19 @@ class Watch:
                 self._restart(f"status {status}")
 
     def _control(self, delivery: Delivery) -> None:
-        """Flow control wants an answer; a heartbeat tells the last sequence sent, which reveals a loss."""
+        """Flow control wants an answer; a heartbeat tells the last sequence sent, which reveals a loss.
+
+        One that is not held back has nothing more to send, whatever number it said was pending: that counts what has
+        expired, or was taken away, before it was sent.
+        """
         answer = delivery.reply or delivery.headers.get("Nats-Consumer-Stalled", "")
         if answer:
             self._tasks.start(self._bus.transport.publish(answer, b""), "flow")
         last = delivery.headers.get("Nats-Last-Consumer")
         if last is not None and int(last) != self._expected - 1:
             self._restart("a change was missed")
+        elif last is not None and not answer and self._seen is not None:
+            self._finished()
 
     def _message(self, delivery: Delivery) -> None:
         at = position(delivery.reply)

@@ -127,6 +127,17 @@ async def test_a_message_that_was_lost_is_noticed(writer, reader):
     assert view.count(RECORDS) == 1
 
 
+async def test_what_was_pending_and_is_no_more_is_not_waited_for(writer, reader, monkeypatch):
+    """Of two that the broker counted one has expired before it was sent."""
+    monkeypatch.setattr(watch, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(watch, "position", lambda reply: position(reply)._replace(pending=1))
+    await writer.create(RECORDS, "one", value=Text())
+    view = await asyncio.wait_for(reader.view(RECORDS), 10)
+    assert view.count(RECORDS) == 1
+    await view.reached(await writer.create(RECORDS, "two", value=Text()))
+    assert view.count(RECORDS) == 2
+
+
 async def test_an_unreadable_record_hides_no_other(nats, writer, reader):
     view = await reader.view(RECORDS)
     bus = await nats.bus()
