@@ -62,6 +62,8 @@ class Target:
         (self._folder / FILLED).touch()
 
     def _turn(self) -> None:
+        for page in self._absent.give():  # also what was heard in a turn that ended with the link
+            self._want(page)
         sources = self._sources()
         for source in self._watched ^ sources:
             if source in sources:
@@ -76,8 +78,6 @@ class Target:
             self._take(self._link.receive())
         if self._control.fileno() in ready:
             self._command()
-        for page in self._absent.give():
-            self._want(page)
 
     def _patience(self) -> int | None:
         seconds = self._absent.patience()

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import select
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from services.platform.mover import link, target
+from services.platform.mover import link, source, target
+from services.platform.mover.absent import Absent
+from services.platform.mover.store import PAGE
 from tests.unit.services.platform.mover import test_source
-from tests.unit.services.platform.mover.test_source import Move
+from tests.unit.services.platform.mover.test_absent import ZEROS, Restored
+from tests.unit.services.platform.mover.test_source import PROCESS, Move
 
 move = test_source.move
 
@@ -22,6 +29,42 @@ def test_a_source_that_is_gone_with_pages_is_the_end(move: Move, monkeypatch: py
     move.target.ended()
     assert move.target.failed
     assert (move.folder / "moved" / target.LOST).exists()
+
+
+def test_a_fault_that_is_heard_when_the_source_goes_is_served(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the link breaks off what is done in that turn."""
+    hear, receive, push = Absent.hear, link.Link.receive, source.Source._push
+    made: list[Absent] = []
+    here, ended = threading.Event(), threading.Event()
+
+    def noted(self: Absent, ready: set[int]) -> None:
+        made.append(self)
+        hear(self, ready)
+        if self._processes:
+            here.set()
+
+    def late(self: source.Source, pages: Iterator[Any]) -> None:
+        assert here.wait(30)
+        push(self, pages)
+
+    def at_its_end(self: link.Link) -> link.Frame:
+        try:
+            return receive(self)
+        except ConnectionError:
+            restored.begin("read", move.start + move.pages * PAGE, 1)
+            select.select(list(made[0]._processes), (), ())
+            hear(made[0], set(made[0]._processes))
+            ended.set()
+            raise
+
+    monkeypatch.setattr(Absent, "hear", noted)
+    monkeypatch.setattr(source.Source, "_push", late)
+    monkeypatch.setattr(link.Link, "receive", at_its_end)
+    move.dump()
+    restored = move.process = Restored(move.folder / "images", move.start, move.pages + 1, PROCESS)
+    move.keep()
+    assert restored.said() == ZEROS
+    assert ended.is_set()
 
 
 def cut_at(kind: bytes, send):
