@@ -50,8 +50,12 @@ class Target:
 
     def run(self) -> None:
         """Until every page is in place, or cannot come any more. The source may go when all are here."""
-        while not (self._complete and self._absent.done):
+        while True:
             try:
+                for page in self._absent.give():  # also what was heard in a turn that ended with the link
+                    self._want(page)
+                if self._complete and self._absent.done:
+                    break
                 self._turn()
             except ConnectionError as error:
                 self._link = None
@@ -62,8 +66,6 @@ class Target:
         (self._folder / FILLED).touch()
 
     def _turn(self) -> None:
-        for page in self._absent.give():  # also what was heard in a turn that ended with the link
-            self._want(page)
         sources = self._sources()
         for source in self._watched ^ sources:
             if source in sources:
