@@ -279,7 +279,7 @@ class Containers:
             return None
         matches = [id for id in self._by_id if id.startswith(prefix)]
         if len(matches) > 1:
-            raise InvalidArgument(f"Multiple IDs found with provided prefix: {prefix}")
+            raise InvalidArgument(f"multiple IDs found with provided prefix: {prefix}")
         return self._by_id[matches[0]] if matches else None
 
     async def _ask(self, reference: str) -> Container | None:

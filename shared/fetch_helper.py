@@ -10,6 +10,7 @@ import email.message
 import email.utils
 import json
 import os
+import socket
 import sys
 import urllib.error
 import urllib.parse
@@ -47,7 +48,7 @@ def main(url: str) -> None:
         _say({"error": f"failed to GET {url} with status {error.code} {error.reason}: {told}"})
         return
     except (OSError, ValueError) as error:
-        _say({"error": f"Get {json.dumps(url)}: {getattr(error, 'reason', error)}"})
+        _say({"error": f"Get {json.dumps(url)}: {_why(url, getattr(error, 'reason', error))}"})
         return
     with answer:
         _say({"name": name_of(url, answer.headers), "modified": modified(answer.headers), "size": answer.length or 0})
@@ -55,6 +56,17 @@ def main(url: str) -> None:
             _write(data)
         if answer.length:
             raise SystemExit(1)  # it said that more would come
+
+
+def _why(url: str, error: object) -> str:
+    """Why no connection came about, in the words of Go's HTTP client, which Docker's users know."""
+    parts = urllib.parse.urlsplit(url)
+    if isinstance(error, socket.gaierror):
+        return f"dial tcp: lookup {parts.hostname}: no such host"
+    if isinstance(error, ConnectionError) and error.errno:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return f"dial tcp {parts.hostname}:{port}: connect: {os.strerror(error.errno).lower()}"
+    return str(error)
 
 
 def name_of(url: str, headers: email.message.Message) -> str:

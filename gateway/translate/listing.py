@@ -156,10 +156,6 @@ def _task(spec: ContainerSpec, status: ContainerStatus, criteria: Criteria) -> b
     return not rules.boolean(criteria.filters, "is-task", False)
 
 
-def _isolation(spec: ContainerSpec, status: ContainerStatus, criteria: Criteria) -> bool:
-    return rules.match(criteria.filters, "isolation", spec.host_config.isolation or "default")
-
-
 _TESTS: tuple[tuple[str, Test], ...] = (
     ("name", _name),
     ("id", _id),
@@ -173,7 +169,6 @@ _TESTS: tuple[tuple[str, Test], ...] = (
     ("publish", _ports),
     ("expose", _ports),
     ("is-task", _task),
-    ("isolation", _isolation),
 )
 
 

@@ -8,13 +8,17 @@ from datetime import datetime
 from shared.errors import InvalidArgument
 
 SECOND = 1_000_000_000
+FARTHEST = (1 << 63) - 1
 _UNIX = re.compile(r"(-?[0-9]{1,19})(?:\.([0-9]{1,9})[0-9]*)?\Z")
 _DURATION = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)(h|ms|m|s))")
 _UNITS = {"h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND, "ms": 1_000_000}
 
 
 def unix(text: str, field: str) -> int:
-    """Nanoseconds of `seconds[.fraction]` since the epoch; 0 for an empty text. Raises naming the field."""
+    """Nanoseconds of `seconds[.fraction]` since the epoch; 0 for an empty text. Raises naming the field.
+
+    One farther off than nanoseconds can tell (that is 292 years) is the farthest that they can.
+    """
     if not text:
         return 0
     match = _UNIX.match(text)
@@ -24,10 +28,10 @@ def unix(text: str, field: str) -> int:
             "invalid syntax"
         )
     seconds, fraction = int(match[1]), int((match[2] or "").ljust(9, "0"))
-    nanoseconds = seconds * SECOND + (-fraction if seconds < 0 else fraction)
-    if abs(nanoseconds) >= 1 << 63:
+    if abs(seconds) > FARTHEST:
         raise InvalidArgument(f'invalid value for "{field}": "{text[:80]}": value out of range')
-    return nanoseconds
+    nanoseconds = seconds * SECOND + (-fraction if seconds < 0 else fraction)
+    return max(-FARTHEST, min(nanoseconds, FARTHEST))
 
 
 def moment(text: str, field: str, now: int) -> int:

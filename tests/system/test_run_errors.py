@@ -23,6 +23,10 @@ CASES = [
     (("--network", "container:nope", IMAGE, "true"), 125, "No such container: nope"),
     (("--pid", "container:nope", IMAGE, "true"), 125, "No such container: nope"),
     (("--ipc", "container:nope", IMAGE, "true"), 125, "No such container: nope"),
+    (("--ipc", "container:", IMAGE, "true"), 125, 'invalid name or ID supplied: ""'),
+    (("--volumes-from", ":ro", IMAGE, "true"), 125, 'invalid name or ID supplied: ""'),
+    (("--cpuset-mems", "63", IMAGE, "true"), 125, "Requested memory nodes are not available - requested 63, available: 0"),
+    (("--log-opt", "max-size=x", IMAGE, "true"), 125, "failed to initialize logging driver: invalid size: 'x'"),
     (("--memory", "1m", IMAGE, "true"), 125, "Minimum memory limit allowed is 6MB"),
     (("--memory-swap", "64m", IMAGE, "true"), 125, "You should always set the Memory limit when using Memoryswap limit, see usage"),
     (("-m", "64m", "--memory-swap", "32m", IMAGE, "true"), 125, "Minimum memoryswap limit should be larger than memory limit, see usage"),
@@ -101,6 +105,22 @@ def test_port_taken_by_another_container(engine: Engine) -> None:
     result = engine.docker("run", "--rm", "-p", "18099:80", IMAGE, "true")
     assert result.code == 125
     assert "Bind for 0.0.0.0:18099 failed: port is already allocated" in result.err
+
+
+def test_a_range_of_ports_that_is_used_up(engine: Engine) -> None:
+    for _ in range(2):
+        engine.start("-p", "18096-18097:80", IMAGE, "sleep", "100")
+    result = engine.docker("run", "--rm", "-p", "18096-18097:80", IMAGE, "true")
+    assert result.code == 125
+    assert result.err.splitlines()[0].endswith(": all ports are allocated")
+
+
+@pytest.mark.parametrize("kind", ["pid", "ipc", "network"])
+def test_joining_what_does_not_run(engine: Engine, kind: str) -> None:
+    engine.ok("create", "--name", "still", IMAGE)
+    result = engine.docker("run", "--rm", f"--{kind}", "container:still", IMAGE, "true")
+    assert result.code == 125
+    assert re.search("not running|non running", result.err), result.err
 
 
 def test_address_that_is_not_the_hosts(engine: Engine) -> None:

@@ -25,6 +25,7 @@ from .sysctl import ephemeral_range
 log = logging.getLogger(__name__)
 Key = tuple[str, Address, int]
 _BACKLOG = 128
+_ALLOCATED = "port is already allocated"
 
 
 class HostPorts:
@@ -58,12 +59,13 @@ class HostPorts:
             try:
                 taken = self._take_all(wish, port)
             except (Conflict, InvalidArgument) as error:
-                failure = failure or error
+                if failure is None or failure.message.endswith(_ALLOCATED):
+                    failure = error
                 continue
             if not wish.first:
                 self._last[wish.protocol] = port
             return taken
-        if failure is not None and wish.first:
+        if failure is not None and wish.first and not (wish.chosen and failure.message.endswith(_ALLOCATED)):
             raise failure
         raise ResourceExhausted("all ports are allocated")
 
@@ -184,7 +186,7 @@ def _bound(protocol: str, host: Address, port: int) -> socket.socket | None:
 
 
 def _allocated(host: Address, port: int) -> Conflict:
-    return Conflict(f"Bind for {_joined(host, port)} failed: port is already allocated")
+    return Conflict(f"Bind for {_joined(host, port)} failed: {_ALLOCATED}")
 
 
 def _refusal(protocol: str, host: Address, port: int, error: OSError) -> Conflict | InvalidArgument:

@@ -42,7 +42,7 @@ def resolve(user: str, group_add: Iterable[str], passwd: str, group: str) -> Ids
 
     Raises `InvalidArgument` in Docker's words when a name has no entry or a number is out of range.
     """
-    name, _, wanted_group = user.partition(":")
+    name, wanted_group, *_ = [*user.split(":"), ""]  # as in dockerd, what follows counts for nothing
     account = _account(name, passwd)
     groups = list(_groups(group))
     gid = account.gid

@@ -36,7 +36,7 @@ async def test_containers_are_found_by_id_name_and_prefix() -> None:
     for reference in (A, "one", "/one", "aa"):
         found = await containers.find(reference)
         assert (found.id, found.node) == (A, "n1")
-    with pytest.raises(InvalidArgument, match="Multiple IDs found with provided prefix: a"):
+    with pytest.raises(InvalidArgument, match="multiple IDs found with provided prefix: a"):
         await containers.find("a")
     for reference in ("", "/", "nope", "ff", "a b", "*", ">"):
         with pytest.raises(NotFound):

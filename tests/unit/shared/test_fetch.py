@@ -41,3 +41,19 @@ async def test_what_is_not_there() -> None:
     with website({}) as url, pytest.raises(InvalidArgument, match="with status 404 Not Found"):
         async with fetching(f"{url}/none"):
             pass
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (
+            "http://127.0.0.1:1/x",
+            r'^Get "http://127\.0\.0\.1:1/x": dial tcp 127\.0\.0\.1:1: connect: connection refused$',
+        ),
+        ("http://no.invalid/x", r'^Get "http://no\.invalid/x": dial tcp: lookup no\.invalid: no such host$'),
+    ],
+)
+async def test_nobody_there(url: str, why: str) -> None:
+    with pytest.raises(InvalidArgument, match=why):
+        async with fetching(url):
+            pass

@@ -76,6 +76,13 @@ def _check_common(options: dict[str, str]) -> None:
 
 def _check_json_file(options: dict[str, str]) -> None:
     """dockerd finds these only when the container starts; said at once they cost nobody a container."""
+    try:
+        _check_rotation(options)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"failed to initialize logging driver: {error.message}") from None
+
+
+def _check_rotation(options: dict[str, str]) -> None:
     size = options.get("max-size")
     if size is not None and parse_size(size, 1000) <= 0:
         raise InvalidArgument("max-size must be a positive number")

@@ -12,6 +12,8 @@ from shared.errors import InvalidArgument
 from .host import Host
 
 LEAST_MEMORY = 6 << 20
+MOST_NODES = 64
+"""Of a host's memory, that are named where one is missing."""
 _LIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
 _NO_KERNEL = "Your kernel does not support"
 
@@ -137,7 +139,12 @@ def _cpuset(asked: HostConfig, host: Host, warnings: list[str]) -> dict[str, Any
         raise InvalidArgument(
             f"Requested CPUs are not available - requested {asked.cpuset_cpus}, available: {available}"
         )
-    _numbers(asked.cpuset_mems, "mems")
+    wanted = _numbers(asked.cpuset_mems, "mems")
+    if not all(map(host.has_memory_node, wanted)):
+        present = ",".join(str(number) for number in range(MOST_NODES) if host.has_memory_node(number))
+        raise InvalidArgument(
+            f"Requested memory nodes are not available - requested {asked.cpuset_mems}, available: {present}"
+        )
     return {}
 
 

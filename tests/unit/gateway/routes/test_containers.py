@@ -54,7 +54,7 @@ async def test_an_ambiguous_prefix_is_refused(api: Api, create: Create) -> None:
     first = [(await create("x", name=f"c{number}"))[0] for number in range(17)]
     prefix = Counter(first).most_common(1)[0][0]  # 17 ids have 16 first digits
     answer = await api("GET", f"/containers/{prefix}/json")
-    assert (answer.status, answer.message) == (400, f"Multiple IDs found with provided prefix: {prefix}")
+    assert (answer.status, answer.message) == (400, f"multiple IDs found with provided prefix: {prefix}")
 
 
 async def test_the_life_of_a_container(api: Api, create: Create) -> None:

@@ -69,6 +69,7 @@ EXITED = ContainerStatus(state="exited", exit_code=3, started_at=1, finished_at=
         ({"is-task": ("false",)}, True),
         ({"is-task": ("true",)}, False),
         ({"isolation": ("default",)}, True),
+        ({"isolation": ("hyperv",)}, True),  # Docker looks at it on Windows only
         ({"name": ("web",), "label": ("x",)}, False),
     ],
 )

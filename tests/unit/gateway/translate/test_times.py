@@ -23,6 +23,11 @@ def test_short_fractions_are_tenths_and_hundredths() -> None:
     assert unix("", "since") == 0
 
 
+def test_milliseconds_taken_for_seconds_are_far_off() -> None:
+    assert unix("1700000000000", "until") == unix("9999999999.5", "until") == (1 << 63) - 1
+    assert unix("-1700000000000", "since") == -(1 << 63) + 1
+
+
 @pytest.mark.parametrize("text", ["abc", "1.2.3", "1e9", " 1", "9" * 19])
 def test_other_texts_are_refused_with_the_field(text: str) -> None:
     with pytest.raises(InvalidArgument, match='"since"'):

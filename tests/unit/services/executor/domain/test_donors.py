@@ -32,9 +32,11 @@ def test_a_running_container_can_be_joined() -> None:
             "cannot join network namespace of container: "
             "Container db is restarting, wait until the container is running",
         ),
-        ("pid", "created", Conflict, "container db is not running"),
+        ("pid", "created", Conflict, "failed to join PID namespace: container db is not running"),
+        ("ipc", "exited", Conflict, "failed to join IPC namespace: container db is not running"),
         ("ipc", "running", InvalidArgument,
-         "container db: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"),
+         "failed to join IPC namespace: container db: non-shareable IPC "
+         "(hint: use IpcMode:shareable for the donor container)"),
     ],
 )  # fmt: skip
 def test_refusals(kind: str, state: State, kinds: type[ShoalError], text: str) -> None:
@@ -52,4 +54,8 @@ def test_a_missing_container() -> None:
     missing = donors.missing("network", "x")
     assert isinstance(missing, Conflict)
     assert missing.message == "joining network namespace of container: No such container: x"
-    assert isinstance(donors.missing("pid", "x"), InvalidArgument)
+    missing = donors.missing("pid", "x")
+    assert isinstance(missing, InvalidArgument)
+    assert missing.message == "failed to join PID namespace: No such container: x"
+    unnamed = 'failed to join IPC namespace: invalid name or ID supplied: ""'
+    assert donors.missing("ipc", "").message == unnamed

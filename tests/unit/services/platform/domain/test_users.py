@@ -60,6 +60,10 @@ def test_groups_are_added_once() -> None:
     assert look("alice", "staff", "77", "77").groups == (1000, 50, 29, 77)
 
 
+def test_what_follows_the_group_counts_for_nothing() -> None:
+    assert resolve("1:2:3", (), PASSWD, GROUP) == resolve("1:2", (), PASSWD, GROUP)
+
+
 @pytest.mark.parametrize(
     ("user", "add", "text"),
     [

@@ -27,14 +27,23 @@ from shared.errors import InvalidArgument
             {"max-buffer-size": "1m"},
             "logger: max-buffer-size option is only supported with 'mode=non-blocking'",
         ),
-        ("json-file", {"max-size": "0"}, "max-size must be a positive number"),
-        ("json-file", {"max-size": "x"}, "invalid size: 'x'"),
-        ("json-file", {"max-file": "x"}, 'strconv.Atoi: parsing "x": invalid syntax'),
-        ("json-file", {"max-file": "0"}, "max-file cannot be less than 1"),
-        ("json-file", {"compress": "x"}, 'strconv.ParseBool: parsing "x": invalid syntax'),
+        ("json-file", {"max-size": "0"}, "failed to initialize logging driver: max-size must be a positive number"),
+        ("json-file", {"max-size": "x"}, "failed to initialize logging driver: invalid size: 'x'"),
+        (
+            "json-file",
+            {"max-file": "x"},
+            'failed to initialize logging driver: strconv.Atoi: parsing "x": invalid syntax',
+        ),
+        ("json-file", {"max-file": "0"}, "failed to initialize logging driver: max-file cannot be less than 1"),
+        (
+            "json-file",
+            {"compress": "x"},
+            'failed to initialize logging driver: strconv.ParseBool: parsing "x": invalid syntax',
+        ),
         (
             "json-file",
             {"compress": "true"},
+            "failed to initialize logging driver: "
             "compress cannot be true when max-file is less than 2 or max-size is not set",
         ),
     ],

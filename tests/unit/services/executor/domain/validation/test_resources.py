@@ -17,7 +17,9 @@ MB = 1 << 20
 
 
 def host(**features: bool) -> Host:
-    return Host(msgspec.structs.replace(HOST, features=features), lambda path: path == "/dev/null")
+    return Host(
+        msgspec.structs.replace(HOST, features=features), {"/dev/null", "/sys/devices/system/node/node1"}.__contains__
+    )
 
 
 def test_real_time_where_the_kernel_gives_it() -> None:
@@ -30,6 +32,10 @@ def test_real_time_where_the_kernel_gives_it() -> None:
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
+        (
+            {"cpuset_mems": "0-2"},
+            "Requested memory nodes are not available - requested 0-2, available: 0,1",
+        ),
         ({"memory": 1}, "Minimum memory limit allowed is 6MB"),
         ({"memory": -5}, "Minimum memory limit allowed is 6MB"),
         (
