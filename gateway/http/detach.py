@@ -9,14 +9,17 @@ DEFAULT = b"\x10\x11"
 _CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 
-def parse(text: str) -> bytes:
-    """`ctrl-p,ctrl-q`, `ctrl-a`, `a,b`: comma-separated keys. Empty: the default. Raises `InvalidArgument`."""
+def parse(text: str, what: str = "detach") -> bytes:
+    """`ctrl-p,ctrl-q`, `ctrl-a`, `a,b`: comma-separated keys. Empty: the default. Raises `InvalidArgument`.
+
+    `what` the refusal calls them: dockerd says «escape keys» of an exec.
+    """
     if not text:
         return DEFAULT
     try:
         return bytes(_key(key) for key in text.split(","))
     except ValueError:
-        raise InvalidArgument(f"Invalid detach keys ({text}) provided") from None
+        raise InvalidArgument(f"Invalid {what} keys ({text}) provided") from None
 
 
 def _key(key: str) -> int:

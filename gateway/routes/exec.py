@@ -27,7 +27,7 @@ from .attach import stream_type
 async def create(gateway: Gateway, request: Request) -> Response:
     data = await gateway.json(request)
     wanted = exec_request("", data, request.version)  # what is wrong in itself comes before what is not there
-    detach.parse(wanted.detach_keys)
+    detach.parse(wanted.detach_keys, "escape")
     container = await gateway.container(request)
     asked = exec_request(container.id, data, request.version, request.params["id"], new_id())
     asked = msgspec.structs.replace(asked, at=now_ns())
@@ -43,7 +43,7 @@ async def create(gateway: Gateway, request: Request) -> Response:
 
 def _is_sure(asked: ExecCreateRequest, container: Container) -> bool:
     """Whether the executor will not refuse it, as far as can be seen here: then the client does not wait for that."""
-    return container.status.state == "running" and bool(asked.cmd and asked.cmd[0]) and not asked.env
+    return container.status.state == "running" and bool(asked.cmd) and not asked.env
 
 
 async def _tell(gateway: Gateway, asked: ExecCreateRequest, node: str) -> ShoalError | None:
@@ -71,7 +71,7 @@ async def start(gateway: Gateway, request: Request) -> Response | None:
     client = request.hijack(render_hijack(request.upgrade, stream_type(wanted.tty, request.version)))
     try:
         started = await gateway.call(executor.EXEC_START, wanted, node)
-    except ShoalError as error:  # dockerd, too, tells what failed as error output
+    except ShoalError as error:  # dockerd, too, tells what failed in the stream
         await client.write(shown.error_output(error.message, wanted.tty))
         client.close()
         return None

@@ -10,7 +10,7 @@ from shared.streams import FRAME_HEADER
 
 from .create import member
 
-_STDERR = 2
+_STDOUT = 1
 
 
 def start_request(id: str, data: dict[str, Any] | None, console_size: tuple[int, int]) -> ExecStartRequest:
@@ -52,6 +52,6 @@ def inspect(state: ExecState) -> dict[str, Any]:
 
 
 def error_output(text: str, tty: bool) -> bytes:
-    """An error as the stream of an exec shows it."""
+    """An error as the stream of an exec shows it: dockerd writes it among the output."""
     data = f"{text}\r\n".encode()
-    return data if tty else FRAME_HEADER.pack(_STDERR, len(data)) + data
+    return data if tty else FRAME_HEADER.pack(_STDOUT, len(data)) + data

@@ -28,7 +28,7 @@ def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
     """Made, not started. `Conflict` where the container does not run, is paused or restarting."""
     container = engine.registry.get(request.id)
     lifecycle.check_exec(container.status.state, container.id, request.called)
-    if not request.cmd or not request.cmd[0]:
+    if not request.cmd:
         raise InvalidArgument("No exec command specified")
     check_environment(request.env)
     if request.exec_id and not _ID.fullmatch(request.exec_id):

@@ -76,7 +76,12 @@ def bad_limit(number: int | str) -> str:
 
 def exec_failure(text: str, program: str = "") -> str:
     """The message of a failed exec."""
-    return f"OCI runtime exec failed: exec failed: {translate(text, program)}: unknown"
+    return exec_failed(translate(text, program))
+
+
+def exec_failed(why: str) -> str:
+    """The message for an exec that runc would have refused."""
+    return f"OCI runtime exec failed: exec failed: {why}: unknown"
 
 
 def exec_refused(stage: str, why: str, what: str, program: str) -> str:
@@ -88,7 +93,7 @@ def exec_refused(stage: str, why: str, what: str, program: str) -> str:
         "exec": f'exec: "{program}": {why}',
         "chdir": f'chdir to cwd ("{what}") set in config.json failed: {why}',
     }.get(stage, f"{what}: {why}" if what else why)
-    return f"OCI runtime exec failed: exec failed: {_STARTING}{told}: unknown"
+    return exec_failed(_STARTING + told)
 
 
 def translate(text: str, program: str = "") -> str:

@@ -11,7 +11,7 @@ from shared.errors import InvalidArgument
 
 from . import capabilities
 from .facts import Facts
-from .failures import bad_limit
+from .failures import bad_limit, exec_failed
 from .mounts import INIT_PATH
 from .users import Ids
 
@@ -65,6 +65,8 @@ def process(
 
 def exec_process(wanted: Process, base: dict[str, Any], ids: Ids, facts: Facts) -> dict[str, Any]:
     """The `process` object of an exec: its workload's own (limits, capabilities) with what the exec changes."""
+    if wanted.cwd and not wanted.cwd.startswith("/"):
+        raise InvalidArgument(exec_failed("Cwd must be an absolute path"))
     own = process(wanted, ids, facts)
     if not wanted.privileged and "capabilities" in base:
         own["capabilities"] = _sets(base["capabilities"].get("bounding", ()), ids.uid)

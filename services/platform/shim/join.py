@@ -43,7 +43,8 @@ class Plan:
         self.process, self.filter = process, program
         self.groups: list[str] = request["groups"]
         self.args: list[str] = spec["args"]
-        self.env: dict[str, str] = {"HOME": request["home"], **{name: value for name, _, value in variables}}
+        self.env: dict[str, str] = {name: value for name, _, value in variables}
+        self.env.setdefault("HOME", request["home"])
         self.cwd: str = spec["cwd"]
         self.uid: int = user["uid"]
         self.gid: int = user["gid"]
@@ -178,7 +179,7 @@ def _execute(plan: Plan) -> None:
     if "/" in program:
         number = _attempt(program, plan)
         raise Refused("exec" if number == errno.EACCES else "stat", number, program)
-    for folder in plan.env.get("PATH", os.defpath).split(":"):
+    for folder in plan.env.get("PATH", os.defpath).split(":") if program else ():  # nothing has no name
         _attempt(f"{folder or '.'}/{program}", plan)
     raise Refused("search", errno.ENOENT, program)
 

@@ -107,7 +107,7 @@ async def test_a_program_that_cannot_start_says_so_on_the_stream(api: Api, creat
     [
         ("/containers/c1/exec", {}, 400, "No exec command specified"),
         ("/containers/nope/exec", {"Cmd": ["x"]}, 404, "No such container: nope"),
-        ("/containers/c1/exec", {"Cmd": ["x"], "DetachKeys": "no-key"}, 400, "Invalid detach keys"),
+        ("/containers/c1/exec", {"Cmd": ["x"], "DetachKeys": "no-key"}, 400, "Invalid escape keys"),
         ("/containers/c1/exec", {"Cmd": ["x"], "Env": "x"}, 400, "ExecConfig.Env"),
         ("/exec/abc/start", {}, 404, "No such exec instance: abc"),
         ("/exec/abc/start", {"Detach": True}, 404, "No such exec instance: abc"),

@@ -40,4 +40,4 @@ def test_inspect_before_during_and_after() -> None:
 
 def test_errors_on_the_stream() -> None:
     assert shown.error_output("no", tty=True) == b"no\r\n"
-    assert shown.error_output("no", tty=False) == frame(2, b"no\r\n")
+    assert shown.error_output("no", tty=False) == frame(1, b"no\r\n")

@@ -103,9 +103,8 @@ async def test_where_there_is_nothing_to_exec_in(node: Node) -> None:
     with pytest.raises(NotFound, match="No such exec instance: fish"):
         await begun(node, "fish")
     await node.begin(container_id)
-    for cmd in ((), ("",)):
-        with pytest.raises(InvalidArgument, match="No exec command specified"):
-            await made(node, container_id, *cmd)
+    with pytest.raises(InvalidArgument, match="No exec command specified"):
+        await made(node, container_id)
     with pytest.raises(InvalidArgument, match="invalid environment variable"):
         await made(node, container_id, "ls", env=("=x",))
     exec_id = await made(node, container_id, "ls")

@@ -87,6 +87,11 @@ def test_an_exec_keeps_its_workloads_limits_and_capabilities() -> None:
     assert made["cwd"] == "/x"
 
 
+def test_an_exec_begins_in_a_folder_of_an_absolute_path() -> None:
+    with pytest.raises(InvalidArgument, match=r"^OCI runtime exec failed: exec failed: Cwd must be an absolute path: "):
+        exec_process(Process(args=("a",), cwd="relative"), {}, Ids(), FACTS)
+
+
 def test_a_privileged_exec_has_all_capabilities() -> None:
     made = exec_process(Process(args=("a",), privileged=True), {"capabilities": {}}, Ids(), FACTS)
     assert set(made["capabilities"]["effective"]) == set(KNOWN)

@@ -53,14 +53,14 @@ def test_the_plan_is_the_runtime_specs_process() -> None:
     plan = join.Plan(
         7, REQUEST, SPEC | {"rlimits": rlimits, "terminal": True, "consoleSize": {"height": 3, "width": 4}}, b""
     )
-    assert plan.env == {"HOME": "/root", "PATH": "/usr/bin:/bin", "A": "b=c", "EMPTY": ""}
+    assert list(plan.env.items()) == [("PATH", "/usr/bin:/bin"), ("A", "b=c"), ("EMPTY", ""), ("HOME", "/root")]
     assert plan.rlimits == [(7, 5, -1)]
     assert plan.tty == (3, 4)
     assert join.Plan(7, REQUEST, SPEC, b"").tty is None
 
 
 def test_a_program_runs_with_its_environment() -> None:
-    assert run(args=["env"]) == (0, "HOME=/root\nPATH=/usr/bin:/bin\nA=b=c\nEMPTY=\n", "")
+    assert run(args=["env"]) == (0, "PATH=/usr/bin:/bin\nA=b=c\nEMPTY=\nHOME=/root\n", "")
     assert run(args=["/bin/sh", "-c", "exit 9"]) == (9, "", "")
 
 
@@ -95,6 +95,7 @@ def test_user_groups_and_limits() -> None:
     ("args", "answer"),
     [
         (["no-such-program"], f"search\0{2}\0no-such-program"),
+        ([""], f"search\0{2}\0"),
         (["/no/such"], "stat\0" + "2\0/no/such"),
         (["/etc"], "exec\0" + "13\0/etc"),
         (["/etc/passwd"], "exec\0" + "13\0/etc/passwd"),
