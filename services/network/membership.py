@@ -163,7 +163,7 @@ class Membership:
         for address in (each for each in old if each not in new):
             hosts = files.without_address(hosts, str(address))
         for address in (each for each in new if each not in old):
-            hosts = files.append_records(hosts, [(str(address), after.own_names)])
+            hosts = files.append_records(hosts, [(str(address), files.told(after.own_names))])
         contents = {"hosts": hosts}
         if embedded:
             contents["resolv.conf"] = files.embedded_resolv_conf(read(Path(paths["/etc/resolv.conf"])))

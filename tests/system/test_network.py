@@ -89,6 +89,15 @@ def test_container_mode_joins(engine: Engine) -> None:
     assert engine.inspect(joined)["HostConfig"]["NetworkMode"] == f"container:{owner}"
 
 
+def test_who_joins_a_network_has_its_owners_name(engine: Engine) -> None:
+    engine.start("--name", "owner", "--hostname", "box", "--domainname", "lab", IMAGE, "sleep", "100")
+    engine.start("--name", "joined", "--network", "container:owner", IMAGE, "sleep", "100")
+    config = engine.inspect("joined")["Config"]
+    assert (config["Hostname"], config["Domainname"]) == ("box", "lab")
+    for command in (["hostname"], ["sh", "-c", "echo $HOSTNAME"]):
+        assert engine.ok("exec", "joined", *command) == "box"
+
+
 def test_publish_a_chosen_port(engine: Engine) -> None:
     engine.start("--name", "web", "-p", "18080:80", IMAGE, *SERVE)
     assert get(engine, ("127.0.0.1", 18080)) == b"page\n"
@@ -195,6 +204,12 @@ def test_hosts_file(engine: Engine) -> None:
     assert ["1.2.3.4", "foo"] in lines
     assert ["::5", "six"] in lines
     assert lines[-1] == [address, identity[:12]]
+
+
+@pytest.mark.parametrize("arguments", [["--hostname", "a.b.c"], ["--hostname", "a", "--domainname", "b.c"]])
+def test_hosts_file_tells_a_full_name_and_the_bare_one(engine: Engine, arguments: list[str]) -> None:
+    assert engine.run(*arguments, IMAGE, "cat", "/etc/hosts").splitlines()[-1].split()[1:] == ["a.b.c", "a"]
+    assert engine.run(*arguments, IMAGE, "hostname", "-f") == "a.b.c"
 
 
 def test_host_gateway(engine: Engine) -> None:

@@ -21,6 +21,7 @@ from shared.shielded import together
 from ..container import Container
 from ..domain import names
 from ..domain.defaults import with_defaults
+from ..domain.donors import no_such
 from ..domain.mounts.resolve import (
     Wanted,
     donors,
@@ -35,6 +36,7 @@ from ..domain.movable import bound_by
 from ..domain.platforms import mismatch
 from ..domain.sandbox import may_be_id, wanted_networks
 from ..domain.validation import Host, check_config, check_host_config, check_modes, check_networks
+from ..domain.validation.modes import joined
 from ..domain.validation.networks import check_exposed
 from . import links, release
 from .engine import Engine, patiently
@@ -53,7 +55,7 @@ async def create(engine: Engine, request: CreateRequest) -> CreateReply:
             id=container_id,
             name=name,
             created=now_ns(),
-            config=_with_hostname(config, asked, container_id),
+            config=_with_hostname(engine, config, asked, container_id),
             host_config=asked,
             networks=await _named(engine, wanted_networks(asked, request.networks)),
             image_id=snapshot.image.id,
@@ -111,9 +113,14 @@ def _id_of(engine: Engine, reference: str) -> str | None:
     return found.id if found else None
 
 
-def _with_hostname(config: ContainerConfig, asked: HostConfig, container_id: str) -> ContainerConfig:
+def _with_hostname(engine: Engine, config: ContainerConfig, asked: HostConfig, container_id: str) -> ContainerConfig:
+    """One that shares another's network is called as that one is."""
     if config.hostname:
         return config
+    donor = engine.registry.find(joined(asked.network_mode) or "")
+    if donor is not None:
+        names = donor.spec.config
+        return msgspec.structs.replace(config, hostname=names.hostname, domainname=names.domainname)
     hostname = socket.gethostname() if asked.network_mode == "host" else container_id[:12]
     return msgspec.structs.replace(config, hostname=hostname)
 
@@ -189,7 +196,7 @@ async def _mounts(
 def _donor_mounts(engine: Engine, reference: str) -> tuple[MountPoint, ...]:
     found = engine.registry.find(reference)
     if found is None:
-        raise InvalidArgument(f"No such container: {reference}")
+        raise InvalidArgument(no_such(reference))
     return found.spec.mounts
 
 

@@ -49,9 +49,16 @@ def own_names(hostname: str, domainname: str) -> str:
     return f"{hostname}.{domainname} {hostname}" if domainname else hostname
 
 
+def told(names: str) -> str:
+    """The names as the hosts file tells them: the full one, and its first word where it has a domain."""
+    full = names.partition(" ")[0]
+    bare, dot, _ = full.partition(".")
+    return f"{full} {bare}" if dot else full
+
+
 def hosts(extra: Iterable[tuple[str, str]], addresses: Iterable[str] = (), names: str = "") -> str:
     """The hosts file: localhost, then what was asked for, then the container's own addresses."""
-    own = [(address, names) for address in addresses if names]
+    own = [(address, told(names)) for address in addresses if names]
     return "".join(f"{address}\t{name}\n" for address, name in (*LOCALHOST, *extra, *own))
 
 

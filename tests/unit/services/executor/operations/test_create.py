@@ -173,6 +173,7 @@ async def test_warnings_and_joined_names(node: Node) -> None:
     assert spec is not None
     assert spec.host_config.network_mode == f"container:{donor}"
     assert spec.networks == {}
+    assert spec.config.hostname == donor[:12]
 
 
 async def test_many_at_once_have_names_of_their_own(node: Node) -> None:

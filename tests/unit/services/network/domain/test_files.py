@@ -28,6 +28,20 @@ def test_own_names_with_and_without_domain() -> None:
     assert files.own_names("web", "example.org") == "web.example.org web"
 
 
+@pytest.mark.parametrize(
+    ("hostname", "domainname", "line"),
+    [
+        ("web", "", "web"),
+        ("web.example.org", "", "web.example.org web"),
+        ("web", "example.org", "web.example.org web"),
+        ("web.example", "org", "web.example.org web"),
+    ],
+)
+def test_the_hosts_file_tells_the_full_and_the_bare_name(hostname: str, domainname: str, line: str) -> None:
+    names = files.own_names(hostname, domainname)
+    assert files.hosts([], ["172.31.77.2"], names).endswith(f"\n172.31.77.2\t{line}\n")
+
+
 def test_extra_hosts_know_the_host() -> None:
     wanted = ["foo:1.2.3.4", "gw:host-gateway", "six:::1", "six2:[fe80::1]"]
     assert files.extra_records(wanted, ["172.17.0.1", "fd00::1"]) == [
