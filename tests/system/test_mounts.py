@@ -205,6 +205,16 @@ def test_propagation(engine: Engine, tmp_path: Path, flag: list[str]) -> None:
     assert [mount["Propagation"] for mount in found["Mounts"]] == ["rslave"]
 
 
+def test_modes_in_inspect(engine: Engine) -> None:
+    engine.ok(
+        "create", "--name", "mounted", "-v", "/anonymous", "-v", "named:/named", "--mount", "type=volume,dst=/m", IMAGE
+    )
+    engine.ok("create", "--name", "borrower", "--volumes-from", "mounted", IMAGE)
+    for name, modes in (("mounted", ["", "z", "z"]), ("borrower", ["", "", ""])):
+        found = {each["Destination"]: each["Mode"] for each in engine.inspect(name)["Mounts"]}
+        assert [found[place] for place in ("/anonymous", "/m", "/named")] == modes, name
+
+
 def test_mounts_in_inspect(engine: Engine, tmp_path: Path) -> None:
     engine.ok("create", "--name", "mounted", "-v", f"{tmp_path}:/bind:ro", "-v", "named:/named", IMAGE)
     bind, volume = sorted(engine.inspect("mounted")["Mounts"], key=lambda each: each["Destination"])

@@ -98,8 +98,11 @@ def with_names(wanted: Iterable[Wanted], name: Callable[[], str]) -> tuple[tuple
 
 
 def with_volume(point: MountPoint, volume: VolumeSpec) -> MountPoint:
-    """A mount point of type volume, now that the volume is there."""
-    mode = point.mode or ("z" if volume.driver == "local" else "")
+    """A mount point of type volume, now that the volume is there.
+
+    As Docker shows it, one that was asked for by `-v NAME:` or `--mount` has the mode `z`, an image's volume none.
+    """
+    mode = point.mode or ("z" if volume.driver == "local" and point.spec else "")
     return msgspec.structs.replace(point, name=volume.name, driver=volume.driver, source=volume.mountpoint, mode=mode)
 
 

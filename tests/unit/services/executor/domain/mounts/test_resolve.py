@@ -75,10 +75,12 @@ def test_one_destination_twice(asked: HostConfig) -> None:
 
 
 def test_with_volume() -> None:
-    point = MountPoint(type="volume", destination="/d")
+    point = MountPoint(type="volume", destination="/d", spec=MountRequest(type="volume", target="/d"))
     made = with_volume(point, VolumeSpec(name="v", driver="local", mountpoint="/volumes/v"))
     assert (made.name, made.driver, made.source, made.mode) == ("v", "local", "/volumes/v", "z")
     assert with_volume(point, VolumeSpec(name="v", driver="nfs")).mode == ""
+    of_the_image = MountPoint(type="volume", destination="/d")
+    assert with_volume(of_the_image, VolumeSpec(name="v", driver="local")).mode == ""
 
 
 def test_whose_volumes_they_are() -> None:
