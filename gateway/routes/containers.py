@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from shared import telemetry
 from shared.clock import now_ns
-from shared.contracts import executor
+from shared.contracts import executor, network
 from shared.contracts.base import Empty
 from shared.contracts.common import Ref
 from shared.contracts.executor import UsageEntry
@@ -71,6 +71,7 @@ async def list_(gateway: Gateway, request: Request) -> Response:
         before=_created(gateway, wanted, "before"),
         since=_created(gateway, wanted, "since"),
         images=await _ancestors(gateway, wanted),
+        networks=await _networks(gateway, wanted),
     )
     found = [one for one in gateway.containers.all() if listing.includes(one.spec, one.status, criteria)]
     if hosts is not None:
@@ -114,6 +115,15 @@ async def _ancestors(gateway: Gateway, wanted: filters.Filters) -> frozenset[str
         except (NotFound, InvalidArgument, Conflict, Unavailable):
             continue
     return frozenset(found)
+
+
+async def _networks(gateway: Gateway, wanted: filters.Filters) -> frozenset[str]:
+    """Names of the networks whose ids begin as a `network` filter does."""
+    begins = tuple(filter(None, wanted.get("network", ())))
+    if not begins:
+        return frozenset()
+    found = await gateway.call(network.LIST, network.ListRequest())
+    return frozenset(each.spec.name for each in found.networks if each.spec.id.startswith(begins))
 
 
 async def start(gateway: Gateway, request: Request) -> Response:

@@ -26,7 +26,11 @@ HEALTH = ("none", "starting", "healthy", "unhealthy")
 
 @dataclass(frozen=True)
 class Criteria:
-    """A listing as asked for, checked. `before`, `since`: creation times; `images`: ids that `ancestor` stands for."""
+    """A listing as asked for, checked.
+
+    `before`, `since`: creation times; `images`: ids that `ancestor` stands for; `networks`: names of those whose ids
+    `network` begins, for what does not run is recorded by name alone.
+    """
 
     filters: Filters = field(default_factory=dict)
     all: bool = False
@@ -34,6 +38,7 @@ class Criteria:
     before: int | None = None
     since: int | None = None
     images: frozenset[str] | None = None
+    networks: frozenset[str] = frozenset()
 
 
 def check(filters: Filters) -> None:
@@ -136,6 +141,8 @@ def _ancestor(spec: ContainerSpec, status: ContainerStatus, criteria: Criteria) 
 
 def _network(spec: ContainerSpec, status: ContainerStatus, criteria: Criteria) -> bool:
     networks = endpoints(spec, status)
+    if any(name in criteria.networks and not one.network_id for name, one in networks.items()):
+        return True
     return any(
         wanted in networks or any(one.network_id.startswith(wanted) for one in networks.values() if wanted)
         for wanted in criteria.filters["network"]

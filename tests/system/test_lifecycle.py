@@ -266,6 +266,7 @@ def filtered(engine: Engine, **filters: list[str]) -> list[str]:
 def test_ps_filters(engine: Engine) -> None:
     first = engine.start("--name", "first", "-l", "a=1", "-v", "vol:/v", "--expose", "80", IMAGE, "sleep", "100")
     engine.docker("run", "--name", "second", "-l", "a=2", "--network", "none", IMAGE, "sh", "-c", "exit 4")
+    none = engine.call("GET", "/networks/none").json["Id"]
     cases: list[tuple[dict[str, list[str]], list[str]]] = [
         ({"id": [first[:12]]}, ["first"]),
         ({"name": ["sec"]}, ["second"]),
@@ -283,6 +284,7 @@ def test_ps_filters(engine: Engine) -> None:
         ({"volume": ["/v"]}, ["first"]),
         ({"network": ["none"]}, ["second"]),
         ({"network": ["bridge"]}, ["first"]),
+        ({"network": [none[:12]]}, ["second"]),
         ({"expose": ["80/tcp"]}, ["first"]),
         ({"since": ["first"]}, ["second"]),
         ({"before": ["second"]}, ["first"]),

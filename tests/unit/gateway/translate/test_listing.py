@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,13 @@ EXITED = ContainerStatus(state="exited", exit_code=3, started_at=1, finished_at=
 def test_filters(filters: dict[str, tuple[str, ...]], shown: bool) -> None:
     check(filters)
     assert includes(SPEC, RUNNING, Criteria(filters=filters)) is shown
+
+
+def test_what_does_not_run_is_on_a_network_by_its_name() -> None:
+    asked: dict[str, tuple[str, ...]] = {"network": ("deadbe",)}
+    spec = msgspec.structs.replace(SPEC, networks={"un": EndpointSettings()})
+    for networks, shown in ((frozenset({"un"}), True), (frozenset({"other"}), False)):
+        assert includes(spec, EXITED, Criteria(filters=asked, all=True, networks=networks)) is shown
 
 
 def test_what_does_not_run_is_shown_when_asked_for() -> None:
