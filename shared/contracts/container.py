@@ -75,8 +75,8 @@ class DeviceMapping(Message, frozen=True):
 
 class Ulimit(Message, frozen=True):
     name: str
-    soft: int
-    hard: int
+    soft: int = 0
+    hard: int = 0
 
 
 class ThrottleDevice(Message, frozen=True):

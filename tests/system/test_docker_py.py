@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from docker.client import DockerClient
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
+from docker.types import Ulimit
 
 from tests.support.engine import IMAGE, Engine
 from tools.images import busybox, docker_archive
@@ -24,6 +25,8 @@ def test_run(client: DockerClient) -> None:
         == b"y\n"
     )
     assert client.containers.run(IMAGE, "id -u", user="alice", remove=True) == b"1000\n"
+    core = [Ulimit(name="core", soft=0)]
+    assert client.containers.run(IMAGE, ["sh", "-c", "ulimit -c"], ulimits=core, remove=True) == b"0\n"
 
 
 def test_run_errors(client: DockerClient) -> None:

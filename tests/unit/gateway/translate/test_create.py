@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.http.version import Version
 from gateway.translate.create import console_size, create_request, exec_request, member, parse_platform
 from shared.contracts.common import Platform
-from shared.contracts.container import EndpointSettings, PortBinding, RestartPolicy, VolumeOptions
+from shared.contracts.container import EndpointSettings, PortBinding, RestartPolicy, Ulimit, VolumeOptions
 from shared.errors import InvalidArgument
 
 V51 = Version(1, 51)
@@ -42,6 +42,12 @@ def test_the_usual_fields() -> None:
 def test_without_a_host_config_its_members_may_stand_beside_the_config() -> None:
     assert make(None, Runtime="runc", Memory=64 << 20).host_config.runtime == "runc"
     assert make({"Memory": 64 << 20}, Runtime="runc").host_config.runtime == ""
+
+
+def test_a_limit_that_is_left_out_is_0() -> None:
+    """docker-py's `Ulimit(name="core", soft=0)` sends null for the hard one."""
+    made = make({"Ulimits": [{"Name": "core", "Soft": 0, "Hard": None}, {"Name": "nofile", "Hard": 9}]})
+    assert made.host_config.ulimits == (Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=0, hard=9))
 
 
 def test_a_command_may_be_one_string() -> None:
@@ -79,7 +85,10 @@ def test_an_empty_body_is_refused(data: dict[str, Any] | None) -> None:
         ({"Image": 5}, "Config.Image: Expected `str`, got `int`"),
         ({"HostConfig": []}, "HostConfig: Expected"),
         ({"HostConfig": {"Memory": "1g"}}, "HostConfig.Memory: Expected `int`"),
-        ({"HostConfig": {"Ulimits": [{"Name": "nofile"}]}}, "HostConfig.Ulimits[0]: Object missing required field"),
+        (
+            {"HostConfig": {"BlkioDeviceReadBps": [{"Path": "/a"}]}},
+            "BlkioDeviceReadBps[0]: Object missing required field",
+        ),
         ({"NetworkingConfig": {"EndpointsConfig": []}}, "EndpointsConfig"),
         ({"NetworkingConfig": {"EndpointsConfig": {"x": 5}}}, "EndpointSettings"),
         ({"Env": "A=b"}, "Config.Env: Expected `array`"),
