@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ CHUNK = 256 << 10
 IN_MODIFY, IN_ATTRIB, IN_MOVE_SELF = 0x2, 0x4, 0x800
 CHANGES = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF
 """Written to, or replaced by the monitor because it had grown to its bound."""
+TICK = 10_000_000
+"""Nanoseconds that the time of a file may be behind the clock."""
 
 
 class Part:
@@ -157,6 +160,16 @@ class LogFile:
         while not decoder.finished and (data := self.read()):
             if output := decoder.feed(data):
                 await channel.write(output)
+
+    async def begun(self, since: int, seconds: float, ended: asyncio.Future[Ended]) -> None:
+        """Returns when something was written since (nanoseconds), the workload has ended, or the time is over."""
+        watch = syscalls.inotify(str(self._path), CHANGES)
+        try:
+            if os.stat(self._path).st_mtime_ns < since - TICK:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(readable_or(watch, ended), seconds)
+        finally:
+            os.close(watch)
 
     async def follow(self, channel: Channel, decoder: Decoder, ended: asyncio.Future[Ended]) -> None:
         """Sends what is there and what comes, until the workload has ended and all of it was sent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared import clock
 from shared.contracts.executor import AttachRequest, LogsRequest
 from shared.streams import Channel
 
@@ -9,7 +10,12 @@ from ..domain.logs import Decoder, Selection, details
 from .attachments import Attachments, joined
 from .creation import Creator
 from .logs import LogFile
+from .workload import Workload
 from .workloads import Workloads
+
+FIRST_WORDS = 0.1
+"""Seconds after its start in which a workload that has not written yet is waited for. Docker's start takes so long that
+programs read the log right after it and find the first line there; ours is answered before any program has written."""
 
 
 class Streams:
@@ -33,13 +39,18 @@ class Streams:
             await self._attachments.serve(channel, *client, request)
 
     async def logs(self, request: LogsRequest, channel: Channel) -> None:
-        """Sends the log; with `follow` until a workload that runs has ended. Nothing logged: nothing sent."""
+        """Sends the log; with `follow` until a workload that runs has ended. Nothing logged: nothing sent.
+
+        Without `follow` a workload that has just been started gets the time to begin (`FIRST_WORDS`).
+        """
         found = self._workloads.find(request.id)
         file, tty = self._open(request.id, request.bound)
         if file is None:
             return
         decoder = Decoder(_selection(request, tty))
         try:
+            if not request.follow and found is not None and (seconds := _time_left(found)) > 0:
+                await file.begun(found.record.started_at, seconds, found.ended)
             if request.offset:
                 file.begin_at(request.offset)
             elif request.tail >= 0:
@@ -60,6 +71,11 @@ class Streams:
             except FileNotFoundError:
                 continue
         return None, False
+
+
+def _time_left(workload: Workload) -> float:
+    """Seconds for its first words; none before its start."""
+    return FIRST_WORDS - (clock.now_ns() - workload.record.started_at) / 1e9
 
 
 def _selection(request: LogsRequest, tty: bool) -> Selection:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from services.platform.adapters import streams
+from services.platform.adapters.logs import LogFile
 from shared.contracts.common import Ref
 from shared.contracts.container import LogConfig
 from shared.contracts.executor import AttachRequest
@@ -175,6 +177,32 @@ async def test_output_from_before_can_be_had_with_the_live_one(host: Host) -> No
         (1, b"before\n"),
         (1, b"after\n"),
     ]
+
+
+async def test_the_log_of_what_has_just_been_started_has_its_first_words(host: Host) -> None:
+    for _ in range(10):
+        assert await host.logs(await host.run("echo", "x")) == [(1, b"x\n")]
+
+
+async def test_the_first_words_after_a_restart_are_waited_for_too(host: Host) -> None:
+    name = await host.run("echo", "x")
+    await host.exited(name)
+    await host.delete(name, logs=False)
+    await asyncio.sleep(0.02)  # the time of a file may be that much behind
+    await host.run("sh", "-c", "sleep 0.03; echo y", name=name)
+    assert await host.logs(name) == [(1, b"x\n"), (1, b"y\n")]
+
+
+async def test_nobody_waits_long_for_what_says_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = await host.run("sleep", "1000")
+    assert await asyncio.wait_for(host.logs(name), 30) == []
+    monkeypatch.setattr(LogFile, "begun", None)  # from then on it is not even looked
+    assert await host.logs(name) == []
+
+
+async def test_who_ends_without_a_word_is_not_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "FIRST_WORDS", 1000.0)
+    assert await asyncio.wait_for(host.logs(await host.run("sh", "-c", "sleep 0.05")), 30) == []
 
 
 async def test_following_ends_with_the_container_and_has_everything(host: Host) -> None:
