@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from shared.contracts.platform import Sample
 from shared.errors import ShoalError
@@ -49,7 +49,10 @@ class Sampler:
 
     @asynccontextmanager
     async def listen(self, id: str) -> AsyncIterator[Listener]:
-        """A first sample at once, then one a second. Raises when the container's platform cannot be asked."""
+        """A first sample at once, then one a second, and none (None) at once when the container is removed.
+
+        Raises when the container's platform cannot be asked.
+        """
         listener = Listener()
         if id not in self._last:
             self._last |= await self.once(id)
@@ -57,13 +60,22 @@ class Sampler:
         self._listeners.setdefault(id, set()).add(listener)
         if self._running is None or self._running.done():
             self._running = self._tasks.start(self._run(), "sample")
+        watching = self._tasks.start(self._until_removed(id, listener), "watch for removal")
         try:
             yield listener
         finally:
+            watching.cancel()
             self._listeners[id].discard(listener)
             if not self._listeners[id]:
                 del self._listeners[id]
                 self._last.pop(id, None)
+
+    async def _until_removed(self, id: str, listener: Listener) -> None:
+        if (found := self._containers.get(id)) is not None:
+            async with aclosing(self._containers.follow(found)) as changes:
+                async for _ in changes:
+                    pass
+        listener.put(None)
 
     async def once(self, id: str) -> dict[str, Sample]:
         """A sample of one container, by its id; nothing when it does not run."""

@@ -41,8 +41,10 @@ async def _stream(gateway: Gateway, request: Request, container: Container) -> N
     before = None
     async with gateway.sampler.listen(container.id) as listener:
         output = request.stream(())
-        while (now := gateway.containers.get(container.id)) is not None:
+        while True:
             sample = await listener.next()
+            if (now := gateway.containers.get(container.id)) is None:
+                return
             line = shown.response(now.id, now.spec.name, sample, before, request.version)
             await output.write(msgspec.json.encode(line) + b"\n")
             before = sample

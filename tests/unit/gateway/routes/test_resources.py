@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -72,6 +73,19 @@ async def test_a_stream_goes_on_until_the_container_is_removed(api: Api, create:
         assert (await api("DELETE", f"/containers/{id}?force=1")).status == 204
         while await client.reader.readline():
             pass
+
+
+async def test_a_stream_ends_at_once_when_the_container_is_removed(
+    api: Api, create: Create, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "INTERVAL", 1000.0)
+    id = await create("sleep", "1")
+    async with connected(world.socket) as client:
+        await client.send(b"GET /v1.51/containers/c1/stats HTTP/1.0\r\n\r\n")
+        await client.head()
+        assert json.loads(await client.reader.readline())["id"] == id
+        assert (await api("DELETE", f"/containers/{id}")).status == 204
+        assert await asyncio.wait_for(client.reader.read(), 30) == b""
 
 
 async def test_update(api: Api, create: Create, world: World) -> None:
