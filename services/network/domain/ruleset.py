@@ -107,6 +107,7 @@ table inet {name} {{
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade comment "the host's loopback to a published port"
 		oifname . ip saddr @hairpin4 ct status dnat masquerade comment "a neighbour through a published port"
 		oifname . ip6 saddr @hairpin6 ct status dnat masquerade
+		oifname lo accept comment "from the host to itself"
 		oifname @bridges accept
 		snat ip to ip saddr map @source4
 		snat ip6 to ip6 saddr map @source6

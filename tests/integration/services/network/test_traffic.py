@@ -80,6 +80,18 @@ async def test_a_sandbox_reaches_outside_as_the_host(world: NetworkWorld, neighb
     task.cancel()
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, UDP])
+async def test_the_host_reaches_itself_at_its_address_on_a_bridge_as_that_address(
+    world: NetworkWorld, kind: socket.SocketKind
+) -> None:
+    await world.bus.call(CREATE, CreateRequest(name="other"))
+    made = await world.sandbox("client", endpoints={"other": EndpointSettings()})
+    gateway = made.endpoints["other"].gateway
+    task = await listen("/proc/self/ns/net", 91, kind)  # as a DNS server for containers on the host is
+    assert await ask(here(kind), (gateway, 91)) == gateway
+    task.cancel()
+
+
 async def test_published_ports_work_from_neighbours_and_from_the_container_itself(
     world: NetworkWorld, web: str, neighbour: str
 ) -> None:
