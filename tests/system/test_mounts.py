@@ -72,6 +72,26 @@ def test_nocopy(engine: Engine) -> None:
     assert engine.run("--mount", mount, IMAGE, "ls", "/var/data") == ""
 
 
+@pytest.mark.beyond_reference("since Docker 26")
+def test_a_part_of_a_volume(engine: Engine) -> None:
+    script = "mkdir -p /v/part/deep; echo inner > /v/part/deep/f; ln -s part /v/link; ln -s /etc /v/leads-out"
+    engine.run("-v", "whole:/v", IMAGE, "sh", "-c", script)
+    whole = "type=volume,src=whole,dst=/m,volume-subpath="
+    for subpath in ("part/deep", "link/deep"):
+        seen = engine.run("--mount", whole + subpath, IMAGE, "sh", "-c", "cat /m/f; touch /m/g; rm /m/g; ls /m")
+        assert seen == "inner\nf"
+    for subpath in ("nowhere", "leads-out", "part/deep/f/g"):
+        result = engine.docker("run", "--mount", whole + subpath, IMAGE, "true")
+        assert result.code != 0, subpath
+        assert "cannot access path" in result.err
+    refused = engine.docker("create", "--mount", whole + "../x", IMAGE)
+    assert "subpath must be a relative path within the volume" in refused.err
+    assert engine.docker("volume", "rm", "whole").code == 1
+    [identity] = {each["Id"] for each in engine.call("GET", "/containers/json?all=1").json[:1]}
+    [mount] = engine.inspect(identity)["HostConfig"]["Mounts"]
+    assert mount["VolumeOptions"] == {"Subpath": "part/deep/f/g"}
+
+
 def test_volume_outlives_its_container(engine: Engine) -> None:
     engine.run("-v", "data:/d", IMAGE, "sh", "-c", "echo kept >/d/f")
     assert engine.run("-v", "data:/e:ro", IMAGE, "cat", "/e/f") == "kept"
