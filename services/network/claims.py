@@ -106,11 +106,13 @@ class Claims:
         and `Unavailable` where the cluster cannot be told: what was done stays, and may be done again.
         """
         self._mine[record.id] = record
+        addresses = [str(ip) for ip in peers.addresses(record)]
         try:
-            revisions = await asyncio.gather(*(self._move(record, str(ip)) for ip in peers.addresses(record)))
+            revisions = await asyncio.gather(*(self._move(record, address) for address in addresses))
         except DeadlineExceeded:
             raise Unavailable(f"{CUT_OFF}: it cannot be told that {record.container_name} has moved") from None
-        await self._records.reached(max(revisions, default=0))
+        for address, revision in zip(addresses, revisions, strict=True):  # it stands still until the hubs have told us
+            self._records.own(record, address, revision)
 
     async def _move(self, record: EndpointRecord, address: str) -> int:
         place = (record.network_id, address)

@@ -82,6 +82,11 @@ class ClusterRecords:
         if self._view is not None:
             await self._view.reached(revision)
 
+    def own(self, record: EndpointRecord, address: str, revision: int) -> None:
+        """A claim that this host has written is seen from now on."""
+        if self._view is not None:
+            self._view.own(CLUSTER_ENDPOINTS, (record.network_id, address), record, revision)
+
     async def catch_up(self) -> None:
         """Returns when all that was made until now is seen; what the hubs cannot tell is left as it is."""
         if self._view is None or not self._heard.is_set():

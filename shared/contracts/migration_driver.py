@@ -60,7 +60,8 @@ class MoveFacts(Message, frozen=True):
     """`reasons`: why not, in sentences; empty: it can. `memory_bytes`: private memory of its processes.
 
     `written`: how fast it writes memory, in bytes a second at least; None: not measured. `strategies`: those that the
-    driver has. `log`: it takes the container's log along; else the engine does.
+    driver has. `log`: it takes the container's log along; else the engine does. `follows`: it is told what is written,
+    and need not look at memory while it stands still.
     """
 
     host: MoveHost
@@ -70,6 +71,7 @@ class MoveFacts(Message, frozen=True):
     written: int | None = None
     strategies: tuple[Strategy, ...] = ("post-copy", "copy")
     log: bool = False
+    follows: bool = False
 
 
 class ReceiveRequest(Message, frozen=True):

@@ -109,6 +109,12 @@ class View:
             self._put(*found, entry, revision)
         self.advance(revision)
 
+    def own(self, keys: Keys[M], parts: tuple[str, ...], value: M, revision: int) -> None:
+        """Shows a record that this process has written, before the feed brings it; what others wrote before may come
+        later.
+        """
+        self._put(keys, parts, Entry(keys.key(*parts), value, revision), revision)
+
     def _put(self, keys: Keys[Any], parts: tuple[str, ...], entry: Entry[Any] | None, revision: int) -> None:
         entries = self._entries[keys.pattern]
         present = entries.get(parts)

@@ -79,6 +79,7 @@ class Inquiry:
             memory=processes.memory_bytes,
             strategies=processes.strategies,
             log=processes.log,
+            follows=processes.follows,
             written=processes.written,
             free=free,
             line=line,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 FILE_RATE, LINE, COMPARED = 150_000_000, 400_000_000, 1_500_000_000
 """Bytes a second that are counted on: files, memory on a line that nothing was sent on yet, memory that is only looked
-at while the container stands still (copy compares it with what was sent)."""
-BASE_FREEZE_MS, POST_COPY_FREEZE_MS, COLD_MS, BASE_MS = 60, 100, 400, 500
+at while the container stands still (copy compares it with what was sent, where the kernel does not tell)."""
+FREEZE_MS, COLD_MS, BASE_MS = 100, 400, 500
 ROUNDS, SMALL = 4, 1 << 20
 """Passes over memory, at most, while the container runs; one that leaves less than this is the last."""
 
@@ -29,11 +29,11 @@ def cold(files: int, running: bool) -> Estimate:
 
 def post_copy(memory: int, files: int, line: int) -> Estimate:
     """Memory follows."""
-    total = BASE_MS + POST_COPY_FREEZE_MS + _ms(files, FILE_RATE) + _ms(memory, line)
-    return Estimate(files + memory, POST_COPY_FREEZE_MS, total)
+    total = BASE_MS + FREEZE_MS + _ms(files, FILE_RATE) + _ms(memory, line)
+    return Estimate(files + memory, FREEZE_MS, total)
 
 
-def copy(memory: int, files: int, written: int, line: int) -> Estimate:
+def copy(memory: int, files: int, written: int, line: int, follows: bool = False) -> Estimate:
     """Pass after pass, each of what was written during the one before, as long as they shrink; the rest frozen."""
     sent, left = 0, memory
     for _ in range(ROUNDS):
@@ -41,7 +41,7 @@ def copy(memory: int, files: int, written: int, line: int) -> Estimate:
         left = min(memory, written * left // line)
         if left < SMALL or left > before // 2:
             break
-    freeze = BASE_FREEZE_MS + _ms(memory, COMPARED) + _ms(left, line)
+    freeze = FREEZE_MS + (0 if follows else _ms(memory, COMPARED)) + _ms(left, line)
     return Estimate(files + sent + left, freeze, BASE_MS + freeze + _ms(files, FILE_RATE) + _ms(sent, line))
 
 

@@ -31,7 +31,7 @@ class Facts:
 
     `shared`: its volumes that other containers have too, with one of these; `joined_by`: a container that joins its
     namespaces. `unmovable`: why its processes cannot be taken along; `strategies` of the driver, and whether it takes
-    the log, too (`log`). Bytes: `memory` of its processes, `files` of its
+    the log, too (`log`) and is told what is written (`follows`). Bytes: `memory` of its processes, `files` of its
     writable layer and volumes, `free` for processes at the target (0: not known). A second: `written` by its
     processes (None: not measured), `line`: sent between the hosts by the last move (0: none was).
     """
@@ -50,6 +50,7 @@ class Facts:
     unmovable: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ("post-copy", "copy")
     log: bool = True
+    follows: bool = False
     memory: int = 0
     files: int = 0
     free: int = 0
@@ -144,7 +145,7 @@ def estimate(strategy: Chosen, facts: Facts) -> Estimate:
         return estimates.cold(facts.files, running(facts))
     if strategy == "post-copy":
         return estimates.post_copy(facts.memory, facts.files, line)
-    return estimates.copy(facts.memory, facts.files, facts.written or 0, line)
+    return estimates.copy(facts.memory, facts.files, facts.written or 0, line, facts.follows)
 
 
 def _place(facts: Facts) -> Iterator[str]:

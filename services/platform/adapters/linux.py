@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from functools import partial
 
@@ -15,6 +16,7 @@ from shared.contracts.platform import CreateRequest, HostInfo
 
 from ..domain import moving
 from ..domain.process import granted
+from ..mover.written import told as told_what_is_written
 from . import criu, facts, host, launcher, monitor, move_host, writing
 from .arrivals import Arrivals
 from .arriving import Maker
@@ -118,8 +120,9 @@ class Linux:
             memory, processes = self.departures.memory(workload)
         written = await self._written(request.id, memory) if request.id and request.measure else None
         return MoveFacts(
-            host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes, written=written, log=True
-        )
+            host=here, reasons=tuple(reasons), memory_bytes=memory, processes=processes, written=written, log=True,
+            follows=told_what_is_written(here.kernel, os.uname().machine),
+        )  # fmt: skip
 
     async def _written(self, name: str, memory: int) -> int:
         """Bytes a second."""

@@ -38,6 +38,7 @@ def main() -> None:
         config: dict[str, Any] = json.load(file)
     priority.give(PRIORITY)
     if config["socket"] >= 0:
+        priority.rush()
         _become(config, config["socket"])
     _put_streams_aside(config["log"])
     go = os.open(config["go"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

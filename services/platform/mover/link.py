@@ -11,23 +11,46 @@ import select
 import socket
 import ssl
 import struct
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from shared import mutual_tls
+
+from .ranges import Range
 
 HEADER = struct.Struct(">cIQI")
 LONGEST = 1 << 20
 BUFFER_BYTES = 128 << 10
 """The kernel doubles it. A page that is waited for comes behind at most so much that is not."""
 JOIN_SECONDS = 30.0
-FILE, LOG, PAGES, STILL, SAME, SEALED, RECEIVED, WANTED, ALL_SENT, SETTLED, FAILED = (
-    b"%c" % letter for letter in b"FLPTMSAREZX"
+FILE, MORE, LOG, PAGES, STILL, SAME, SEALED, RECEIVED, WANTED, ALL_SENT, SETTLED, FAILED = (
+    b"%c" % letter for letter in b"FOLPTMSAREZX"
 )
-"""From source to target: a part of a file (its name, a zero byte, bytes); bytes of the log; pages; the processes stand
-still, and what was sent before may have changed; so many bytes of pages have not, but for what has come since; all of
-the dump is there (JSON); later: all pages were sent. From target to source: the dump was received; a page is wanted
-now; every page is in place. Both: why it cannot go on."""
+"""From source to target: a file (its name, a zero byte, its first bytes); more of it; bytes of the log; pages; the
+processes stand still, and what was sent before may have changed; ranges of pages (`pack`) that have not, but for what
+has come since; all of the dump is there (JSON); later: all pages were sent. From target to source: the dump was
+received; a page is wanted now; every page is in place. Both: why it cannot go on."""
+
+
+_RANGE = struct.Struct(">QQ")
+RANGES = 4096
+"""So many are told at once."""
+
+
+def pack(ranges: Iterable[Range]) -> Iterator[bytes]:
+    """Ranges of addresses as payloads."""
+    told = iter(ranges)
+    while piece := b"".join(_RANGE.pack(*each) for each in islice(told, RANGES)):
+        yield piece
+
+
+def unpack(payload: bytes) -> Iterator[Range]:
+    """`ValueError` for what is none."""
+    if len(payload) % _RANGE.size:
+        raise ValueError("half a range")
+    return _RANGE.iter_unpack(payload)
 
 
 class Frame(NamedTuple):

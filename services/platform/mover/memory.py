@@ -1,15 +1,20 @@
-"""The memory of other processes, by /proc (proc_pid_mem(5), proc_pid_pagemap(5))."""
+"""The memory of other processes, by /proc (proc_pid_mem(5), proc_pid_pagemap(5)), and what of it was written."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
+from .ranges import Range
 from .store import PAGE
+from .written import Untracked, Written
 
 CHUNK = 256 << 10
 WINDOW_PAGES = 1 << 14
+ATTEMPTS = 3
+"""Mappings may change while they are looked at."""
 _ENTRY = 8
 _RUN = re.compile(b"\1+")
 _SPECIAL = re.compile(r"\[(vdso|vvar|vvar_vclock|vsyscall)\]")
@@ -25,6 +30,72 @@ class Memory:
         self.pid, self.process = pid, process
         self._memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
         self._pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._written: Written | None = None
+
+    @property
+    def followed(self) -> bool:
+        """Whether the kernel tells what is written."""
+        return self._written is not None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, or runs another program now, whose memory this is not."""
+        return not os.pread(self._pagemap, _ENTRY, 0)
+
+    def follow(self, userfaultfd: int) -> None:
+        """Has the kernel follow what is written, if it can. The descriptor is ours from now on."""
+        with suppress(Untracked):
+            self._written = Written(userfaultfd, self._pagemap)
+
+    def written(self) -> list[Range] | None:
+        """What was written since the last call, of a process that runs; at first all that is there. None: it is not
+        followed (any more).
+        """
+        for _ in range(ATTEMPTS):
+            if self._written is None:
+                break
+            try:
+                return [each for area in self.areas() for each in self._taken(self._written, *area)]
+            except Untracked:  # its mappings are changing
+                continue
+            except OSError:
+                return []
+        self._unfollow()
+        return None
+
+    def _taken(self, written: Written, start: int, end: int) -> list[Range]:
+        known = written.follow(start, end)
+        taken = written.take(start, end)
+        return taken if known else list(self._there(start, end))
+
+    def _there(self, start: int, end: int) -> Iterator[Range]:
+        for address, length in self._present(start, end):
+            yield address, address + length
+
+    def size(self) -> int:
+        """Bytes of its private pages."""
+        return sum(length for area in self.areas() for _, length in self._present(*area))
+
+    def still(self) -> tuple[list[Range], list[Range]]:
+        """Of a process that stands still and is followed: what was not written since `written`, and what was, or was
+        not there then.
+        """
+        assert self._written is not None
+        same: list[Range] = []
+        changed: list[Range] = []
+        for area in self.areas():
+            with suppress(Untracked):
+                if self._written.follow(*area):
+                    for found, more in zip((same, changed), self._written.look(*area), strict=True):
+                        found += more
+                    continue
+            changed += self._there(*area)
+        return same, changed
+
+    def _unfollow(self) -> None:
+        if self._written is not None:
+            self._written.close()
+            self._written = None
 
     def read(self, address: int, length: int) -> bytes:
         """The bytes there; fewer, or none, where something is not mapped (any more)."""
@@ -35,14 +106,17 @@ class Memory:
 
     def chunks(self, size: int = CHUNK) -> Iterator[tuple[int, bytes]]:
         """Address and bytes, at most `size`, of all private anonymous pages, as they are."""
-        try:
-            with open(f"/proc/{self.pid}/maps") as file:
-                areas = list(private_areas(file))
-        except OSError:  # it has just ended
-            return
-        for start, end in areas:
+        for start, end in self.areas():
             for address, length in self._present(start, end):
                 yield from self.pieces(address, length, size)
+
+    def areas(self) -> list[Range]:
+        """Its private anonymous mappings; none when it has just ended."""
+        try:
+            with open(f"/proc/{self.pid}/maps") as file:
+                return list(private_areas(file))
+        except OSError:
+            return []
 
     def pieces(self, address: int, length: int, size: int = CHUNK) -> Iterator[tuple[int, bytes]]:
         """A range in pieces of at most `size` bytes, of whole pages; what cannot be read is left out."""
@@ -71,11 +145,12 @@ class Memory:
                 yield at + run.start() * PAGE, (run.end() - run.start()) * PAGE
 
     def close(self) -> None:
+        self._unfollow()
         os.close(self._memory)
         os.close(self._pagemap)
 
 
-def private_areas(lines: Iterator[str]) -> Iterator[tuple[int, int]]:
+def private_areas(lines: Iterator[str]) -> Iterator[Range]:
     """Begin and end of private anonymous mappings (proc_pid_maps(5))."""
     for line in lines:
         places, permissions, _, _, inode, *name = line.split()

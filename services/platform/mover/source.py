@@ -1,8 +1,9 @@
 """The source's mover: reads the memory of the workload's processes and sends it.
 
-While they run each pass sends the pages that differ from what was sent before. When they stand still for good, it is
-looked which have changed since (`scan`); meanwhile the dump goes (criu's images, which leave out private memory, and
-the log's rest). Pages that the other side waits for go first.
+While they run each pass sends the pages that were written since the one before, where the kernel tells (`written`),
+else those that differ from what was sent. When they stand still for good, what has changed since is sent, found the
+same way, for the latter by a process of its own (`scan`); meanwhile the dump goes (criu's images, which leave out
+private memory, and the log's rest). Pages that the other side waits for go first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import json
 import os
 import select
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from . import images, link, priority, ranges
+from . import images, injection, link, priority, ranges
 from .control import Control
 from .link import Link
 from .memory import CHUNK, Memory
@@ -38,11 +40,11 @@ class Source:
         self._log_at = 0
         self._scan: Scan | None = None
         self._covered: dict[int, list[ranges.Range]] = {}
-        """By process, what the scan has told of."""
-        self._pages: Iterator[tuple[Memory, int, bytes]] | None = None
-        """What it has not, once it has ended and the dump has come."""
+        """By process, what the target knows of."""
+        self._pushing: Iterator[int] | None = None
+        """Sends a piece of what is left at each step, and tells its address."""
         self._images = folder
-        self._still = self._sealed = self._settled = self._hurries = False
+        self._still = self._sealed = self._told_all = self._settled = self._hurries = False
 
     def run(self) -> None:
         """Until the target has every page, or the platform goes before the dump was sent."""
@@ -56,8 +58,8 @@ class Source:
                     listening = -1
             elif self._scan is not None and self._scan.fileno() in ready:
                 self._found(self._scan)
-            elif self._pages is not None:
-                self._push(self._pages)
+            elif self._pushing is not None:
+                self._push(self._pushing)
         (self._folder / SERVED).touch()
         self._control.tell(event=SERVED, sent=self._link.sent)
 
@@ -69,7 +71,7 @@ class Source:
         for descriptor in (self._link.fileno(), listening, self._scan.fileno() if self._scan is not None else -1):
             if descriptor >= 0:
                 poller.register(descriptor, select.POLLIN)
-        return {descriptor for descriptor, _ in poller.poll(None if self._pages is None else 0)}
+        return {descriptor for descriptor, _ in poller.poll(None if self._pushing is None else 0)}
 
     def _command(self, asked: dict[str, Any] | None) -> bool:
         """Whether there is a platform that may ask again."""
@@ -90,7 +92,12 @@ class Source:
 
     def _copy(self, asked: dict[str, Any]) -> None:
         before, total = self._link.sent, 0
-        for memory in self._known(asked["processes"]):
+        for memory in self._known(asked["processes"], running=True):
+            written = memory.written()
+            if written is not None:
+                self._send_pages(memory, written)
+                total += memory.size()
+                continue
             for address, data in memory.chunks():
                 total += len(data)
                 self._send_changed(memory.process, address, data)
@@ -101,8 +108,10 @@ class Source:
 
     def _fork_scan(self) -> None:
         self._end_scan()
-        unused = (self._link.fileno(), self._control.fileno())
-        self._scan = Scan(self._store, list(self._memories.values()), [each for each in unused if each >= 0])
+        compared = [memory for memory in self._memories.values() if not memory.followed]
+        if compared:
+            unused = (self._link.fileno(), self._control.fileno())
+            self._scan = Scan(self._store, compared, [each for each in unused if each >= 0])
 
     def _end_scan(self) -> None:
         if self._scan is not None:
@@ -114,12 +123,22 @@ class Source:
         self._still = True
         if self._scan is not None:
             self._scan.begin(gently)
+        followed = [memory for memory in self._memories.values() if memory.followed and not memory.gone]
+        looked = [(memory, *memory.still()) for memory in followed]
+        for memory, same, written in looked:
+            self._same(memory.process, same)
+            self._covered.setdefault(memory.process, []).extend(written)
+        self._pushing = chain.from_iterable(self._pushed(memory, written) for memory, _, written in looked)
+
+    def _same(self, process: int, ranges: list[ranges.Range]) -> None:
+        for piece in link.pack(ranges):
+            self._link.send(link.SAME, piece, process)
+        self._covered.setdefault(process, []).extend(ranges)
 
     def _found(self, scan: Scan) -> None:
         for each in scan.found():
             if each.kind == DONE:
-                self._link.send(link.SAME, each.length.to_bytes(4, "big"), each.process, each.address)
-                self._covered.setdefault(each.process, []).append((each.address, each.address + each.length))
+                self._same(each.process, [(each.address, each.address + each.length)])
             elif each.kind == CHANGED:
                 for address, data in self._memory(each.process).all(each.address, each.length):
                     self._link.send(link.PAGES, data, each.process, address)
@@ -134,17 +153,26 @@ class Source:
                 return memory
         raise ValueError(f"no process {process}")
 
-    def _known(self, processes: list[list[int]]) -> list[Memory]:
+    def _known(self, processes: list[list[int]], running: bool) -> list[Memory]:
         """A process that has ended meanwhile is left out."""
         wanted = dict((pid, inside) for pid, inside in processes)  # noqa: C402 - the pairs are lists
-        for pid in self._memories.keys() - wanted.keys():
+        for pid in [pid for pid, memory in self._memories.items() if pid not in wanted or memory.gone]:
             self._memories.pop(pid).close()
-        for pid in wanted.keys() - self._memories.keys():
+        new = wanted.keys() - self._memories.keys()
+        for pid in new:
             try:
                 self._memories[pid] = Memory(pid, wanted[pid])
             except OSError:
                 pass
+        if running:
+            for pid, userfaultfd in injection.userfaultfds(new & self._memories.keys()).items():
+                self._memories[pid].follow(userfaultfd)
         return list(self._memories.values())
+
+    def _send_pages(self, memory: Memory, written: list[ranges.Range]) -> None:
+        for begin, end in written:
+            for address, data in memory.pieces(begin, end - begin):
+                self._link.send(link.PAGES, data, memory.process, address)
 
     def _send_changed(self, process: int, address: int, data: bytes) -> None:
         for offset, length in self._store.changed(process, address, data):
@@ -156,7 +184,7 @@ class Source:
         """As it stays: what has changed, and that the rest has not."""
         for offset, length in self._store.changed(process, address, data):
             self._link.send(link.PAGES, data[offset : offset + length], process, address + offset)
-        self._link.send(link.SAME, len(data).to_bytes(4, "big"), process, address)
+        self._same(process, [(address, address + len(data))])
 
     def _send_log(self, path: str) -> None:
         """What was added to the log since the last time; one that was begun anew comes from its beginning."""
@@ -175,7 +203,7 @@ class Source:
         """What the target must have besides criu's images to go on; returns when it has it."""
         if not self._still:
             self._stand_still(gently=False)
-        self._known(asked["processes"])
+        self._known(asked["processes"], running=False)
         for file in asked["files"]:
             self._send_file(Path(file))
         self._send_log(asked["log"])
@@ -188,34 +216,40 @@ class Source:
         self._push_rest()
 
     def _send_file(self, path: Path) -> None:
-        name = path.name.encode() + b"\0"
-        self._link.send(link.FILE, name)
+        name, kind = path.name.encode() + b"\0", link.FILE
         with open(path, "rb") as file:
-            while data := file.read(CHUNK):
-                self._link.send(link.FILE, name + data)
+            while (data := file.read(CHUNK)) or kind == link.FILE:
+                self._link.send(kind, name + data)
+                kind = link.MORE
 
     def _push_rest(self) -> None:
-        """When all is known: what the dump left out, and nobody has looked at."""
-        if self._sealed and self._scan is None:
-            self._pages = self._left_out()
+        """When all is known: what the dump left out, and nobody has told of."""
+        if self._sealed and self._scan is None and self._pushing is None and not self._told_all:
+            self._pushing = self._left_out()
 
-    def _left_out(self) -> Iterator[tuple[Memory, int, bytes]]:
+    def _push(self, pushing: Iterator[int]) -> None:
+        for _ in pushing:
+            return
+        self._pushing = None
+        self._push_rest()
+
+    def _pushed(self, memory: Memory, written: list[ranges.Range]) -> Iterator[int]:
+        for begin, end in written:
+            for address, data in memory.all(begin, end - begin):
+                self._link.send(link.PAGES, data, memory.process, address)
+                yield address
+
+    def _left_out(self) -> Iterator[int]:
         for memory in self._memories.values():
             image = self._images / f"pagemap-{memory.process}.img"
             covered = sorted(self._covered.get(memory.process, ()))
             for start, length in images.left_out(image.read_bytes()) if image.exists() else ():
                 for begin, end in ranges.without((start, start + length), covered):
                     for address, data in memory.all(begin, end - begin):
-                        yield memory, address, data
-
-    def _push(self, pages: Iterator[tuple[Memory, int, bytes]]) -> None:
-        try:
-            memory, address, data = next(pages)
-        except StopIteration:
-            self._pages = None
-            self._link.send(link.ALL_SENT)
-            return
-        self._send_last(memory.process, address, data)
+                        self._send_last(memory.process, address, data)
+                        yield address
+        self._told_all = True
+        self._link.send(link.ALL_SENT)
 
     def _told(self) -> None:
         frame = self._link.receive()

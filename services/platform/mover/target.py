@@ -104,12 +104,13 @@ class Target:
         if frame.kind == link.PAGES:
             self._store.put(frame.process, frame.address, frame.payload)
         elif frame.kind == link.SAME:
-            self._store.confirm(frame.process, frame.address, int.from_bytes(frame.payload, "big"))
+            for begin, end in link.unpack(frame.payload):
+                self._store.confirm(frame.process, begin, end - begin)
         elif frame.kind == link.STILL:
             self._store.doubt()
-        elif frame.kind == link.FILE:
+        elif frame.kind in (link.FILE, link.MORE):
             name, _, data = frame.payload.partition(b"\0")
-            self._write(name.decode(errors="replace"), data)
+            self._write(name.decode(errors="replace"), data, "wb" if frame.kind == link.FILE else "ab")
         elif frame.kind == link.LOG:
             self._append(frame.payload)
         elif frame.kind == link.ALL_SENT:
@@ -119,10 +120,10 @@ class Target:
         else:
             raise ConnectionAbortedError(frame.payload.decode(errors="replace"))
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes, mode: str) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(f"no name of an image: {name!r}")
-        with open(self._images / name, "ab" if data else "wb") as file:
+        with open(self._images / name, mode) as file:
             file.write(data)
 
     def _append(self, data: bytes) -> None:

@@ -46,6 +46,20 @@ def test_listeners_hear_changes_until_they_stop():
     assert view.revision == 4
 
 
+def test_what_was_written_here_shows_before_the_feed_brings_it():
+    view, told = View(RECORDS), []
+    view.apply("echoes.a", entry("echoes.a", 1), 1)
+    view.on_change(lambda keys, parts, change: told.append((parts, change)))
+    view.own(RECORDS, ("a",), Text(count=5), 5)
+    assert told == [(("a",), entry("echoes.a", 5))]
+    assert view.revision == 1  # what others have written before it is still to come
+    view.apply("echoes.a", entry("echoes.a", 3), 3)
+    view.apply("echoes.a", entry("echoes.a", 5), 5)
+    assert len(told) == 1
+    view.apply("echoes.a", None, 6)
+    assert told[1:] == [(("a",), None)]
+
+
 def test_what_a_fresh_start_did_not_show_is_gone():
     view, told = View(RECORDS, PARTS), []
     for number, key in enumerate(("echoes.a", "echoes.b", "echoes.a.part"), 1):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.migrator.domain import plan
-from services.migrator.domain.estimate import POST_COPY_FREEZE_MS
+from services.migrator.domain.estimate import FREEZE_MS
 from services.migrator.domain.plan import Facts
 from shared.contracts.common import Platform
 from shared.contracts.container import (
@@ -125,7 +125,7 @@ def test_auto_weighs_by_memory_writes_and_line() -> None:
     )
     strategy, why = plan.choose(asked, facts(**known, written=90_000_000))
     assert strategy == "post-copy"
-    assert "copy would stand still for 1026 ms" in why
+    assert "copy would stand still for 1066 ms" in why
     assert plan.choose(MigrateRequest(id="c"), facts(**known, written=90_000_000))[0] == "copy"
     assert plan.choose(asked, facts(**known, written=90_000_000, strategies=("copy",)))[0] == "copy"
     assert plan.choose(asked, facts(strategies=("post-copy",)))[0] == "post-copy"
@@ -156,5 +156,5 @@ def test_an_estimate_grows_with_what_is_to_be_sent() -> None:
     few, many = (plan.estimate("copy", facts(memory=size, files=size)) for size in (1 << 20, 1 << 30))
     assert few.bytes == 2 << 20
     assert few.freeze_ms < many.freeze_ms < many.total_ms
-    assert plan.estimate("post-copy", facts(memory=1 << 30)).freeze_ms == POST_COPY_FREEZE_MS
+    assert plan.estimate("post-copy", facts(memory=1 << 30)).freeze_ms == FREEZE_MS
     assert plan.estimate("cold", facts(memory=1 << 30, state="exited")).freeze_ms == 0

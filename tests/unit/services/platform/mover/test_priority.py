@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from services.platform.mover.priority import give
+from services.platform.mover.priority import give, rush
 
 
 def test_it_is_raised_and_what_may_not_is_no_failure() -> None:
@@ -19,3 +19,13 @@ def test_it_is_raised_and_what_may_not_is_no_failure() -> None:
         give(-7)
         os._exit(0 if os.nice(0) == 0 else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_who_rushes_waits_for_nobody_else_where_it_may() -> None:
+    for user in (0, 65534):
+        child = os.fork()
+        if not child:
+            os.setuid(user)
+            rush()
+            os._exit(os.sched_getscheduler(0))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (os.SCHED_OTHER if user else os.SCHED_RR)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from services.platform.mover import source, target
+from services.platform.mover import injection, source, target
 from services.platform.mover.control import Control
 from services.platform.mover.store import PAGE
 from shared import pki
@@ -24,6 +24,7 @@ from shared.clock import now_ns
 from tests.support.certified import certify
 from tests.unit.services.platform.mover.test_absent import Restored
 from tests.unit.services.platform.mover.test_images import image, message
+from tests.unit.services.platform.mover.test_written import can_follow
 
 PROCESS = 5
 
@@ -77,11 +78,16 @@ class Side:
 
 
 WORKLOAD = """
-import ctypes, mmap, os, sys
-area = mmap.mmap(-1, {pages} * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-area[:] = os.urandom(len(area))
-print(ctypes.addressof(ctypes.c_char.from_buffer(area)), flush=True)
-sys.stdin.read()
+import ctypes, os, sys
+start, length = 0x7E1000000000, {pages} * 4096
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+assert libc.mmap(start, length, 3, 0x100022, -1, 0) == start
+ctypes.memmove(start, os.urandom(length), length)
+print(start, flush=True)
+if sys.stdin.readline():
+    os.execv(sys.executable, sys.orig_argv)
 """
 
 
@@ -91,9 +97,21 @@ class Workload:
     def __init__(self, pages: int) -> None:
         words = [sys.executable, "-S", "-c", WORKLOAD.format(pages=pages)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.length = pages * PAGE
+        self._look()
+
+    def _look(self) -> None:
         assert self.process.stdout is not None
-        self.start, self.length = int(self.process.stdout.readline()), pages * PAGE
+        self.start = int(self.process.stdout.readline())
         self._memory = os.open(f"/proc/{self.process.pid}/mem", os.O_RDWR)
+
+    def begin_anew(self) -> None:
+        """It runs a program that has other memory at the same place."""
+        os.close(self._memory)
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        self._look()
 
     def bytes(self) -> bytes:
         return os.pread(self._memory, self.length, self.start)
@@ -170,8 +188,16 @@ class Move:
         return hashlib.sha256(self.workload.bytes()[first * PAGE : (first + pages) * PAGE]).hexdigest()
 
 
+@pytest.fixture(params=[True, False], ids=["followed", "compared"])
+def followed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the kernel tells what is written."""
+    if not request.param:
+        monkeypatch.setattr(injection, "userfaultfds", lambda pids: {})
+    return request.param and can_follow()
+
+
 @pytest.fixture
-def move(tmp_path: Path) -> Iterator[Move]:
+def move(tmp_path: Path, followed: bool) -> Iterator[Move]:
     made = Move(tmp_path)
     yield made
     for side in (made.source, made.target):
@@ -240,7 +266,7 @@ def test_pages_that_are_waited_for_come_first(move: Move, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("gently", [False, True])
 def test_what_has_changed_is_looked_for_while_the_dump_is_sent(
-    move: Move, gently: bool, monkeypatch: pytest.MonkeyPatch
+    move: Move, followed: bool, gently: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not again afterwards, but for what could not be known then."""
     later: list[int] = []
@@ -252,7 +278,9 @@ def test_what_has_changed_is_looked_for_while_the_dump_is_sent(
     restored = move.restored()
     move.keep()
     move.source.hear(source.SERVED)
-    assert later == []
+    changed = move.start + 7 * PAGE
+    assert changed in later if followed else later == []
+    assert sum(move.start <= address < move.start + move.workload.length for address in later) <= 1
     restored.do("run")
     move.target.ended()
     assert restored.do("read", move.start, move.pages) == move.digest()
@@ -260,11 +288,11 @@ def test_what_has_changed_is_looked_for_while_the_dump_is_sent(
 
 
 def noted(told: list[int], push: Any) -> Any:
-    def pushing(self: source.Source, pages: Iterator[Any]) -> None:
-        def seen() -> Iterator[Any]:
-            for memory, address, data in pages:
+    def pushing(self: source.Source, steps: Iterator[int]) -> None:
+        def seen() -> Iterator[int]:
+            for address in steps:
                 told.append(address)
-                yield memory, address, data
+                yield address
 
         push(self, seen())
 
@@ -299,6 +327,18 @@ def test_before_the_dump_they_end_with_the_platform(move: Move) -> None:
     move.target.hear(target.LOST)
     move.target.ended()
     assert move.target.failed
+
+
+def test_a_program_that_takes_the_place_of_another_comes_whole(move: Move) -> None:
+    """Its memory is not what was copied."""
+    move.copy()
+    move.workload.begin_anew()
+    move.dump()
+    restored = move.restored()
+    move.keep(all=True)
+    restored.do("run")
+    move.target.ended()
+    assert restored.do("read", move.start, move.pages) == move.digest()
 
 
 def test_a_log_begun_anew_comes_from_its_beginning(move: Move) -> None:

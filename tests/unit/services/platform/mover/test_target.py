@@ -6,7 +6,6 @@ import select
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.unit.services.platform.mover import test_source
 from tests.unit.services.platform.mover.test_absent import ZEROS, Restored
 from tests.unit.services.platform.mover.test_source import PROCESS, Move
 
-move = test_source.move
+followed, move = test_source.followed, test_source.move
 
 
 def test_a_source_that_is_gone_with_pages_is_the_end(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +42,7 @@ def test_a_fault_that_is_heard_when_the_source_goes_is_served(move: Move, monkey
         if self._processes:
             here.set()
 
-    def late(self: source.Source, pages: Iterator[Any]) -> None:
+    def late(self: source.Source, pages: Iterator[int]) -> None:
         assert here.wait(30)
         push(self, pages)
 
@@ -81,4 +80,4 @@ def test_images_have_plain_names(tmp_path: Path, name: str) -> None:
     made = target.Target.__new__(target.Target)
     made._images = tmp_path
     with pytest.raises(ValueError, match="no name of an image"):
-        made._write(name, b"x")
+        made._write(name, b"x", "wb")
