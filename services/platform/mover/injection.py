@@ -15,8 +15,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 
 from ..adapters import syscalls
 
@@ -42,7 +41,9 @@ _libc.ptrace.restype = ctypes.c_long
 
 
 def userfaultfds(pids: Iterable[int]) -> dict[int, int]:
-    """A userfaultfd of each process's memory; it keeps none itself. Those that it cannot be had of are left out."""
+    """A userfaultfd of each process's memory; it keeps none itself. Those that it cannot be had of are left out, as
+    are all after one that does not stop: that one must not wait for them, should it stop later.
+    """
     wanted = list(pids)
     if platform.machine() != "x86_64" or not wanted:
         return {}
@@ -53,8 +54,12 @@ def userfaultfds(pids: Iterable[int]) -> dict[int, int]:
             ours.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGCHLD})
             for pid in wanted:
-                with suppress(OSError):
+                try:
                     socket.send_fds(theirs, [struct.pack("=i", pid)], [_userfaultfd(pid)])
+                except TimeoutError:
+                    break
+                except OSError:
+                    pass
         finally:
             os._exit(0)
     theirs.close()
@@ -95,7 +100,7 @@ class _Thread:
         self._later: list[int] = []
         self._ptrace(_SEIZE, _OPTIONS)
         self._ptrace(_INTERRUPT)
-        self._await(lambda stopped: stopped >> 8 == _EVENT_STOP, time.monotonic() + SECONDS)
+        self._await(_interrupted, time.monotonic() + SECONDS)
         self._registers = self._get_registers()
         self._mask = ctypes.create_string_buffer(8)
         self._signals(_GETSIGMASK, self._mask)
@@ -112,7 +117,7 @@ class _Thread:
         self._set_registers(self._registers)
         self._ptrace(_INTERRUPT)
         self._ptrace(_CONT)
-        self._await(lambda stopped: stopped >> 8 == _EVENT_STOP)
+        self._await(_interrupted)
         self._signals(_SETSIGMASK, self._mask)
         self._ptrace(_DETACH)
         for number in self._later:
@@ -125,15 +130,14 @@ class _Thread:
         self._set_registers(tuple(registers))
         for _ in range(2):  # before it, and after it
             self._ptrace(_SYSCALL)
-            self._await(lambda stopped: stopped == _AT_SYSCALL)
+            self._await(_calling)
         result = ctypes.c_int64(self._get_registers()[_AX]).value
         if result < 0:
             raise OSError(-result, os.strerror(-result), f"system call {number}")
         return result
 
-    def _await(self, wanted: object, until: float | None = None) -> None:
+    def _await(self, wanted: Callable[[int], bool], until: float | None = None) -> None:
         """Until it has stopped so. A signal that cannot be held back is given to it later."""
-        assert callable(wanted)
         while True:
             pid, status = os.waitpid(self._pid, _WALL | (0 if until is None else os.WNOHANG))
             if pid:
@@ -142,9 +146,13 @@ class _Thread:
                 stopped = status >> 8
                 if wanted(stopped):
                     return
-                if not stopped >> 8 and stopped != _AT_SYSCALL:
+                delivers = not stopped >> 8 and not _calling(stopped)
+                if until is not None:  # nothing has been changed yet
+                    self._ptrace(_CONT, stopped if delivers else 0)
+                    continue
+                if delivers:
                     self._later.append(stopped)
-                self._ptrace(_SYSCALL if until is None else _CONT)
+                self._ptrace(_SYSCALL)
             elif until is not None and not signal.sigtimedwait({signal.SIGCHLD}, max(0.0, until - time.monotonic())):
                 raise TimeoutError(f"thread {self._pid} does not stop")
 
@@ -164,6 +172,14 @@ class _Thread:
         if _libc.ptrace(request, self._pid, address, data) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), "ptrace")
+
+
+def _interrupted(stopped: int) -> bool:
+    return stopped >> 8 == _EVENT_STOP
+
+
+def _calling(stopped: int) -> bool:
+    return stopped == _AT_SYSCALL
 
 
 def _instruction(pid: int) -> int:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,39 @@ def test_no_signal_is_lost_or_doubled(other: Other) -> None:
         while f"{1 << signal.SIGUSR1 - 1:016x}" in pending(other.process.pid):
             pass
     assert other.do("heard") == "50"
+
+
+def test_a_signal_that_comes_meanwhile_is_heard(other: Other) -> None:
+    """Before it has stopped, too."""
+    sender = subprocess.Popen(
+        [sys.executable, "-S", "-c", "import os, sys\nwhile sys.stdin.read(1): os.kill(int(sys.argv[1]), 10)",
+         str(other.process.pid)], stdin=subprocess.PIPE,
+    )  # fmt: skip
+    assert sender.stdin is not None
+    for _ in range(200):
+        sender.stdin.write(b"x")
+        sender.stdin.flush()
+        assert taken(other.process.pid) is GIVES
+    sender.communicate()
+    assert 1 <= int(other.do("heard")) <= 200  # those that wait for the same handler become one
+
+
+def test_one_that_does_not_stop_is_let_go() -> None:
+    """It waits for a child that has not begun its program (vfork(2)), which no signal ends."""
+    waits = "import ctypes; libc = ctypes.CDLL(None)\nif not libc.vfork(): libc.pause()"
+    child = subprocess.Popen([sys.executable, "-S", "-c", waits])
+    try:
+        with open(f"/proc/{child.pid}/stat") as file:
+            while file.read().rpartition(")")[2].split()[0] != "D":
+                file.seek(0)
+        assert injection.userfaultfds([child.pid]) == {}
+        with open(f"/proc/{child.pid}/status") as file:
+            assert "TracerPid:\t0\n" in file.read()
+    finally:
+        inner = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        for pid in (*map(int, inner), child.pid):
+            os.kill(pid, signal.SIGKILL)
+        child.wait()
 
 
 def pending(pid: int) -> list[str]:
