@@ -13,6 +13,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.config import Settings
 
@@ -29,6 +30,14 @@ MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class MountAt(NamedTuple):
+    """The mount that a path lies on: its mount point, and its propagation (one may be both shared and a slave)."""
+
+    point: str
+    shared: bool
+    slave: bool
 
 
 def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data: str = "") -> None:
@@ -68,7 +77,7 @@ def ensure_shared(path: Path) -> None:
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o710)
     with _locked(path):
-        point, shared = mount_of(path)
+        point, shared, _ = mount_of(path)
         if shared:
             return
         if point != os.path.realpath(path):
@@ -82,8 +91,8 @@ def drop_shared(path: Path) -> None:
         unmount(path)
 
 
-def mount_of(path: Path) -> tuple[str, bool]:
-    """Mount point of the mount that `path` lies on, and whether its propagation is shared."""
+def mount_of(path: str | Path) -> MountAt:
+    """The mount that `path`, links followed, lies on, as the calling thread sees it. `OSError` where there is none."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         lines = Path(f"/proc/thread-self/fdinfo/{descriptor}").read_text().splitlines()
@@ -93,9 +102,9 @@ def mount_of(path: Path) -> tuple[str, bool]:
     for line in Path("/proc/thread-self/mountinfo").read_text().splitlines():
         fields = line.split(" ")
         if fields[0] == wanted:
-            optional = fields[6 : fields.index("-")]
-            return _unescape(fields[4]), any(field.startswith("shared:") for field in optional)
-    return "", False
+            kinds = {field.partition(":")[0] for field in fields[6 : fields.index("-")]}
+            return MountAt(_unescape(fields[4]), "shared" in kinds, "master" in kinds)
+    return MountAt("", False, False)
 
 
 def _unescape(text: str) -> str:

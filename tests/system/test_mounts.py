@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import hostmounts
 from tests.support.engine import IMAGE, Engine
 from tools.images import Image, directory, docker_archive, entry, tar
 
@@ -223,6 +224,41 @@ def test_propagation(engine: Engine, tmp_path: Path, flag: list[str]) -> None:
     if flag == ["-v"]:
         assert found["HostConfig"]["Binds"] == [value]
     assert [mount["Propagation"] for mount in found["Mounts"]] == ["rslave"]
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of the host's that propagates nothing."""
+    point = tmp_path / "mounted"
+    point.mkdir()
+    hostmounts.mount("t", point, "tmpfs")
+    hostmounts.mount("", point, flags=hostmounts.MS_PRIVATE)
+    yield point
+    hostmounts.unmount(point)
+
+
+@pytest.mark.beyond_reference("does not see the mounts of tests")
+@pytest.mark.parametrize(("kind", "needed"), [("rshared", "shared"), ("rslave", "shared or slave")])
+def test_propagation_that_the_hosts_mount_does_not_have(engine: Engine, mounted: Path, kind: str, needed: str) -> None:
+    source = mounted / "inner"
+    name = engine.ok("create", "-v", f"{source}:/m:{kind}", IMAGE, "true")
+    answer = engine.call("POST", f"/containers/{name}/start")
+    assert answer.status == 500
+    assert answer.message == f"path {source} is mounted on {mounted} but it is not a {needed} mount"
+    assert engine.inspect(name)["State"]["ExitCode"] == 128
+    assert engine.docker("run", "--rm", "-v", f"{source}:/m:{kind}", IMAGE, "true").code == 125
+    hostmounts.mount("", mounted, flags=hostmounts.MS_SHARED)
+    engine.ok("start", "-a", name)
+
+
+@pytest.mark.beyond_reference("does not see the mounts of tests")
+def test_propagation_brings_the_hosts_later_mounts(engine: Engine, mounted: Path) -> None:
+    hostmounts.mount("", mounted, flags=hostmounts.MS_SHARED)
+    (mounted / "later").mkdir()
+    names = [engine.start("-v", f"{mounted}:/m:{kind}", IMAGE, "sleep", "1000") for kind in ("rslave", "rprivate")]
+    hostmounts.mount("t", mounted / "later", "tmpfs")
+    (mounted / "later/file").touch()
+    assert [engine.ok("exec", name, "ls", "/m/later") for name in names] == ["file", ""]
 
 
 def test_modes_in_inspect(engine: Engine) -> None:

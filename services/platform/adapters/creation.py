@@ -20,7 +20,7 @@ from ..domain import failures, spec
 from ..domain.facts import Facts
 from ..domain.namespaces import own_cgroup
 from ..domain.process import granted
-from . import bundle, copyup, devices, image_mounts, images, monitor, process, rootfs, rotation
+from . import bundle, copyup, devices, image_mounts, images, monitor, process, propagation, rootfs, rotation
 from . import shm as sharing
 from .cgroup import Cgroups
 from .native import Adapter
@@ -105,6 +105,7 @@ class Creator:
 
     def _prepare(self, request: CreateRequest, root: Path, cgroup: str, shm: str) -> bytes:
         """The root mounted and filled; the encoded configuration."""
+        propagation.check(request.mounts)
         with telemetry.span("mount.root"):
             rootfs.mount_root(request.rootfs, root)
         inside = rootfs.open_root(root)

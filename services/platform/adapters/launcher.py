@@ -94,7 +94,7 @@ def ensure_private(path: Path) -> None:
     The one mount of the platform on the host: below it each monitor's namespace mounts its root alone.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o710)
-    point, shared = hostmounts.mount_of(path)
+    point, shared, _ = hostmounts.mount_of(path)
     if not shared:
         return
     if point != os.path.realpath(path):

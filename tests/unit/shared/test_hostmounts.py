@@ -52,7 +52,7 @@ def test_a_folder_on_a_private_mount_becomes_a_shared_mount_once(tmp_path: Path)
     def work() -> None:
         hostmounts.ensure_shared(path)
         hostmounts.ensure_shared(path)
-        assert hostmounts.mount_of(path) == (str(path), True)
+        assert hostmounts.mount_of(path) == (str(path), True, False)
         assert mounts(path) == 1
         hostmounts.drop_shared(path)
         assert mounts(path) == 0
@@ -90,7 +90,7 @@ def test_a_half_done_attempt_is_finished(tmp_path: Path) -> None:
     def work() -> None:
         hostmounts.mount(str(tmp_path), tmp_path, flags=hostmounts.MS_BIND)
         hostmounts.ensure_shared(tmp_path)
-        assert hostmounts.mount_of(tmp_path) == (str(tmp_path), True)
+        assert hostmounts.mount_of(tmp_path) == (str(tmp_path), True, False)
         assert mounts(tmp_path) == 1
 
     in_own_namespace(work)

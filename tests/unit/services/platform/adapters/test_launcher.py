@@ -91,7 +91,7 @@ def test_a_folder_below_a_shared_mount_is_made_private(directory: Path) -> None:
     try:
         launcher.ensure_private(inner)
         launcher.ensure_private(inner)
-        assert hostmounts.mount_of(inner) == (os.path.realpath(inner), False)
+        assert hostmounts.mount_of(inner) == (os.path.realpath(inner), False, False)
         assert Path("/proc/self/mountinfo").read_text().count(f" {os.path.realpath(inner)} ") == 1
     finally:
         hostmounts.drop_shared(inner)
