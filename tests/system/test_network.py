@@ -174,6 +174,18 @@ def test_expose_alone_publishes_nothing(engine: Engine) -> None:
     assert engine.ok("ps", "--format", "{{.Ports}}") == "80/tcp"
 
 
+def test_no_ports_are_shown_on_no_network(engine: Engine) -> None:
+    name = engine.start("--expose", "90", "-p", "127.0.0.1:18081:80", IMAGE, "sleep", "1000")
+    settings = engine.inspect(name)["NetworkSettings"]
+    assert settings["Ports"] == {"90/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18081"}]}
+    engine.ok("network", "disconnect", "bridge", name)
+    settings = engine.inspect(name)["NetworkSettings"]
+    assert (settings["Networks"], settings["Ports"]) == ({}, {})
+    engine.ok("network", "connect", "bridge", name)
+    shown = engine.inspect(name)["NetworkSettings"]["Ports"]
+    assert shown == {"90/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18081"}]}
+
+
 def test_published_from_another_container_by_the_gateway(engine: Engine) -> None:
     engine.start("-p", "18087:80", IMAGE, *SERVE)
     gateway = engine.call("GET", "/networks/bridge").json["IPAM"]["Config"][0]["Gateway"]

@@ -290,8 +290,8 @@ def forwards(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[Fo
 
 
 def with_ports(record: SandboxRecord, taken: Iterable[Forward]) -> SandboxRecord:
-    """The sandbox that shows these ports as published."""
-    ports = shown(taken, record.exposed) if record.mode == "bridge" else {}
+    """The sandbox that shows these ports as published; on no network not even exposed ports are shown, as in Docker."""
+    ports = shown(taken, record.exposed) if record.mode == "bridge" and record.attachments else {}
     return msgspec.structs.replace(record, sandbox=msgspec.structs.replace(record.sandbox, ports=ports))
 
 

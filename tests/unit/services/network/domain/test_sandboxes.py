@@ -143,6 +143,13 @@ def test_shown_ports_are_those_taken() -> None:
     assert sandboxes.with_ports(msgspec.structs.replace(RECORD, mode="host"), []).sandbox.ports == {}
 
 
+def test_a_container_on_no_network_shows_no_ports() -> None:
+    exposing = msgspec.structs.replace(RECORD, exposed=("90/tcp",))
+    assert sandboxes.with_ports(exposing, []).sandbox.ports == {"90/tcp": None}
+    gone = sandboxes.left(exposing, WEB.id, SPECS)
+    assert sandboxes.with_ports(gone, []).sandbox.ports == {}
+
+
 def test_lines_of_linked_containers() -> None:
     other = msgspec.structs.replace(
         DUAL,
