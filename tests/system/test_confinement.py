@@ -1,11 +1,14 @@
 """What a container may do, as seen from inside. Docker's default set or tighter."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine import IMAGE, Engine
+from tests.support.reaper import PERL, libraries
 
 NAMES = [
     "CHOWN",
@@ -146,6 +149,48 @@ def test_seccomp_profile_that_is_none(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text("[1, 2")
     result = engine.docker("run", "--rm", "--security-opt", f"seccomp={tmp_path}/profile.json", IMAGE, "true")
     assert result.code == 125
+
+
+ON_AMD64 = os.uname().machine == "x86_64"
+WITHHELD = {
+    "io_uring_setup": "syscall(425, 0, 0)",
+    "io_uring_enter": "syscall(426, -1, 0, 0, 0, 0, 0)",
+    "io_uring_register": "syscall(427, -1, 0, 0, 0)",
+    "AF_ALG": "socket(my $alg, 38, 5, 0) ? 0 : -1",
+    "AF_VSOCK": "socket(my $vsock, 40, 1, 0) ? 0 : -1",
+    "userfaultfd": f"syscall({323 if ON_AMD64 else 282}, 1)",
+    "keyctl": f"syscall({250 if ON_AMD64 else 219}, 0, -3, 0)",
+    "add_key": f"syscall({248 if ON_AMD64 else 217}, 0, 0, 0, 0, 0)",
+    "bpf": f"syscall({321 if ON_AMD64 else 280}, 999, 0, 0)",
+}
+"""Perl that calls each with arguments that do nothing; what it has other than -1 is no refusal."""
+
+
+def refusals(engine: Engine, *arguments: str) -> dict[str, int]:
+    """What number of an error each of those calls ends with in a container, and again by `exec`; 0: none."""
+    script = "".join(
+        f"$! = 0; $r = {call}; print '{name} ', $r == -1 ? $! + 0 : 0, qq(\\n);" for name, call in WITHHELD.items()
+    )
+    perl = ["perl", "-e", script]
+    shared = [word for path in (PERL, *libraries()) for word in ("-v", f"{path}:{path}:ro")]
+    started = engine.start(*arguments, *shared, IMAGE, "sleep", "1000")
+    of_exec = engine.ok("exec", started, *perl)
+    assert engine.run(*arguments, *shared, IMAGE, *perl) == of_exec
+    return {name: int(number) for name, number in (line.split() for line in of_exec.splitlines())}
+
+
+@pytest.mark.beyond_reference("Docker's profile has withheld io_uring and AF_ALG since then")
+def test_seccomp_filter_withholds_what_containers_have_been_left_by(engine: Engine) -> None:
+    assert refusals(engine) == dict.fromkeys(WITHHELD, errno.EPERM)
+
+
+@pytest.mark.beyond_reference("dockerd fails where the host lacks a capability")
+def test_seccomp_unconfined_withholds_nothing(engine: Engine) -> None:
+    """All capabilities, so that none of the refusals is the kernel's own; what it was built without has other words."""
+    found = refusals(engine, "--security-opt", "seccomp=unconfined", "--cap-add", "ALL")
+    switch = Path("/proc/sys/kernel/io_uring_disabled")
+    off = {"io_uring_setup"} if switch.exists() and switch.read_text().strip() == "2" else set()
+    assert {name for name, number in found.items() if number == errno.EPERM} == off
 
 
 def test_no_new_privileges(engine: Engine) -> None:
