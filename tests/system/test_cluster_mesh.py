@@ -179,5 +179,5 @@ def test_containers_that_start_at_once_choose_different_ports(hosts: Hosts) -> N
     said = [process.communicate(timeout=60)[1] for process in begun]
     assert [process.returncode for process in begun] == [0, 0, 0], said
     assert {port_of(hosts, f"once{number}") for number in ALL} == {7100, 7101, 7102}
-    assert "port is already allocated" in hosts.refused(1, *command[1:], "--name", "late", "busybox", "true")
+    assert "all ports are allocated" in hosts.refused(1, *command[1:], "--name", "late", "busybox", "true")
     hosts.docker(1, "rm", "-f", "late", *(f"once{number}" for number in ALL))
