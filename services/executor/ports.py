@@ -20,5 +20,8 @@ class HostPaths(Protocol):
     def remove_tree(self, path: str) -> None:
         """The folder is gone with all that is in it. Idempotent; may take long."""
 
+    def free_bytes(self) -> int:
+        """What can still be written on the file system that has the engine's state."""
+
     def engine_started(self) -> bool:
         """Whether this is the first executor since the engine (or the host) started; then remembers it."""

@@ -287,7 +287,7 @@ async def build(kernel: Kernel) -> Executor:
         node=kernel.node,
         records=Records(kernel.state, kernel.node, settings.node, kernel.tasks, names, movables),
         movables=movables,
-        paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine"),
+        paths=LocalHostPaths(Path(settings.run_dir) / "executor" / "engine", settings.state_path),
         tasks=kernel.tasks,
         streams=kernel.streams,
         checkpoints=str(settings.state_path / "executor" / "checkpoints"),

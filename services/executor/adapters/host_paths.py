@@ -11,10 +11,10 @@ from shared.telemetry import span
 
 
 class LocalHostPaths:
-    """`marker` lies where a reboot clears it; it names the process that started this engine."""
+    """`marker` lies where a reboot clears it; it names the process that started this engine. `state`: its state."""
 
-    def __init__(self, marker: Path) -> None:
-        self._marker = marker
+    def __init__(self, marker: Path, state: Path) -> None:
+        self._marker, self._state = marker, state
 
     def exists(self, path: str) -> bool:
         try:
@@ -43,6 +43,10 @@ class LocalHostPaths:
     def remove_tree(self, path: str) -> None:
         if os.path.isdir(path):
             shutil.rmtree(path, ignore_errors=True)
+
+    def free_bytes(self) -> int:
+        disk = os.statvfs(next(folder for folder in (self._state, *self._state.parents) if folder.exists()))
+        return disk.f_bavail * disk.f_frsize
 
     def engine_started(self) -> bool:
         """A service that crashed comes back under the same parent: then the engine did not start anew."""

@@ -14,7 +14,7 @@ from shared.contracts import image_store, network, volume
 from shared.contracts.common import Ref
 from shared.contracts.container import ContainerConfig, ContainerSpec, EndpointSettings, HostConfig, MountPoint
 from shared.contracts.executor import CreateReply, CreateRequest
-from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted, ShoalError
 from shared.ids import new_id
 from shared.shielded import together
 
@@ -41,10 +41,15 @@ from ..domain.validation.networks import check_exposed
 from . import links, release
 from .engine import Engine, patiently
 
+RESERVE = 16 << 20
+"""Bytes of the disk that making containers leaves to what is written about those that are there."""
+
 
 async def create(engine: Engine, request: CreateRequest) -> CreateReply:
     """Checks, then name and snapshot together, then volumes, then the records; a failure takes all of it back."""
     config, asked, warnings = await _checked(engine, request)
+    if engine.paths.free_bytes() < RESERVE:
+        raise ResourceExhausted("cannot create a container: No space left on device")
     container_id = new_id()
     async with AsyncExitStack() as undo:
         name, snapshot = await _name_and_snapshot(engine, request, container_id, undo)

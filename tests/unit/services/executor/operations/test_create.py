@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from services.executor.adapters.host_paths import LocalHostPaths
+from services.executor.operations.create import RESERVE
 from shared.contracts import executor as contract
 from shared.contracts import volume
 from shared.contracts.base import Message
 from shared.contracts.container import ContainerConfig, EndpointSettings, HostConfig, MountRequest, VolumeOptions
-from shared.errors import AlreadyExists, InvalidArgument, NotFound, ShoalError, Unavailable
+from shared.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted, ShoalError, Unavailable
 from tests.support.executor_node import Node
 
 
@@ -44,6 +46,17 @@ async def test_a_name_is_made_up(node: Node) -> None:
 async def test_a_name_with_a_dot(node: Node) -> None:
     container_id = await node.create("true", name="my.app")
     assert node.view.get(contract.NAMES, "my.app").value.id == container_id  # type: ignore[union-attr]
+
+
+async def test_what_is_left_of_a_disk_is_for_those_that_are_there(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = await node.create("sleep")
+    monkeypatch.setattr(LocalHostPaths, "free_bytes", lambda paths: RESERVE - 1)
+    with pytest.raises(ResourceExhausted, match="cannot create a container: No space left on device"):
+        await node.create("true")
+    assert set(node.image_store.snapshots) == {kept}
+    await node.begin(kept)
+    monkeypatch.setattr(LocalHostPaths, "free_bytes", lambda paths: RESERVE)
+    await node.create("true")
 
 
 async def test_a_taken_name(node: Node) -> None:

@@ -1,0 +1,65 @@
+"""An engine whose state lies on a full disk: nothing new is made, and what is there is left in peace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from shared import hostmounts
+from tests.support.engine import IMAGE, Engine
+from tests.support.shoal import Shoal
+
+pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(240)]
+LEFT_BYTES = 8 << 20
+"""Less than a new container needs to have, enough for the records of those that are there."""
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """The state folder of the running engine, a file system of its own."""
+    shoal = Shoal()
+    state = Path(shoal.settings["SHOAL_STATE_DIR"])
+    state.mkdir()
+    hostmounts.mount("state", state, "tmpfs", 0, "size=128m")
+    with shoal:
+        yield state
+
+
+def fill(path: Path, left: int) -> None:
+    """Takes all the space but so many bytes."""
+    with open(path, "wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - left)
+
+
+def test_on_a_full_disk_containers_stop_and_go_and_none_is_made(state: Path) -> None:
+    engine = Engine(f"unix://{state.parent}/run/docker.sock")
+    engine.load_busybox()
+    for name in ("stopped", "killed", "removed", "again", "stays"):
+        engine.start("--name", name, IMAGE, "sh", "-c", "echo said; trap exit TERM; while :; do sleep 0.1; done")
+    engine.ok("stop", "again")
+    fill(state / "filler", LEFT_BYTES)
+
+    refused = engine.docker("run", "--name", "new", IMAGE, "true")
+    assert refused.code == 125
+    assert "cannot create a container: No space left on device" in refused.err
+    answer = engine.call("POST", "/containers/create", {"Image": IMAGE})
+    assert (answer.status, answer.message) == (507, "cannot create a container: No space left on device")
+    engine.ok("stop", "stopped")
+    engine.ok("kill", "killed")
+    engine.ok("rm", "-f", "removed")
+    engine.ok("rm", "killed")
+    engine.ok("start", "again")
+    assert engine.ok("logs", "stays") == "said"
+    assert engine.ok("exec", "stays", "echo", "inside") == "inside"
+    shown = engine.ok("ps", "--all", "--format", "{{.Names}} {{.State}}").splitlines()
+    assert sorted(shown) == ["again running", "stays running", "stopped exited"]
+
+    (state / "filler").unlink()
+    assert engine.run("--name", "new", IMAGE, "echo", "made") == "made"
+    engine.ok("start", "stopped")
