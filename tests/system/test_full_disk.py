@@ -18,14 +18,27 @@ LEFT_BYTES = 8 << 20
 
 
 @pytest.fixture
-def state() -> Iterator[Path]:
-    """The state folder of the running engine, a file system of its own."""
+def shoal() -> Iterator[Shoal]:
+    """A running engine whose state folder is a file system of its own."""
     shoal = Shoal()
     state = Path(shoal.settings["SHOAL_STATE_DIR"])
     state.mkdir()
     hostmounts.mount("state", state, "tmpfs", 0, "size=128m")
     with shoal:
-        yield state
+        yield shoal
+
+
+@pytest.fixture
+def filler(shoal: Shoal) -> Path:
+    """A file on the engine's disk."""
+    return Path(shoal.settings["SHOAL_STATE_DIR"]) / "filler"
+
+
+@pytest.fixture
+def engine(shoal: Shoal) -> Engine:
+    engine = Engine(shoal.host, shoal.netns)
+    engine.load_busybox()
+    return engine
 
 
 def fill(path: Path, left: int) -> None:
@@ -37,13 +50,11 @@ def fill(path: Path, left: int) -> None:
         file.truncate(path.stat().st_size - left)
 
 
-def test_on_a_full_disk_containers_stop_and_go_and_none_is_made(state: Path) -> None:
-    engine = Engine(f"unix://{state.parent}/run/docker.sock")
-    engine.load_busybox()
+def test_on_a_full_disk_containers_stop_and_go_and_none_is_made(engine: Engine, filler: Path) -> None:
     for name in ("stopped", "killed", "removed", "again", "stays"):
         engine.start("--name", name, IMAGE, "sh", "-c", "echo said; trap exit TERM; while :; do sleep 0.1; done")
     engine.ok("stop", "again")
-    fill(state / "filler", LEFT_BYTES)
+    fill(filler, LEFT_BYTES)
 
     refused = engine.docker("run", "--name", "new", IMAGE, "true")
     assert refused.code == 125
@@ -60,6 +71,23 @@ def test_on_a_full_disk_containers_stop_and_go_and_none_is_made(state: Path) -> 
     shown = engine.ok("ps", "--all", "--format", "{{.Names}} {{.State}}").splitlines()
     assert sorted(shown) == ["again running", "stays running", "stopped exited"]
 
-    (state / "filler").unlink()
+    filler.unlink()
     assert engine.run("--name", "new", IMAGE, "echo", "made") == "made"
     engine.ok("start", "stopped")
+
+
+def test_the_engine_starts_without_any_space_and_room_can_be_made_with_it(
+    shoal: Shoal, engine: Engine, filler: Path
+) -> None:
+    for name in ("removed", "stopped"):
+        engine.start("--name", name, IMAGE, "sh", "-c", "echo said; trap exit TERM; while :; do sleep 0.1; done")
+    shoal.down()
+    fill(filler, 0)
+    shoal.up()
+    assert engine.ok("logs", "stopped") == "said"
+    assert engine.call("POST", "/containers/create", {"Image": IMAGE}).status == 507
+    engine.ok("stop", "stopped")
+    engine.ok("rm", "-f", "removed")
+    assert engine.ok("ps", "--all", "--format", "{{.Names}} {{.State}}") == "stopped exited"
+    filler.unlink()
+    assert engine.run(IMAGE, "echo", "made") == "made"

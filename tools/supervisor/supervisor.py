@@ -18,7 +18,7 @@ from shared.config import Settings
 from shared.errors import FailedPrecondition
 from shared.memory import release_code
 
-from . import broker, child, fence, hub, plan, records, watch
+from . import broker, child, fence, hub, plan, records, reserve, watch
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -180,6 +180,7 @@ class Supervisor:
         if name not in (plan.BROKER, plan.HUB):
             self._warm()
             return lambda: child.serve(name, self._settings, self._where)
+        reserve.settle(self._settings)
         program, path = broker.program(), self._broker_configuration(name)
         return lambda: child.become(program, "--config", str(path), environment=broker.ENVIRONMENT)
 
