@@ -15,6 +15,10 @@ CHUNK = 256 << 10
 WINDOW_PAGES = 1 << 14
 ATTEMPTS = 3
 """Mappings may change while they are looked at."""
+LOOSE = 1 << 20
+"""A mapping up to this size (bytes) that cannot be followed counts as written each time, such as one that the C library
+draws random numbers with (MAP_DROPPABLE).
+"""
 _ENTRY = 8
 _RUN = re.compile(b"\1+")
 _SPECIAL = re.compile(r"\[(vdso|vvar|vvar_vclock|vsyscall)\]")
@@ -48,8 +52,8 @@ class Memory:
             self._written = Written(userfaultfd, self._pagemap)
 
     def written(self) -> list[Range] | None:
-        """What was written since the last call, of a process that runs; at first all that is there. None: it is not
-        followed (any more).
+        """What was written since the last call, of a process that runs, and maybe more; at first all that is there.
+        None: it is not followed (any more).
         """
         for _ in range(ATTEMPTS):
             if self._written is None:
@@ -64,8 +68,13 @@ class Memory:
         return None
 
     def _taken(self, written: Written, start: int, end: int) -> list[Range]:
-        known = written.follow(start, end)
-        taken = written.take(start, end)
+        try:
+            known = written.follow(start, end)
+            taken = written.take(start, end)
+        except Untracked:
+            if end - start > LOOSE:
+                raise
+            known = False
         return taken if known else list(self._there(start, end))
 
     def _there(self, start: int, end: int) -> Iterator[Range]:

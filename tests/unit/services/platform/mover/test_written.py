@@ -154,6 +154,19 @@ def test_what_was_moved_counts_as_written(other: Other) -> None:
 
 
 @where_told
+def test_a_little_that_cannot_be_followed_always_counts_as_written(other: Other) -> None:
+    start, second = other.do("new", 1), Memory(other.process.pid, 1)
+    second.follow(injection.userfaultfds([other.process.pid])[other.process.pid])
+    assert second._written is not None
+    second._written.follow(start, start + PAGE)
+    for _ in range(2):
+        assert 0 in other.pages(other.memory.written(), start)
+    assert 0 in other.pages(other.memory.still()[1], start)
+    assert other.pages(other.memory.written()) == set()
+    second.close()
+
+
+@where_told
 def test_what_others_follow_is_compared(other: Other) -> None:
     """A mapping belongs to one userfaultfd."""
     other.memory.written()
