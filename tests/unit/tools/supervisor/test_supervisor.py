@@ -173,8 +173,11 @@ def run(settings, ready):
 def rest(engine: FakeEngine) -> int:
     """Lets the builder rest; returns the number it had."""
     pid = engine.pid("builder")
+    ended = os.pidfd_open(pid)
     os.kill(pid, signal.SIGUSR1)
-    engine.until(lambda: not engine.lives("builder") and engine.record("builder")["resting"])
+    engine.until(lambda: engine.record("builder")["resting"])
+    assert select.select([ended], [], [], 60)[0], "which no record tells"
+    os.close(ended)
     return pid
 
 
