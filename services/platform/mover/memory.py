@@ -55,21 +55,25 @@ class Memory:
         """What was written since the last call, of a process that runs, and maybe more; at first all that is there.
         None: it is not followed (any more).
         """
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             if self._written is None:
                 break
             try:
-                return [each for area in self.areas() for each in self._taken(self._written, *area)]
-            except Untracked:  # its mappings are changing
+                found: list[Range] = []
+                for area in self.areas():
+                    found += self._taken(self._written, *area, anew=attempt > 0)
+                return found
+            except Untracked:  # its mappings are changing; what was taken by then will not be told again
                 continue
             except OSError:
                 return []
         self._unfollow()
         return None
 
-    def _taken(self, written: Written, start: int, end: int) -> list[Range]:
+    def _taken(self, written: Written, start: int, end: int, anew: bool) -> list[Range]:
+        """`anew`: all that is there."""
         try:
-            known = written.follow(start, end)
+            known = written.follow(start, end) and not anew
             taken = written.take(start, end)
         except Untracked:
             if end - start > LOOSE:

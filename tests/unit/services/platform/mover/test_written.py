@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from services.platform.mover import injection
+from services.platform.mover import injection, memory
 from services.platform.mover.memory import Memory
 from services.platform.mover.ranges import Range
 from services.platform.mover.store import PAGE
@@ -151,6 +152,33 @@ def test_what_was_moved_counts_as_written(other: Other) -> None:
     assert other.pages(other.memory.still()[1], to) == ALL
     assert other.pages(other.memory.written(), to) == ALL
     assert other.pages(other.memory.written(), to) == set()
+
+
+@pytest.mark.parametrize("breaks", ["follow", "take"])
+def test_nothing_is_lost_when_mappings_change_meanwhile(
+    other: Other, breaks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken before that was noticed is not told again by the kernel."""
+    if not other.memory.followed:
+        return _compared(other)
+    other.memory.written()
+    other.do("write", 3, 599)
+    usual, left = getattr(Written, breaks), [1]
+
+    def broken(self: Written, start: int, end: int) -> Any:
+        if start > other.start and left:  # a later one than ours
+            left.pop()
+            if breaks == "take":
+                usual(self, start, end)
+            raise Untracked
+        return usual(self, start, end)
+
+    monkeypatch.setattr(Written, breaks, broken)
+    monkeypatch.setattr(memory, "LOOSE", 0)
+    assert other.pages(other.memory.written()) >= {3, 599}
+    assert not left
+    assert other.pages(other.memory.written()) == set()
+    return None
 
 
 @where_told
