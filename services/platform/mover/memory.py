@@ -39,7 +39,19 @@ class Memory:
     @property
     def followed(self) -> bool:
         """Whether the kernel tells what is written."""
+        if self._written is not None and self._written_by_devices():
+            self._unfollow()
         return self._written is not None
+
+    def _written_by_devices(self) -> bool:
+        """Whether it reads files past the page cache (O_DIRECT, open(2)): what a device writes into its memory later
+        than it was asked for is written past the protection, too.
+        """
+        folder = f"/proc/{self.pid}/fdinfo"
+        try:
+            return any(_direct(f"{folder}/{number}") for number in os.listdir(folder))
+        except OSError:
+            return False
 
     @property
     def gone(self) -> bool:
@@ -56,7 +68,7 @@ class Memory:
         None: it is not followed (any more).
         """
         for attempt in range(ATTEMPTS):
-            if self._written is None:
+            if not self.followed or self._written is None:
                 break
             try:
                 found: list[Range] = []
@@ -161,6 +173,15 @@ class Memory:
         self._unfollow()
         os.close(self._memory)
         os.close(self._pagemap)
+
+
+def _direct(about: str) -> bool:
+    """By its file in fdinfo (proc_pid_fdinfo(5))."""
+    try:
+        with open(about) as file:
+            return any(line.startswith("flags:") and int(line[6:], 8) & os.O_DIRECT for line in file)
+    except OSError:  # it has just been closed
+        return False
 
 
 def private_areas(lines: Iterator[str]) -> Iterator[Range]:

@@ -37,6 +37,8 @@ for line in sys.stdin:
             areas[0][int(page) * 4096] = 1 ^ areas[0][int(page) * 4096]
     elif word == "new":
         said = new(int(given[0]))
+    elif word == "direct":
+        held = os.open(given[0], os.O_RDONLY | os.O_DIRECT)
     elif word == "move":  # to where nothing is
         start, to = int(given[0]), int(given[0]) + (1 << 32)
         said = libc.mremap(start, {PAGES} * 4096, {PAGES} * 4096, 3, to)
@@ -111,7 +113,7 @@ def _compared(other: Other) -> None:
     assert other.memory.written() is None
 
 
-def where_told(test: Callable[[Other], None]) -> Callable[[Other], None]:
+def where_told(test: Callable[..., None]) -> Callable[..., None]:
     """On kernels that do not tell what is written, memory is compared instead: that is tested there."""
     return test if can_follow() else _compared
 
@@ -179,6 +181,15 @@ def test_nothing_is_lost_when_mappings_change_meanwhile(
     assert not left
     assert other.pages(other.memory.written()) == set()
     return None
+
+
+@where_told
+def test_what_devices_write_into_is_compared(other: Other) -> None:
+    """They do so past the protection."""
+    other.memory.written()
+    other.do("direct", __file__)
+    assert not other.memory.followed
+    assert other.memory.written() is None
 
 
 @where_told
