@@ -25,7 +25,10 @@ from .sysctl import ephemeral_range
 log = logging.getLogger(__name__)
 Key = tuple[str, Address, int]
 _BACKLOG = 128
-_ALLOCATED = "port is already allocated"
+
+
+class _Allocated(Conflict):
+    """A port that somebody has."""
 
 
 class HostPorts:
@@ -59,13 +62,13 @@ class HostPorts:
             try:
                 taken = self._take_all(wish, port)
             except (Conflict, InvalidArgument) as error:
-                if failure is None or failure.message.endswith(_ALLOCATED):
+                if failure is None or isinstance(failure, _Allocated):
                     failure = error
                 continue
             if not wish.first:
                 self._last[wish.protocol] = port
             return taken
-        if failure is not None and wish.first and not (wish.chosen and failure.message.endswith(_ALLOCATED)):
+        if failure is not None and wish.first and not (wish.chosen and isinstance(failure, _Allocated)):
             raise failure
         raise ResourceExhausted("all ports are allocated")
 
@@ -186,7 +189,7 @@ def _bound(protocol: str, host: Address, port: int) -> socket.socket | None:
 
 
 def _allocated(host: Address, port: int) -> Conflict:
-    return Conflict(f"Bind for {_joined(host, port)} failed: {_ALLOCATED}")
+    return _Allocated(f"Bind for {_joined(host, port)} failed: port is already allocated")
 
 
 def _refusal(protocol: str, host: Address, port: int, error: OSError) -> Conflict | InvalidArgument:

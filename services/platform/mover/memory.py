@@ -36,9 +36,8 @@ class Memory:
         self._pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         self._written: Written | None = None
 
-    @property
-    def followed(self) -> bool:
-        """Whether the kernel tells what is written."""
+    def is_followed(self) -> bool:
+        """Whether the kernel tells what is written. It is given up where that would not be all."""
         if self._written is not None and self._written_by_devices():
             self._unfollow()
         return self._written is not None
@@ -68,7 +67,7 @@ class Memory:
         None: it is not followed (any more).
         """
         for attempt in range(ATTEMPTS):
-            if not self.followed or self._written is None:
+            if not self.is_followed() or self._written is None:
                 break
             try:
                 found: list[Range] = []

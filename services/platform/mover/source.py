@@ -108,7 +108,7 @@ class Source:
 
     def _fork_scan(self) -> None:
         self._end_scan()
-        compared = [memory for memory in self._memories.values() if not memory.followed]
+        compared = [memory for memory in self._memories.values() if not memory.is_followed()]
         if compared:
             unused = (self._link.fileno(), self._control.fileno())
             self._scan = Scan(self._store, compared, [each for each in unused if each >= 0])
@@ -123,7 +123,7 @@ class Source:
         self._still = True
         if self._scan is not None:
             self._scan.begin(gently)
-        followed = [memory for memory in self._memories.values() if memory.followed and not memory.gone]
+        followed = [memory for memory in self._memories.values() if memory.is_followed() and not memory.gone]
         looked = [(memory, *memory.still()) for memory in followed]
         for memory, same, written in looked:
             self._same(memory.process, same)

@@ -109,7 +109,7 @@ def other() -> Iterator[Other]:
 
 
 def _compared(other: Other) -> None:
-    assert not other.memory.followed
+    assert not other.memory.is_followed()
     assert other.memory.written() is None
 
 
@@ -161,7 +161,7 @@ def test_nothing_is_lost_when_mappings_change_meanwhile(
     other: Other, breaks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was taken before that was noticed is not told again by the kernel."""
-    if not other.memory.followed:
+    if not other.memory.is_followed():
         return _compared(other)
     other.memory.written()
     other.do("write", 3, 599)
@@ -188,7 +188,7 @@ def test_what_devices_write_into_is_compared(other: Other) -> None:
     """They do so past the protection."""
     other.memory.written()
     other.do("direct", __file__)
-    assert not other.memory.followed
+    assert not other.memory.is_followed()
     assert other.memory.written() is None
 
 
@@ -212,7 +212,7 @@ def test_what_others_follow_is_compared(other: Other) -> None:
     second = Memory(other.process.pid, 1)
     second.follow(injection.userfaultfds([other.process.pid])[other.process.pid])
     assert second.written() is None
-    assert not second.followed
+    assert not second.is_followed()
     second.close()
     other.do("write", 5)
     assert other.pages(other.memory.still()[1]) == {5}  # and the other's is as it was
@@ -251,7 +251,7 @@ def test_without_the_descriptor_nothing_is_protected(other: Other) -> None:
     with open(f"/proc/{other.process.pid}/smaps") as file:
         assert not [line for line in file if line.startswith("VmFlags") and " uw" in line]
     other.memory = Memory(other.process.pid, 1)
-    assert not other.memory.followed
+    assert not other.memory.is_followed()
 
 
 @pytest.mark.parametrize(
