@@ -46,6 +46,11 @@ def leave_mounts() -> None:
     _check(_libc.unshare(CLONE_NEWNS), "unshare")
 
 
+def enter_mounts(namespace: int) -> None:
+    """Goes to the mounts of another namespace, and to its root."""
+    _check(_libc.setns(namespace, CLONE_NEWNS), "setns")
+
+
 def enter_root(path: str) -> None:
     """Makes a directory the root; the caller holds no descriptor of a directory outside it."""
     os.chroot(path)

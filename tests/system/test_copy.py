@@ -139,6 +139,24 @@ def test_the_engines_own_files_are_the_containers(engine: Engine, running: str) 
         assert archive.getnames() == ["proc"]
 
 
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_nothing_takes_the_place_of_what_is_mounted(engine: Engine, tmp_path: Path, what: str) -> None:
+    """A container that lost its /etc/hosts so could be copied from no more, and not started again."""
+    name = unique("volume")
+    made = engine.start("-v", f"{name}:/home/volume", IMAGE, "sleep", "1000")
+    hosts = engine.ok("exec", made, "cat", "/etc/hosts")
+    entries = [entry(path) if what == "file" else symlink(path, "/nowhere") for path in ("hosts", "volume")]
+    for folder, one in zip(("/etc", "/home"), entries, strict=True):
+        answer = put(engine, made, folder, tar([one]))
+        assert answer.status >= 400
+        assert "device or resource busy" in answer.message
+    assert engine.ok("exec", made, "cat", "/etc/hosts") == hosts
+    engine.ok("restart", "-t", "0", made)
+    engine.ok("cp", f"{made}:/etc/hosts", str(tmp_path))
+    engine.ok("rm", "-f", made)
+    engine.ok("volume", "rm", name)
+
+
 def test_directories_over_files(engine: Engine, stopped: str) -> None:
     for data, text in (
         (tar([directory("f")]), 'cannot overwrite non-directory "/d/f" with directory "/d"'),

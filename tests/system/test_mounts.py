@@ -56,6 +56,19 @@ def test_bind_follows_a_link_inside_the_root_only(engine: Engine, tmp_path: Path
     assert not Path("/etc/inner").exists()
 
 
+@pytest.mark.parametrize("mount", [["-v", "{folder}:/data"], ["--tmpfs", "/data"]])
+def test_a_link_of_the_image_that_leads_nowhere(image_engine: Engine, tmp_path: Path, mount: list[str]) -> None:
+    """What it leads to is made, and is where the mount is."""
+    (tmp_path / "data").symlink_to("/srv/deep/data")
+    (tmp_path / "resolv.conf").symlink_to("stub.conf")
+    made = image_engine.ok("create", IMAGE)
+    for name, folder in (("data", "/"), ("resolv.conf", "/etc/")):
+        image_engine.ok("cp", str(tmp_path / name), f"{made}:{folder}")
+    image_engine.ok("commit", made, "links")
+    mounts = (word.format(folder=tmp_path) for word in mount)
+    assert " /srv/deep/data " in image_engine.run(*mounts, "links", "cat", "/proc/mounts")
+
+
 def test_a_new_volume_gets_the_content_of_the_image(engine: Engine) -> None:
     out = engine.run("-v", "copied:/var/data", IMAGE, "sh", "-c", "cat /var/data/seed; stat -c '%u:%g' /var/data/seed")
     assert out == "from the image\n1000:1000"

@@ -155,6 +155,7 @@ class Copies:
         """Unpacks what comes; raises what is wrong with it."""
         try:
             await self._extraction.extract(channel, {
+                "namespace": writing.view.namespace,
                 "root": writing.view.root,
                 "top": writing.top,
                 "destination": writing.destination,
@@ -185,25 +186,8 @@ def _find(view: View, path: str) -> tuple[int, PathStat]:
         size=status.st_size,
         mode=status.st_mode,
         mtime=status.st_mtime_ns,
-        link_target=_target(view, wanted) if stat.S_ISLNK(status.st_mode) else "",
+        link_target=rootfs.target(view.root, wanted) if stat.S_ISLNK(status.st_mode) else "",
     )
-
-
-def _target(view: View, path: str) -> str:
-    def link(at: str) -> str | None:
-        try:
-            held = open_in_root(view.root, at, _HELD)
-        except OSError:
-            return None
-        try:
-            return os.readlink("", dir_fd=held) if stat.S_ISLNK(os.fstat(held).st_mode) else None
-        finally:
-            os.close(held)
-
-    try:
-        return copying.follow(path, link)
-    except copying.TooManyLinksError:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
 
 
 def _to_write(request: WriteRequest, view: View) -> Writing:
@@ -213,7 +197,7 @@ def _to_write(request: WriteRequest, view: View) -> Writing:
         try:
             if not stat.S_ISDIR(os.fstat(held).st_mode):
                 raise InvalidArgument("extraction point is not a directory")
-            destination = _target(view, wanted)
+            destination = rootfs.target(view.root, wanted)
             if problem := copying.refusal(destination, request.mounts, request.readonly_rootfs):
                 raise InvalidArgument(problem)
             top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import stat
@@ -55,4 +56,9 @@ class CopyTree(TreeWriter):
         if self._keeps_kinds and stat.S_ISDIR(there.st_mode) != (todo.action == "directory"):
             old, new = ("directory", "non-directory") if stat.S_ISDIR(there.st_mode) else ("non-directory", "directory")
             raise EntryError(f'cannot overwrite {old} "{self._joined(todo.path)}" with {new} "{self._destination}"')
-        return super().clear(todo, there)
+        try:
+            return super().clear(todo, there)
+        except OSError as error:
+            if error.errno == errno.EBUSY:  # something is mounted there, as a volume or /etc/hosts
+                raise EntryError(f"unlinkat {self._joined(todo.path)}: device or resource busy") from None
+            raise

@@ -113,6 +113,7 @@ class Creator:
             ids = rootfs.lookup(inside, request.process.user, request.process.group_add)
             if not request.readonly_rootfs:
                 rootfs.mark(inside)
+            _make_places(inside, request)
             for point in request.mounts:
                 if point.copy_up:
                     copyup.fill(inside, point.destination, point.source)
@@ -205,6 +206,16 @@ class Creator:
         key = self._filter_key(request)
         if key not in self._filters and (compiled := runtime.filter_bpf(request.id)):
             self._filters[key] = compiled
+
+
+def _make_places(root: int, request: CreateRequest) -> None:
+    """What links lead to where something is to be mounted; other places that are missing the runtime makes."""
+    places = dict.fromkeys(request.files, False) | dict.fromkeys(request.tmpfs, True)
+    places |= {point.destination: point.type == "tmpfs" or os.path.isdir(point.source) for point in request.mounts}
+    for place, folder in places.items():
+        with contextlib.suppress(OSError):  # the runtime says what is wrong
+            if rootfs.leads_nowhere(root, place):
+                rootfs.make_place(root, place, folder)
 
 
 def run_monitor(program: monitor.Program, arguments: list[str], tell: Callable[[str], str]) -> tuple[int, int]:

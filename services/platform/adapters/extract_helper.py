@@ -36,13 +36,13 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 def serve(control: int) -> None:
     """Forks a helper for each message of options that comes by this socket, until its other end is closed.
 
-    With them come descriptors: archive, answer, root, top. What goes back is a descriptor of the helper's process.
+    With them come descriptors: archive, answer, namespace, root, top. What goes back is one of the helper's process.
     """
     confine.die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with socket.socket(fileno=control) as requests:
         while True:
-            options, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 4)
+            options, descriptors, _, _ = socket.recv_fds(requests, LONGEST, 5)
             if not options:
                 return
             helper = os.fork()
@@ -68,10 +68,10 @@ def _become(options: dict[str, Any], descriptors: list[int]) -> NoReturn:
     """This process is a helper from now on, and ends as one."""
     code = 1
     try:
-        archive, answer, root, top = descriptors
+        archive, answer, namespace, root, top = descriptors
         os.dup2(archive, STDIN)
         os.dup2(answer, STDOUT)
-        main(json.dumps(options | {"root": root, "top": top}))
+        main(json.dumps(options | {"namespace": namespace, "root": root, "top": top}))
         code = 0
     except Exception:  # noqa: BLE001  # the end of a process: what its interpreter would say, said here
         traceback.print_exc()
@@ -80,9 +80,9 @@ def _become(options: dict[str, Any], descriptors: list[int]) -> NoReturn:
 
 
 def main(options: str) -> None:
-    """`options` is JSON: descriptors `root` and `top`, `destination`, `keeps_kinds`, `owner`, `limits`."""
+    """`options` is JSON: descriptors `namespace`, `root` and `top`, `destination`, `keeps_kinds`, `owner`, `limits`."""
     wanted = json.loads(options)
-    _close_others({STDIN, STDOUT, STDERR, wanted["root"], wanted["top"]})
+    _close_others({STDIN, STDOUT, STDERR, wanted["namespace"], wanted["root"], wanted["top"]})
     chunks = _chunks(STDIN)
     head = b""
     while len(head) < HEAD and (chunk := next(chunks, b"")):
@@ -91,6 +91,8 @@ def main(options: str) -> None:
     confine.die_with_parent()
     confine.leave_network()
     confine.limit_memory(MEMORY)
+    confine.enter_mounts(wanted["namespace"])  # only there the kernel keeps what something is mounted on
+    os.close(wanted["namespace"])
     os.fchdir(wanted["root"])
     os.close(wanted["root"])
     confine.enter_root(".")

@@ -87,7 +87,7 @@ class Extraction:
 
     async def _forked(self, archive: socket.socket, answer: socket.socket, options: dict[str, Any]) -> int:
         """A descriptor of the new helper's process. The given ones are not used any more once this is cancelled."""
-        descriptors = [archive.fileno(), answer.fileno(), options["root"], options["top"]]
+        descriptors = [archive.fileno(), answer.fileno(), *(options[each] for each in ("namespace", "root", "top"))]
         message = json.dumps(options).encode()
         async with self._forking:
             for _ in range(2):  # the process may have been killed

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import posixpath
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +14,7 @@ from shared import hostmounts
 from shared.contracts.common import Mount
 from shared.errors import InvalidArgument
 
-from ..domain import users
+from ..domain import copying, users
 from . import syscalls
 
 PAGE = 4096
@@ -79,9 +81,40 @@ def open_root(path: Path) -> int:
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+def target(root: int, path: str) -> str:
+    """Where a path leads inside the root, as far as there is something."""
+
+    def link(at: str) -> str | None:
+        try:
+            held = syscalls.open_in_root(root, at, os.O_PATH | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            return os.readlink("", dir_fd=held) if stat.S_ISLNK(os.fstat(held).st_mode) else None
+        finally:
+            os.close(held)
+
+    try:
+        return copying.follow(path, link)
+    except copying.TooManyLinksError:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+
+
+def leads_nowhere(root: int, path: str) -> bool:
+    """Whether a link on the way leads to what is not there."""
+    try:
+        os.close(syscalls.open_in_root(root, path, os.O_PATH))
+    except FileNotFoundError:
+        return target(root, path) != posixpath.normpath(path)
+    return False
+
+
 def make_place(root: int, path: str, folder: bool) -> None:
-    """Makes a folder or an empty file inside the root to mount on, with those above; what is there stays."""
-    parts = path.strip("/").split("/")
+    """Makes a folder or an empty file inside the root to mount on, with those above; what is there stays.
+
+    Where a link leads to what is missing, that is made.
+    """
+    parts = target(root, path).strip("/").split("/")
     for depth in range(1, len(parts) + 1):
         part = "/".join(parts[:depth])
         with contextlib.suppress(FileNotFoundError):

@@ -28,16 +28,15 @@ from .launcher import Launcher
 from .workloads import Workloads
 
 T = TypeVar("T")
-_NAMESPACE = "/proc/thread-self/ns/mnt"
 _PLACE = os.O_PATH | os.O_CLOEXEC
 
 
 class View:
-    """`root`: a descriptor of the root, good until `close`."""
+    """Descriptors of the root and of the namespace that it is mounted in, good until `close`."""
 
-    def __init__(self, root: int, namespace: int = -1) -> None:
-        self.root = root
-        self._kept = [descriptor for descriptor in (root, namespace) if descriptor >= 0]
+    def __init__(self, root: int, namespace: int) -> None:
+        self.root, self.namespace = root, namespace
+        self._kept = [root, namespace]
 
     def close(self) -> None:
         """Idempotent."""
@@ -82,7 +81,7 @@ class Views:
         return self._with(self._roots / request.id, request, work)
 
     def _with(self, place: Path, request: FilesRequest, work: Callable[[View], T]) -> T:
-        with _closed_on_failure(View(rootfs.open_root(place), os.open(_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC))) as view:
+        with _closed_on_failure(View(rootfs.open_root(place), _namespace())) as view:
             for point in sorted(_points(request), key=lambda point: point.destination.rstrip("/").count("/")):
                 if point.type == "image":
                     self._bind_image(view.root, point, request.images[point.destination])
@@ -103,8 +102,12 @@ class Views:
 
 def _inside(pid: int, work: Callable[[View], T]) -> T:
     """What a container without monitor sees itself, with all that is mounted there."""
-    with _closed_on_failure(View(rootfs.open_root(Path(f"/proc/{pid}/root")))) as view:
+    with _closed_on_failure(View(rootfs.open_root(Path(f"/proc/{pid}/root")), _namespace(f"/proc/{pid}"))) as view:
         return work(view)
+
+
+def _namespace(process: str = "/proc/thread-self") -> int:
+    return os.open(f"{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextmanager
@@ -152,23 +155,5 @@ def _make_read_only(root: int, destination: str) -> None:
 
 def _place(root: int, path: str, is_directory: bool) -> int:
     """A descriptor of what is there to mount on, made where it is missing."""
-    made = ""
-    parts = path.strip("/").split("/")
-    for number, part in enumerate(parts):
-        parent, made = made, f"{made}/{part}"
-        try:
-            os.close(open_in_root(root, made, _PLACE))
-        except FileNotFoundError:
-            _make(root, parent, part, is_directory or number < len(parts) - 1)
+    rootfs.make_place(root, path, is_directory)
     return open_in_root(root, path, _PLACE)
-
-
-def _make(root: int, parent: str, name: str, is_directory: bool) -> None:
-    folder = open_in_root(root, parent or "/", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if is_directory:
-            os.mkdir(name, 0o755, dir_fd=folder)
-        else:
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755, dir_fd=folder))
-    finally:
-        os.close(folder)

@@ -27,16 +27,18 @@ _BOOT = (
 def run(root: Path, data: bytes, code: str = _BOOT, **more: Any) -> tuple[dict[str, str], str]:
     """The answer, and what was said on standard error."""
     held, top = os.open(root, os.O_PATH), os.open(root / "d", os.O_RDONLY)
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     options = {
-        "root": held, "top": top, "destination": "/d", "keeps_kinds": False, "owner": None,
+        "namespace": namespace, "root": held, "top": top, "destination": "/d", "keeps_kinds": False, "owner": None,
         "limits": [1 << 20, 100, 100], **more,
     }  # fmt: skip
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, json.dumps(options), *_paths()],
-            input=data, capture_output=True, pass_fds=(held, top), env={}, check=False,
+            input=data, capture_output=True, pass_fds=(namespace, held, top), env={}, check=False,
         )  # fmt: skip
     finally:
+        os.close(namespace)
         os.close(held)
         os.close(top)
     return json.loads(done.stdout or b"null"), done.stderr.decode()

@@ -21,12 +21,13 @@ from tools.images import entry, tar
 @pytest.fixture
 def options(tmp_path: Path) -> Iterator[dict[str, Any]]:
     root, top = os.open(tmp_path, os.O_PATH), os.open(tmp_path, os.O_RDONLY)
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     yield {
-        "root": root, "top": top, "destination": "/", "keeps_kinds": False, "owner": None,
+        "namespace": namespace, "root": root, "top": top, "destination": "/", "keeps_kinds": False, "owner": None,
         "limits": (1 << 30, 100, 100),
     }  # fmt: skip
-    os.close(root)
-    os.close(top)
+    for each in (namespace, root, top):
+        os.close(each)
 
 
 @pytest.fixture

@@ -104,6 +104,26 @@ def test_what_cannot_be_mounted_is_refused(directory: Path) -> None:
         rootfs.mount_root([Mount(type="nosuchfs", source="x")], directory)
 
 
+def test_where_a_link_leads_to_what_is_missing_a_place_is_made(root: Path) -> None:
+    for name, leads in (("a", "/deep/folder"), ("etc/rel", "file"), ("up", "../../there"), ("loop", "loop")):
+        (root / name).symlink_to(leads)
+    inside = rootfs.open_root(root)
+    try:
+        assert [rootfs.leads_nowhere(inside, place) for place in ("/a", "/etc/rel", "/etc", "/new")] == [
+            True, True, False, False,
+        ]  # fmt: skip
+        rootfs.make_place(inside, "/a", True)
+        rootfs.make_place(inside, "/etc/rel", False)
+        rootfs.make_place(inside, "/up/x", True)
+        with pytest.raises(OSError, match="symbolic links"):
+            rootfs.make_place(inside, "/loop", True)
+    finally:
+        os.close(inside)
+    assert (root / "deep/folder").is_dir()
+    assert (root / "etc/file").read_bytes() == b""
+    assert (root / "there/x").is_dir()
+
+
 def test_places_to_mount_on_are_made_inside(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     inside = tmp_path / "root"
@@ -115,11 +135,11 @@ def test_places_to_mount_on_are_made_inside(tmp_path: Path) -> None:
         rootfs.make_place(root, "/a/b/c", True)
         rootfs.make_place(root, "/etc/file", False)
         rootfs.make_place(root, "/etc/there", False)
-        with pytest.raises(OSError, match="link"):
-            rootfs.make_place(root, "/link/x", True)
+        rootfs.make_place(root, "/link/x", True)
     finally:
         os.close(root)
     assert (inside / "a/b/c").is_dir()
     assert (inside / "etc/file").read_bytes() == b""
     assert (inside / "etc/there").read_text() == "stays"
+    assert (inside / "outside/x").is_dir()
     assert not any((tmp_path / "outside").iterdir())
