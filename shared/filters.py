@@ -23,14 +23,13 @@ def check(filters: Filters, known: Collection[str]) -> None:
 
 
 def boolean(filters: Filters, name: str) -> bool | None:
-    """A filter that is true or false, None without it; `InvalidArgument` for anything else."""
+    """A filter that is true or false, None without it; `InvalidArgument` where it is neither, or both."""
     values = filters.get(name, ())
     if not values:
         return None
-    if all(value in _TRUE for value in values):
-        return True
-    if all(value in _FALSE for value in values):
-        return False
+    true, false = not _TRUE.isdisjoint(values), not _FALSE.isdisjoint(values)
+    if true != false:
+        return true
     raise InvalidArgument(f"invalid filter '{name}=[{' '.join(values)}]'")
 
 

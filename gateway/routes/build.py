@@ -80,7 +80,7 @@ async def prune(gateway: Gateway, request: Request) -> Response:
     asked = builder.PruneRequest(
         all=query.flag("all"),
         filters=filters.parse(query.get("filters"), ("until", "unused-for", "id", "parent", "type", "description",
-                                                     "inuse", "shared", "private")),
+                                                     "inuse", "shared", "private", "label", "label!")),
         keep=keep,
     )  # fmt: skip
     done = await gateway.call(builder.PRUNE, asked)

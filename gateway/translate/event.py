@@ -58,7 +58,7 @@ def show(event: DockerEvent, version: Version) -> dict[str, Any]:
     """Docker's object; until 1.51 with the fields of old for containers and images."""
     old: dict[str, Any] = {}
     if version < (1, 52) and event.type in ("container", "image"):
-        old = {"status": event.action, "id": event.actor}
+        old = {"status": event.action} | ({"id": event.actor} if event.actor else {})
         if event.type == "container" and event.attributes.get("image"):
             old["from"] = event.attributes["image"]
     return old | {

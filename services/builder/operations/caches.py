@@ -11,6 +11,7 @@ from shared.contracts.builder import CacheEntry, PruneRequest, UsageReply
 from shared.contracts.common import PruneReport
 from shared.durations import duration
 from shared.errors import InvalidArgument
+from shared.filters import labels_match
 from shared.service import Kernel
 
 from ..adapters.mount_files import MountFiles, mount_files, size_of
@@ -51,7 +52,7 @@ async def prune(kernel: Kernel, request: PruneRequest, busy: Callable[[], bool])
     for entry in entries:
         if busy():
             break
-        chosen = since is None or entry.used < since
+        chosen = (since is None or entry.used < since) and labels_match({}, request.filters)  # they have none
         named = request.filters.get("id")
         if not chosen or (named and entry.id not in named) or (request.keep and left <= request.keep):
             continue

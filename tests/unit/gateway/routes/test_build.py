@@ -46,6 +46,8 @@ async def test_prune_and_cancel(api: Api, world: World) -> None:
     answer = await api("POST", "/build/prune?all=1&keep-storage=7")
     assert answer.json() == {"CachesDeleted": ["a"], "SpaceReclaimed": 5}
     assert world.builder.last() == builder.PruneRequest(all=True, keep=7)
+    assert (await api("POST", '/build/prune?filters={"label":["a"],"label!":["b"]}')).status == 200  # system prune
+    assert (await api("POST", '/build/prune?filters={"name":["a"]}')).message == "invalid filter 'name'"
     assert (await api("POST", "/build/cancel?id=x")).status == 200
     assert world.builder.last() == builder.CancelRequest(id="x")
     assert (await api("POST", "/build/cancel")).message == "build ID not provided"

@@ -27,6 +27,7 @@ def test_old_fields_until_151() -> None:
     new = shown.show(START, Version(1, 52))
     assert set(new) == {"Type", "Action", "Actor", "scope", "time", "timeNano"}
     assert "from" not in shown.show(TAG, Version(1, 51))
+    assert "id" not in shown.show(DockerEvent(type="image", action="prune", actor=""), Version(1, 51))
 
 
 @pytest.mark.parametrize(

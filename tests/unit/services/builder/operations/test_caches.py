@@ -29,7 +29,8 @@ async def test_what_caches_take_and_their_end(world: World, spools: Spools) -> N
     assert (await prune(world, PruneRequest(keep=100))).removed == ()
     with pytest.raises(InvalidArgument, match="invalid filter 'until=x'"):
         await prune(world, PruneRequest(filters={"until": ("x",)}))
-    done = await prune(world, PruneRequest(all=True))
+    assert (await prune(world, PruneRequest(filters={"label": ("x",)}))).removed == ()
+    done = await prune(world, PruneRequest(all=True, filters={"label!": ("x",)}))
     assert (done.removed, done.bytes_freed) == ((new.id,), 100)
 
 
