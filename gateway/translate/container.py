@@ -151,7 +151,9 @@ def inspect(
         "ResolvConfPath": status.resolv_conf_path,
         "HostnamePath": status.hostname_path,
         "HostsPath": status.hosts_path,
-        "LogPath": status.log_path,
+        "LogPath": ""
+        if spec.host_config.log_config.type == "local"
+        else status.log_path,  # its form is nobody's business
         "Name": f"/{spec.name}",
         "RestartCount": status.restart_count,
         "Driver": DRIVER,

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts.container import RestartPolicy
 from shared.contracts.executor import UpdateRequest
 
 from ..http.version import Version
@@ -21,10 +20,10 @@ def update_request(container: str, data: dict[str, Any], version: Version) -> tu
     if resources.pids_limit is not None:
         changes["pids_limit"] = None if version < (1, 40) else max(resources.pids_limit, 0)
     policy = member(data, "RestartPolicy")
-    wanted = RESTART_POLICY.load(policy) if policy is not None else RestartPolicy(name="")
+    wanted = RESTART_POLICY.load(policy) if policy is not None else None
     asked = UpdateRequest(
         id=container,
         resources=msgspec.structs.replace(resources, **changes),
-        restart_policy=wanted if wanted.name else None,
+        restart_policy=wanted if wanted and member(policy, "Name") else None,
     )
     return asked, discarded(data, version)

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.contracts.container import EndpointSettings
 from shared.contracts.network import NetworkSpec, PublishRequest
-from shared.errors import Conflict, FailedPrecondition, PermissionDenied
+from shared.errors import Conflict, FailedPrecondition, InvalidArgument
 
 from .adapters import dns_sockets
 from .adapters.dns_sockets import DnsSockets
@@ -172,7 +172,7 @@ class Membership:
     async def disconnect(self, record: SandboxRecord, spec: NetworkSpec) -> SandboxRecord:
         """The sandbox without its endpoint on the network."""
         if record.mode == "host":
-            raise PermissionDenied("container cannot be disconnected from host network or connected to host network")
+            raise InvalidArgument("container cannot be disconnected from host network or connected to host network")
         entry = next((each for each in record.attachments if each.network_id == spec.id), None)
         if entry is None or entry.way_out:
             container = record.sandbox.container_id

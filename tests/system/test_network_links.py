@@ -73,6 +73,9 @@ def test_what_cannot_be_linked_to(engine: Engine) -> None:
     engine.start("--name", "outside", "--network", "host", *SLEEP)
     result = engine.docker("run", "--rm", "--link", "outside:x", IMAGE, "true")
     assert "host type networking can't be used with links" in result.err
+    engine.start("--name", "alone", "--network", "none", *SLEEP)
+    result = engine.docker("run", "--rm", "--link", "alone:x", IMAGE, "true")
+    assert "Cannot link to /alone, as it does not belong to the default network" in result.err
 
 
 def test_on_a_users_network_a_link_is_a_name_for_one_container(engine: Engine) -> None:

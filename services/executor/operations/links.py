@@ -50,7 +50,7 @@ def environment(engine: Engine, container: Container) -> tuple[str, ...]:
             raise links.not_running(name, container.spec.name, alias)
         settings = child.status.networks.get(links.NETWORK)
         if settings is None:
-            raise Conflict(f"container {child.id} not attached to default bridge network")
+            raise Conflict(f"Cannot link to /{child.spec.name}, as it does not belong to the default network")
         found += links.environment(container.spec.name, alias, settings.ip_address, child.spec.config)
     return tuple(found)
 

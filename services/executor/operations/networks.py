@@ -11,7 +11,7 @@ from shared.errors import NotFound, PermissionDenied
 
 from ..container import Container
 from ..domain.sandbox import sandbox_request
-from ..domain.validation.modes import is_user_defined
+from ..domain.validation.modes import check_connect, is_user_defined
 from . import ports
 from .engine import Engine
 
@@ -19,6 +19,7 @@ from .engine import Engine
 async def connect(engine: Engine, request: ConnectRequest) -> int:
     """The wish is recorded, so that it holds after a restart; a running container gets its interface at once."""
     container = engine.registry.staying(request.id)
+    check_connect(container.spec.host_config.network_mode)
     async with container.lock:
         asked = network.ConnectRequest(
             network=request.network,

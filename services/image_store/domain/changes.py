@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from shared import signals
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.dockerfile.line import json_list
 from shared.durations import duration
@@ -35,7 +36,8 @@ def apply(config: ContainerConfig, changes: Iterable[str]) -> ContainerConfig:
             raise InvalidArgument(f"{command} is not a valid change command")
         rest = rest.strip()
         if not rest and command.upper() not in ("CMD", "ENTRYPOINT"):
-            raise InvalidArgument(f"{command.upper()} requires at least one argument")
+            number = "exactly" if command.upper() in ("USER", "STOPSIGNAL", "WORKDIR") else "at least"
+            raise InvalidArgument(f"{command.upper()} requires {number} one argument")
         config = change(config, rest)
         commanded = commanded or command.upper() == "CMD"
         if command.upper() == "ENTRYPOINT" and not commanded:
@@ -156,7 +158,9 @@ def _workdir(config: ContainerConfig, text: str) -> ContainerConfig:
 def _stop_signal(config: ContainerConfig, text: str) -> ContainerConfig:
     if len(split(text)) != 1:
         raise InvalidArgument("STOPSIGNAL requires exactly one argument")
-    return msgspec.structs.replace(config, stop_signal=expand(text, _variables(config)))
+    signal = expand(text, _variables(config))
+    signals.parse(signal)
+    return msgspec.structs.replace(config, stop_signal=signal)
 
 
 def _on_build(config: ContainerConfig, text: str) -> ContainerConfig:

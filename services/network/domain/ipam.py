@@ -9,7 +9,7 @@ import msgspec
 
 from shared.config import AddressPool
 from shared.contracts.network import IPAM, IPAMConfig
-from shared.errors import InvalidArgument, NotFound, ResourceExhausted, ShoalError
+from shared.errors import InvalidArgument, NotFound, ShoalError
 
 from . import pools, subnets
 from .addresses import Subnet, parse_address, parse_cidr
@@ -118,14 +118,16 @@ def allocate(
             pools.check_free(subnet, taken)
             taken.append(subnet)
             wanted = driver.has_gateway(options, internal, version)
-            found.append(_with_gateway(config) if wanted else config)
+            found.append(_with_gateway(config) if wanted or config.gateway else config)
     return tuple(found)
 
 
 def _with_gateway(config: IPAMConfig) -> IPAMConfig:
-    if config.gateway:
-        return config
     try:
+        if config.gateway:
+            unused = msgspec.structs.replace(config, gateway="", aux_addresses={})
+            subnets.pool(unused).request(ipaddress.ip_address(config.gateway))
+            return config
         return msgspec.structs.replace(config, gateway=str(subnets.pool(config).request()))
     except ShoalError as error:
-        raise ResourceExhausted(f"failed to allocate gateway (): {error.message}") from None
+        raise type(error)(f"failed to allocate gateway ({config.gateway}): {error.message}") from None

@@ -52,7 +52,7 @@ def check_request(request: CreateRequest, spanning: str = "") -> CreateRequest:
     driver = request.driver
     if not request.name.strip():
         raise InvalidArgument("invalid name: name is empty")
-    if request.name in PREDEFINED:
+    if request.name in (*PREDEFINED, "default"):  # so modes call the bridge
         raise PermissionDenied(f"operation is not permitted on predefined {request.name} network ")
     if driver == "overlay" and not spanning:
         raise PermissionDenied(NO_SWARM)

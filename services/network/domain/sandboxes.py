@@ -114,9 +114,9 @@ def check_connect(record: SandboxRecord, spec: NetworkSpec) -> None:
     if spec.config_only:
         raise PermissionDenied("cannot create endpoint on configuration-only network")
     if record.mode == "host" or spec.driver == "host":
-        raise PermissionDenied("container cannot be disconnected from host network or connected to host network")
+        raise InvalidArgument("container cannot be disconnected from host network or connected to host network")
     if record.mode == "none" or spec.driver == "null":
-        raise PermissionDenied(
+        raise InvalidArgument(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode"
         )
     if any(entry.network_id == spec.id for entry in record.attachments):

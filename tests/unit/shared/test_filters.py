@@ -22,7 +22,8 @@ def test_an_unknown_filter_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"), [((), None), (("1",), True), (("true",), True), (("0", "false"), False), (("x", "true"), True)]
+    ("values", "expected"),
+    [((), None), (("1",), True), (("true",), True), (("0", "false"), False), (("x", "true"), True)],
 )
 def test_booleans(values: tuple[str, ...], expected: bool | None) -> None:
     assert filters.boolean({"dangling": values}, "dangling") is expected

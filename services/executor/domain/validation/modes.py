@@ -17,6 +17,15 @@ def is_user_defined(network_mode: str) -> bool:
     return network_mode not in ("", "default", "bridge", "host", "none") and joined(network_mode) is None
 
 
+def check_connect(network_mode: str) -> None:
+    """Refuses to connect a container whose network stack is not its own."""
+    if network_mode == "host" or joined(network_mode) is not None:
+        raise InvalidArgument(
+            "container sharing network namespace with another container or host "
+            "cannot be connected to any other network"
+        )
+
+
 def check_modes(config: ContainerConfig, asked: HostConfig) -> None:
     """Raises `InvalidArgument` in the words of dockerd's runconfig."""
     _check_joined_network(config, asked)

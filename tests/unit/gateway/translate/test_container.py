@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from gateway.http.version import Version
 from gateway.translate import container as shown
 from shared.contracts.container import (
@@ -10,6 +12,7 @@ from shared.contracts.container import (
     Health,
     HealthLog,
     HostConfig,
+    LogConfig,
     MountPoint,
     PortBinding,
 )
@@ -39,6 +42,13 @@ RUNNING = ContainerStatus(
         "9/udp": None,
     },
 )
+
+
+def test_where_a_log_is_in_a_form_of_its_own_is_not_told() -> None:
+    status = msgspec.structs.replace(RUNNING, log_path="/log")
+    for driver, path in (("json-file", "/log"), ("local", "")):
+        spec = msgspec.structs.replace(SPEC, host_config=HostConfig(log_config=LogConfig(type=driver)))
+        assert shown.inspect(spec, status, V51)["LogPath"] == path
 
 
 def test_inspect_of_a_running_container() -> None:

@@ -19,6 +19,8 @@ def test_limits_and_policy() -> None:
 def test_a_policy_without_a_name_is_none() -> None:
     assert update_request("c", {"RestartPolicy": {"Name": ""}}, Version(1, 51))[0].restart_policy is None
     assert update_request("c", {}, Version(1, 51))[0].restart_policy is None
+    for policy in ({}, {"MaximumRetryCount": 2}):
+        assert update_request("c", {"RestartPolicy": policy}, Version(1, 51))[0].restart_policy is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from shared.contracts.network import (
     PublishRequest,
     Sandbox,
 )
-from shared.errors import Conflict, NotFound, PermissionDenied
+from shared.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 from tests.support.network_world import NetworkWorld, address_of, ask, listen, socket_in
 
 PORT = {"80/tcp": (PortBinding(host_port="8080"),)}
@@ -138,9 +138,9 @@ async def test_host_and_none_are_for_ever(world: NetworkWorld) -> None:
     await world.sandbox("c1", mode="host")
     await world.sandbox("c2", mode="none")
     for container in ("c1", "c2"):
-        with pytest.raises(PermissionDenied, match="container cannot be"):
+        with pytest.raises(InvalidArgument, match="container cannot be"):
             await connect(world, container, "web")
-    with pytest.raises(PermissionDenied, match="container cannot be disconnected from host network"):
+    with pytest.raises(InvalidArgument, match="container cannot be disconnected from host network"):
         await disconnect(world, "c1", "host")
 
 

@@ -5,7 +5,7 @@ import pytest
 from shared.contracts import executor as contract
 from shared.contracts.container import EndpointSettings
 from shared.contracts.executor import ConnectRequest, DisconnectRequest
-from shared.errors import NotFound, PermissionDenied
+from shared.errors import InvalidArgument, NotFound, PermissionDenied
 from tests.support.executor_node import Node
 
 
@@ -50,6 +50,17 @@ async def test_it_can_be_there_only_once(node: Node) -> None:
     container_id = await node.run("sleep", name="box")
     with pytest.raises(PermissionDenied, match="endpoint with name box already exists in network bridge"):
         await connect(node, container_id, "bridge")
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_one_without_a_stack_of_its_own_is_connected_to_nothing(node: Node, running: bool) -> None:
+    donor = await node.run("sleep")
+    for mode in ("host", f"container:{donor}"):
+        container_id = await node.create("sleep", network_mode=mode)
+        if running:
+            await node.begin(container_id)
+        with pytest.raises(InvalidArgument, match="sharing network namespace with another container or host"):
+            await connect(node, container_id)
 
 
 async def test_what_cannot_be_left(node: Node) -> None:

@@ -135,6 +135,12 @@ def test_a_subnet_without_room_for_a_gateway() -> None:
         allocate(IPAMConfig(subnet="10.4.0.0/32", aux_addresses={"x": "10.4.0.0"}))
 
 
+@pytest.mark.parametrize("gateway", ["10.4.0.0", "10.4.0.255"])
+def test_a_gateway_is_no_address_that_the_subnet_has_for_itself(gateway: str) -> None:
+    with pytest.raises(PermissionDenied, match=rf"failed to allocate gateway \({gateway}\): Address already in use"):
+        allocate(IPAMConfig(subnet="10.4.0.0/24", gateway=gateway))
+
+
 def test_a_network_without_the_host_has_no_gateway() -> None:
     isolated = {options.GATEWAY_MODE[4]: "isolated"}
     [found] = ipam.allocate(

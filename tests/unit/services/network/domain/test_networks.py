@@ -42,6 +42,7 @@ def test_who_names_no_driver(fields: dict[str, object], setting: str, clustered:
         (request(name=""), InvalidArgument, "invalid name: name is empty"),
         (request(name=" \t"), InvalidArgument, "invalid name: name is empty"),
         (request(name="bridge"), PermissionDenied, "operation is not permitted on predefined bridge network "),
+        (request(name="default"), PermissionDenied, "operation is not permitted on predefined default network "),
         (request(driver="host"), PermissionDenied, 'only one instance of "host" network is allowed'),
         (request(driver="null"), PermissionDenied, 'only one instance of "null" network is allowed'),
         (request(driver="foo"), NotFound, 'plugin "foo" not found'),
