@@ -85,8 +85,8 @@ class Control:
         """Titles and rows of ps(1) for the workload's processes."""
         words = top.check_arguments(arguments)
         async with self._workloads.doing(name, "top") as workload:
-            output = await self._launcher.plain(partial(process.ps, words))
-            return top.select(output, set(self._cgroups.processes(workload.record.cgroup)))
+            pids = set(self._cgroups.processes(workload.record.cgroup))
+            return top.select(await self._launcher.plain(partial(process.ps, words, pids)), pids)
 
     async def update(self, name: str, wanted: Resources) -> None:
         """Changes limits of a living workload; what is not named stays."""

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from shared.errors import InvalidArgument
@@ -149,15 +149,25 @@ def alive(pid: int, start: int) -> Handle | None:
         return None
 
 
-def ps(arguments: list[str]) -> str:
-    """What the host's process list program prints; `InvalidArgument` when it refuses the arguments."""
-    done = subprocess.run(
-        ["ps", *arguments], capture_output=True, text=True, errors="replace", timeout=PS_SECONDS, check=False
-    )
+def ps(arguments: list[str], pids: Collection[int] = ()) -> str:
+    """What the host's process list program prints; `InvalidArgument` when it refuses the arguments.
+
+    Of these processes, whoever's they are, if it can be asked so; else of those that the arguments choose.
+    """
+    chosen = ["-q" + ",".join(map(str, sorted(pids)))] if pids else []
+    done = _ps([*arguments, *chosen])
+    if done.returncode and chosen:  # some arguments do not go together with that
+        done = _ps(arguments)
     if done.returncode and not done.stdout.strip():
         said = done.stderr.strip().splitlines()
         raise InvalidArgument(f"ps: {said[0] if said else done.returncode}")
     return done.stdout
+
+
+def _ps(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["ps", *arguments], capture_output=True, text=True, errors="replace", timeout=PS_SECONDS, check=False
+    )
 
 
 def reap_now(pid: int) -> None:

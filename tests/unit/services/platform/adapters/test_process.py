@@ -87,6 +87,19 @@ def test_ps_of_the_host() -> None:
         process.ps(["--nope"])
 
 
+def test_ps_of_somebody_elses_processes() -> None:
+    """Without a word of which, ps shows those of its own user and terminal."""
+    other = subprocess.Popen(["sleep", "100"], user=65534)
+    try:
+        assert str(other.pid) in process.ps(["-o", "pid"], [other.pid]).split()
+        assert str(other.pid) in process.ps(["o", "pid"], [other.pid]).split()
+        assert "sleep 100" in process.ps(["-ef"], [other.pid, os.getpid()])
+        assert str(other.pid) in process.ps(["-ef", "--forest"], [other.pid]).split()  # does not go together
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_whether_a_process_sleeps(child: subprocess.Popen[bytes]) -> None:
     busy = subprocess.Popen(["sh", "-c", "echo; while :; do :; done"], stdout=subprocess.PIPE)
     try:
