@@ -7,6 +7,7 @@ held, restored to the last, by a criu that waits for its word; that outlives the
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ from .launcher import Launcher
 from .movers import Mover
 from .workload import Workload
 from .workloads import Workloads
+
+log = logging.getLogger(__name__)
 
 SETTLED, FILLED, LOST = "settled", "filled", "lost"
 """What a mover leaves in its folder (`services.platform.mover.target`)."""
@@ -74,7 +77,7 @@ class Arrivals:
                 self._watch(arrival)
             elif record.phase == "resumed":
                 await self._complete(arrival)
-            elif criu.held(folder) and process.start_time(record.monitor) == record.monitor_start:
+            elif _is_held(folder, record):
                 record.phase = "held"
             else:
                 await self.abandon(folder.name)
@@ -165,6 +168,9 @@ class Arrivals:
     async def _restore(self, arrival: Arrival) -> int:
         begun, record = clock.now_ns(), arrival.record
         async with arrival.lock:
+            if record.phase == "held" and not self._waits(arrival):
+                await self._remove(arrival)
+                raise FailedPrecondition(f"container {arrival.name} has ended before it went on")
             if record.phase != "receiving" or arrival.ahead is None:
                 return 0
             try:
@@ -190,6 +196,13 @@ class Arrivals:
                     raise FailedPrecondition(f"container {arrival.name} cannot be restored: {error}") from None
                 raise
         return clock.now_ns() - begun
+
+    @staticmethod
+    def _waits(arrival: Arrival) -> bool:
+        """Whether a held one can still go on: its processes are there, and so is who has their memory, or all of it."""
+        record, mover = arrival.record, arrival.mover
+        has_memory = not mover.over.done() or mover.happened(FILLED) is not None
+        return has_memory and _is_held(arrival.folder, record)
 
     async def _set_options(self, pid: int, manifest: moving.Manifest) -> None:
         lacking = moving.lacking(moving.mounts(Path(f"/proc/{pid}/mountinfo").read_text()), manifest.external)
@@ -223,10 +236,10 @@ class Arrivals:
             return _resumed(found)
 
     async def _complete(self, arrival: Arrival) -> None:
-        """Its processes run when this returns, and it is one of the workloads."""
+        """Its processes run when this returns, or have ended, and it is one of the workloads."""
         arrival.let_run()
         if arrival.sync >= 0:
-            await self._launcher.plain(partial(_pid, arrival))
+            await self._launcher.plain(partial(_await_monitor, arrival))
         completing = partial(self._maker.finish, arrival)
         try:
             made = await self._launcher.beside(arrival.record.monitor, completing)
@@ -336,9 +349,15 @@ def _resumed(workload: Workload) -> contract.ResumeReply:
     )
 
 
-def _pid(arrival: Arrival) -> int:
-    """What the monitor says of the restored process."""
+def _is_held(folder: Path, record: Record) -> bool:
+    """Whether its processes, and the monitor they belong to, wait."""
+    monitored = process.start_time(record.monitor) == record.monitor_start
+    return monitored and process.lives(criu.held(folder))
+
+
+def _await_monitor(arrival: Arrival) -> None:
+    """Blocking, until the monitor has heard that the processes run. If they do not, their end is told as any other."""
     try:
-        return monitor.read_pid(arrival.sync, arrival.record.monitor)
-    except monitor.RuntimeFailure as failure:
-        raise Internal(f"criu failed at the last moment: {failure}") from None
+        monitor.read_pid(arrival.sync, arrival.record.monitor)
+    except (monitor.RuntimeFailure, Internal) as failure:
+        log.error("container %s ended at the last moment: %s", arrival.name, failure)

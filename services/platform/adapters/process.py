@@ -29,11 +29,21 @@ def start_time(pid: int) -> int:
 
 def sleeps(pid: int) -> bool:
     """Whether a process waits for something to come, or is gone; not while it reads or writes a file."""
+    return _state(pid) in "SZX"
+
+
+def lives(pid: int) -> bool:
+    """Whether there is a process, and it has not ended."""
+    return _state(pid) not in "ZX"
+
+
+def _state(pid: int) -> str:
+    """As in proc_pid_stat(5), field 3; `X` when there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return True
-    return text[text.rindex(")") + 2] in "SZX"
+        return "X"
+    return text[text.rindex(")") + 2]
 
 
 def with_argument(argument: str) -> list[int]:

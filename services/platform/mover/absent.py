@@ -7,6 +7,7 @@ criu hands over a userfaultfd of each process by the socket `lazy-pages.socket`,
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import time
@@ -67,13 +68,12 @@ class Absent:
 
     @property
     def done(self) -> bool:
-        """They run, and lack nothing."""
-        return self.runs and not any(each.lacking for each in self._processes.values())
+        """All are restored, and lack nothing, whether they run or not."""
+        return self._fill and not any(each.lacking for each in self._processes.values())
 
     def sources(self) -> set[int]:
         """Descriptors that `hear` is called for."""
-        speaking = self._listener if self._connection is None else self._connection
-        return {speaking.fileno(), *self._processes} - {-1}
+        return {self._speaking.fileno(), *self._processes} - {-1}
 
     def patience(self) -> float | None:
         """Seconds until `give` is called, whatever happens; None: no matter when."""
@@ -85,16 +85,29 @@ class Absent:
 
     def fill(self) -> None:
         """All are restored: from now on what nobody waits for is given, too."""
+        while self._speaks():  # criu has said of each that it is there, and here that may not have been heard
+            self._listen()
         self._fill = True
+
+    def _speaks(self) -> bool:
+        speaking = self._speaking
+        return speaking.fileno() >= 0 and bool(select.select((speaking,), (), (), 0)[0])
+
+    @property
+    def _speaking(self) -> socket.socket:
+        return self._listener if self._connection is None else self._connection
+
+    def _listen(self) -> None:
+        if self._connection is None:
+            self._connection, _ = self._listener.accept()
+            self._listener.close()
+        else:
+            self._restored(self._connection)
 
     def hear(self, ready: set[int]) -> None:
         """Takes in what they say."""
-        if self._connection is None:
-            if self._listener.fileno() in ready:
-                self._connection, _ = self._listener.accept()
-                self._listener.close()
-        elif self._connection.fileno() in ready:
-            self._restored(self._connection)
+        if self._speaking.fileno() in ready:
+            self._listen()
         for descriptor in ready & self._processes.keys():
             process = self._processes[descriptor]
             while (event := userfaults.event(descriptor)) is not None:
@@ -194,7 +207,8 @@ class Absent:
         for descriptor in self._processes:
             os.close(descriptor)
         self._processes.clear()
+        speaks = self._connection is not None and self._connection.fileno() >= 0 and not self.runs
+        self._guard.dismiss(self._connection if speaks else None)
         for each in (self._listener, self._connection):
             if each is not None:
                 each.close()
-        self._guard.dismiss()

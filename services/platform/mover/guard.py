@@ -1,7 +1,8 @@
 """Holds the userfaultfds of restored processes, too: when the mover is killed, nobody reads a page that never came.
 
 Were the last descriptor closed, the kernel would let them read zeros. The guard, forked from the mover, sees its end,
-and ends the processes, none of which runs on meanwhile, before it lets go.
+and ends the processes, none of which runs on meanwhile, before it lets go. When every page is in place it is dismissed:
+from then on nobody's end does them any harm.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ class Guard:
         with contextlib.suppress(OSError):  # it was killed: then nobody does
             socket.send_fds(self._mover, [_KEEP], [descriptor])
 
-    def dismiss(self) -> None:
-        """It lets go and ends."""
+    def dismiss(self, connection: socket.socket | None = None) -> None:
+        """It lets go and ends; a connection it holds until its other end is closed: criu fails where nobody listens."""
         with contextlib.suppress(OSError):
-            self._mover.send(_DISMISSED)
+            socket.send_fds(self._mover, [_DISMISSED], [connection.fileno()] if connection is not None else [])
         self._mover.close()
-        os.waitpid(self._pid, 0)
+        if connection is None:
+            os.waitpid(self._pid, 0)
 
 
 def _stand(mover: socket.socket, config: dict[str, Any]) -> None:
@@ -52,13 +54,28 @@ def _stand(mover: socket.socket, config: dict[str, Any]) -> None:
         if number > 2 and number != mover.fileno():  # others must see them closed when the mover is gone
             with contextlib.suppress(OSError):
                 os.close(number)
-    group: Group | None = None
-    while word := socket.recv_fds(mover, 1, 1)[0]:  # what it gets stays open
+    group, kept = None, list[int]()
+    while True:
+        word, given, _, _ = socket.recv_fds(mover, 1, 1)
         if word == _DISMISSED:
+            _listen(given, kept)
             return
+        if not word:
+            break
+        kept += given
         group = group or Group(config)
     if group is not None:
         group.end()
+
+
+def _listen(connections: list[int], kept: list[int]) -> None:
+    """Until nobody speaks there any more."""
+    for descriptor in kept:
+        os.close(descriptor)
+    for descriptor in connections:
+        with contextlib.suppress(ConnectionError):
+            while os.read(descriptor, 64):
+                pass
 
 
 class Group:

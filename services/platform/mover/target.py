@@ -54,16 +54,22 @@ class Target:
             try:
                 for page in self._absent.give():  # also what was heard in a turn that ended with the link
                     self._want(page)
-                if self._complete and self._absent.done:
+                if self._placed:
                     break
+                self._kept(not self._awaits)
                 self._turn()
             except ConnectionError as error:
                 self._link = None
                 if not self._complete:
                     raise
                 self._control.tell(event="alone", reason=str(error))
-        self._absent.close()
         (self._folder / FILLED).touch()
+        self._absent.close()
+        self._kept()
+
+    @property
+    def _placed(self) -> bool:
+        return self._complete and self._absent.done
 
     def _turn(self) -> None:
         sources = self._sources()
@@ -142,7 +148,6 @@ class Target:
     def _completed(self) -> None:
         """The source has said all."""
         self._complete = True
-        self._kept()
         (self._folder / SETTLED).write_text(str(self._bytes))
         self._control.tell(event=SETTLED, bytes=self._bytes)
         if self._link is not None:
@@ -156,11 +161,10 @@ class Target:
         if asked is not None:
             self._absent.fill()
             self._asked, self._awaits = True, asked["all"]
-            self._kept()
 
-    def _kept(self) -> None:
-        """The platform hears of it when the processes may run: with the strategy copy, when all is here."""
-        if self._asked and (self._complete or not self._awaits):
+    def _kept(self, enough: bool = True) -> None:
+        """The platform hears of it when the processes may run: with the strategy copy, when all is in place."""
+        if self._asked and enough:
             self._asked = False
             self._control.tell(event="kept")
 

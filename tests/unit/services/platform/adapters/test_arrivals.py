@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from services.platform.adapters import process
+from services.platform.adapters.arriving import Arrival
 from services.platform.adapters.cgroup import Cgroups
 from shared.contracts.common import Ref
 from shared.contracts.container import MountPoint, Resources
@@ -261,6 +262,60 @@ async def test_a_killed_mover_of_the_target_ends_it_too(pair: Pair, slow: Callab
     assert await pair.b.code(request.id) == 137
     os.kill(source.pid, signal.SIGCONT)
     await pair.a.driver.discard(Ref(id=request.id))
+
+
+async def test_held_without_its_memory_it_is_not_here(pair: Pair, slow: Callable[[int], None]) -> None:
+    """The target's mover is killed before anybody has let it run: asked whether it is held, the host says no."""
+    request = await held_without_its_memory(pair, slow)
+    source, target = pair.a.linux.departures._known[request.id].mover, pair.b.linux.arrivals._known[request.id].mover
+    assert await pair.b.driver.restore(Ref(id=request.id)) is not None
+    os.kill(target.pid, signal.SIGKILL)
+    await target.over
+    with pytest.raises(FailedPrecondition, match="ended before it went on"):
+        await pair.b.driver.restore(Ref(id=request.id))
+    with pytest.raises(NotFound):
+        await pair.b.driver.resume(Ref(id=request.id))
+    assert await leftovers(pair.b) == []
+    os.kill(source.pid, signal.SIGCONT)
+    await pair.a.driver.thaw(Ref(id=request.id))
+    await pair.a.service.signal(SignalRequest(id=request.id, signal=signal.SIGKILL))
+    assert await pair.a.code(request.id) == 137
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_copy_needs_no_mover_once_it_is_held(pair: Pair, restarted: bool) -> None:
+    request = await pair.started(*COUNT)
+    await pair.held(request, "copy")
+    await pair.b.linux.arrivals._known[request.id].mover.over
+    if restarted:
+        await pair.b.restart()
+    await pair.b.driver.restore(Ref(id=request.id))
+    await pair.b.driver.resume(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+    await pair.b.driver.settle(Ref(id=request.id))
+
+
+async def test_what_ends_at_the_last_moment_has_ended_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the decision there is nobody else who could go on with it."""
+    request = await pair.started(*COUNT)
+    await pair.held(request)
+    arrivals = pair.b.linux.arrivals
+    let_run = Arrival.let_run
+
+    def too_late(arrival: Arrival) -> None:
+        arrivals._end_all(arrival)
+        let_run(arrival)
+
+    monkeypatch.setattr(Arrival, "let_run", too_late)
+    await pair.b.driver.resume(Ref(id=request.id))
+    assert await pair.b.code(request.id) != 0
+    assert (await pair.b.driver.resume(Ref(id=request.id))).pid
+    await pair.a.driver.discard(Ref(id=request.id))
+    await until(lambda: request.id not in arrivals._known)
+    await pair.b.delete(request.id)
+    assert await leftovers(pair.b) == []
 
 
 async def test_refused(pair: Pair) -> None:

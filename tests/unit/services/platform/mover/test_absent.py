@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import select
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +24,14 @@ from services.platform.mover.store import PAGE, Store
 from tests.unit.services.platform.mover.test_images import image, message
 
 START, PAGES, NUMBER = 0x7E0000000000, 64, 9
-NO_GROUP = {"freezer": "/nowhere", "frozen": "1", "thawed": "0", "members": "/nowhere", "v2": True}
 RESTORED = Path(__file__).with_name("restored.py")
+
+
+def empty_group(folder: Path) -> dict[str, Any]:
+    """Of a guard's configuration: a control group without processes."""
+    path = folder / "empty"
+    path.touch()
+    return {"freezer": str(path), "members": str(path), "frozen": "1", "thawed": "0", "v2": True}
 
 
 class Restored:
@@ -55,7 +65,7 @@ class Mover:
     def __init__(self, folder: Path, data: bytes) -> None:
         (folder / f"pagemap-{NUMBER}.img").write_bytes(image(message(f1=START, f2=len(data) // PAGE, f4=2)))
         self.store, self.data = Store(), data
-        self.absent = Absent(folder, self.store, Guard(NO_GROUP))
+        self.absent = Absent(folder, self.store, Guard(empty_group(folder)))
         self.wanted: set[tuple[int, int]] = set()
         self.asked = threading.Event()
         self._stop, self._stopped = os.pipe()
@@ -99,6 +109,8 @@ class Mover:
             return sum(part.end - part.start for part in parts) // PAGE
 
     def close(self) -> None:
+        if not self._thread.is_alive():
+            return
         os.close(self._stopped)
         self._thread.join(30)
         assert not self._thread.is_alive()
@@ -155,11 +167,38 @@ def test_all_that_is_here_is_given_before_they_run(mover: Mover, restored: Resto
     wait(lambda: mover.lacks() == PAGES - 4 - 30)
     assert not mover.absent.done
     mover.put(30, PAGES - 34)
-    wait(lambda: mover.lacks() == 0)
-    assert not mover.absent.done
-    restored.do("run")
     wait(lambda: mover.absent.done)
     assert restored.do("read", START, PAGES - 4) == mover.digest(0, PAGES - 4)
+
+
+def test_when_all_is_in_place_they_need_no_mover(mover: Mover, restored: Restored) -> None:
+    """criu still says that they run, and would fail if nobody listened."""
+    mover.put(0, PAGES - 4)
+    mover.fill()
+    wait(lambda: mover.absent.done)
+    mover.close()
+    assert restored.do("run") == "done"
+    assert restored.do("read", START, PAGES - 4) == mover.digest(0, PAGES - 4)
+    assert restored.do("read", at(PAGES - 2), 1) == ZEROS
+
+
+def test_all_that_are_restored_are_known_when_they_are_filled(tmp_path: Path) -> None:
+    """Also those that nobody has heard yet."""
+    for number in (NUMBER, NUMBER + 1):
+        (tmp_path / f"pagemap-{number}.img").write_bytes(image(message(f1=START, f2=1, f4=2)))
+    made = Absent(tmp_path, Store(), Guard(empty_group(tmp_path)))
+    speaking = socket.socket(socket.AF_UNIX)
+    with contextlib.chdir(tmp_path):
+        speaking.connect(absent.SOCKET)
+    pipe, _ = os.pipe()
+    with speaking:
+        for number in (NUMBER, NUMBER + 1):
+            speaking.sendall(struct.pack("=i", number))
+            socket.send_fds(speaking, [b"\0"], [pipe])
+        made.fill()
+        assert len(made) == 2
+        assert not made.done
+    made.close()
 
 
 def test_when_they_run_the_rest_comes_later(mover: Mover, restored: Restored, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,26 @@ def test_a_group_made_anew_under_its_name_is_another(group: str, member: subproc
     member.kill()
     member.wait()
     groups.remove(older)
+
+
+def test_a_connection_is_held_until_its_other_end_is_closed(group: str, member: subprocess.Popen[bytes]) -> None:
+    ours, theirs = socket.socketpair()
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(read)
+        guard = Guard(config(Cgroups(), group))
+        guard.keep(write)
+        guard.dismiss(theirs)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    theirs.close()
+    os.close(write)
+    assert os.read(read, 1) == b""  # what it has kept is closed
+    ours.sendall(b"run")
+    assert member.poll() is None
+    ours.close()
+    os.close(read)
 
 
 def mover(group: str, ended: str) -> int:

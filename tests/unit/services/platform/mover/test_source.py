@@ -22,7 +22,7 @@ from services.platform.mover.store import PAGE
 from shared import pki
 from shared.clock import now_ns
 from tests.support.certified import certify
-from tests.unit.services.platform.mover.test_absent import Restored
+from tests.unit.services.platform.mover.test_absent import Restored, empty_group
 from tests.unit.services.platform.mover.test_images import image, message
 from tests.unit.services.platform.mover.test_written import can_follow
 
@@ -141,9 +141,8 @@ class Move:
         (folder / "dump" / f"pagemap-{PROCESS}.img").write_bytes(image(message(f1=self.start, f2=self.pages, f4=2)))
         (folder / "log").write_text("line\n")
         config = {"ticket": "t" * 32, "folder": str(folder / "moved"), "images": str(folder / "images")}
-        group = {"freezer": "/nowhere", "frozen": "1", "thawed": "0", "members": "/nowhere", "v2": True}
         more = {"host": "127.0.0.1", "certificates": str(folder / "b"), "log": str(folder / "log.b")}
-        self.target = Side(target.serve, config | group | more)
+        self.target = Side(target.serve, config | empty_group(folder) | more)
         port = self.target.hear("listening")["port"]
         more = {"address": f"127.0.0.1:{port}", "certificates": str(folder / "a"), "node": "node-b"}
         self.source = Side(source.serve, config | more)
@@ -300,10 +299,15 @@ def noted(told: list[int], push: Any) -> Any:
 
 
 def test_with_a_copy_all_comes_before(move: Move) -> None:
+    """And is in place: their mover ends before they run."""
     move.dump()
-    move.restored()
+    restored = move.restored()
     move.keep(all=True)
     assert move.target.hear(target.SETTLED)["bytes"] >= move.workload.length
+    move.target.ended()
+    assert (move.folder / "moved" / target.FILLED).exists()
+    restored.do("run")
+    assert restored.do("read", move.start, move.pages) == move.digest()
 
 
 def test_movers_go_on_when_the_platforms_are_killed(move: Move) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,7 @@ def test_a_source_that_is_gone_with_pages_is_the_end(move: Move, monkeypatch: py
 def test_a_fault_that_is_heard_when_the_source_goes_is_served(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the link breaks off what is done in that turn."""
     hear, receive, push = Absent.hear, link.Link.receive, source.Source._push
+    done: Callable[[Absent], bool] = Absent.done.fget
     made: list[Absent] = []
     here, ended = threading.Event(), threading.Event()
 
@@ -57,6 +58,7 @@ def test_a_fault_that_is_heard_when_the_source_goes_is_served(move: Move, monkey
             raise
 
     monkeypatch.setattr(Absent, "hear", noted)
+    monkeypatch.setattr(Absent, "done", property(lambda self: ended.is_set() and done(self)))
     monkeypatch.setattr(source.Source, "_push", late)
     monkeypatch.setattr(link.Link, "receive", at_its_end)
     move.dump()
