@@ -27,6 +27,7 @@ PROCESSES = (
     "hub",
     "supervisor",
     "mover",
+    "guard",
 )
 SHORT, LONG = 3.0, 60.0
 DOWN = 2.0
@@ -72,8 +73,8 @@ def do(hosts: Hosts, fault: Fault, source: int, target: int) -> Callable[[], obj
             return _fill(str(hosts.lab.plan.home(number)))
         case "memory":
             return _fill(f"/proc/{hosts.lab.host(number).pid}/root/run", hosts.lab.host(number).pid)
-        case "mover":
-            _kill_movers(hosts, number)
+        case "mover" | "guard":
+            _kill_movers(hosts, number, forked=fault.what == "guard")
         case process:
             kill(hosts, number, process)
     return lambda: None
@@ -106,10 +107,14 @@ def _sized(size: Callable[[str], None]) -> None:
         size(DISK)
 
 
-def _kill_movers(hosts: Hosts, number: int) -> None:
-    for pid in processes(hosts, number, b"services.platform.mover.program"):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+def _kill_movers(hosts: Hosts, number: int, forked: bool) -> None:
+    """Or what they have forked and stands by for such a case: never both."""
+    movers = processes(hosts, number, b"services.platform.mover.program")
+    for pid in movers:
+        with suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            if (int(stat[stat.rindex(")") + 2 :].split()[1]) in movers) == forked:
+                os.kill(pid, signal.SIGKILL)
 
 
 def processes(hosts: Hosts, number: int, *words: bytes) -> list[int]:

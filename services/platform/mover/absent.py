@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from . import images, priority, userfaults
+from . import guard, images, priority, userfaults
 from .guard import Guard
 from .lacking import Lacking, Part
 from .store import PAGE, Store
@@ -207,8 +207,12 @@ class Absent:
         for descriptor in self._processes:
             os.close(descriptor)
         self._processes.clear()
-        speaks = self._connection is not None and self._connection.fileno() >= 0 and not self.runs
-        self._guard.dismiss(self._connection if speaks else None)
-        for each in (self._listener, self._connection):
-            if each is not None:
-                each.close()
+        self._listener.close()
+        if self._connection is not None and (self.runs or self._connection.fileno() < 0):
+            self._connection = None
+        self._guard.dismiss(self._connection)
+
+    def listen(self) -> None:
+        """Once closed: until criu has nothing more to say. The guard does the same: one of the two may be killed."""
+        if self._connection is not None:
+            guard.listen(self._connection.fileno())

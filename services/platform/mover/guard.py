@@ -40,7 +40,7 @@ class Guard:
             socket.send_fds(self._mover, [_KEEP], [descriptor])
 
     def dismiss(self, connection: socket.socket | None = None) -> None:
-        """It lets go and ends; a connection it holds until its other end is closed: criu fails where nobody listens."""
+        """It lets go and ends; a connection it holds until its other end is closed (`listen`)."""
         with contextlib.suppress(OSError):
             socket.send_fds(self._mover, [_DISMISSED], [connection.fileno()] if connection is not None else [])
         self._mover.close()
@@ -58,7 +58,10 @@ def _stand(mover: socket.socket, config: dict[str, Any]) -> None:
     while True:
         word, given, _, _ = socket.recv_fds(mover, 1, 1)
         if word == _DISMISSED:
-            _listen(given, kept)
+            for descriptor in kept:
+                os.close(descriptor)
+            for descriptor in given:
+                listen(descriptor)
             return
         if not word:
             break
@@ -68,14 +71,11 @@ def _stand(mover: socket.socket, config: dict[str, Any]) -> None:
         group.end()
 
 
-def _listen(connections: list[int], kept: list[int]) -> None:
-    """Until nobody speaks there any more."""
-    for descriptor in kept:
-        os.close(descriptor)
-    for descriptor in connections:
-        with contextlib.suppress(ConnectionError):
-            while os.read(descriptor, 64):
-                pass
+def listen(descriptor: int) -> None:
+    """Until the other end is closed: a criu that cannot say that processes run lets none run, and may hang then."""
+    with contextlib.suppress(ConnectionError):
+        while os.read(descriptor, 64):
+            pass
 
 
 class Group:

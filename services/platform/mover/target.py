@@ -66,6 +66,7 @@ class Target:
         (self._folder / FILLED).touch()
         self._absent.close()
         self._kept()
+        self._absent.listen()
 
     @property
     def _placed(self) -> bool:

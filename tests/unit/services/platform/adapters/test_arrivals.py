@@ -286,7 +286,9 @@ async def test_held_without_its_memory_it_is_not_here(pair: Pair, slow: Callable
 async def test_a_copy_needs_no_mover_once_it_is_held(pair: Pair, restarted: bool) -> None:
     request = await pair.started(*COUNT)
     await pair.held(request, "copy")
-    await pair.b.linux.arrivals._known[request.id].mover.over
+    mover = pair.b.linux.arrivals._known[request.id].mover
+    os.kill(mover.pid, signal.SIGKILL)
+    await mover.over
     if restarted:
         await pair.b.restart()
     await pair.b.driver.restore(Ref(id=request.id))

@@ -177,7 +177,11 @@ def test_when_all_is_in_place_they_need_no_mover(mover: Mover, restored: Restore
     mover.fill()
     wait(lambda: mover.absent.done)
     mover.close()
+    listening = threading.Thread(target=mover.absent.listen)
+    listening.start()
     assert restored.do("run") == "done"
+    listening.join(30)
+    assert not listening.is_alive()
     assert restored.do("read", START, PAGES - 4) == mover.digest(0, PAGES - 4)
     assert restored.do("read", at(PAGES - 2), 1) == ZEROS
 

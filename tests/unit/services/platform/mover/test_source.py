@@ -299,14 +299,15 @@ def noted(told: list[int], push: Any) -> Any:
 
 
 def test_with_a_copy_all_comes_before(move: Move) -> None:
-    """And is in place: their mover ends before they run."""
+    """And is in place before they run."""
     move.dump()
     restored = move.restored()
     move.keep(all=True)
     assert move.target.hear(target.SETTLED)["bytes"] >= move.workload.length
-    move.target.ended()
     assert (move.folder / "moved" / target.FILLED).exists()
+    assert move.target.runs
     restored.do("run")
+    move.target.ended()
     assert restored.do("read", move.start, move.pages) == move.digest()
 
 
