@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 PENDING_BYTES = 64 << 20
 """What may wait in this process while the broker is away, and in a subscription while its receiver is busy."""
 RECONNECT_SECONDS = 0.05
+CONNECT_SECONDS = 10
+"""A broker that has little processor time takes long to let one in, and longer where one gives up and begins anew."""
 SUBJECT_BYTES = 2048
 """A longer subject would pass the broker's limit for a line (4096), for which it ends the connection."""
 FLUSH_SECONDS = 10
@@ -102,7 +104,7 @@ class NatsTransport:
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # an int by annotation only
             pending_size=PENDING_BYTES,
-            connect_timeout=2,
+            connect_timeout=CONNECT_SECONDS,
             ping_interval=20,
             error_cb=transport._error,
             disconnected_cb=transport._disconnected,

@@ -14,6 +14,7 @@ from shared.contracts.scheduler import JoinRequest
 from shared.errors import FailedPrecondition, Unavailable
 from shared.joining import Token
 from tools.shoal.processes import services_ready
+from tools.shoal.up import explain
 from tools.supervisor import keys, plan, records
 from tools.supervisor.broker import LINK
 from tools.supervisor.supervisor import NAME as SUPERVISOR
@@ -22,7 +23,8 @@ from tools.supervisor.watch import wait_until
 from .founding import found
 from .knock import knock
 
-SECONDS = 60.0
+SECONDS = 120.0
+"""As `shoal up` waits: here, too, the whole engine begins."""
 
 
 def init(settings: Settings, place: Place) -> Membership:
@@ -106,7 +108,7 @@ def _wait_for_engine(settings: Settings, holds: Callable[[], bool], else_says: s
         return
     try:
         if not wait_until(where, holds, SECONDS, ends=[supervisor]):
-            raise Unavailable(f"{else_says}; see: shoal status, shoal doctor")
+            raise Unavailable(f"{else_says}\n{explain(settings)}")
     finally:
         os.close(supervisor)
 

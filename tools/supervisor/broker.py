@@ -34,6 +34,9 @@ ENVIRONMENT = {"GOGC": "25"}
 ALERT = {"ping_interval": "2s", "ping_max": 2}
 """Of brokers in a cluster: a link that loses everything without a sign ends after some 6 s (the default is 6 minutes),
 and another is looked for; until then what is asked over it waits."""
+HANDSHAKE = 10
+"""Seconds that whoever connects may take to prove who it is. In the server's default, 2, an overloaded host's processes
+do not: they begin again and again, and a hub that is alone begins nothing before it has a link."""
 LINK = "link"
 """The key by which a host's broker is known at the hubs (`keys.public_key`)."""
 
@@ -106,7 +109,7 @@ def configuration(settings: Settings, port: int, users: Sequence[User]) -> dict[
     made = common(settings, "broker", domain=node) | {
         "server_name": f"shoal-{node}",
         "listen": f"127.0.0.1:{port}",
-        "authorization": {"timeout": 2, "users": users},
+        "authorization": {"timeout": HANDSHAKE, "users": users},
     }
     membership = cluster.load(settings.state_path)
     if membership is None:
@@ -144,6 +147,7 @@ def certificates(settings: Settings) -> dict[str, Any]:
         "key_file": str(files / "node.key"),
         "ca_file": str(files / "ca.crt"),
         "verify": True,
+        "timeout": HANDSHAKE,
     }
 
 

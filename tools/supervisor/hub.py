@@ -19,7 +19,7 @@ from shared.cluster import HUB_DOMAIN, Member, Membership, Place
 from shared.config import Settings
 
 from . import broker, keys
-from .broker import ALERT, certificates, common
+from .broker import ALERT, HANDSHAKE, certificates, common
 
 NAME = "hub"
 
@@ -41,7 +41,7 @@ def configuration(settings: Settings, membership: Membership, members: Sequence[
             "server_name": membership.hub,
             "listen": f"127.0.0.1:{port}",
             "accounts": {"$SYS": {"users": [{"nkey": keys.public_key(settings.state_path / "keys", NAME)}]}},
-            "authorization": {"timeout": 2, "users": [{"nkey": member.link} for member in members]},
+            "authorization": {"timeout": HANDSHAKE, "users": [{"nkey": member.link} for member in members]},
             "leafnodes": {"listen": f"{own.host}:{own.links}", "tls": secured},
             "cluster": {
                 "name": membership.cluster,

@@ -6,7 +6,10 @@ from shared.config import Settings
 from shared.errors import FailedPrecondition, Unavailable
 from shared.joining import Token
 from tests.support.ports import free_port
+from tools.cluster import membership
 from tools.cluster.membership import init, join, leave
+from tools.supervisor import records
+from tools.supervisor.supervisor import NAME as SUPERVISOR
 
 
 @pytest.fixture
@@ -61,3 +64,12 @@ def test_leaving(settings):
     assert told == ["told"]
     leave(settings, nobody_there, force=True)
     assert cluster.load(settings.state_path) is None
+
+
+def test_an_engine_that_does_not_serve_in_time_says_what_is_missing(settings, monkeypatch):
+    """It waits as long as `shoal up`, for as much has to begin."""
+    monkeypatch.setattr(membership, "SECONDS", 0.0)
+    where = records.make_folder(settings)
+    records.write(where, records.of_this_process(SUPERVISOR, ready=True))
+    with pytest.raises(Unavailable, match=r"does not serve in the cluster yet\n(.|\n)*scheduler does not serve"):
+        init(settings, Place("198.18.0.1", 7377))

@@ -5,11 +5,13 @@ import os
 import signal
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from nats import connect
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -17,7 +19,7 @@ from nats.errors import NoRespondersError, TimeoutError
 
 from shared import cluster, ids, pki
 from shared.clock import now_ns
-from shared.cluster import Member, Membership, Peer
+from shared.cluster import Member, Membership, Peer, Place
 from shared.config import Settings
 from shared.errors import Unavailable
 from shared.hub_operator import HubOperator
@@ -211,6 +213,46 @@ async def test_what_is_a_hosts_own_outlives_all_hubs(hosts):
     assert (await ask(other, "$KV.own.web", "b"))["seq"] == 1
     await one.close()
     await other.close()
+
+
+@asynccontextmanager
+async def slow_line(to: int, seconds: float) -> AsyncIterator[int]:
+    """A port that leads to another; the first word of who connects is that late."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late: float) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await asyncio.sleep(late)
+                late = 0
+                writer.write(data)
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, onwards = await asyncio.open_connection("127.0.0.1", to)
+        await asyncio.gather(pass_on(reader, onwards, seconds), pass_on(there, writer, 0))
+
+    port = free_port(3)
+    server = await asyncio.start_server(connected, "127.0.0.1", port + 1)
+    try:
+        yield port
+    finally:
+        server.close()
+
+
+async def test_a_link_comes_about_while_a_host_has_little_time_for_it(hosts):
+    """On an overloaded machine none did, and no cluster of one host began: its hub waits for its first link."""
+    host = hosts[0]
+    membership = host.told([host])
+    host.start("hub")
+    async with slow_line(Place.parse(host.place).links, 3) as port:
+        cluster.save(host.settings.state_path, replace(membership, hubs=(f"127.0.0.1:{port}",)))
+        host.start("broker")
+        operator = await host.operator()
+        async with asyncio.timeout(60):
+            while not (linked := await operator.linked()):  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.05)
+        assert list(linked.values()) == [f"shoal-{host.node}"]
+        await operator.close()
 
 
 async def test_other_hosts_are_told_what_they_need_and_no_more(hosts):
