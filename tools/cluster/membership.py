@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import socket
 from collections.abc import Callable
 
 from shared import cluster, ids, pki
@@ -11,7 +13,7 @@ from shared.clock import now_ns
 from shared.cluster import Member, Membership, Place
 from shared.config import Settings
 from shared.contracts.scheduler import JoinRequest
-from shared.errors import FailedPrecondition, Unavailable
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.joining import Token
 from tools.shoal.processes import services_ready
 from tools.shoal.up import explain
@@ -30,6 +32,7 @@ SECONDS = 120.0
 def init(settings: Settings, place: Place) -> Membership:
     """Makes this host the first of a new cluster, found by others at `place`."""
     _refuse_member(settings)
+    _check_place(place)
     name = secrets.token_hex(8)
     authority = pki.authority(name, now_ns())
     key = pki.new_key()
@@ -53,6 +56,7 @@ def _link(settings: Settings) -> str:
 def join(settings: Settings, hub: Place, token: Token, place: Place) -> Membership:
     """Makes this host, found by others at `place`, a member of the cluster of `hub`."""
     _refuse_member(settings)
+    _check_place(place)
     key = pki.new_key()
     request = JoinRequest(
         secret=token.secret,
@@ -88,6 +92,26 @@ def _refuse_member(settings: Settings) -> None:
         raise FailedPrecondition(f"this host is in the cluster {present.cluster} already")
     if settings.nats_url:
         raise FailedPrecondition("this engine uses an external broker (nats_url): a cluster is made of embedded ones")
+
+
+def _check_place(place: Place) -> None:
+    """A hub listens there, and any host may be made one; one that could not would serve nothing."""
+    host = place.host.strip("[]")
+    for port in (place.port, place.links, place.routes):
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise FailedPrecondition(
+                    f"port {port} of {host} is taken (three in a row are needed from {place.port} on); "
+                    "choose others: --address HOST:PORT"
+                ) from None
+            raise InvalidArgument(
+                f"{host} is no address of this host: {error.strerror}; --address is where the others reach it"
+            ) from None
 
 
 def _become(settings: Settings, made: Membership, certificate: bytes, key: bytes, authority: bytes) -> None:
