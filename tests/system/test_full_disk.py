@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared import hostmounts
-from tests.support.engine import IMAGE, Engine
+from tests.support.engine import IMAGE, Answer, Engine
 from tests.support.shoal import Shoal
 
 pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(240)]
@@ -74,6 +74,32 @@ def test_on_a_full_disk_containers_stop_and_go_and_none_is_made(engine: Engine, 
     filler.unlink()
     assert engine.run("--name", "new", IMAGE, "echo", "made") == "made"
     engine.ok("start", "stopped")
+
+
+def test_when_not_a_byte_is_left_it_goes_on_with_its_reserve_and_then_waits_for_room(
+    engine: Engine, filler: Path
+) -> None:
+    """Its broker, which would take no write any more, is started again, as soon as there is room."""
+
+    def make(name: str) -> Answer:
+        return engine.call("POST", "/volumes/create", {"Name": name, "Labels": {"a": "b" * 9000}})
+
+    engine.start("--name", "stays", IMAGE, "sh", "-c", "while :; do sleep 0.1; done")
+    reserve = filler.with_name("reserve")
+    assert reserve.exists()
+    fill(filler, 0)
+    answers = [make("one")]
+    while reserve.exists():  # what is written first may find room in the last page of a file
+        answers.append(make(f"one{len(answers)}"))
+    assert make("two").status == 201
+
+    fill(filler, 0)
+    refused = next(answer for number in range(100) if (answer := make(f"three{number}")).status != 201)
+    assert refused.status in (503, 507)
+    filler.unlink()
+    assert any(make("four").status == 201 for _ in range(9))
+    assert engine.run(IMAGE, "echo", "made") == "made"
+    assert engine.ok("ps", "--format", "{{.Names}}") == "stays"
 
 
 def test_the_engine_starts_without_any_space_and_room_can_be_made_with_it(

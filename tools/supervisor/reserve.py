@@ -14,16 +14,30 @@ BYTES = 16 << 20
 """As much as making containers leaves free (`services.executor.operations.create`): nothing new is made with it."""
 
 
+LEAST = 1 << 20
+"""As much as a broker needs at its start."""
+
+
+def has_room(settings: Settings) -> bool:
+    """Whether a broker can be started, with the reserve if need be."""
+    settle(settings)
+    return _free(settings) >= LEAST
+
+
 def settle(settings: Settings) -> None:
     """Before the broker's start: gives the reserve up where the disk has less than that, else keeps one, if it can."""
     path = settings.state_path / "reserve"
-    disk = os.statvfs(settings.state_path)
-    free = disk.f_bavail * disk.f_frsize
+    free = _free(settings)
     if free < BYTES and path.exists():
         path.unlink()
         log.warning("the disk of %s is full: the engine goes on with its reserve of %d bytes", path.parent, BYTES)
     elif free >= 2 * BYTES and not path.exists():
         _keep(path)
+
+
+def _free(settings: Settings) -> int:
+    disk = os.statvfs(settings.state_path)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _keep(path: Path) -> None:

@@ -18,7 +18,7 @@ from shared.config import Settings
 from shared.errors import FailedPrecondition
 from shared.memory import release_code
 
-from . import broker, child, fence, hub, plan, records, reserve, watch
+from . import broker, child, fence, hub, plan, records, reserve, stuck, watch
 from .guardian import NAME as GUARDIAN
 from .guardian import Guardian
 from .users import broker_users
@@ -64,6 +64,8 @@ class Supervisor:
         self._poll.register(self._place, select.POLLIN)
         self._calls = watch.watch(self._where)
         self._poll.register(self._calls, select.POLLIN)
+        self._stuck = stuck.Logs({name: self._log_file(name) for name in (plan.BROKER, plan.HUB)})
+        self._poll.register(self._stuck.descriptor, select.POLLIN)
         self._membership = cluster.load(settings.state_path)
         self._certificate = b""
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -197,8 +199,7 @@ class Supervisor:
         listening = self._listening() if name == plan.GATEWAY else None
         pid = child.spawn(name, self._where, self._log_file(name), work, listening=listening)
         descriptor = os.pidfd_open(pid)  # our own child: it cannot be somebody else's number before we wait for it
-        self._running[descriptor] = name
-        self._poll.register(descriptor, select.POLLIN)
+        self._follow(descriptor, name)
         log.info("started %s, process %d", name, pid)
 
     def _listening(self) -> socket.socket:
@@ -210,9 +211,14 @@ class Supervisor:
         descriptor = records.open_pidfd(record)
         if descriptor is None:
             return False
+        self._follow(descriptor, name)
+        return True
+
+    def _follow(self, descriptor: int, name: str) -> None:
         self._running[descriptor] = name
         self._poll.register(descriptor, select.POLLIN)
-        return True
+        if name in (plan.BROKER, plan.HUB):
+            self._stuck.follow(name)
 
     def keep_guardian(self) -> None:
         """Sees to it that somebody restarts this supervisor if it dies; done before anything that takes time."""
@@ -229,10 +235,19 @@ class Supervisor:
             if descriptor in (self._wakeup, self._place, self._calls):
                 os.read(descriptor, 65536)
                 self._replanning |= descriptor == self._place
+            elif descriptor == self._stuck.descriptor:
+                self._relieve()
             elif self._guardian and descriptor == self._guardian.pidfd:
                 self._guardian_ended()
             else:
                 self._ended(descriptor)
+
+    def _relieve(self) -> None:
+        """Brokers that met a full disk are started again, as soon as there is space."""
+        for name in self._stuck.look():
+            if reserve.has_room(self._settings):
+                log.warning("%s could not write to the disk, and would take no write any more: it ends", name)
+                self._send(name, signal.SIGTERM)
 
     def _ended(self, descriptor: int) -> None:
         name = self._running.pop(descriptor)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-IN_CREATE, IN_MOVED_TO, IN_DELETE = 0x100, 0x80, 0x200
+IN_CREATE, IN_MOVED_TO, IN_DELETE, IN_MODIFY, IN_MOVE_SELF = 0x100, 0x80, 0x200, 0x2, 0x800
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,10 +35,27 @@ def wait_until(folder: Path, holds: Callable[[], bool], seconds: float, ends: Se
 
 def watch(folder: Path) -> int:
     """A descriptor that becomes readable after each change of files in the folder; not blocking."""
-    watcher: int = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-    if watcher < 0 or _libc.inotify_add_watch(watcher, os.fsencode(folder), IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0:
+    made = watcher()
+    try:
+        add(made, folder, IN_CREATE | IN_MOVED_TO | IN_DELETE)
+    except OSError:
+        os.close(made)
+        raise
+    return made
+
+
+def watcher() -> int:
+    """A descriptor that becomes readable after each event that is added to it; not blocking."""
+    return _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify")
+
+
+def add(watcher: int, path: Path, events: int) -> None:
+    """Has it hear of what happens to a file or folder; once more changes nothing."""
+    _checked(_libc.inotify_add_watch(watcher, os.fsencode(path), events), str(path))
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
         number = ctypes.get_errno()
-        if watcher >= 0:
-            os.close(watcher)
-        raise OSError(number, os.strerror(number), str(folder))
-    return watcher
+        raise OSError(number, os.strerror(number), what)
+    return result

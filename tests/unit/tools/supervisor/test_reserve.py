@@ -35,6 +35,15 @@ def test_it_is_kept_while_there_is_room_and_given_up_when_there_is_none(
         assert (tmp_path / "reserve").exists() is (left in (reserve.BYTES, 2 * reserve.BYTES)), left
 
 
+def test_with_it_there_is_room_for_a_broker(settings: Settings, free: SimpleNamespace, tmp_path: Path) -> None:
+    reserve.settle(settings)
+    free.f_bavail = reserve.LEAST
+    assert reserve.has_room(settings)
+    assert not (tmp_path / "reserve").exists()
+    free.f_bavail = reserve.LEAST - 1
+    assert not reserve.has_room(settings)
+
+
 @pytest.mark.usefixtures("free")
 def test_without_one_the_engine_starts_all_the_same(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
