@@ -28,13 +28,15 @@ def inspect_bytes(container: Container, version: Version, host: NodeRecord | Non
     return bytes(found)
 
 
-def _summary_bytes(container: Container, version: Version) -> bytes:
-    """One entry of the list up to the status text, which comes last."""
-    key = ("summary", version.minor)
+def _summary_bytes(container: Container, version: Version, by_id: bool) -> bytes:
+    """One entry of the list up to the status text, which comes last; `by_id`: its image is called by its id."""
+    key = ("summary", version.minor, by_id)
     found = container.parts.get(key)
     if found is None:
-        encoded = _encoder.encode(shown.summary(container.spec, container.status, version, "", container.aliases))
-        found = container.parts[key] = encoded[: -len(b'""}')]
+        data = shown.summary(container.spec, container.status, version, "", container.aliases)
+        if by_id:
+            data["Image"] = container.spec.image_id
+        found = container.parts[key] = _encoder.encode(data)[: -len(b'""}')]
     return bytes(found)
 
 
@@ -44,14 +46,15 @@ def list_bytes(
     now: int,
     sizes: Mapping[str, UsageEntry] | None = None,
     down: frozenset[str] = frozenset(),
+    by_id: frozenset[str] = frozenset(),
 ) -> bytes:
     """The body of a list: stored parts, and between them the texts that depend on the time.
 
-    `down`: hosts that are not heard of.
+    `down`: hosts that are not heard of; `by_id`: containers whose reference means their image no more.
     """
     entries = []
     for one in containers:
         text = _encoder.encode(status_text(one.status, now) if one.node not in down else HOST_DOWN)
         size = _encoder.encode(shown.sizes(sizes.get(one.id)))[1:-1] if sizes is not None else b""
-        entries.append(_summary_bytes(one, version) + text + (b"," + size if size else b"") + b"}")
+        entries.append(_summary_bytes(one, version, one.id in by_id) + text + (b"," + size if size else b"") + b"}")
     return b"[" + b",".join(entries) + b"]\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from shared import telemetry
@@ -14,16 +15,20 @@ from shared.errors import Conflict, InvalidArgument, NotFound, ShoalError, Unava
 
 from .. import everywhere
 from ..context import NO_CONTENT, Gateway, reply
-from ..http.message import JSON, Fresh, Request, Response
+from ..http.message import JSON, Request, Response
 from ..http.router import Route
 from ..listing import inspect_bytes, list_bytes
 from ..sources import Unchanged
 from ..translate import container as shown
 from ..translate import filters, listing, nodes, times
 from ..translate.create import create_request
+from ..translate.image import stands_for
 from ..translate.status import tells_time
 from ..views import Container
 from . import images
+
+IMAGES_PATIENCE = 0.5
+"""Seconds for which a list waits to hear what images are called; without that it is made all the same."""
 
 
 async def usage_by_id(gateway: Gateway, nodes: Iterable[str] | None = None) -> dict[str, UsageEntry]:
@@ -73,6 +78,7 @@ async def list_(gateway: Gateway, request: Request) -> Response:
         images=await _ancestors(gateway, wanted),
         networks=await _networks(gateway, wanted),
     )
+    unchanged = Unchanged(gateway.sources.containers, gateway.sources.images)
     found = [one for one in gateway.containers.all() if listing.includes(one.spec, one.status, criteria)]
     if hosts is not None:
         chosen = {one.id for one in gateway.hosts.all() if one.name in hosts or one.id in hosts}
@@ -80,17 +86,30 @@ async def list_(gateway: Gateway, request: Request) -> Response:
     if limit > 0:
         found = found[:limit]
     sizes = await usage_by_id(gateway, {one.node for one in found}) if query.flag("size") else None
-    body = list_bytes(found, request.version, now_ns(), sizes, gateway.hosts.down())
-    return Response(
-        200, body, JSON, fresh=None if wanted or hosts is not None or sizes is not None else _fresh(gateway, found)
-    )
+    by_id = await _by_id(gateway, found)
+    body = list_bytes(found, request.version, now_ns(), sizes, gateway.hosts.down(), by_id or frozenset())
+    if wanted or hosts is not None or sizes is not None or by_id is None or not _lasting(gateway, found):
+        return Response(200, body, JSON)
+    return Response(200, body, JSON, fresh=unchanged)
 
 
-def _fresh(gateway: Gateway, shown: Iterable[Container]) -> Fresh | None:
-    """How long a list holds; those of other hosts change also by not being heard of."""
-    if any(tells_time(one.status) or one.node != gateway.kernel.node for one in shown):
+def _lasting(gateway: Gateway, shown: Iterable[Container]) -> bool:
+    """Whether a list holds until something happens; those of other hosts change also by not being heard of."""
+    return not any(tells_time(one.status) or one.node != gateway.kernel.node for one in shown)
+
+
+async def _by_id(gateway: Gateway, shown: Iterable[Container]) -> frozenset[str] | None:
+    """Containers whose reference means another image by now, or none; None when the image store does not tell."""
+    own = [one for one in shown if one.node == gateway.kernel.node]
+    if not own:
+        return frozenset()
+    try:
+        async with asyncio.timeout(IMAGES_PATIENCE):
+            known = await gateway.sources.images.known()
+    except (TimeoutError, ShoalError):
         return None
-    return Unchanged(gateway.sources.containers)
+    named = ((one.id, one.spec.config.image, one.spec.image_id) for one in own)
+    return frozenset(id for id, name, image_id in named if not stands_for(name, image_id, known.get(image_id)))
 
 
 def _created(gateway: Gateway, wanted: filters.Filters, name: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from shared.clock import rfc3339
@@ -166,6 +167,21 @@ def reference(name: str, tag: str) -> str:
 def names_one(reference: str) -> bool:
     """Whether it has a tag or a digest: without, it stands for the whole repository."""
     return "@" in reference or ":" in reference.rpartition("/")[2]
+
+
+def stands_for(reference: str, image_id: str, image: Image | None) -> bool:
+    """Whether the reference that a container was made by still means its image; `image` as it is now, None: gone."""
+    if "@" in reference or image_id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:")):
+        return True
+    return image is not None and _familiar(reference) in image.repo_tags
+
+
+@lru_cache(1024)
+def _familiar(reference: str) -> str:
+    name = reference.removeprefix("index.docker.io/").removeprefix("docker.io/")
+    official = name.removeprefix("library/")
+    name = name if "/" in official else official
+    return name if names_one(name) else f"{name}:latest"
 
 
 def require_name(name: str) -> str:

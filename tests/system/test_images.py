@@ -243,6 +243,28 @@ def test_remove_of_what_is_in_use(engine: Engine) -> None:
     assert engine.call("GET", f"/images/{IMAGE}/json").status == 200
 
 
+def test_a_container_whose_images_name_has_moved_shows_the_id(engine: Engine) -> None:
+    """As dockerd's list does: who builds an image anew sees which containers run the old one."""
+    tag = unique("moving")
+    first, second = runnable(f"{tag}:latest"), small(f"{tag}:latest")
+    engine.ok("load", input=docker_archive(first))
+    made = engine.ok("create", tag, "true")
+
+    def shown() -> str:
+        (one,) = engine.call("GET", "/containers/json?all=1").json
+        assert one["ImageID"] == first.id
+        return str(one["Image"])
+
+    assert shown() == tag
+    engine.ok("load", input=docker_archive(second))
+    assert shown() == first.id
+    engine.ok("tag", first.id, tag)
+    assert shown() == tag
+    engine.ok("rmi", "-f", tag)
+    assert shown() == first.id
+    assert engine.inspect(made)["Config"]["Image"] == tag
+
+
 def test_layers_are_kept_while_a_container_needs_them(engine: Engine) -> None:
     tag = f"{unique('needed')}:1"
     layer = tar([entry("only-here", b"kept")])

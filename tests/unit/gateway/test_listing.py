@@ -19,8 +19,9 @@ NOW = 10_000_000_000_000
 
 def container(name: str = "c", label: str = "", state: str = "running") -> Container:
     spec = ContainerSpec(
-        id="ab" * 32, name=name, created=5, config=ContainerConfig(labels={"l": label}), host_config=HostConfig()
-    )
+        id="ab" * 32, name=name, created=5, config=ContainerConfig(labels={"l": label}), host_config=HostConfig(),
+        image_id="sha256:cd",
+    )  # fmt: skip
     return Container(spec, ContainerStatus(state="running", started_at=NOW - 90_000_000_000), "node")
 
 
@@ -50,6 +51,12 @@ def test_what_was_encoded_is_kept_for_each_version() -> None:
     assert inspect_bytes(one, Version(1, 55)) != first
     assert json.loads(first)["Id"] == one.id
     assert list_bytes([], V, NOW) == b"[]\n"
+
+
+def test_an_image_is_called_by_its_id_where_it_has_lost_its_name() -> None:
+    one = container()
+    for by_id, name in ((frozenset[str](), ""), (frozenset((one.id,)), one.spec.image_id), (frozenset[str](), "")):
+        assert json.loads(list_bytes([one], V, NOW, by_id=by_id))[0]["Image"] == name
 
 
 def test_of_a_host_that_is_not_heard_of_no_state_is_told() -> None:

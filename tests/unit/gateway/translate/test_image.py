@@ -81,6 +81,21 @@ def test_references_of_a_pull(name: str, tag: str, reference: str) -> None:
     assert shown.reference(name, tag) == reference
 
 
+@pytest.mark.parametrize(
+    ("reference", "means"),
+    [
+        ("busybox", True), ("busybox:latest", True), ("docker.io/library/busybox", True), ("busybox:1", False),
+        ("library/busybox:latest", True), ("other/busybox", False), (BUSYBOX.id, True), (BUSYBOX.id[7:19], True),
+        ("busybox@sha256:ab", True), ("reg:5000/a", False),
+    ],
+)  # fmt: skip
+def test_whether_a_containers_reference_still_means_its_image(reference: str, means: bool) -> None:
+    image = msgspec.structs.replace(BUSYBOX, repo_tags=("busybox:latest", "own:2"))
+    assert shown.stands_for(reference, BUSYBOX.id, image) is means
+    assert not shown.stands_for("busybox", BUSYBOX.id, None)
+    assert shown.stands_for(BUSYBOX.id, BUSYBOX.id, None)
+
+
 def test_a_blank_name_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="image name cannot be blank"):
         shown.require_name(" ")
