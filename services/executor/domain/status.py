@@ -10,6 +10,7 @@ from shared.contracts.container import ContainerStatus, Health
 from shared.contracts.network import Sandbox
 
 from . import health, lifecycle
+from .failure import UNKNOWN
 
 UNKNOWN_EXIT = 255
 """Exit code of a process that ended unseen (the host went down), as dockerd records it."""
@@ -67,10 +68,14 @@ def started(last: ContainerStatus, run: Run, *, by_policy: bool = False, checked
 
 
 def start_failed(last: ContainerStatus, code: int, error: str) -> ContainerStatus:
-    """It does not run, and why. One that waited for a restart is given up, and still tells how its last run ended."""
+    """It does not run, and why. One that waited for a restart is given up, and still tells how its last run ended.
+
+    So does one whose start failed before its command counted, if that run did not end well.
+    """
     if last.state == "restarting":
         return msgspec.structs.replace(gave_up(last), error=error)
-    return msgspec.structs.replace(last, exit_code=code, error=error)
+    kept = last.exit_code if code == UNKNOWN else 0
+    return msgspec.structs.replace(last, exit_code=kept or code, error=error)
 
 
 def exited(last: ContainerStatus, end: Exit, *, error: str = "") -> ContainerStatus:

@@ -19,6 +19,7 @@ from shared.shielded import together
 from ..container import Container
 from ..domain import checkpoints, donors, failure, lifecycle, status
 from ..domain.health import check_of
+from ..domain.mounts.parse import check_mount
 from ..domain.mounts.resolve import images
 from ..domain.restart import SECOND
 from ..domain.sandbox import sandbox_request
@@ -96,12 +97,14 @@ def _donor(engine: Engine, container: Container, kind: str, reference: str) -> D
 
 
 def make_bind_sources(engine: Engine, container: Container) -> None:
-    """`-v /host/path:...` makes the host path; a `--mount` only when it says so."""
+    """`-v /host/path:...` makes the host path; a `--mount` only when it says so, else it has to be there."""
     for point in container.spec.mounts:
         explicit = point.spec in container.spec.host_config.mounts
         options = point.spec.bind_options if point.spec else None
         if point.type == "bind" and (not explicit or (options is not None and options.create_mountpoint)):
             engine.paths.make_directory(point.source)
+        elif point.type == "bind" and point.spec is not None:
+            check_mount(point.spec, engine.paths.exists)
 
 
 async def _parts(engine: Engine, container: Container, joined: dict[str, Donor], linked: tuple[str, ...]) -> Parts:

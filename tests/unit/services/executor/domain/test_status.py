@@ -61,6 +61,9 @@ def test_a_failed_start_leaves_the_state_and_tells_why() -> None:
     waiting = status.retrying(status.started(ContainerStatus(), RUN), Exit(1, 200), 7)
     given_up = status.start_failed(waiting, 128, "boom")
     assert (given_up.state, given_up.exit_code, given_up.error, given_up.finished_at) == ("exited", 1, "boom", 200)
+    killed = ContainerStatus(state="exited", exit_code=137)
+    assert [status.start_failed(killed, code, "").exit_code for code in (127, 128)] == [127, 137]
+    assert status.start_failed(ContainerStatus(), 128, "").exit_code == 128
 
 
 def test_pause_removal_and_giving_up() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.contracts import executor as contract
 from shared.contracts.common import Ref
-from shared.contracts.container import PortBinding, RestartPolicy
+from shared.contracts.container import MountRequest, PortBinding, RestartPolicy
 from shared.contracts.executor import StartRequest
 from shared.contracts.platform import CreateRequest
 from shared.errors import Conflict, DeadlineExceeded, Internal, InvalidArgument, NotFound, NotModified, Unavailable
@@ -110,6 +110,17 @@ async def test_bind_sources_are_made(node: Node) -> None:
     container_id = await node.create("sleep", binds=(f"{file}/x:/data",))
     with pytest.raises(InvalidArgument, match="error while creating mount source path"):
         await node.begin(container_id)
+
+
+async def test_the_source_of_a_mount_has_to_be_there_still(node: Node) -> None:
+    source = node.directory / "data"
+    source.mkdir()
+    mount = MountRequest(type="bind", source=str(source), target="/data")
+    container_id = await node.create("sleep", mounts=(mount,))
+    source.rmdir()
+    with pytest.raises(InvalidArgument, match=f'for type "bind": bind source path does not exist: {source}'):
+        await node.begin(container_id)
+    assert not source.exists()
 
 
 async def test_joining_a_containers_namespaces(node: Node) -> None:
