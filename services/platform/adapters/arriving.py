@@ -119,7 +119,7 @@ class Arrival:
         finally:
             loop.remove_reader(watch)
             loop.remove_reader(self.sync)
-            os.close(watch)
+            syscalls.watch_no_more(watch)
         return bool(made())
 
     async def settled(self, mark: str) -> str | None:
@@ -137,7 +137,7 @@ class Arrival:
             return text or self.mover.happened(mark)
         finally:
             loop.remove_reader(watch)
-            os.close(watch)
+            syscalls.watch_no_more(watch)
 
     def let_run(self) -> None:
         """Gives criu the word, if it still waits for it."""

@@ -144,7 +144,7 @@ async def _forward(
                 if messages.between:
                     keep()
             if replaced:
-                os.close(watch)
+                syscalls.watch_no_more(watch)
                 watch = syscalls.inotify(str(path), CHANGES)
                 file.go_on()
             elif last:
@@ -154,7 +154,7 @@ async def _forward(
         await _send_all(sink, messages.flush())
         keep()
     finally:
-        os.close(watch)
+        syscalls.watch_no_more(watch)
         file.close()
         sink.close()
 

@@ -169,7 +169,7 @@ class LogFile:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(readable_or(watch, ended), seconds)
         finally:
-            os.close(watch)
+            syscalls.watch_no_more(watch)
 
     async def follow(self, channel: Channel, decoder: Decoder, ended: asyncio.Future[Ended]) -> None:
         """Sends what is there and what comes, until the workload has ended and all of it was sent.
@@ -184,13 +184,13 @@ class LogFile:
                 if decoder.finished or (last and not replaced):
                     return
                 if replaced:
-                    os.close(watch)
+                    syscalls.watch_no_more(watch)
                     watch = syscalls.inotify(str(self._path), CHANGES)
                     self.go_on()
                 else:
                     await readable_or(watch, ended)
         finally:
-            os.close(watch)
+            syscalls.watch_no_more(watch)
 
     def replaced(self) -> bool:
         """Whether the monitor began a new file under the name; the old one then gets nothing more."""

@@ -119,7 +119,7 @@ class Rotation:
     async def close(self) -> None:
         if self._watch >= 0:
             asyncio.get_running_loop().remove_reader(self._watch)
-            os.close(self._watch)
+            syscalls.watch_no_more(self._watch)
             self._watch = -1
         await self._tasks.close()
 

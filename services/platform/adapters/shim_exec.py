@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,7 +61,7 @@ class ShimExec(Watched):
     def _forget_notice(self) -> None:
         if self._notice >= 0:
             asyncio.get_running_loop().remove_reader(self._notice)
-            os.close(self._notice)
+            syscalls.watch_no_more(self._notice)
             self._notice = -1
 
     def resize(self, height: int, width: int) -> None:
