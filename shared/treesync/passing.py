@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import chain
 
 import msgspec
 
@@ -51,14 +52,19 @@ class Passing:
     async def send(
         self, request: SyncOutRequest, root: str, offer: Callable[[], Awaitable[StreamOffer]], prefix: str = ""
     ) -> SyncReply:
-        """One pass to the stream that is offered. Raises what the other side says, `Unavailable` when it is gone."""
+        """One pass to the stream that is offered; nobody is called when nothing has changed since the last one.
+
+        Raises what the other side says, `Unavailable` when it is gone.
+        """
         key = (request.key, request.node)
         async with self._locks.setdefault(request.key, asyncio.Lock()):
-            source = None if request.first else self._sources.get(key)
-            if source is None:
-                source = TreeSource(root, prefix)
+            known = None if request.first else self._sources.get(key)
+            source = known or TreeSource(root, prefix)
             self._forget(key)  # what it sent is only known again when this pass was answered
-            reply = await self._send(source, request.last, await offer())
+            pieces = source.changes(still=request.last)
+            first = await _next(pieces)  # all of it, if little has changed
+            alike = known is not None and not source.changed
+            reply = SyncReply() if alike else await self._send(source, chain((first,), pieces), await offer())
             self._sources[key] = source
             self._kept[key] = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget, key)
         return reply
@@ -76,17 +82,16 @@ class Passing:
         if key in self._locks and not self._locks[key].locked():
             del self._locks[key]
 
-    async def _send(self, source: TreeSource, last: bool, offer: StreamOffer) -> SyncReply:
+    async def _send(self, source: TreeSource, pieces: Iterator[bytes], offer: StreamOffer) -> SyncReply:
         channel = await self._streams.take(offer)
         try:
-            return await self._over(channel, source, last)
+            return await self._over(channel, source, pieces)
         finally:  # however this ends, the other side must not wait for more
             channel.close()
 
-    async def _over(self, channel: Channel, source: TreeSource, last: bool) -> SyncReply:
+    async def _over(self, channel: Channel, source: TreeSource, pieces: Iterator[bytes]) -> SyncReply:
         answering = self._tasks.start(_read_all(channel), "tree answer")
         sent = 0
-        pieces = source.changes(still=last)
         try:
             while not answering.done() and (piece := await _next(pieces)):
                 sent += len(piece)
@@ -94,9 +99,9 @@ class Passing:
             await channel.write_eof()
         except ConnectionError as error:
             log.debug("a tree's receiver stopped reading: %r", error)
-        except OSError as error:
+        except FailedPrecondition:
             answering.cancel()
-            raise FailedPrecondition(f"cannot read what is to be sent: {error}") from None
+            raise
         answer = await answering
         if answer.kind:
             raise from_kind(answer.kind, answer.message)
@@ -118,7 +123,10 @@ class Passing:
 
 async def _next(pieces: Iterator[bytes]) -> bytes:
     """The next piece, b"" at the end."""
-    return await asyncio.to_thread(lambda: next(pieces, b""))
+    try:
+        return await asyncio.to_thread(lambda: next(pieces, b""))
+    except OSError as error:
+        raise FailedPrecondition(f"cannot read what is to be sent: {error}") from None
 
 
 async def _read_all(channel: Channel) -> _Answer:

@@ -193,8 +193,8 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> TakeOverReply:
         new = not container.spec_revision
         if new:
             engine.registry.add(container)
-        recorded, resumed = await asyncio.gather(
-            _record(engine, container), _go_on(engine, container, request.driver), return_exceptions=True
+        resumed, recorded = await asyncio.gather(  # it stands still until the first has asked for what it needs
+            _go_on(engine, container, request.driver), _record(engine, container), return_exceptions=True
         )
         for failed in (recorded, resumed):
             if isinstance(failed, BaseException):

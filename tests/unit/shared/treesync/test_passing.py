@@ -17,7 +17,7 @@ from shared.contracts.trees import SyncOutRequest, SyncReply
 from shared.errors import DataLoss, FailedPrecondition, Unavailable
 from shared.service import Kernel
 from shared.testing import kernel
-from shared.treesync import Passing, records
+from shared.treesync import Passing, records, source
 from tests.support.waiting import until
 
 
@@ -59,6 +59,27 @@ async def test_first_all_then_what_changed(pair: Pair) -> None:
     assert (pair.copy / "small").read_text() == "small"
     pair.sending.end("tree")
     assert (await pair.sync()).bytes > len(content)
+
+
+async def test_nobody_is_called_when_nothing_has_changed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "TICK", 0)
+    offers = []
+    offer = pair.offer
+
+    async def counted() -> StreamOffer:
+        offers.append(1)
+        return await offer()
+
+    monkeypatch.setattr(pair, "offer", counted)
+    (pair.tree / "file").write_text("one")
+    await pair.sync(first=True)
+    assert await pair.sync(last=True) == SyncReply()
+    assert len(offers) == 1
+    (pair.tree / "file").unlink()
+    assert (await pair.sync(last=True)).changed > 0
+    assert not (pair.copy / "file").exists()
+    await pair.sync(first=True)
+    assert len(offers) == 3
 
 
 async def test_a_receiver_without_a_place(pair: Pair) -> None:
