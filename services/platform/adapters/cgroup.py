@@ -21,6 +21,8 @@ from . import syscalls
 MOUNT = Path("/sys/fs/cgroup")
 PATIENCE = 10.0
 """Seconds until a group that should be empty or frozen is given up."""
+CONTROLLERS = frozenset({"cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids"})
+"""What groups v2 get: as crun gives it, so that one that is made here has no other files than one of crun's."""
 
 
 class Cgroups:
@@ -142,11 +144,11 @@ class Cgroups:
         return None
 
     def _make_v2(self, folder: Path) -> None:
-        """With all controllers that its parents can give it."""
+        """With all of `CONTROLLERS` that its parents can give it."""
         folder.mkdir(parents=True, exist_ok=True)
         parts = folder.relative_to(self._mount)
         for above in (self._mount / part for part in reversed(parts.parents)):
-            for controller in (above / "cgroup.controllers").read_text().split():
+            for controller in CONTROLLERS.intersection((above / "cgroup.controllers").read_text().split()):
                 with contextlib.suppress(OSError):
                     (above / "cgroup.subtree_control").write_text(f"+{controller}")
 

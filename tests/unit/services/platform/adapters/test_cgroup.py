@@ -125,6 +125,15 @@ def test_limits_are_set_and_a_failure_takes_them_back(cgroups: Cgroups, group: s
     assert [file.read_text().strip() for file in files] == found
 
 
+def test_a_group_gets_the_controllers_that_the_runtime_gives(directory: Path) -> None:
+    """By a tree of plain files, as v2's root has them: what is written to them last stays."""
+    (directory / "cgroup.controllers").write_text("cpuset rdma\n")
+    (directory / "cgroup.subtree_control").touch()
+    Cgroups(directory).prepare("/made", ({"allow": True, "access": "rwm"},))
+    assert (directory / "made").is_dir()
+    assert (directory / "cgroup.subtree_control").read_text() == "+cpuset"
+
+
 OPENING = """
 import os, sys
 for members in sys.argv[2:]:
