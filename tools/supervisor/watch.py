@@ -11,23 +11,29 @@ from pathlib import Path
 
 IN_CREATE, IN_MOVED_TO, IN_DELETE, IN_MODIFY, IN_MOVE_SELF = 0x100, 0x80, 0x200, 0x2, 0x800
 
+TURN = 1.0
+"""Seconds of one wait; no more of a time in which the caller was stopped counts."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def wait_until(folder: Path, holds: Callable[[], bool], seconds: float, ends: Sequence[int] = ()) -> bool:
     """Waits until `holds()`, which is asked at first and after each change of files in the folder.
 
-    Gives up, with False, after `seconds` or when one of the descriptors `ends` becomes readable.
+    Gives up, with False, after `seconds` or when one of the descriptors `ends` becomes readable. Time in which the
+    caller was stopped hardly counts: whoever is waited for mostly was, too (a machine that sleeps, a job on hold).
     """
     watcher = watch(folder)
-    deadline = time.monotonic() + seconds
+    left = seconds
     try:
         while not holds():
-            left = deadline - time.monotonic()
-            readable = select.select([watcher, *ends], [], [], max(left, 0))[0]
-            if watcher not in readable:
+            turn, begun = min(max(left, 0), TURN), time.monotonic()
+            readable = select.select([watcher, *ends], [], [], turn)[0]
+            left -= min(time.monotonic() - begun, turn)
+            if watcher in readable:
+                os.read(watcher, 65536)
+            elif readable or left <= 0:
                 return holds()
-            os.read(watcher, 65536)
         return True
     finally:
         os.close(watcher)
