@@ -26,6 +26,8 @@ from .users import broker_users
 log = logging.getLogger(__name__)
 
 NAME = "supervisor"
+ROOM_SECONDS = 1.0
+"""Between two looks for space while a broker needs some: nothing tells of it."""
 PATIENCE = 10.0
 """Seconds a process takes at most to end when asked to."""
 
@@ -66,6 +68,8 @@ class Supervisor:
         self._poll.register(self._calls, select.POLLIN)
         self._stuck = stuck.Logs({name: self._log_file(name) for name in (plan.BROKER, plan.HUB)})
         self._poll.register(self._stuck.descriptor, select.POLLIN)
+        self._full: set[str] = set()
+        """Brokers that could not write, and are to be started again when there is room."""
         self._membership = cluster.load(settings.state_path)
         self._certificate = b""
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -230,13 +234,16 @@ class Supervisor:
             self._poll.register(self._guardian.pidfd, select.POLLIN)
 
     def _wait(self) -> None:
+        self._relieve()
         seconds = plan.wait(tuple(self._members.values()), time.monotonic())
+        if self._full:
+            seconds = min(ROOM_SECONDS, ROOM_SECONDS if seconds is None else seconds)
         for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000 + 1):
             if descriptor in (self._wakeup, self._place, self._calls):
                 os.read(descriptor, 65536)
                 self._replanning |= descriptor == self._place
             elif descriptor == self._stuck.descriptor:
-                self._relieve()
+                self._full |= {*self._stuck.look()} & {*self._running.values()}
             elif self._guardian and descriptor == self._guardian.pidfd:
                 self._guardian_ended()
             else:
@@ -244,13 +251,15 @@ class Supervisor:
 
     def _relieve(self) -> None:
         """Brokers that met a full disk are started again, as soon as there is space."""
-        for name in self._stuck.look():
-            if reserve.has_room(self._settings):
-                log.warning("%s could not write to the disk, and would take no write any more: it ends", name)
+        if self._full and reserve.has_room(self._settings):
+            log.warning("%s: could not write to the disk, and would take no write any more", ", ".join(self._full))
+            for name in self._full:
                 self._send(name, signal.SIGTERM)
+            self._full.clear()
 
     def _ended(self, descriptor: int) -> None:
         name = self._running.pop(descriptor)
+        self._full.discard(name)
         self._poll.unregister(descriptor)
         status = _reap(descriptor)
         os.close(descriptor)

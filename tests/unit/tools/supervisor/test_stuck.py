@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.supervisor.stuck import Logs
+from tools.supervisor.stuck import ROOM, Logs
 
 FULL = "[ERR] JetStream failed to store a msg on stream 'A > KV_b': write /x/1.blk: no space left on device\n"
 
@@ -45,6 +45,13 @@ def test_who_could_not_write_is_told_once(logs: Logs, log: Path) -> None:
     assert not heard(logs)
     say(log.with_name("hub.log"), FULL)
     assert logs.look() == ["hub"]
+
+
+@pytest.mark.usefixtures("logs")
+def test_there_is_room_for_what_it_says_when_the_disk_is_full(log: Path) -> None:
+    size = log.stat().st_size
+    assert size == len(FULL)
+    assert log.stat().st_blocks * 512 >= size + ROOM
 
 
 def test_a_log_that_is_begun_anew_is_followed(logs: Logs, log: Path) -> None:
