@@ -29,6 +29,7 @@ UNREACHABLE = {
     ("ImageAttestations", 400): "answered with 501 before anything is looked at",
     ("ImageAttestations", 404): "answered with 501 before anything is looked at",
     ("PutContainerArchive", 403): "what is read-only is answered with 400, as dockerd does",
+    ("NetworkDisconnect", 403): "of swarm networks; a container on the host's is refused with 400, as dockerd does",
     ("ImageTag", 409): "a tag moves to another image without a word since Docker 1.12",
     ("ImageCreate", 404): "of a pull: needs a registry",
     ("VolumeUpdate", 200): "for cluster volumes, which only a Swarm manager has",
