@@ -91,6 +91,6 @@ def test_a_parents_end_is_the_childs() -> None:
         assert file.read() == b""  # the last holder of the writing end is gone
 
 
-def test_a_root_that_is_not_there() -> None:
+def test_a_root_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        confine.enter_root("/nonexistent")
+        confine.enter_root(str(tmp_path / "missing"))
