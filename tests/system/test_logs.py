@@ -228,7 +228,9 @@ def syslog() -> Iterator[tuple[str, socket.socket]]:
 def test_syslog_gets_every_line_and_logs_shows_them_too(engine: Engine, syslog: tuple[str, socket.socket]) -> None:
     address, server = syslog
     options = ["--log-driver", "syslog", "--log-opt", address, "--log-opt", "syslog-format=rfc5424"]
-    tag = ["--log-opt", "tag={{.Name}}", "--log-opt", "syslog-facility=local3"]
+    template = "tag={{index .ContainerLabels `to.of`}}{{with (.ExtraAttributes nil).A}}{{.}}{{end}}"
+    tag = ["--log-opt", template, "--log-opt", "syslog-facility=local3", "--log-opt", "env=A", "-e", "A=nt"]
+    tag += ["--label", "to.of=se"]
     engine.docker("run", "--name", "sent", *options, *tag, IMAGE, "sh", "-c", "echo out; usleep 50000; echo err >&2")
     messages = [server.recv(9999).decode() for _ in range(2)]
     for message, priority, text in zip(messages, (158, 155), ("out", "err"), strict=True):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from shared.contracts.container import ContainerSpec, LogConfig
 from shared.contracts.platform import LogSink
@@ -11,13 +10,13 @@ from shared.errors import InvalidArgument
 from shared.ids import SHORT
 from shared.patterns import found
 
+from . import templates
+from .template_values import TemplateError, Value
 from .text import parse_bool, parse_size
 from .validation.logs import syslog_address, syslog_facility
 
 LOCAL_SIZE, LOCAL_FILES = 20 << 20, 5
 """Bytes and files that the driver `local` keeps unless told otherwise; the cache of drivers that cannot read too."""
-_FIELD = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_FUNCTIONS = {"lower": str.lower, "upper": str.upper, "title": str.title}
 
 
 def bound(asked: LogConfig) -> int:
@@ -50,12 +49,17 @@ def readable(asked: LogConfig) -> bool:
 
 def attributes(spec: ContainerSpec, host: str) -> dict[str, str]:
     """Labels and variables that go with each line, and the tag where one was asked for."""
-    options, variables = spec.host_config.log_config.config, _variables(spec)
-    chosen = {
+    asked = spec.host_config.log_config.config.get("tag")
+    return _extra(spec) | ({"tag": tag(spec, host)} if asked else {})
+
+
+def _extra(spec: ContainerSpec) -> dict[str, str]:
+    """The labels and variables that were asked for."""
+    options = spec.host_config.log_config.config
+    return {
         **_chosen(options.get("labels", ""), options.get("labels-regex", ""), spec.config.labels),
-        **_chosen(options.get("env", ""), options.get("env-regex", ""), variables),
+        **_chosen(options.get("env", ""), options.get("env-regex", ""), _variables(spec)),
     }
-    return chosen | ({"tag": tag(spec, host)} if options.get("tag") else {})
 
 
 def _variables(spec: ContainerSpec) -> dict[str, str]:
@@ -113,14 +117,16 @@ def journal_name(key: str) -> str:
 def tag(spec: ContainerSpec, host: str) -> str:
     """The option `tag`, by default the short id: text with `{{.Name}}` and the like in it (Go templates).
 
-    `host`: the name of this host, for `{{.Hostname}}`.
+    `host`: the name of this host, for `{{.Hostname}}`. Raises `InvalidArgument`.
     """
     template = spec.host_config.log_config.config.get("tag") or "{{.ID}}"
-    values = _values(spec, host)
-    return _FIELD.sub(lambda match: _expression(match[1], values), template)
+    try:
+        return templates.render(template, "log-tag", _values(spec, host), "*logger.Info")
+    except TemplateError as error:
+        raise InvalidArgument(f"failed to initialize logging driver: {error}") from None
 
 
-def _values(spec: ContainerSpec, host: str) -> dict[str, str]:
+def _values(spec: ContainerSpec, host: str) -> dict[str, Value | Callable[..., Value]]:
     return {
         "ID": spec.id[:SHORT],
         "FullID": spec.id,
@@ -129,7 +135,12 @@ def _values(spec: ContainerSpec, host: str) -> dict[str, str]:
         "ContainerName": f"/{spec.name}",
         "Command": " ".join((spec.path, *spec.args)),
         "ContainerEntrypoint": spec.path,
-        "ImageID": spec.image_id.removeprefix("sha256:")[:SHORT],
+        "ContainerArgs": list(spec.args),
+        "ContainerEnv": list(spec.config.env),
+        "ContainerLabels": spec.config.labels,
+        "Config": spec.host_config.log_config.config,
+        "ExtraAttributes": lambda key_mapping: _extra(spec),
+        "ImageID": spec.image_id[:SHORT],
         "ImageFullID": spec.image_id,
         "ContainerImageID": spec.image_id,
         "ImageName": spec.config.image,
@@ -137,23 +148,3 @@ def _values(spec: ContainerSpec, host: str) -> dict[str, str]:
         "Hostname": host,
         "DaemonName": "docker",
     }
-
-
-def _expression(text: str, values: Mapping[str, str]) -> str:
-    """A field, through functions: `.Name`, `lower .Name`, `.Name | upper`."""
-    result = ""
-    for number, step in enumerate(text.split("|")):
-        words = step.split()
-        if number == 0 and words and words[-1].startswith(".") and words[-1][1:] in values:
-            result = values[words.pop()[1:]]
-        elif number == 0:
-            raise _broken(text)
-        for name in reversed(words):
-            if name not in _FUNCTIONS:
-                raise _broken(text)
-            result = _FUNCTIONS[name](result)
-    return result
-
-
-def _broken(text: str) -> InvalidArgument:
-    return InvalidArgument(f"failed to initialize logging driver: template: log-tag:1: cannot evaluate {{{{{text}}}}}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,13 +98,22 @@ class Forwarding:
 
 def _told(wanted: LogSink, error: OSError) -> str:
     """`dial tcp 127.0.0.1:1: connect: connection refused`, in the shape of Go's errors."""
+    network = "tcp" if wanted.transport == "tcp+tls" else wanted.transport
     if isinstance(error, TimeoutError):
         reason = "i/o timeout"
-    elif wanted.address and error.errno is not None and error.errno > 0:
+    elif isinstance(error, socket.gaierror):
+        return f"dial {network}: lookup {wanted.address.rpartition(':')[0]}: no such host"
+    elif verification := getattr(error, "verify_message", ""):
+        own = "self-signed" in verification or "local issuer" in verification
+        unknown = "certificate signed by unknown authority"
+        return f"tls: failed to verify certificate: x509: {unknown if own else verification}"
+    elif trouble := getattr(error, "reason", ""):
+        return f"tls: {trouble.lower().replace('_', ' ')}"
+    elif wanted.address and error.errno:
         reason = os.strerror(error.errno).lower()
     else:
-        reason = error.strerror or str(error)
-    return f"dial {wanted.transport} {wanted.address}: connect: {reason}" if wanted.address else reason
+        return error.strerror or str(error)
+    return f"dial {network} {wanted.address}: connect: {reason}"
 
 
 def _state(path: Path) -> Sent | None:

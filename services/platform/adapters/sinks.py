@@ -139,6 +139,9 @@ class SyslogStream:
 def _tls(wanted: LogSink) -> SSLContext:
     import ssl  # costs memory, and hardly anybody logs over it
 
+    for name, path in (("CA certificate", wanted.tls_ca), ("X509 key pair", wanted.tls_cert)):
+        if path and not os.path.exists(path):
+            raise OSError(0, f'could not read {name} "{path}": open {path}: no such file or directory')
     context = ssl.create_default_context(cafile=wanted.tls_ca or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Go takes authorities without key identifiers, and so do people
@@ -150,8 +153,9 @@ def _tls(wanted: LogSink) -> SSLContext:
 
 
 def _split(address: str) -> tuple[str, int]:
+    """Host and port; without a host it is this one, as Go's net.Dial has it."""
     host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 
 
 class Journal(_Datagrams):

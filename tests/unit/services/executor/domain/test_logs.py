@@ -79,14 +79,20 @@ def test_attributes() -> None:
         ("", "0123456789ab"),
         ("{{.FullID}}", "0123456789abcdef" * 4),
         ("{{.ImageName}}/{{.Name}}/{{ .ID }}", "busybox:1/web/0123456789ab"),
-        ("{{.ImageID}} {{.Command}}", "abababababab sh -c ls"),
+        ("{{.ImageID}} {{.Command}}", "sha256:ababa sh -c ls"),
         ("{{upper .Name}}-{{.Name | title}}", "WEB-Web"),
         ("plain", "plain"),
         ("{{.Hostname}}", "h"),
+        ("{{.ContainerLabels}}", "map[]"),
     ],
 )
 def test_tags(template: str, text: str) -> None:
     assert logs.tag(spec(tag=template), "h") == text
+
+
+def test_a_tag_of_labels_and_variables() -> None:
+    wanted = spec(having={"com.a": "1"}, env="A", tag='{{index .ContainerLabels "com.a"}} {{(.ExtraAttributes nil).A}}')
+    assert logs.tag(wanted, "h") == "1 1"
 
 
 @pytest.mark.parametrize("template", ["{{.Nope}}", "{{Name}}", "{{foo .Name}}", "{{}}", "{{.Name | nope}}"])

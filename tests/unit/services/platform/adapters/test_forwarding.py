@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.platform.adapters import forwarding, rotation
@@ -16,6 +19,8 @@ from shared.errors import Internal
 from tests.support.platform_host import until
 from tests.unit.services.platform.adapters.test_logs import line
 from tests.unit.services.platform.adapters.test_rotation import begin_anew
+from tests.unit.services.platform.adapters.test_sinks import certified
+from tests.unit.services.platform.adapters.test_sinks import server as listening
 
 WANTED = LogSink(driver="syslog", transport="tcp", address="127.0.0.1:1")
 
@@ -121,8 +126,27 @@ async def test_marks_of_logs_that_are_gone(path: Path, server: Server) -> None:
     assert not mark.exists()
 
 
-async def test_a_server_that_is_not_there() -> None:
+@pytest.mark.parametrize("transport", ["tcp", "tcp+tls"])
+async def test_a_server_that_is_not_there(transport: str) -> None:
     with pytest.raises(Internal) as caught:
-        await Forwarding().prepare(WANTED)
+        await Forwarding().prepare(msgspec.structs.replace(WANTED, transport=transport))
     text = "failed to initialize logging driver: dial tcp 127.0.0.1:1: connect: connection refused"
     assert caught.value.message == text
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({}, "x509: certificate signed by unknown authority"),
+        ({"tls_ca": "/nope/ca"}, 'driver: could not read CA certificate "/nope/ca": open /nope/ca: no such file'),
+        ({"address": "nohost.invalid:1"}, "driver: dial tcp: lookup nohost.invalid: no such host"),
+    ],
+)
+async def test_a_server_that_cannot_be_trusted(directory: Path, changed: dict[str, str], text: str) -> None:
+    key, certificate = certified(directory)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with listening(context) as (_, address):
+        wanted = LogSink(driver="syslog", transport="tcp+tls", address=address)
+        with pytest.raises(Internal, match=re.escape(text)):
+            await Forwarding().prepare(msgspec.structs.replace(wanted, **changed))

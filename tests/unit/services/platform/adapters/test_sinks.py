@@ -59,10 +59,11 @@ async def server(context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[L
         made.close()
 
 
-async def test_udp() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+async def test_udp(host: str) -> None:
     with listening(socket.AF_INET, ("127.0.0.1", 0)) as receiver:
         port = receiver.getsockname()[1]
-        sink = sink_of(LogSink(driver="syslog", tag="t", transport="udp", address=f"127.0.0.1:{port}"))
+        sink = sink_of(LogSink(driver="syslog", tag="t", transport="udp", address=f"{host}:{port}"))
         await sink.send(message(b""))
         await sink.send(message(b"text"))
         assert receiver.recv(1000).endswith(f" t[{os.getpid()}]: text\n".encode())
