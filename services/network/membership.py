@@ -118,7 +118,7 @@ class Membership:
             self.host.ports.release(dropped)
             undo.callback(self._take_back, before, dropped)
         taken = self.sandboxes.port_claims.reserve(after, change.missing, undo)
-        return sandboxes.with_ports(after, [*change.kept, *taken])
+        return sandboxes.with_ports(after, [*change.kept, *taken], specs)
 
     def _take_back(self, record: SandboxRecord, dropped: list[Forward]) -> None:
         self.host.ports.adopt(dropped)

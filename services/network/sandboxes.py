@@ -244,7 +244,7 @@ class Sandboxes:
         self.port_claims.mesh.check(record)
         wanted = sandboxes.port_wishes(record, specs, dual=has_ipv6())
         taken = self.port_claims.reserve(record, wanted, undo, formers)
-        return sandboxes.with_ports(record, taken)
+        return sandboxes.with_ports(record, taken, specs)
 
     def _former(self, request: SandboxRequest, spec: NetworkSpec, hidden: str) -> EndpointRecord | None:
         """The endpoint that the container has on another host, without which it cannot be in standby; or had here until

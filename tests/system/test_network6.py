@@ -96,7 +96,8 @@ def test_published_on_both_families(engine: Engine) -> None:
 
 def test_macvlan_on_a_parent_of_its_own(engine: Engine) -> None:
     make(engine, "lan", Driver="macvlan", IPAM={"Config": [{"Subnet": "10.94.0.0/24"}, {"Subnet": "10.95.0.0/24"}]})
-    engine.start("--name", "one", "--network", "lan", IMAGE, "sleep", "1000")
+    engine.start("--name", "one", "--network", "lan", "-p", "18083:80", IMAGE, "sleep", "1000")
+    assert engine.inspect("one")["NetworkSettings"]["Ports"] == {}, "nothing is published there"
     engine.start("--name", "two", "--network", "lan", "--ip", "10.94.0.9", IMAGE, "sleep", "1000")
     assert endpoint(engine, "two", "lan")["IPAddress"] == "10.94.0.9"
     engine.ok("exec", "one", "ping", "-c", "1", "-W", "5", "two")

@@ -289,9 +289,12 @@ def forwards(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[Fo
     return found
 
 
-def with_ports(record: SandboxRecord, taken: Iterable[Forward]) -> SandboxRecord:
-    """The sandbox that shows these ports as published; on no network not even exposed ports are shown, as in Docker."""
-    ports = shown(taken, record.exposed) if record.mode == "bridge" and record.attachments else {}
+def with_ports(record: SandboxRecord, taken: Iterable[Forward], specs: Mapping[str, NetworkSpec]) -> SandboxRecord:
+    """The sandbox that shows these ports as published; not even exposed ports are shown on networks without any."""
+    showing = record.mode == "bridge" and any(
+        drivers.of(specs[entry.network_id]).publishes for entry in record.attachments
+    )
+    ports = shown(taken, record.exposed) if showing else {}
     return msgspec.structs.replace(record, sandbox=msgspec.structs.replace(record.sandbox, ports=ports))
 
 

@@ -194,7 +194,7 @@ async def test_a_container_on_the_hosts_own_network(world: NetworkWorld) -> None
     await world.bus.call(CREATE, wanted)
     made = await world.sandbox("c1", endpoints={"lan": EndpointSettings()}, publish=port(), exposed=("80/tcp",))
     assert (made.endpoints["lan"].ip_address, made.endpoints["lan"].gateway) == ("10.77.0.2", "10.77.0.1")
-    assert made.ports == {"80/tcp": None}
+    assert made.ports == {}
     fixed = EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address="10.78.0.9"))
     other = await world.sandbox("c2", endpoints={"lan": fixed})
     assert other.endpoints["lan"].gateway == "10.78.0.1"

@@ -138,16 +138,19 @@ def test_shown_ports_are_those_taken() -> None:
     shown = sandboxes.with_ports(
         msgspec.structs.replace(RECORD, exposed=("90/tcp",)),
         [Forward("tcp", ANY4, 8080, ipaddress.IPv4Address("10.5.0.2"), 80)],
+        SPECS,
     )
     assert shown.sandbox.ports == RECORD.sandbox.ports
-    assert sandboxes.with_ports(msgspec.structs.replace(RECORD, mode="host"), []).sandbox.ports == {}
+    assert sandboxes.with_ports(msgspec.structs.replace(RECORD, mode="host"), [], SPECS).sandbox.ports == {}
 
 
-def test_a_container_on_no_network_shows_no_ports() -> None:
+def test_a_container_on_no_network_that_publishes_shows_no_ports() -> None:
     exposing = msgspec.structs.replace(RECORD, exposed=("90/tcp",))
-    assert sandboxes.with_ports(exposing, []).sandbox.ports == {"90/tcp": None}
+    assert sandboxes.with_ports(exposing, [], SPECS).sandbox.ports == {"90/tcp": None}
     gone = sandboxes.left(exposing, WEB.id, SPECS)
-    assert sandboxes.with_ports(gone, []).sandbox.ports == {}
+    assert sandboxes.with_ports(gone, [], SPECS).sandbox.ports == {}
+    on_macvlan = {WEB.id: network("web", driver="macvlan")}
+    assert sandboxes.with_ports(exposing, [], on_macvlan).sandbox.ports == {}
 
 
 def test_lines_of_linked_containers() -> None:
