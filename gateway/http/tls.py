@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HANDSHAKE_SECONDS = 10.0
+PLAIN = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+"""For a client that does not know of the TLS here, as Go's servers answer it."""
 _READ = 256 << 10
 
 
@@ -115,7 +117,10 @@ class TlsProtocol(asyncio.Protocol):
             self._read()
         except self._errors[1] as error:
             log.info("TLS: a client was refused or broke off: %s", error)
-            self.flush()  # the alert that says why
+            if self._inner is None and getattr(error, "reason", "") == "HTTP_REQUEST" and self._transport is not None:
+                self._transport.write(PLAIN)
+            else:
+                self.flush()  # the alert that says why
             self._abort()
 
     def eof_received(self) -> bool:

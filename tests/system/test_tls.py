@@ -70,6 +70,14 @@ def test_who_has_no_certificate_for_clients_is_refused(world: World) -> None:
         assert b"certificate" in done.stderr
 
 
+def test_who_speaks_no_tls_is_told(world: World) -> None:
+    command = ["nsenter", f"--net={world.shoal.netns}", CLI, f"-H=tcp://127.0.0.1:{PORT}", "ps"]
+    environment = {**os.environ, "DOCKER_CONFIG": "/nonexistent"}
+    done = subprocess.run(command, capture_output=True, timeout=60, env=environment)
+    assert done.returncode == 1
+    assert b"Client sent an HTTP request to an HTTPS server." in done.stderr
+
+
 def test_docker_py(world: World) -> None:
     script = (
         "import docker, docker.tls, os, sys\n"

@@ -137,6 +137,15 @@ async def test_what_is_not_tls_is_cut_off(world: World) -> None:
     writer.close()
 
 
+async def test_http_without_tls_is_told_so(world: World) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 60)
+    assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert answer.endswith(b"Client sent an HTTP request to an HTTPS server.\n")
+    writer.close()
+
+
 async def test_new_certificates_count_without_a_restart(world: World, tmp_path: Path) -> None:
     first = world.contexts.current()
     assert world.contexts.current() is first
