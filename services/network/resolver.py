@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 
 from shared.contracts.network import EndpointRecord
@@ -134,8 +135,12 @@ class Resolver:
             return dns.refuse(query, dns.NOERROR)  # with ndots set, the client comes again with a search domain
         if not record.open:  # a stack without a way out gets no names from there
             return dns.refuse(query, dns.SERVFAIL)
-        servers = record.nameservers or host_nameservers()
-        return await dns_server.forward(message, servers, tcp) or dns.refuse(query, dns.SERVFAIL)
+        if record.nameservers:  # perhaps the container reaches them, and the host does not
+            made = partial(dns_sockets.upstream_in, Path(record.sandbox.path))
+            reply = await dns_server.forward(message, record.nameservers, tcp, made)
+        else:
+            reply = await dns_server.forward(message, host_nameservers(), tcp)
+        return reply or dns.refuse(query, dns.SERVFAIL)
 
     def _known(self, record: SandboxRecord, query: Query, largest: int) -> bytes | None:
         if query.kind == dns.PTR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ def ask(engine: Engine, container: str, name: str, kind: int = A, *, tcp: bool =
     sent = question(name, kind)
     namespace = Path(f"/proc/{engine.inspect(container)['State']['Pid']}/ns/net")
     with socket_in(namespace, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as client:
+        client.settimeout(60)
         client.connect(("127.0.0.11", 53))
         client.sendall(struct.pack("!H", len(sent)) + sent if tcp else sent)
         if tcp:
@@ -45,9 +47,9 @@ def ask(engine: Engine, container: str, name: str, kind: int = A, *, tcp: bool =
 
 
 @contextmanager
-def server(engine: Engine, known: str) -> Iterator[None]:
-    """A DNS server at all of the host's addresses that knows one name, and of no other that it is any."""
-    namespace = engine.netns or Path("/proc/self/ns/net")
+def server(engine: Engine, known: str, namespace: Path | None = None) -> Iterator[None]:
+    """A DNS server at all addresses of the host, or of a namespace, that knows one name."""
+    namespace = namespace or engine.netns or Path("/proc/self/ns/net")
     with socket_in(namespace, socket.SOCK_DGRAM) as listening, socket_in(namespace, socket.SOCK_DGRAM) as last:
         listening.bind(("0.0.0.0", 53))
         listening.settimeout(None)
@@ -125,3 +127,26 @@ def test_what_is_asked_outside(engine: Engine, network: str) -> None:
     assert {"nameserver 127.0.0.11", "search example.org", "options timeout:9 ndots:0"} <= set(written)
     said = engine.docker("exec", "asks", "ping", "-c", "1", "-W", "1", "far").out
     assert said.startswith(f"PING far ({OUTSIDE})"), "a name that the search domain makes whole"
+
+
+@pytest.fixture
+def parent(engine: Engine) -> Iterator[str]:
+    """A link of the host for a macvlan network."""
+    inside = ["nsenter", f"--net={engine.netns or '/proc/self/ns/net'}", "ip", "link"]
+    subprocess.run([*inside, "add", "lan0", "type", "bridge"], check=True)
+    subprocess.run([*inside, "set", "lan0", "up"], check=True)
+    yield "lan0"
+    subprocess.run([*inside, "del", "lan0"], check=True)
+
+
+def test_servers_that_are_named_are_asked_from_inside(engine: Engine, parent: str) -> None:
+    """The host does not reach what is on a macvlan network, nor the container's own loopback."""
+    name = unique("lan")
+    engine.ok("network", "create", "-d", "macvlan", "--subnet", "10.97.0.0/24", "-o", f"parent={parent}", name)
+    engine.start("--name", "serves", "--network", name, "--ip", "10.97.0.53", IMAGE, "sleep", "1000")
+    engine.start("--name", "asks", "--network", name, "--dns", "10.97.0.53", IMAGE, "sleep", "1000")
+    with server(engine, "far.example.org", Path(f"/proc/{engine.inspect('serves')['State']['Pid']}/ns/net")):
+        assert ask(engine, "asks", "far.example.org") == (NOERROR, [OUTSIDE])
+    engine.start("--name", "alone", "--network", name, "--dns", "127.0.0.1", IMAGE, "sleep", "1000")
+    with server(engine, "far.example.org", Path(f"/proc/{engine.inspect('alone')['State']['Pid']}/ns/net")):
+        assert ask(engine, "alone", "far.example.org") == (NOERROR, [OUTSIDE])

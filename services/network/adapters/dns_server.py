@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from shared.tasks import TaskGroup
 
-from .dns_sockets import DnsSockets
+from .dns_sockets import DnsSockets, upstream
 
 Resolve = Callable[[bytes, bool], Awaitable[bytes]]
 """The answer to a message, given whether it came by TCP; empty: none."""
 Known = Callable[[bytes], bytes | None]
 """The answer to a message that came by UDP when it can be told at once."""
+Made = Callable[[socket.AddressFamily, socket.SocketKind], Awaitable[socket.socket]]
+"""A new socket, not blocking, to ask a server with. Raises `OSError`."""
 PATIENCE = 4.0
 """Seconds one server is waited for, as dockerd's resolver does."""
 IDLE = 10.0
@@ -92,29 +94,32 @@ class DnsServer:
                 writer.close()
 
 
-async def forward(message: bytes, servers: Sequence[str], tcp: bool) -> bytes:
-    """The first answer that one of the servers gives, asked in turn from the host; empty when none does."""
+async def forward(message: bytes, servers: Sequence[str], tcp: bool, made: Made = upstream) -> bytes:
+    """The first answer that one of the servers gives, asked in turn; empty when none does.
+
+    `made` makes the sockets: those that ask from the host, unless it is given.
+    """
+    kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
     for server in servers:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            family = socket.AF_INET if ipaddress.ip_address(server.partition("%")[0]).version == 4 else socket.AF_INET6
             async with asyncio.timeout(PATIENCE):
-                return await (_ask_tcp if tcp else _ask_udp)(message, server)
+                with await made(family, kind) as asking:
+                    await asyncio.get_running_loop().sock_connect(asking, (server, 53))
+                    return await (_ask_tcp if tcp else _ask_udp)(message, asking)
     return b""
 
 
-async def _ask_udp(message: bytes, server: str) -> bytes:
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET if ipaddress.ip_address(server.partition("%")[0]).version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as upstream:
-        upstream.connect((server, 53))
-        upstream.send(message)
-        while True:
-            reply = await loop.sock_recv(upstream, LARGEST)
-            if reply[:2] == message[:2]:
-                return reply
+async def _ask_udp(message: bytes, asking: socket.socket) -> bytes:
+    asking.send(message)
+    while True:
+        reply = await asyncio.get_running_loop().sock_recv(asking, LARGEST)
+        if reply[:2] == message[:2]:
+            return reply
 
 
-async def _ask_tcp(message: bytes, server: str) -> bytes:
-    reader, writer = await asyncio.open_connection(server, 53)
+async def _ask_tcp(message: bytes, asking: socket.socket) -> bytes:
+    reader, writer = await asyncio.open_connection(sock=asking)
     try:
         writer.write(_framed(message))
         return await _read(reader)

@@ -6,6 +6,7 @@ on port 53 of all its addresses.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
@@ -50,6 +51,17 @@ def open_in(path: Path) -> DnsSockets:
 def open_again(path: Path) -> DnsSockets:
     """Sockets in a namespace that has the rule from before a restart. Raises `OSError`."""
     return namespaces.inside(path, lambda: _open(""))
+
+
+async def upstream(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    """A socket to ask another server with, from the host."""
+    return socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+
+
+async def upstream_in(path: Path, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    """The same from inside the pinned namespace. Raises `OSError` when that is gone."""
+    flags = kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    return await asyncio.to_thread(namespaces.inside, path, lambda: socket.socket(family, flags))
 
 
 def _open(rules: str) -> DnsSockets:

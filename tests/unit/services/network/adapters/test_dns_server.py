@@ -6,10 +6,12 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from services.network.adapters import dns_server
+from services.network.adapters import dns_server, dns_sockets
 from services.network.adapters.dns_server import DnsServer
 from services.network.adapters.dns_sockets import DnsSockets
 
@@ -88,6 +90,15 @@ async def test_a_client_that_says_half_a_word_is_let_go() -> None:
 @pytest.mark.parametrize(("tcp", "how"), [(False, b"/udp"), (True, b"/tcp")])
 async def test_the_first_server_that_answers(tcp: bool, how: bytes) -> None:
     assert await dns_server.forward(b"idx", ["127.0.0.9", "127.0.0.1"], tcp) == b"idX" + how
+
+
+@pytest.mark.usefixtures("upstream")
+@pytest.mark.parametrize(("tcp", "how"), [(False, b"/udp"), (True, b"/tcp")])
+async def test_a_server_asked_from_another_namespace(tcp: bool, how: bytes) -> None:
+    made = partial(dns_sockets.upstream_in, Path("/proc/thread-self/ns/net"))
+    assert await dns_server.forward(b"idx", ["127.0.0.1"], tcp, made) == b"idX" + how
+    gone = partial(dns_sockets.upstream_in, Path("/nope"))
+    assert await dns_server.forward(b"idx", ["127.0.0.1"], tcp, gone) == b""
 
 
 async def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
