@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from shared.contracts.container import ContainerSpec, LogConfig
 from shared.contracts.platform import LogSink
@@ -12,7 +13,7 @@ from shared.patterns import found
 
 from . import templates
 from .template_values import TemplateError, Value
-from .text import parse_bool, parse_size
+from .text import SECOND, parse_bool, parse_size
 from .validation.logs import syslog_address, syslog_facility
 
 LOCAL_SIZE, LOCAL_FILES = 20 << 20, 5
@@ -50,7 +51,8 @@ def readable(asked: LogConfig) -> bool:
 def attributes(spec: ContainerSpec, host: str) -> dict[str, str]:
     """Labels and variables that go with each line, and the tag where one was asked for."""
     asked = spec.host_config.log_config.config.get("tag")
-    return _extra(spec) | ({"tag": tag(spec, host)} if asked else {})
+    written = tag(spec, host) if asked else ""
+    return _extra(spec) | ({"tag": written} if written else {})
 
 
 def _extra(spec: ContainerSpec) -> dict[str, str]:
@@ -73,7 +75,10 @@ def _chosen(names: str, pattern: str, values: Mapping[str, str]) -> dict[str, st
 
 
 def sink(spec: ContainerSpec, host: str) -> LogSink | None:
-    """Where the lines go besides the host's own file of them; None for drivers that are that file."""
+    """Where the lines go besides the host's own file of them; None for drivers that are that file.
+
+    Raises `InvalidArgument` for a tag that is no template.
+    """
     asked = spec.host_config.log_config
     options = asked.config
     if asked.type == "syslog":
@@ -92,6 +97,8 @@ def sink(spec: ContainerSpec, host: str) -> LogSink | None:
         )
     if asked.type == "journald":
         return LogSink(driver="journald", tag=tag(spec, host), fields=_journal_fields(spec, host))
+    if asked.type != "none":
+        tag(spec, host)  # one that cannot be written is told at the start, as by all drivers
     return None
 
 
@@ -136,6 +143,7 @@ def _values(spec: ContainerSpec, host: str) -> dict[str, Value | Callable[..., V
         "Command": " ".join((spec.path, *spec.args)),
         "ContainerEntrypoint": spec.path,
         "ContainerArgs": list(spec.args),
+        "ContainerCreated": _go_time(spec.created),
         "ContainerEnv": list(spec.config.env),
         "ContainerLabels": spec.config.labels,
         "Config": spec.host_config.log_config.config,
@@ -148,3 +156,10 @@ def _values(spec: ContainerSpec, host: str) -> dict[str, Value | Callable[..., V
         "Hostname": host,
         "DaemonName": "docker",
     }
+
+
+def _go_time(nanoseconds: int) -> str:
+    """As Go prints it: `2026-01-02 03:04:05.123456789 +0000 UTC`."""
+    seconds, part = divmod(nanoseconds, SECOND)
+    digits = f"{part:09d}".rstrip("0")
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}{'.' if digits else ''}{digits} +0000 UTC"

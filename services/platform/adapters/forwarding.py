@@ -8,6 +8,7 @@ of the last moment before a death may come twice. The workload never waits for a
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -109,10 +110,10 @@ def _told(wanted: LogSink, error: OSError) -> str:
         return f"tls: failed to verify certificate: x509: {unknown if own else verification}"
     elif trouble := getattr(error, "reason", ""):
         return f"tls: {trouble.lower().replace('_', ' ')}"
-    elif wanted.address and error.errno:
-        reason = os.strerror(error.errno).lower()
+    elif wanted.address and (number := error.errno or 0) in errno.errorcode:
+        reason = os.strerror(number).lower()
     else:
-        return error.strerror or str(error)
+        return error.strerror or str(error) or "EOF"
     return f"dial {network} {wanted.address}: connect: {reason}"
 
 

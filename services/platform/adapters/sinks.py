@@ -139,17 +139,30 @@ class SyslogStream:
 def _tls(wanted: LogSink) -> SSLContext:
     import ssl  # costs memory, and hardly anybody logs over it
 
-    for name, path in (("CA certificate", wanted.tls_ca), ("X509 key pair", wanted.tls_cert)):
-        if path and not os.path.exists(path):
-            raise OSError(0, f'could not read {name} "{path}": open {path}: no such file or directory')
-    context = ssl.create_default_context(cafile=wanted.tls_ca or None)
+    try:
+        context = ssl.create_default_context(cafile=wanted.tls_ca or None)
+    except FileNotFoundError:
+        text = f'could not read CA certificate "{wanted.tls_ca}": open {wanted.tls_ca}: no such file or directory'
+        raise OSError(0, text) from None
+    except ssl.SSLError:
+        raise OSError(0, f'failed to append certificates from PEM file: "{wanted.tls_ca}"') from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Go takes authorities without key identifiers, and so do people
     if wanted.tls_skip_verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if wanted.tls_cert:
-        context.load_cert_chain(wanted.tls_cert, wanted.tls_key or None)
+    if wanted.tls_cert or wanted.tls_key:
+        _load_pair(context, wanted.tls_cert, wanted.tls_key)
     return context
+
+
+def _load_pair(context: SSLContext, cert: str, key: str) -> None:
+    missing = next((path for path in (cert, key) if not os.path.exists(path)), None)
+    try:
+        if missing is not None:
+            raise OSError(0, f"open {missing}: no such file or directory")
+        context.load_cert_chain(cert, key)
+    except OSError as error:  # so is what OpenSSL says
+        raise OSError(0, f"Could not load X509 key pair: {error.strerror or error}") from None
 
 
 def _split(address: str) -> tuple[str, int]:

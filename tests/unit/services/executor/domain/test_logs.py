@@ -84,10 +84,22 @@ def test_attributes() -> None:
         ("plain", "plain"),
         ("{{.Hostname}}", "h"),
         ("{{.ContainerLabels}}", "map[]"),
+        ("{{.ContainerCreated}}", "1970-01-01 00:00:00.000000001 +0000 UTC"),
     ],
 )
 def test_tags(template: str, text: str) -> None:
     assert logs.tag(spec(tag=template), "h") == text
+
+
+def test_a_tag_of_nothing_is_none() -> None:
+    assert logs.attributes(spec(tag="{{.ContainerLabels.x}}"), "h") == {}
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local", "syslog", "journald"])
+def test_every_driver_refuses_a_broken_tag_at_the_start(driver: str) -> None:
+    with pytest.raises(InvalidArgument, match="unclosed action"):
+        logs.sink(spec(driver, tag="{{.Name"), "h")
+    assert logs.sink(spec("none", tag="{{.Name"), "h") is None
 
 
 def test_a_tag_of_labels_and_variables() -> None:

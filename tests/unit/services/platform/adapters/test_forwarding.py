@@ -139,6 +139,9 @@ async def test_a_server_that_is_not_there(transport: str) -> None:
     [
         ({}, "x509: certificate signed by unknown authority"),
         ({"tls_ca": "/nope/ca"}, 'driver: could not read CA certificate "/nope/ca": open /nope/ca: no such file'),
+        ({"tls_cert": "/nope/c"}, "driver: Could not load X509 key pair: open /nope/c: no such file or directory"),
+        ({"tls_ca": "/etc/passwd"}, 'driver: failed to append certificates from PEM file: "/etc/passwd"'),
+        ({"tls_cert": "/etc/passwd", "tls_key": "/etc/group"}, "driver: Could not load X509 key pair: "),
         ({"address": "nohost.invalid:1"}, "driver: dial tcp: lookup nohost.invalid: no such host"),
     ],
 )
@@ -150,3 +153,11 @@ async def test_a_server_that_cannot_be_trusted(directory: Path, changed: dict[st
         wanted = LogSink(driver="syslog", transport="tcp+tls", address=address)
         with pytest.raises(Internal, match=re.escape(text)):
             await Forwarding().prepare(msgspec.structs.replace(wanted, **changed))
+
+
+async def test_a_server_that_hangs_up_during_the_handshake() -> None:
+    made = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    address = f"127.0.0.1:{made.sockets[0].getsockname()[1]}"
+    with pytest.raises(Internal, match=r"driver: (EOF|tls: .|dial tcp .*: connect: connection reset by peer)"):
+        await Forwarding().prepare(LogSink(driver="syslog", transport="tcp+tls", address=address))
+    made.close()
