@@ -72,5 +72,5 @@ class Messages:
         return Logged(stream, self._stamps[stream], text, ordinal, last)
 
     def flush(self) -> list[Logged]:
-        """What is left of lines that were never ended, once no more will come."""
-        return [self._emit(stream, True) for stream in (STDOUT, STDERR) if self._pieces[stream]]
+        """What is left of lines never ended, once no more will come: pieces without a last one, as dockerd has it."""
+        return [self._emit(stream, False) for stream in (STDOUT, STDERR) if self._pieces[stream]]

@@ -28,7 +28,7 @@ def test_pieces_of_a_line_are_joined() -> None:
     assert (whole.text, whole.ordinal) == (b"abc", 0)
     assert messages.between
     messages.feed(line(STDOUT, b"never ended", whole=False))
-    assert [message.text for message in messages.flush()] == [b"never ended"]
+    assert [(each.text, each.ordinal, each.last) for each in messages.flush()] == [(b"never ended", 1, False)]
 
 
 def test_a_line_that_is_too_long_comes_in_numbered_pieces() -> None:
