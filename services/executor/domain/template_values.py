@@ -10,7 +10,8 @@ from typing import TypeAlias
 from .text import quote
 
 Value: TypeAlias = str | int | bool | Sequence[str] | Mapping[str, str] | None
-MOST_PADDING = 4096
+LONGEST_VALUE = 16 << 10
+"""Characters of a text that a function takes or gives: functions of functions must not fill the memory."""
 _VERB = re.compile(r"%([-+ #0]*)(\d{0,3})(?:\.(\d{0,3}))?([svdqxXt%])")
 
 
@@ -31,6 +32,13 @@ def shown(value: Value) -> str:
     return "[" + " ".join(value) + "]"
 
 
+def bounded(text: str) -> str:
+    """The text, unless it is longer than any that a function may take or give."""
+    if len(text) > LONGEST_VALUE:
+        raise TemplateError("too much")
+    return text
+
+
 def true(value: Value) -> bool:
     """What `if` goes by: neither false, 0, nil nor empty."""
     return bool(value)
@@ -47,7 +55,7 @@ def formatted(form: str, *values: Value) -> str:
         if not left:
             return f"%!{verb}(MISSING)"
         value = left.pop(0)
-        text = shown(value)
+        text = bounded(shown(value))
         if verb in "sq" and precision is not None:
             text = text[: int(precision or 0)]
         if verb == "q":
@@ -60,8 +68,8 @@ def formatted(form: str, *values: Value) -> str:
         filled = text.ljust if "-" in flags else text.zfill if "0" in flags else text.rjust
         return filled(int(width or 0))
 
-    text = _VERB.sub(one, form)
-    return text + ("%!(EXTRA " + ", ".join(f"string={shown(value)}" for value in left) + ")" if left else "")
+    text = bounded(_VERB.sub(one, form))
+    return text + ("%!(EXTRA " + ", ".join(f"string={bounded(shown(value))}" for value in left) + ")" if left else "")
 
 
 def _index(value: Value, *keys: Value) -> Value:
@@ -98,7 +106,7 @@ def _printed(*values: Value) -> str:
     text = ""
     for number, value in enumerate(values):
         apart = number and not isinstance(value, str) and not isinstance(values[number - 1], str)
-        text += (" " if apart else "") + shown(value)
+        text = bounded(text + (" " if apart else "") + bounded(shown(value)))
     return text
 
 
@@ -109,7 +117,13 @@ def _title(text: str) -> str:
 def _pad(text: str, before: int, after: int) -> str:
     if not text:
         return text
-    return " " * min(before, MOST_PADDING) + text + " " * min(after, MOST_PADDING)
+    return " " * min(before, LONGEST_VALUE) + text + " " * min(after, LONGEST_VALUE)
+
+
+def _join(texts: Sequence[str], by: str) -> str:
+    if sum(map(len, texts)) + len(by) * len(texts) > LONGEST_VALUE:
+        raise TemplateError("too much")
+    return by.join(texts)
 
 
 def _truncate(text: str, length: int) -> str:
@@ -131,10 +145,10 @@ FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "slice": _slice,
     "print": _printed,
     "printf": formatted,
-    "println": lambda *values: " ".join(map(shown, values)) + "\n",
+    "println": lambda *values: " ".join(bounded(shown(value)) for value in values) + "\n",
     "json": lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True),
     "split": lambda text, by: text.split(by) if by else list(text),
-    "join": lambda texts, by: by.join(texts),
+    "join": _join,
     "lower": str.lower,
     "upper": str.upper,
     "title": _title,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from .template_values import FUNCTIONS, TemplateError, Value, shown, true
+from .template_values import FUNCTIONS, TemplateError, Value, bounded, shown, true
 
-LONGEST, MOST_STEPS = 64 << 10, 10_000
-"""Characters of a result; nodes that one execution visits."""
+LONGEST_TEMPLATE, LONGEST, MOST_STEPS = 8 << 10, 64 << 10, 10_000
+"""Characters of a template and of its result; nodes that one execution visits."""
 _TOKEN = re.compile(
     r'\s*(?:(?P<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?P<number>-?\d+)|(?P<variable>\$\w*)|(?P<field>\.\w+)'
     r"|(?P<dot>\.)|(?P<word>\w+)|(?P<sign>:=|[()|,=]))"
@@ -55,6 +55,8 @@ class _Node:
 
 def render(template: str, name: str, data: Mapping[str, Value | Callable[..., Value]], of: str) -> str:
     """The text that comes of it; `of` is the Go type of what `.` is at first. Raises `TemplateError` in Go's words."""
+    if len(template) > LONGEST_TEMPLATE:
+        raise TemplateError(f"template: {name}:1: longer than {LONGEST_TEMPLATE} characters")
     try:
         run = _Run(name, data, of)
         run.visit(_parsed(template, name), None)
@@ -266,7 +268,8 @@ class _Run:
         if first.kind == "word" and first.text in FUNCTIONS:
             arguments = [self._operand(each, dot, []) for each in rest] + last
             try:
-                return FUNCTIONS[first.text](*arguments)
+                result = FUNCTIONS[first.text](*arguments)
+                return bounded(result) if isinstance(result, str) else result
             except TemplateError as error:
                 self._fail(first.at, first.text, f"error calling {first.text}: {error}")
             except (TypeError, AttributeError, ValueError, OverflowError):
