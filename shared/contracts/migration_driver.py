@@ -6,10 +6,10 @@ served on both hosts, and is addressed there as node `<node id>-<driver's name>`
 `shoal.v1.migration_driver.<node id>-<name>.freeze` and so on. The engine's own, `criu`, is served by the platform.
 
 In order: `migratable` at both, `receive` at the target, `precopy` at the source (once at the least), `freeze`, `dump`,
-then `restore` at the target, `resume` there, `settle` there and `discard` at the source. Before `resume` everything is
-taken back by `thaw` at the source and `abandon` at the target. Nothing runs at the target before `resume`, nor at the
-source between `freeze` and `thaw`: no driver goes on by itself, whatever is killed. All may be asked again (`receive`
-then begins anew).
+meanwhile `restore` at the target (which waits for it), `resume` there, `settle` there and `discard` at the source.
+Before `resume` everything is taken back by `thaw` at the source and `abandon` at the target. Nothing runs at the
+target before `resume`, nor at the source between `freeze` and `thaw`: no driver goes on by itself, whatever is killed.
+All may be asked again (`receive` then begins anew).
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ PRECOPY = Endpoint(
 )
 """Joins the two hosts; with `copy` sends what is new of its memory, while it runs."""
 FREEZE = Endpoint("migration_driver.freeze", Ref, FreezeReply, (NotFound, Conflict, FailedPrecondition))
-"""It stands still from now on. Its network is taken off next, and only then dumped: no answer is lost."""
+"""It stands still from now on. Its network is taken off meanwhile, and only then it is dumped: no answer is lost."""
 DUMP = Endpoint(
     "migration_driver.dump", Ref, DumpReply, (NotFound, Conflict, FailedPrecondition, Unavailable), timeout=600
 )
@@ -161,8 +161,9 @@ RESTORE = Endpoint(
     idempotent=True,
     timeout=600,
 )
-"""Held: ready to go on, and silent. `NotFound`: nothing is here that could. Also asked before the container becomes
-the target's, so as to know."""
+"""Held: ready to go on, and silent. Asked as soon as its files are there: what `dump` sends may still be on its way,
+and is waited for, unless `abandon` comes. `NotFound`: nothing is here that could. Also asked before the container
+becomes the target's, so as to know."""
 RESUME = Endpoint(
     "migration_driver.resume", Ref, ResumeReply, (NotFound, Conflict, FailedPrecondition), idempotent=True, timeout=60
 )

@@ -138,7 +138,10 @@ class Driver:
         return self.arrivals[id]
 
     async def restore(self, id: str) -> Reply:
-        await asyncio.shield(self.arrival(id).whole)
+        try:
+            await asyncio.shield(self.arrival(id).whole)
+        except OSError:
+            raise Refused("failed_precondition", f"the archive of {id} will not come any more") from None
         return {"restore_ns": 0}
 
     async def resume(self, id: str) -> Reply:

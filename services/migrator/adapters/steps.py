@@ -181,17 +181,21 @@ class Steps:
             before = done.changed_bytes
 
     async def _freeze(self) -> None:
+        """It stands still, and no frame reaches it: what comes in between is lost as on any network."""
         begun = time.monotonic()
-        frozen = await self._bus.call(migration_driver.FREEZE, self._id, node=self._from)
+        frozen, detached = await asyncio.gather(
+            self._bus.call(migration_driver.FREEZE, self._id, node=self._from), self._detach(), return_exceptions=True
+        )
+        for failed in (frozen, detached):
+            if isinstance(failed, BaseException):
+                raise failed
+        assert not isinstance(frozen, BaseException)
         self.still_from = max(begun, time.monotonic() - max(0, now_ns() - frozen.frozen_at) / 1e9)
 
     async def _detach(self) -> None:
         with suppress(NotFound):  # it has no network of its own
             request = network.StackRequest(container_id=self.record.id)
             await self._bus.call(network.DETACH, request, node=self.record.source)
-
-    async def _restore(self) -> None:
-        await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
 
     async def _settle(self) -> None:
         settled = await self._bus.call(migration_driver.SETTLE, self._id, node=self._to)
@@ -212,22 +216,34 @@ class Steps:
         self.record = msgspec.structs.replace(self.record, held=held)
 
     async def _capture(self) -> None:
-        """Files and processes at once: what is told of either is true only when nothing is being done any more."""
+        """Files and processes at once: what is told of either is true only when nothing is being done any more.
+
+        The target restores what was dumped, and holds it.
+        """
         if self.record.strategy == "cold":
             await self._pass(last=True)
             return
-        files, processes = await asyncio.gather(
-            self._pass(last=True),
-            self._bus.call(migration_driver.DUMP, self._id, node=self._from),
-            return_exceptions=True,
-        )
-        if isinstance(files, BaseException):
-            raise files
-        if isinstance(processes, BaseException):
-            raise processes
+        begin = asyncio.get_running_loop().create_task
+        files = begin(self._pass(last=True))
+        restoring = begin(self._restored(files))
+        try:
+            processes = await self._bus.call(migration_driver.DUMP, self._id, node=self._from)
+            await restoring
+        except BaseException as failed:
+            restoring.cancel()  # nothing comes that it could wait for
+            if not isinstance(failed, ShoalError):
+                files.cancel()
+            await asyncio.gather(files, restoring, return_exceptions=True)
+            raise
         self.counted.memory_bytes = processes.bytes
         held = msgspec.structs.replace(self._held(), log_bytes=processes.log_bytes)
         self.record = msgspec.structs.replace(self.record, held=held)
+
+    async def _restored(self, files: asyncio.Task[int]) -> None:
+        """The target is asked as soon as the files are there: it makes ready what it can, and waits for the dump."""
+        await asyncio.wait((files,))
+        files.result()
+        await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
 
     async def _switch(self) -> None:
         """The decision."""

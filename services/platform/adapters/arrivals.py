@@ -12,6 +12,8 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from shared import clock, cluster, ids, telemetry
 from shared.config import Settings
 from shared.contracts import migration_driver as contract
@@ -141,19 +143,21 @@ class Arrivals:
         }
 
     async def _ahead(self, arrival: Arrival) -> Ahead:
-        """What does not need its files, which may not all be here, as soon as the dump has come."""
-        record = arrival.record
+        """What needs neither its files nor the dump, as soon as the source has said what it expects."""
         try:
-            await arrival.mover.ask("received", seconds=None)
-            manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
+            said = await arrival.mover.ask("expected", seconds=None)
+            manifest = moving.manifest(msgspec.json.encode(said["manifest"]))
             with telemetry.span("mount for arrival"):
                 find = partial(self._maker.sources, arrival, manifest)
-                return Ahead(manifest, await self._launcher.beside(record.monitor, find))
+                return Ahead(manifest, await self._launcher.beside(arrival.record.monitor, find))
         except (ShoalError, OSError) as error:
             return Ahead(failed=error)
 
     async def restore(self, name: str) -> int:
-        """Restores it up to the last moment; how long it took, in nanoseconds. A failure leaves nothing here."""
+        """Restores it up to the last moment; how long it took, in nanoseconds. A failure leaves nothing here.
+
+        Its files are here, all else may still be on its way.
+        """
         if name not in self._known and self._workloads.find(name):
             return 0  # it runs, and has settled
         arrival = self._get(name)
@@ -174,15 +178,16 @@ class Arrivals:
             if record.phase != "receiving" or arrival.ahead is None:
                 return 0
             try:
-                async with asyncio.timeout(590):
-                    ahead = await asyncio.shield(arrival.ahead)
+                ahead = await asyncio.shield(arrival.ahead)
                 if ahead.failed is not None:
                     raise ahead.failed
                 record.phase = "restoring"
                 record.write(arrival.folder)
-                request = await self._launcher.beside(record.monitor, partial(self._prepare, arrival, ahead))
+                mount = partial(self._maker.mount_root, arrival, ahead.manifest)
+                await self._launcher.beside(record.monitor, mount)
+                ahead = await self._dumped(arrival, ahead)
                 with telemetry.span("criu restore"):
-                    await arrival.held(request)
+                    await arrival.held(self._request(arrival, ahead))
                 options = self._set_options(criu.held(arrival.folder), ahead.manifest)
                 kept = arrival.mover.ask("kept", seconds=590, do="keep", all=record.memory)
                 for failed in await asyncio.gather(options, kept, return_exceptions=True):
@@ -209,10 +214,18 @@ class Arrivals:
         if lacking:
             await self._launcher.beside(pid, partial(self._maker.set_options, lacking))
 
-    def _prepare(self, arrival: Arrival, ahead: Ahead) -> bytes:
-        """Blocking, in the mount namespace of the monitor: its root; what criu is asked."""
+    async def _dumped(self, arrival: Arrival, ahead: Ahead) -> Ahead:
+        """What holds, when the dump is here: mounts may have been changed since they were told of."""
+        await arrival.mover.ask("received", seconds=None)
+        manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
+        if manifest.external == ahead.manifest.external:
+            return Ahead(manifest, ahead.sources)
+        log.info("container %s: its mounts have changed while it was moved", arrival.name)
+        anew = partial(self._maker.sources_anew, arrival, manifest)
+        return Ahead(manifest, await self._launcher.beside(arrival.record.monitor, anew))
+
+    def _request(self, arrival: Arrival, ahead: Ahead) -> bytes:
         root, images = self._maker.root(arrival.name), arrival.moved / "images"
-        self._maker.mount_root(arrival, ahead.manifest)
         streams = {movers.STREAMS + int(number): pipe for number, pipe in ahead.manifest.streams.items()}
         return self._criu.restore(images, root, ahead.sources, streams)
 

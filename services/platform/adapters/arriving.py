@@ -72,7 +72,7 @@ class Record(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class Ahead:
-    """What could be done when the dump had come: `sources` of what is mounted from outside; or how it `failed`."""
+    """What could be done before the dump had come: `sources` of what is mounted from outside; or how it `failed`."""
 
     manifest: moving.Manifest = field(default_factory=partial(moving.Manifest, external=()))
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -261,25 +261,32 @@ class Maker:
 
     def mount_root(self, arrival: Arrival, manifest: moving.Manifest) -> None:
         """In the monitor's mount namespace, when nothing is written to its layer any more."""
-        root = self.root(arrival.name)
-        rootfs.mount_root(arrival.record.rootfs, root)
-        inside = rootfs.open_root(root)
+        rootfs.mount_root(arrival.record.rootfs, self.root(arrival.name))
+        self._make_places(arrival, manifest)
+
+    def _make_places(self, arrival: Arrival, manifest: moving.Manifest) -> None:
+        inside = rootfs.open_root(self.root(arrival.name))
         try:
             for each in moving.in_root(manifest.external):
                 rootfs.make_place(inside, each.point, each.folder)
         finally:
             os.close(inside)
 
-    def sources(self, arrival: Arrival, manifest: moving.Manifest) -> dict[str, str]:
+    def sources(self, arrival: Arrival, manifest: moving.Manifest, prefix: str = "") -> dict[str, str]:
         """In the monitor's mount namespace: what is to be mounted at each point that comes from outside."""
         config = msgspec.json.decode((arrival.folder / "config.json").read_bytes())
         return {
-            each.point: self._source(arrival, each, number, config["mounts"])
+            each.point: self._source(arrival, each, f"{prefix}{number}", config["mounts"])
             for number, each in enumerate(manifest.external)
         }
 
-    def _source(self, arrival: Arrival, wanted: moving.External, number: int, mounts: list[dict[str, Any]]) -> str:
-        place = self._outside(arrival.name) / str(number)
+    def sources_anew(self, arrival: Arrival, manifest: moving.Manifest) -> dict[str, str]:
+        """The same when others had been made, and its root is mounted."""
+        self._make_places(arrival, manifest)
+        return self.sources(arrival, manifest, "anew-")
+
+    def _source(self, arrival: Arrival, wanted: moving.External, name: str, mounts: list[dict[str, Any]]) -> str:
+        place = self._outside(arrival.name) / name
         if wanted.kind == "tmpfs":
             criu.build(wanted, place)
             return str(place)

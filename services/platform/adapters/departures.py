@@ -146,8 +146,9 @@ class Departures:
         async with departure.lock:
             check(request.id, workload.state, "precopy")
             said = await departure.mover.ask(
-                "copied", seconds=590, do="copy", processes=self._processes(workload), log=workload.record.log_path
-            )
+                "copied", seconds=590, do="copy", processes=self._processes(workload), log=workload.record.log_path,
+                manifest=await self._expected(departure),
+            )  # fmt: skip
         return contract.PrecopyReply(bytes=said["sent"], changed_bytes=said["changed"], total_bytes=said["total"])
 
     async def _begin(self, workload: Workload, request: contract.PrecopyRequest) -> Departure:
@@ -258,6 +259,13 @@ class Departures:
             departure.record.phase = "dumped"
             departure.write()
         return contract.DumpReply(dump_ns=clock.now_ns() - begun, bytes=said["sent"], log_bytes=said["log_bytes"])
+
+    async def _expected(self, departure: Departure) -> object:
+        """What the manifest will be, if nothing changes; None: the workload is ending."""
+        with contextlib.suppress(OSError):
+            look = partial(self._look, departure)
+            return msgspec.to_builtins(await self._launcher.beside(departure.workload.record.monitor, look))
+        return None
 
     def _look(self, departure: Departure) -> moving.Manifest:
         """Blocking, in the mount namespace of the monitor: what the target must know besides criu's images."""

@@ -25,13 +25,14 @@ LONGEST = 1 << 20
 BUFFER_BYTES = 128 << 10
 """The kernel doubles it. A page that is waited for comes behind at most so much that is not."""
 JOIN_SECONDS = 30.0
-FILE, MORE, LOG, PAGES, STILL, SAME, SEALED, RECEIVED, WANTED, ALL_SENT, SETTLED, FAILED = (
-    b"%c" % letter for letter in b"FOLPTMSAREZX"
+EXPECT, FILE, MORE, LOG, PAGES, STILL, SAME, SEALED, RECEIVED, WANTED, ALL_SENT, SETTLED, FAILED = (
+    b"%c" % letter for letter in b"CFOLPTMSAREZX"
 )
-"""From source to target: a file (its name, a zero byte, its first bytes); more of it; bytes of the log; pages; the
-processes stand still, and what was sent before may have changed; ranges of pages (`pack`) that have not, but for what
-has come since; all of the dump is there (JSON); later: all pages were sent. From target to source: the dump was
-received; a page is wanted now; every page is in place. Both: why it cannot go on."""
+"""From source to target: what the dump will say, as far as that is known (JSON); a file (its name, a zero byte, its
+first bytes); more of it; bytes of the log; pages; the processes stand still, and what was sent before may have
+changed; ranges of pages (`pack`) that have not, but for what has come since; all of the dump is there (JSON); later:
+all pages were sent. From target to source: the dump was received; a page is wanted now; every page is in place. Both:
+why it cannot go on."""
 
 
 _RANGE = struct.Struct(">QQ")

@@ -44,6 +44,7 @@ class Source:
         self._pushing: Iterator[int] | None = None
         """Sends a piece of what is left at each step, and tells its address."""
         self._images = folder
+        self._announced = False
         self._still = self._sealed = self._told_all = self._settled = self._hurries = False
 
     def run(self) -> None:
@@ -104,7 +105,15 @@ class Source:
         changed = self._link.sent - before
         self._fork_scan()
         self._send_log(asked["log"])
+        if asked["manifest"] is not None:
+            self._announce(asked["manifest"])
         self._control.tell(event="copied", sent=self._link.sent, changed=changed, total=total)
+
+    def _announce(self, manifest: dict[str, Any]) -> None:
+        """Once: the target makes ready what that tells."""
+        if not self._announced:
+            self._announced = True
+            self._link.send(link.EXPECT, json.dumps(manifest).encode())
 
     def _fork_scan(self) -> None:
         self._end_scan()
@@ -204,6 +213,7 @@ class Source:
         if not self._still:
             self._stand_still(gently=False)
         self._known(asked["processes"], running=False)
+        self._announce(asked["manifest"])
         for file in asked["files"]:
             self._send_file(Path(file))
         self._send_log(asked["log"])

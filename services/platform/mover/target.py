@@ -120,6 +120,8 @@ class Target:
             self._write(name.decode(errors="replace"), data, "wb" if frame.kind == link.FILE else "ab")
         elif frame.kind == link.LOG:
             self._append(frame.payload)
+        elif frame.kind == link.EXPECT:
+            self._control.tell(event="expected", manifest=json.loads(frame.payload))
         elif frame.kind == link.ALL_SENT:
             self._completed()
         elif frame.kind == link.SEALED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from shared.contracts.migration_driver import (
     Strategy,
 )
 from shared.contracts.platform import SignalRequest
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, FailedPrecondition, NotFound
 from tests.support.moving_hosts import COUNT, counted
 from tests.support.platform_host import Host
 
@@ -66,9 +67,10 @@ async def moves(drivers: Drivers, strategy: Strategy) -> None:
     assert await state(pair.a, request.id) == "running"
     await drivers.source(FREEZE, request.id)
     assert await state(pair.a, request.id) != "running"
+    restoring = asyncio.ensure_future(drivers.target(RESTORE, request.id))  # it waits for the dump
     await drivers.source(DUMP, request.id)
-    for _ in range(2):
-        await drivers.target(RESTORE, request.id)
+    await restoring
+    await drivers.target(RESTORE, request.id)
     assert await state(pair.b, request.id) != "running"
     before = [int(text) for _, text in await pair.a.logs(request.id)]
     reply = await drivers.target(RESUME, request.id)
@@ -113,6 +115,22 @@ async def test_taken_back_it_goes_on_and_may_move_after_all(drivers: Drivers, st
     await drivers.target(RESUME, request.id)
     await drivers.source(DISCARD, request.id)
     assert await state(pair.b, request.id) == "running"
+
+
+async def test_whoever_waits_for_a_dump_that_never_comes_is_told(drivers: Drivers) -> None:
+    pair, strategy = drivers.pair, (await drivers.strategies())[0]
+    request = await pair.started(*COUNT)
+    await drivers.begun(request, strategy)
+    await drivers.source(FREEZE, request.id)
+    restoring = asyncio.ensure_future(drivers.target(RESTORE, request.id))
+    done, _ = await asyncio.wait((restoring,), timeout=0.3)
+    assert not done
+    await drivers.source(THAW, request.id)
+    await drivers.target(ABANDON, request.id)
+    with pytest.raises((NotFound, Conflict, FailedPrecondition)):
+        await restoring
+    assert await state(pair.a, request.id) == "running"
+    assert await state(pair.b, request.id) == ""
 
 
 async def test_what_is_not_being_moved(drivers: Drivers) -> None:

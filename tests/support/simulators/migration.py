@@ -88,7 +88,6 @@ class Hosts:
             "stay",
             "leave",
             "give_up",
-            "detach",
             "hold",
             "freeze",
             "capture",
@@ -121,19 +120,14 @@ class Hosts:
         self.source.held, self.source.stopped = True, self.strategy == "cold"
 
     def _freeze(self) -> None:
-        self.source.frozen = True
-
-    def _detach(self) -> None:
-        assert self.source.frozen
-        self.source.attached = False
+        self.source.frozen, self.source.attached = True, False
 
     def _capture(self) -> None:
         assert not self.source.runs
-
-    def _restore(self) -> None:
         assert self.target.incoming
-        assert not self.source.attached
-        self.target.state = "held"
+        if self.strategy != "cold":
+            assert not self.source.attached
+            self.target.state = "held"
 
     def _switch(self) -> Event | None:
         return self._write("preparing", "switched", "switch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from services.platform.adapters import process
 from services.platform.adapters.arriving import Arrival
 from services.platform.adapters.cgroup import Cgroups
+from shared import hostmounts
 from shared.contracts.common import Ref
 from shared.contracts.container import MountPoint, Resources
 from shared.contracts.migration_driver import ReceiveRequest, Strategy
@@ -139,6 +141,25 @@ async def test_volumes_and_their_options(pair: Pair) -> None:
     assert any(place == "/two" and options.startswith("ro") for place, options in before)
     await pair.moved(request)
     assert await mount_lines(pair.b, request.id) == before
+
+
+async def test_what_was_mounted_after_the_target_was_told_of_mounts(pair: Pair) -> None:
+    request = await pair.started(*COUNT)
+    await pair.sent(request)
+    pid = (await pair.a.state(request.id)).pid
+    Path(f"/proc/{pid}/root/late").mkdir()
+    mount = partial(hostmounts.mount, "late", "/late", "tmpfs", 0, "size=1m")
+    await pair.a.linux.departures._launcher.beside(pid, mount)
+    Path(f"/proc/{pid}/root/late/folder").mkdir()
+    before = await mount_lines(pair.a, request.id)
+    await pair.a.driver.freeze(Ref(id=request.id))
+    await pair.a.driver.dump(Ref(id=request.id))
+    await pair.b.driver.restore(Ref(id=request.id))
+    reply = await pair.b.driver.resume(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
+    assert "/late" in [place for place, _ in before]
+    assert await mount_lines(pair.b, request.id) == before
+    assert Path(f"/proc/{reply.pid}/root/late/folder").is_dir()
 
 
 async def test_held_it_outlives_the_platform(pair: Pair) -> None:

@@ -63,6 +63,10 @@ class Side:
             self._before.append(told)
         raise AssertionError(event)
 
+    def heard(self, event: str) -> bool:
+        """Whether that was told before what was heard last."""
+        return any(said["event"] == event for said in self._before)
+
     def leave(self) -> None:
         """The platform is killed."""
         self._lines.close()
@@ -152,8 +156,8 @@ class Move:
     def common(self) -> dict[str, Any]:
         return {"processes": [[self.workload.process.pid, PROCESS]], "log": str(self.folder / "log")}
 
-    def copy(self) -> dict[str, Any]:
-        self.source.ask(do="copy", **self.common)
+    def copy(self, expected: object = None) -> dict[str, Any]:
+        self.source.ask(do="copy", manifest=expected, **self.common)
         return self.source.hear("copied")
 
     def dump(self) -> dict[str, Any]:
@@ -208,6 +212,22 @@ def move(tmp_path: Path, followed: bool) -> Iterator[Move]:
     made.workload.close()
     if made.process is not None:
         made.process.close()
+
+
+def test_what_the_dump_will_say_is_told_as_soon_as_it_is_known_and_once(move: Move) -> None:
+    move.copy()
+    for expected in ({"is": "first"}, {"is": "second"}):
+        move.copy(expected)
+    assert move.target.hear("expected")["manifest"] == {"is": "first"}
+    move.dump()
+    assert json.loads((move.folder / "moved" / "manifest.json").read_text()) == {"is": "there"}
+    assert not move.target.heard("expected")
+
+
+def test_at_the_latest_it_is_told_with_the_dump(move: Move) -> None:
+    move.copy()
+    move.dump()
+    assert move.target.heard("expected")
 
 
 def test_without_a_copy_before_every_page_comes_later(move: Move) -> None:
