@@ -148,7 +148,7 @@ PRECOPY = Endpoint(
 )
 """Joins the two hosts; with `copy` sends what is new of its memory, while it runs."""
 FREEZE = Endpoint("migration_driver.freeze", Ref, FreezeReply, (NotFound, Conflict, FailedPrecondition))
-"""It stands still from now on. Its network is taken off meanwhile, and only then it is dumped: no answer is lost."""
+"""It stands still from now on. Its network is taken off next, and only then dumped: no answer is lost."""
 DUMP = Endpoint(
     "migration_driver.dump", Ref, DumpReply, (NotFound, Conflict, FailedPrecondition, Unavailable), timeout=600
 )

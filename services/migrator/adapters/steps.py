@@ -181,18 +181,14 @@ class Steps:
             before = done.changed_bytes
 
     async def _freeze(self) -> None:
-        """It stands still, and no frame reaches it: what comes in between is lost as on any network."""
         begun = time.monotonic()
-        frozen, detached = await asyncio.gather(
-            self._bus.call(migration_driver.FREEZE, self._id, node=self._from), self._detach(), return_exceptions=True
-        )
-        for failed in (frozen, detached):
-            if isinstance(failed, BaseException):
-                raise failed
-        assert not isinstance(frozen, BaseException)
+        frozen = await self._bus.call(migration_driver.FREEZE, self._id, node=self._from)
         self.still_from = max(begun, time.monotonic() - max(0, now_ns() - frozen.frozen_at) / 1e9)
 
     async def _detach(self) -> None:
+        """Not while it is being frozen: what it says in between nobody acknowledges, and a connection that is restored
+        with such words waits a second before it says them again.
+        """
         with suppress(NotFound):  # it has no network of its own
             request = network.StackRequest(container_id=self.record.id)
             await self._bus.call(network.DETACH, request, node=self.record.source)

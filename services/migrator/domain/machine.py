@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Step = Literal[
-    "claim", "depart", "fetch", "receive", "copy", "precopy", "hold", "freeze", "capture",
+    "claim", "depart", "fetch", "receive", "copy", "precopy", "hold", "freeze", "detach", "capture",
     "switch", "take_over", "leave", "settle", "give_up", "forget",
     "revoke", "look", "attach", "thaw", "stay", "abandon",
 ]  # fmt: skip
@@ -23,7 +23,7 @@ Mode = Literal["forward", "onward", "doubt", "back", "ended"]
 
 _BEFORE: tuple[Step, ...] = ("claim", "depart", "fetch", "receive", "copy")
 _LIVE: tuple[Step, ...] = (
-    *_BEFORE, "precopy", "hold", "freeze", "capture", "switch",
+    *_BEFORE, "precopy", "hold", "freeze", "detach", "capture", "switch",
     "take_over", "leave", "settle", "give_up", "forget",
 )  # fmt: skip
 STEPS: dict[str, tuple[Step, ...]] = {
@@ -34,7 +34,7 @@ STEPS: dict[str, tuple[Step, ...]] = {
 """What each strategy does; after `leave` everybody looks for the container at the target."""
 
 _UNDO: tuple[tuple[Step, Step], ...] = (
-    ("attach", "freeze"), ("thaw", "freeze"), ("stay", "depart"), ("abandon", "receive"), ("forget", "claim")
+    ("attach", "detach"), ("thaw", "freeze"), ("stay", "depart"), ("abandon", "receive"), ("forget", "claim")
 )  # fmt: skip
 """What takes back which step, in this order: first of all the container goes on at its source."""
 

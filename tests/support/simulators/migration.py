@@ -88,6 +88,7 @@ class Hosts:
             "stay",
             "leave",
             "give_up",
+            "detach",
             "hold",
             "freeze",
             "capture",
@@ -120,7 +121,11 @@ class Hosts:
         self.source.held, self.source.stopped = True, self.strategy == "cold"
 
     def _freeze(self) -> None:
-        self.source.frozen, self.source.attached = True, False
+        self.source.frozen = True
+
+    def _detach(self) -> None:
+        assert self.source.frozen
+        self.source.attached = False
 
     def _capture(self) -> None:
         assert not self.source.runs
