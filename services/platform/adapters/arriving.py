@@ -141,6 +141,7 @@ class Arrival:
 
     def let_run(self) -> None:
         """Gives criu the word, if it still waits for it."""
+        self.mover.hurry()
         with contextlib.suppress(OSError):  # ENXIO: it waits no more
             descriptor = os.open(self.folder / criu.GO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:

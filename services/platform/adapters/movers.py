@@ -19,6 +19,7 @@ import msgspec
 
 from shared.errors import FailedPrecondition
 
+from ..mover import priority
 from . import criu, process
 from .shim import CHECKOUT
 
@@ -117,6 +118,11 @@ class Mover:
                 raise ConnectionResetError("another platform has started it")
             self._reader, self._writer = await asyncio.open_connection(sock=self._control, limit=_LIMIT)
         return self._reader, self._writer
+
+    def hurry(self) -> None:
+        """Somebody may wait for it from now on."""
+        if self._handle is not None:
+            priority.wait_no_more(self.pid)
 
     async def kill(self) -> None:
         """Returns when it is gone."""

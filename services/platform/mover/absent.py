@@ -83,10 +83,14 @@ class Absent:
             return None
         return max(0.0, self._next - time.monotonic())
 
-    def fill(self) -> None:
-        """All are restored: from now on what nobody waits for is given, too."""
+    def fill(self, patient: bool = False) -> None:
+        """All are restored: from now on what nobody waits for is given, too; `patient`: as far as the processors have
+        nothing else to do until they run.
+        """
         while self._speaks():  # criu has said of each that it is there, and here that may not have been heard
             self._listen()
+        if patient:
+            priority.wait_for_idle()
         self._fill = True
 
     def _speaks(self) -> bool:
@@ -124,6 +128,7 @@ class Absent:
         (number,) = _NUMBER.unpack(word)
         if number == _RUN:
             self._fill = self.runs = True
+            priority.wait_no_more()
             self._next = time.monotonic() + QUIET
             priority.give(priority.HURRY)
         elif number > 0:  # else one that has ended, and waits to be asked for its exit code

@@ -162,7 +162,7 @@ class Target:
         if asked is None and not self._sealed:
             raise SystemExit(1)
         if asked is not None:
-            self._absent.fill()
+            self._absent.fill(patient=not asked["all"])
             self._asked, self._awaits = True, asked["all"]
 
     def _kept(self, enough: bool = True) -> None:

@@ -262,6 +262,17 @@ async def test_once_it_runs_it_is_not_abandoned(pair: Pair) -> None:
     await pair.a.driver.discard(Ref(id=other.id))
 
 
+async def test_who_places_memory_disturbs_nobody_until_somebody_may_wait_for_it(
+    pair: Pair, slow: Callable[[int], None]
+) -> None:
+    request = await held_without_its_memory(pair, slow)
+    source, target = (each._known[request.id].mover for each in (pair.a.linux.departures, pair.b.linux.arrivals))
+    assert os.sched_getscheduler(target.pid) == os.SCHED_IDLE
+    await pair.b.driver.resume(Ref(id=request.id))
+    assert os.sched_getscheduler(target.pid) == os.SCHED_OTHER
+    os.kill(source.pid, signal.SIGCONT)
+
+
 async def test_memory_that_cannot_come_any_more_ends_it(pair: Pair, slow: Callable[[int], None]) -> None:
     """The source's mover dies before it has sent all."""
     request = await held_without_its_memory(pair, slow)

@@ -76,6 +76,12 @@ class Side:
     def runs(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def scheduler(self) -> int:
+        """By which rule it gets a processor (sched(7))."""
+        assert self._thread.native_id is not None
+        return os.sched_getscheduler(self._thread.native_id)
+
     def ended(self) -> None:
         self._thread.join(60)
         assert not self._thread.is_alive()
@@ -212,6 +218,15 @@ def move(tmp_path: Path, followed: bool) -> Iterator[Move]:
     made.workload.close()
     if made.process is not None:
         made.process.close()
+
+
+@pytest.mark.parametrize("all", [True, False])
+def test_pages_are_placed_while_nothing_else_is_to_do_unless_all_are_waited_for(move: Move, all: bool) -> None:
+    move.dump()
+    move.restored()
+    assert move.target.scheduler == os.SCHED_OTHER
+    move.keep(all)
+    assert move.target.scheduler == (os.SCHED_OTHER if all else os.SCHED_IDLE)
 
 
 def test_what_the_dump_will_say_is_told_as_soon_as_it_is_known_and_once(move: Move) -> None:
