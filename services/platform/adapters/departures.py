@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import socket
 import stat
+import termios
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -244,18 +247,21 @@ class Departures:
             self._cgroups.hurry(workload.record.cgroup)
             assert departure.manifest is not None
             manifest = await departure.manifest
-            with telemetry.span("criu dump"):
-                written = await self._launcher.plain(partial(self._write_images, departure, manifest))
-            with telemetry.span("send dump"):
-                if written:
-                    await departure.mover.tell(do="scan", gently=not departure.record.memory)
-                    await departure.mover.tell(do="images", images=str(departure.folder))
-                await self._launcher.plain(partial(self._end_dump, departure, written))
-                said = await departure.mover.ask(
-                    "dumped", seconds=590, do="dump", images=str(departure.folder),
-                    files=self._files(workload), manifest=msgspec.to_builtins(manifest),
-                    processes=self._processes(workload), log=workload.record.log_path,
-                )  # fmt: skip
+            try:
+                with telemetry.span("criu dump"):
+                    written = await self._launcher.plain(partial(self._write_images, departure, manifest))
+                with telemetry.span("send dump"):
+                    if written:
+                        await departure.mover.tell(do="scan", gently=not departure.record.memory)
+                        await departure.mover.tell(do="images", images=str(departure.folder))
+                    await self._launcher.plain(partial(self._check_dump, departure, written))
+                    said = await departure.mover.ask(
+                        "dumped", seconds=590, do="dump", images=str(departure.folder),
+                        files=self._files(workload), manifest=msgspec.to_builtins(manifest),
+                        processes=self._processes(workload), log=workload.record.log_path,
+                    )  # fmt: skip
+            finally:  # it gives back as much memory as the workload has: by now nobody waits for that
+                await self._launcher.plain(partial(_end_criu, departure.record))
             departure.record.phase = "dumped"
             departure.write()
         return contract.DumpReply(dump_ns=clock.now_ns() - begun, bytes=said["sent"], log_bytes=said["log_bytes"])
@@ -294,15 +300,14 @@ class Departures:
         freezer = self._cgroups.directory(workload.record.cgroup, "freezer")
         points = [each.point for each in manifest.external]
         gate.send(self._criu.dump(workload.record.pid, departure.folder, freezer, points))
-        return bool(os.read(departure.status, 1))
+        return _written(departure.status)
 
-    def _end_dump(self, departure: Departure, written: bool) -> None:
-        """Blocking. criu goes, and leaves the processes frozen by their group; what they have said is in the log."""
+    def _check_dump(self, departure: Departure, written: bool) -> None:
+        """Blocking. The processes stay frozen without criu, too; what they have said is in the log."""
         workload = departure.workload
         self._cgroups.freeze(workload.record.cgroup, True)  # criu has thawed the group: its processes are traced
-        process.end(departure.record.gate)
-        process.reap(departure.record.gate)
         if not written:
+            _end_criu(departure.record)
             told = criu.reason(departure.folder / "dump.log") or frozen.last_line(departure.folder / "gate.log")
             raise FailedPrecondition(f"container {workload.record.id} cannot be moved: {told or 'criu failed'}")
         if not frozen.written(workload.record.pid, workload.record.monitor):  # its log goes next
@@ -335,9 +340,7 @@ class Departures:
             _await_dump(departure)
         if record.phase != "begun":
             self._cgroups.freeze(group, True)
-        if record.gate_start and process.start_time(record.gate) == record.gate_start:
-            process.end(record.gate)
-            process.reap(record.gate)
+        _end_criu(record)
         if record.phase != "begun":
             for pid in self._cgroups.processes(group):
                 frozen.end_repair(pid)
@@ -392,4 +395,21 @@ def _await_dump(departure: Departure) -> None:
                 departure.status = syscalls.descriptor_of(held, TOLD)
             finally:
                 os.close(held)
-        os.read(departure.status, 1)
+        _written(departure.status)
+
+
+def _written(status: int) -> bool:
+    """Blocking, until criu has said that its images are written, or has ended without. It stays said: whoever comes
+    next, also another platform, need not wait.
+    """
+    poller = select.poll()
+    poller.register(status, select.POLLIN)
+    poller.poll()
+    return any(fcntl.ioctl(status, termios.FIONREAD, bytes(4)))
+
+
+def _end_criu(record: Record) -> None:
+    """Blocking. Nothing where it has ended."""
+    if record.gate_start and process.start_time(record.gate) == record.gate_start:
+        process.end(record.gate)
+        process.reap(record.gate)
