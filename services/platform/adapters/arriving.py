@@ -363,9 +363,7 @@ class Maker:
     def discard(self, arrival: Arrival) -> None:
         """Ends its processes, none of which has run, and its monitor, and removes all traces of it."""
         record = arrival.record
-        if process.start_time(record.monitor) == record.monitor_start and record.monitor:
-            process.end(record.monitor)
-            process.reap(record.monitor)
+        process.end_started(record.monitor, record.monitor_start)
         self._creator.discard(arrival.name, self._runtimes.get("crun"), record.cgroup)
         self.discard_outside(arrival.name)
         if record.log_path:

@@ -6,10 +6,13 @@ network are the lock. It leaves control groups alone and is put into the workloa
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import select
 import shutil
 import subprocess
+import termios
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -83,6 +86,16 @@ def _options(images: Path, log: str) -> list[tuple[int, rpc.Value]]:
     ignore, skip, level = 0, 3, 1
     flags: list[tuple[int, rpc.Value]] = [(5, True), (7, True), (34, ignore), (48, True), (64, skip)]
     return [(1, -1), (68, str(images)), (10, log), (9, level), *flags]
+
+
+def has_written(status: int) -> bool:
+    """Blocking, until one that dumps has said to `STATUS`, whose other end this is, that its images are written, or has
+    ended without. It stays said: whoever comes next, also another platform, need not wait.
+    """
+    poller = select.poll()
+    poller.register(status, select.POLLIN)
+    poller.poll()
+    return any(fcntl.ioctl(status, termios.FIONREAD, bytes(4)))
 
 
 def held(folder: Path) -> int:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import select
 import signal
 import socket
 import stat
-import termios
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -76,6 +73,10 @@ class Departure:
         temporary = self.workload.folder / f".{RECORD}"
         temporary.write_bytes(msgspec.json.encode(self.record))
         os.rename(temporary, self.workload.folder / RECORD)
+
+    def end_criu(self) -> None:
+        """Blocking."""
+        process.end_started(self.record.gate, self.record.gate_start)
 
     def close(self) -> None:
         if self.gate is not None:
@@ -261,7 +262,7 @@ class Departures:
                         processes=self._processes(workload), log=workload.record.log_path,
                     )  # fmt: skip
             finally:  # it gives back as much memory as the workload has: by now nobody waits for that
-                await self._launcher.plain(partial(_end_criu, departure.record))
+                await self._launcher.plain(departure.end_criu)
             departure.record.phase = "dumped"
             departure.write()
         return contract.DumpReply(dump_ns=clock.now_ns() - begun, bytes=said["sent"], log_bytes=said["log_bytes"])
@@ -300,14 +301,14 @@ class Departures:
         freezer = self._cgroups.directory(workload.record.cgroup, "freezer")
         points = [each.point for each in manifest.external]
         gate.send(self._criu.dump(workload.record.pid, departure.folder, freezer, points))
-        return _written(departure.status)
+        return criu.has_written(departure.status)
 
     def _check_dump(self, departure: Departure, written: bool) -> None:
         """Blocking. The processes stay frozen without criu, too; what they have said is in the log."""
         workload = departure.workload
         self._cgroups.freeze(workload.record.cgroup, True)  # criu has thawed the group: its processes are traced
         if not written:
-            _end_criu(departure.record)
+            departure.end_criu()
             told = criu.reason(departure.folder / "dump.log") or frozen.last_line(departure.folder / "gate.log")
             raise FailedPrecondition(f"container {workload.record.id} cannot be moved: {told or 'criu failed'}")
         if not frozen.written(workload.record.pid, workload.record.monitor):  # its log goes next
@@ -340,7 +341,7 @@ class Departures:
             _await_dump(departure)
         if record.phase != "begun":
             self._cgroups.freeze(group, True)
-        _end_criu(record)
+        departure.end_criu()
         if record.phase != "begun":
             for pid in self._cgroups.processes(group):
                 frozen.end_repair(pid)
@@ -395,21 +396,4 @@ def _await_dump(departure: Departure) -> None:
                 departure.status = syscalls.descriptor_of(held, TOLD)
             finally:
                 os.close(held)
-        _written(departure.status)
-
-
-def _written(status: int) -> bool:
-    """Blocking, until criu has said that its images are written, or has ended without. It stays said: whoever comes
-    next, also another platform, need not wait.
-    """
-    poller = select.poll()
-    poller.register(status, select.POLLIN)
-    poller.poll()
-    return any(fcntl.ioctl(status, termios.FIONREAD, bytes(4)))
-
-
-def _end_criu(record: Record) -> None:
-    """Blocking. Nothing where it has ended."""
-    if record.gate_start and process.start_time(record.gate) == record.gate_start:
-        process.end(record.gate)
-        process.reap(record.gate)
+        criu.has_written(departure.status)

@@ -70,6 +70,15 @@ def end(pid: int) -> None:
             os.close(descriptor)
 
 
+def end_started(pid: int, start: int) -> None:
+    """The same for a child that began at that time (`start_time`), and takes its exit status; nothing where it is gone,
+    also when another has its pid by now.
+    """
+    if start and start_time(pid) == start:
+        end(pid)
+        reap(pid)
+
+
 def sockets(pid: int) -> int:
     """How many sockets a process holds; more than any when it is gone."""
     try:

@@ -89,3 +89,15 @@ print("well")
 """
     done = subprocess.run([*IN_NAMESPACE, "python", "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "well\n", done.stderr
+
+
+def test_what_criu_has_said_stays_said() -> None:
+    """Also for a platform that was started after another had heard it: else it would wait for ever."""
+    hears, says = os.pipe()
+    os.write(says, b"\0")
+    assert criu.has_written(hears)
+    assert criu.has_written(hears)
+    os.read(hears, 1)
+    os.close(says)
+    assert not criu.has_written(hears)
+    os.close(hears)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.platform.adapters import frozen as frozen_processes
-from services.platform.adapters import departures, process, syscalls
+from services.platform.adapters import process, syscalls
 from shared.contracts import migration_driver
 from shared.contracts.common import Ref
 from shared.contracts.platform import CreateRequest, DeleteRequest, SignalRequest
@@ -224,15 +224,3 @@ async def test_reasons(pair: Pair) -> None:
     await pair.a.exited(exec_id)
     plain = await pair.a.run(*COUNT)
     assert (await driver.migratable(migration_driver.MigratableRequest(id=plain))).reasons == ()
-
-
-def test_what_criu_has_said_stays_said() -> None:
-    """Also for a platform that was started after another had heard it: else it would wait for ever."""
-    hears, says = os.pipe()
-    os.write(says, b"\0")
-    assert departures._written(hears)
-    assert departures._written(hears)
-    os.read(hears, 1)
-    os.close(says)
-    assert not departures._written(hears)
-    os.close(hears)
