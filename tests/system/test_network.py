@@ -181,6 +181,10 @@ def test_no_ports_are_shown_on_no_network(engine: Engine) -> None:
     engine.ok("network", "disconnect", "bridge", name)
     settings = engine.inspect(name)["NetworkSettings"]
     assert (settings["Networks"], settings["Ports"]) == ({}, {})
+    engine.ok("network", "create", "--internal", internal := unique("internal"))
+    engine.ok("network", "connect", internal, name)
+    assert engine.inspect(name)["NetworkSettings"]["Ports"] == {}, "nor where nobody comes from outside"
+    engine.ok("network", "disconnect", internal, name)
     engine.ok("network", "connect", "bridge", name)
     shown = engine.inspect(name)["NetworkSettings"]["Ports"]
     assert shown == {"90/tcp": None, "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18081"}]}

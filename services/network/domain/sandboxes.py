@@ -290,10 +290,9 @@ def forwards(record: SandboxRecord, specs: Mapping[str, NetworkSpec]) -> list[Fo
 
 
 def with_ports(record: SandboxRecord, taken: Iterable[Forward], specs: Mapping[str, NetworkSpec]) -> SandboxRecord:
-    """The sandbox that shows these ports as published; not even exposed ports are shown on networks without any."""
-    showing = record.mode == "bridge" and any(
-        drivers.of(specs[entry.network_id]).publishes for entry in record.attachments
-    )
+    """The sandbox that shows these ports as published; not even exposed ports are shown where nothing is published."""
+    ways = (_publishing(record, specs, chosen) for chosen in (record.gateway, record.gateway6))
+    showing = record.mode == "bridge" and any(way is not None for way in ways)
     ports = shown(taken, record.exposed) if showing else {}
     return msgspec.structs.replace(record, sandbox=msgspec.structs.replace(record.sandbox, ports=ports))
 

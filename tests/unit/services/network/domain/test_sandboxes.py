@@ -151,6 +151,8 @@ def test_a_container_on_no_network_that_publishes_shows_no_ports() -> None:
     assert sandboxes.with_ports(gone, [], SPECS).sandbox.ports == {}
     on_macvlan = {WEB.id: network("web", driver="macvlan")}
     assert sandboxes.with_ports(exposing, [], on_macvlan).sandbox.ports == {}
+    internal = msgspec.structs.replace(exposing, gateway="")
+    assert sandboxes.with_ports(internal, [], SPECS).sandbox.ports == {}
 
 
 def test_lines_of_linked_containers() -> None:
