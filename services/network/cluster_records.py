@@ -6,11 +6,14 @@ import asyncio
 import collections
 import ipaddress
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import msgspec
 
 from shared.cluster import Place
 from shared.contracts.base import Keys
+from shared.contracts.migrator import MIGRATIONS, MigrationRecord
 from shared.contracts.network import CLUSTER_ENDPOINTS, CLUSTER_SPECS, EndpointRecord, NetworkSpec
 from shared.contracts.scheduler import HOST_LEASES, NODES
 from shared.errors import InvalidArgument, ShoalError
@@ -42,12 +45,16 @@ class ClusterRecords:
         self._held: collections.Counter[str] = collections.Counter()
         self._hosts: dict[str, str] = {}
         self._lost: set[str] = set()
+        self._moved: dict[str, MigrationRecord] = {}
+        """By container, moves that are decided."""
         self.on_network: Callable[[NetworkSpec | None, NetworkSpec | None], None] = lambda before, after: None
         """Told of each change of a network: as it was, and as it is."""
         self.on_endpoint: Callable[[EndpointRecord | None, EndpointRecord | None], None] = lambda before, after: None
         """Told of each change of an endpoint."""
         self.on_address: Callable[[str, str, bool], None] = lambda network_id, address, taken: None
         """Told that an address of a network was taken or given back."""
+        self.on_moved: Callable[[str], None] = lambda network_id: None
+        """Told of a network on which a container was, whose move was decided."""
         self.on_hosts: Callable[[], None] = lambda: None
         self.on_lost: Callable[[str, bool], None] = lambda node, lost: None
         """Told that a host was found lost, or is back."""
@@ -99,7 +106,7 @@ class ClusterRecords:
     async def _watch(self) -> None:
         while True:
             try:
-                view = await self._state.view(CLUSTER_SPECS, CLUSTER_ENDPOINTS, NODES, HOST_LEASES)
+                view = await self._state.view(CLUSTER_SPECS, CLUSTER_ENDPOINTS, NODES, HOST_LEASES, MIGRATIONS)
                 break
             except ShoalError as error:
                 log.warning("the cluster's networks are not known yet: %s", error)
@@ -120,6 +127,8 @@ class ClusterRecords:
             self._address(parts[0], parts[1], entry.value if entry is not None else None)
         elif keys.pattern == NODES.pattern:
             self._host(parts[0], entry.value.address if entry is not None else "")
+        elif keys.pattern == MIGRATIONS.pattern:
+            self._migration(parts[0], entry.value if entry is not None else None)
         else:
             self._lease(parts[0], lost=entry is not None and bool(entry.value.lost_by))
 
@@ -127,6 +136,15 @@ class ClusterRecords:
         if lost is not self.is_lost(node):
             (self._lost.add if lost else self._lost.discard)(node)
             self.on_lost(node, lost)
+
+    def _migration(self, container_id: str, record: MigrationRecord | None) -> None:
+        if record is not None and record.phase == "switched":
+            self._moved[container_id] = record
+        elif self._moved.pop(container_id, None) is None:
+            return
+        for network_id in self.networks_in_use():
+            if self.endpoint_of(network_id, container_id) is not None:
+                self.on_moved(network_id)
 
     def _network(self, key: str, spec: NetworkSpec | None) -> None:
         before = next((known for known in self._specs.values() if str(known.vni) == key), None)
@@ -184,6 +202,13 @@ class ClusterRecords:
     def endpoints(self, network_id: str) -> list[EndpointRecord]:
         """Who is on a network, on whatever host."""
         return list(self._endpoints.get(network_id, {}).values())
+
+    def placed(self, network_id: str) -> Iterator[EndpointRecord]:
+        """The same, with the host where each is: of a container whose move was decided it is the target already."""
+        for record in self.endpoints(network_id):
+            moved = self._moved.get(record.container_id)
+            at_source = moved is not None and moved.source == record.node
+            yield msgspec.structs.replace(record, node=moved.target) if moved and at_source else record
 
     def claim(self, network_id: str, address: str) -> Entry[EndpointRecord] | None:
         """The record of an address, as last seen."""

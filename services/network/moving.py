@@ -38,12 +38,16 @@ class Moving:
         """No frame passes any more. Nothing is written down: what is attached is what the kernel has."""
         await asyncio.to_thread(self.host.stacks.detach, record.id, record.wired)
 
-    async def attach(self, record: SandboxRecord) -> SandboxRecord:
+    async def attach(self, record: SandboxRecord, soon: bool = False) -> SandboxRecord:
         """Frames pass again. One in standby becomes the container's own: the port, and with it what other hosts
-        know; then published ports and names.
+        know; then published ports and names. `soon`: only frames pass; other hosts send theirs here as soon as they see
+        that the move is decided.
         """
         specs = self.sandboxes.specs(record)
         live = msgspec.structs.replace(record, standby=False)
+        if soon:
+            await self._put_on(live, specs)
+            return record
         moves = self._moves(live, specs) if record.standby else []
         done = await asyncio.gather(self._put_on(live, specs), *moves, return_exceptions=True)
         for failure in done:

@@ -293,7 +293,7 @@ class NetworkService:
     @carried_through
     async def attach(self, request: contract.StackRequest) -> Sandbox:
         async with self._lock(request.container_id):
-            return plans.public(await self._moving.attach(self._present(request.container_id)))
+            return plans.public(await self._moving.attach(self._present(request.container_id), request.soon))
 
     def _present(self, container_id: str) -> SandboxRecord:
         record = self._sandboxes.get(container_id)

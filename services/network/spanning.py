@@ -92,6 +92,7 @@ class Spanning:
         self.records.on_network = self._network
         self.records.on_endpoint = self._endpoint
         self.records.on_address = self._address
+        self.records.on_moved = self._soon
         self.records.on_hosts = self._hosts
         self.records.on_lost = self._lost
         self.records.on_complete = self._complete
@@ -350,10 +351,8 @@ class Spanning:
 
     def _hosts(self) -> None:
         """Addresses of hosts that are no more are given back by the hubs' hosts; the others send nothing there."""
-        if self.records.complete and self.records.is_hub(self._node):
-            gone = list(self._orphans())
-            if gone:
-                self._tasks.start(self.claims.reclaim(gone), "reclaim")
+        if self.records.complete and self.records.is_hub(self._node) and (gone := list(self._orphans())):
+            self._tasks.start(self.claims.reclaim(gone), "reclaim")
         for network_id in self._here:
             self._soon(network_id)
         self.changed()
@@ -395,6 +394,6 @@ class Spanning:
         """What was seen last counts while the hubs are away; before anything was seen, what the driver has."""
         spec = self._here.get(network_id)
         if spec is not None and self.records.complete:
-            known = peers.peers(self.records.endpoints(network_id), self._node, self.records.hosts())
+            known = peers.peers(self.records.placed(network_id), self._node, self.records.hosts())
             port = naming.uplink(self._prefix, network_id)
             await self.uplinks.peers(spec.driver, PeersRequest(network=network_id, port=port, peers=known))

@@ -217,9 +217,10 @@ class ReleaseRequest(Message, frozen=True):
 
 
 class StackRequest(Message, frozen=True):
-    """A container that has a sandbox on this host."""
+    """A container that has a sandbox here. `soon`, to `attach`: of one in standby, only what it needs to go on."""
 
     container_id: str
+    soon: bool = False
 
 
 class ConnectRequest(Message, frozen=True):
@@ -354,8 +355,8 @@ ATTACH = Endpoint(
     idempotent=True,
 )
 """Takes `detach` back. A sandbox in standby is the container's only one from now on: all hosts send here what is for
-its addresses, its published ports lead to it, it is found by its names. `Unavailable`: the cluster could not be told;
-what was done stays, ask again."""
+its addresses (they do since they saw that the move is decided), its published ports lead to it, it is found by its
+names. `Unavailable`: the cluster could not be told; what was done stays, ask again."""
 SANDBOXES = Endpoint("network.sandboxes", Empty, SandboxListReply, idempotent=True)
 CONNECT = Endpoint(
     "network.connect",
@@ -395,5 +396,5 @@ CONTRACT = Contract(
     events=(NETWORK_EVENT, CHANGED),
     owns=(NAMES, SPECS, ENDPOINTS, CLUSTER_SPECS, CLUSTER_ENDPOINTS),
     calls=("network.agree", "network_driver.*"),
-    reads_agreed=("nodes.*", "host_leases.*"),
+    reads_agreed=("nodes.*", "host_leases.*", "migrations.*"),
 )  # fmt: skip

@@ -256,11 +256,27 @@ async def _go_on(engine: Engine, container: Container, driver: str) -> Resumed |
     """
     if container.status.state != "running":
         return None
+    await _attach(engine, container, soon=True)
+    resumed, attached = await asyncio.gather(
+        _resume(engine, container, driver), _attach(engine, container), return_exceptions=True
+    )
+    for failed in (resumed, attached):
+        if isinstance(failed, BaseException):
+            raise failed
+    assert not isinstance(resumed, BaseException)
+    return resumed
+
+
+async def _attach(engine: Engine, container: Container, soon: bool = False) -> None:
+    if not container.status.sandbox_id:
+        return
     try:
-        if container.status.sandbox_id:
-            await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id))
+        await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id, soon=soon))
     except ShoalError as error:
         raise Unavailable(f"its network: {error.message}") from None
+
+
+async def _resume(engine: Engine, container: Container, driver: str) -> Resumed | None:
     try:
         place = migration_driver.place(engine.node, driver)
         resumed = await engine.bus.call(migration_driver.RESUME, Ref(id=container.id), place)

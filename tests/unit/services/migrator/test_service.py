@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shared.contracts import migrator
+from shared.contracts import migrator, network
 from shared.contracts.base import Empty
 from shared.contracts.container import RestartPolicy
 from shared.contracts.executor import SPECS
@@ -73,6 +73,21 @@ async def test_a_live_move_that_fails_changes_nothing(pair: Hosts, step: str) ->
     assert not pair.one.network.apart
     assert await pair.unfinished() == []
     assert pair.one.status(id).runs == 1
+
+
+async def test_processes_go_on_when_frames_pass_and_the_network_does_the_rest_meanwhile(pair: Hosts) -> None:
+    across = network.NetworkSpec(id="n" * 64, name="web", created=1, driver="overlay", scope="global", vni=4097)
+    await pair.hubs.create(network.CLUSTER_SPECS, "4097", value=across)
+    id = await pair.one.run("sleep", name="web", network_mode="web")
+    pair.two.platform.hold("resume")
+    moving = asyncio.ensure_future(pair.migrate(id))
+    await pair.two.platform.arrived("resume")
+    await pair.two.until(lambda: pair.two.network.count("attach") == 2)
+    pair.two.platform.let_go("resume")
+    await moving
+    asked = [network.StackRequest(container_id=id, soon=soon) for soon in (True, False)]
+    assert pair.two.network.requests("attach") == asked
+    assert pair.running(id) == ["node2"]
 
 
 async def test_processes_that_are_lost_at_the_target_have_ended_there(pair: Hosts) -> None:

@@ -1,4 +1,7 @@
+import msgspec
+
 from services.network.cluster_records import ClusterRecords
+from shared.contracts.migrator import MIGRATIONS, MigrationRecord
 from shared.contracts.network import CLUSTER_ENDPOINTS, CLUSTER_SPECS, EndpointRecord, NetworkSpec
 from shared.contracts.scheduler import NODES, NodeRecord
 from shared.errors import Unavailable
@@ -109,4 +112,37 @@ async def test_hubs_that_come_later_are_waited_for(monkeypatch) -> None:
     state.there = True
     assert await records.live()
     assert records.complete
+    await tasks.close()
+
+
+async def test_of_a_container_whose_move_is_decided_the_target_is_the_place() -> None:
+    """Until the address's record says where it is, or the move is taken back after all."""
+    state, tasks = MemoryState(), TaskGroup("test")
+    records = ClusterRecords(state, tasks)
+    told: list[str] = []
+    records.on_moved = told.append
+    await records.open()
+    await state.create(CLUSTER_ENDPOINTS, "net", "10.0.1.2", value=endpoint("web", six=""))
+    moving = MigrationRecord(
+        id="c",
+        migration="m",
+        name="web",
+        source="there",
+        target="here",
+        source_name="",
+        target_name="",
+        strategy="copy",
+    )
+    revision = await state.create(MIGRATIONS, "c", value=moving)
+    await records.reached(revision)
+    assert ([record.node for record in records.placed("net")], told) == (["there"], [])
+    decided = msgspec.structs.replace(moving, phase="switched")
+    await records.reached(await state.update(MIGRATIONS, "c", value=decided, revision=revision))
+    assert ([record.node for record in records.placed("net")], told) == (["here"], ["net"])
+    assert [record.node for record in records.endpoints("net")] == ["there"]
+    await records.reached(await state.delete(MIGRATIONS, "c"))
+    assert ([record.node for record in records.placed("net")], told) == (["there"], ["net", "net"])
+    onward = msgspec.structs.replace(decided, source="elsewhere")
+    await records.reached(await state.create(MIGRATIONS, "c", value=onward))
+    assert [record.node for record in records.placed("net")] == ["there"]
     await tasks.close()

@@ -120,6 +120,18 @@ async def test_attached_it_is_the_containers_own(world: NetworkWorld, net: str) 
     await until(lambda: not spanning(world.service).records.endpoints(net))
 
 
+async def test_soon_frames_pass_and_all_else_comes_when_it_is_asked_for(world: NetworkWorld, net: str) -> None:
+    made = await world.sandbox("c1", endpoints=ON_NET, publish=PORTS, standby=True)
+    soon = network.StackRequest(container_id="c1", soon=True)
+    assert await world.bus.call(network.ATTACH, soon) == made
+    assert bridge_of(made) == bridge_interface("tst", net)
+    assert "8080" not in world.rules()
+    assert await holder(world, net) == ("there", "e" * 64)
+    await stack(world, network.ATTACH)
+    assert "8080" in world.rules()
+    assert await holder(world, net) == ("node1", "e" * 64)
+
+
 async def test_a_standby_that_is_let_go_leaves_the_container_where_it_is(world: NetworkWorld, net: str) -> None:
     before = world.links()
     await world.sandbox("c1", endpoints=ON_NET, standby=True)

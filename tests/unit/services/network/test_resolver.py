@@ -93,10 +93,12 @@ async def test_names_are_answered_after_a_restart(world: NetworkWorld) -> None:
 
 @pytest.mark.usefixtures("service")
 async def test_other_names_are_asked_of_the_servers_that_were_named(world: NetworkWorld) -> None:
+    """From inside the container: the server is there."""
     await world.bus.call(CREATE, CreateRequest(name="web"))
+    one = await world.sandbox("c1", endpoints=WEB, dns=("127.0.0.77",))
     made = []
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        each = socket.socket(socket.AF_INET, kind)
+        each = socket_in(one.path, kind)
         each.setblocking(False)
         each.bind(("127.0.0.77", 53))
         made.append(each)
@@ -106,7 +108,6 @@ async def test_other_names_are_asked_of_the_servers_that_were_named(world: Netwo
         return dns.refuse(dns.parse(message), dns.NXDOMAIN)
 
     server = DnsServer(DnsSockets(*made), unknown)
-    one = await world.sandbox("c1", endpoints=WEB, dns=("127.0.0.77",))
     assert await ask(one, "example.org") == (dns.NXDOMAIN, [])
     server.close()
     assert await ask(one, "example.org") == (dns.SERVFAIL, [])

@@ -12,6 +12,7 @@ from services.network.adapters.host_files import SpecFiles
 from services.network.domain import peers
 from services.network.spanning import Spanning
 from shared.cluster import Membership
+from shared.contracts.migrator import MIGRATIONS, MigrationRecord
 from shared.contracts.network import IPAM, EndpointRecord, IPAMConfig, NetworkSpec
 from shared.contracts.network_driver import JoinRequest, LeaveRequest, PeersRequest
 from shared.contracts.scheduler import HOST_LEASES, NODES, HostLease, NodeRecord
@@ -159,6 +160,22 @@ async def test_a_bridge_is_there_while_it_is_needed_and_knows_the_others(world: 
     assert not host.links
     assert not host.rules
     assert not here.here()
+
+
+async def test_frames_go_to_where_a_container_moves_as_soon_as_that_is_decided(world: World) -> None:
+    here, there = await world.host("a", 1), await world.host("b", 2)
+    await world.host("c", 3)
+    spec, _ = await here.create(plan("one", "10.0.1.0/24"))
+    await there.claims.claim(endpoint(spec, "b", 5))
+    await here.ensure(spec)
+    host = world.hosts["a"]
+    assert host.known(spec.id) == {"02:42:0a:00:01:05": "192.0.2.2"}
+    decided = MigrationRecord(
+        id="c5", migration="m", name="n5", source="b", target="c", source_name="b", target_name="c", strategy="copy",
+        phase="switched",
+    )  # fmt: skip
+    await world.state.create(MIGRATIONS, "c5", value=decided)
+    await until(lambda: host.known(spec.id) == {"02:42:0a:00:01:05": "192.0.2.3"})
 
 
 async def test_a_network_that_is_being_left_is_left_before_the_end(world: World) -> None:
