@@ -165,7 +165,8 @@ class LogFile:
         """Returns when something was written since (nanoseconds), the workload has ended, or the time is over."""
         watch = syscalls.inotify(str(self._path), CHANGES)
         try:
-            if os.stat(self._path).st_mtime_ns < since - TICK:
+            about = os.stat(self._path)
+            if not about.st_size or about.st_mtime_ns < since - TICK:  # an empty one was made, not written to
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(readable_or(watch, ended), seconds)
         finally:

@@ -82,11 +82,11 @@ async def test_processes_go_on_when_frames_pass_and_the_network_does_the_rest_me
     pair.two.platform.hold("resume")
     moving = asyncio.ensure_future(pair.migrate(id))
     await pair.two.platform.arrived("resume")
-    await pair.two.until(lambda: pair.two.network.count("attach") == 2)
+    await pair.two.until(lambda: pair.two.network.count("attach") >= 2)
     pair.two.platform.let_go("resume")
     await moving
     asked = [network.StackRequest(container_id=id, soon=soon) for soon in (True, False)]
-    assert pair.two.network.requests("attach") == asked
+    assert pair.two.network.requests("attach")[:2] == asked  # the target's own migrator may ask again
     assert pair.running(id) == ["node2"]
 
 
