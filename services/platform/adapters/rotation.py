@@ -14,12 +14,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import itertools
 import os
 import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.shielded import in_thread
 from shared.tasks import TaskGroup
 
 from . import syscalls
@@ -68,26 +70,24 @@ def parts(path: Path) -> list[Path]:
 
 def remove(path: Path) -> None:
     """The log with all that belongs to it; idempotent."""
-    for name in (*_HELD.values(), *_OLD.values(), ".old.gz.tmp", ".tmp"):
+    for name in (*_HELD.values(), *_OLD.values(), ".tmp"):
         beside(path, name).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
-def compress(path: Path) -> None:
-    """Packs the older part, unless it is replaced meanwhile. Blocking."""
-    old, packed = beside(path, _OLD[False]), beside(path, _OLD[True])
-    partial = beside(path, ".old.gz.tmp")
-    try:
-        with open(old, "rb") as plain, gzip.open(partial, "wb", compresslevel=1) as target:
-            begun = os.fstat(plain.fileno())
-            shutil.copyfileobj(plain, target, 1 << 20)
-        if os.path.samestat(begun, old.stat()):
-            partial.rename(packed)
-            old.unlink()
-    except FileNotFoundError:
-        pass  # the log was removed
-    finally:
-        partial.unlink(missing_ok=True)
+def pack(old: Path, partial: Path) -> os.stat_result:
+    """Packs an older part into a file of its own; which one that was. Blocking."""
+    with open(old, "rb") as plain, gzip.open(partial, "wb", compresslevel=1) as target:
+        shutil.copyfileobj(plain, target, 1 << 20)
+        return os.fstat(plain.fileno())
+
+
+def replace(path: Path, packed: os.stat_result, partial: Path) -> None:
+    """The packed file takes the place of the older part, unless that is another by now."""
+    old = beside(path, _OLD[False])
+    if os.path.samestat(packed, old.stat()):
+        partial.rename(beside(path, _OLD[True]))
+        old.unlink()
 
 
 class Rotation:
@@ -97,11 +97,14 @@ class Rotation:
         self._folder = folder
         self._tasks = TaskGroup("rotation")
         self._watch = -1
+        self._numbers = itertools.count()
 
     def open(self) -> None:
         """Begins to watch, and does what was missed."""
         self._watch = syscalls.inotify(str(self._folder), IN_MOVED_TO)
         asyncio.get_running_loop().add_reader(self._watch, self._moved)
+        for left in self._folder.glob("*.log.old.gz.*"):
+            left.unlink(missing_ok=True)
         for held in (held for suffix in _HELD.values() for held in self._folder.glob(f"*.log{suffix}")):
             self._turn(held.with_suffix(""))
 
@@ -114,7 +117,19 @@ class Rotation:
         with contextlib.suppress(FileNotFoundError):
             if turn(path):
                 beside(path, _OLD[True]).unlink(missing_ok=True)
-                self._tasks.start(asyncio.to_thread(compress, path), "compress")
+                self._tasks.start(self._pack(path), "pack")
+
+    async def _pack(self, path: Path) -> None:
+        """Each into a file of its own: the log may turn again meanwhile. Only the packing is done beside the loop, so
+        that nobody sees, or changes, files that are just being replaced.
+        """
+        partial = beside(path, f"{_OLD[True]}.{next(self._numbers)}")
+        try:
+            replace(path, await in_thread(pack, beside(path, _OLD[False]), partial), partial)
+        except FileNotFoundError:
+            pass  # the log was removed
+        finally:
+            partial.unlink(missing_ok=True)
 
     async def close(self) -> None:
         if self._watch >= 0:

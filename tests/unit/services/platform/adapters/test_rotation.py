@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -69,6 +71,43 @@ async def test_the_older_part_is_packed(path: Path, watched: Rotation) -> None:
     begin_anew(path, b"three\n")
     await until(lambda: packed.exists() and gzip.decompress(packed.read_bytes()) == b"two\n")
     assert contents(path) == b"two\nthree\n"
+
+
+async def test_a_log_that_turns_again_while_its_older_part_is_packed(
+    path: Path, watched: Rotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever is packed first: the later part stays, whole."""
+    go_on, packed, pack = threading.Event(), [], rotation.pack
+
+    def slow(old: Path, partial: Path) -> os.stat_result:
+        packed.append(old.read_bytes())
+        if packed == [b"one\n"]:
+            with gzip.open(partial, "wb") as target:
+                target.write(b"one\n")
+                about = old.stat()
+                assert go_on.wait(60)
+            return about
+        return pack(old, partial)
+
+    monkeypatch.setattr(rotation, "pack", slow)
+    rotation.hold(path, compress=True)
+    begin_anew(path, b"two\n")
+    await until(lambda: packed == [b"one\n"])
+    begin_anew(path, b"three\n")
+    older = rotation.beside(path, ".old.gz")
+    await until(lambda: older.exists())
+    go_on.set()
+    await until(lambda: not list(path.parent.glob("*.old.gz.*")))
+    assert contents(path) == b"two\nthree\n"
+
+
+async def test_what_a_crash_left_of_packing_is_removed(path: Path) -> None:
+    left = rotation.beside(path, ".old.gz.7")
+    left.write_bytes(b"half")
+    made = Rotation(path.parent)
+    made.open()
+    assert not left.exists()
+    await made.close()
 
 
 async def test_what_was_missed_is_done_at_the_start(path: Path) -> None:
