@@ -37,8 +37,11 @@ def test_tree_has_the_children_of_children() -> None:
 
 
 def test_matching_by_command_line() -> None:
-    with running(["sleep", "86.4201"]) as sleeper:
-        assert matching("sleep 86[.]4201") == [sleeper.pid]
+    script = "echo ready; read x; : 86.4201"
+    with running(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()  # just begun it has no command line yet: descriptors are closed before
+        assert matching(": 86[.]4201") == [waiting.pid]
         assert matching("") == []
 
 
