@@ -146,7 +146,7 @@ class Arrivals:
         """What needs neither its files nor the dump, as soon as the source has said what it expects."""
         try:
             said = await arrival.mover.ask("expected", seconds=None)
-            manifest = moving.manifest(msgspec.json.encode(said["manifest"]))
+            manifest = msgspec.convert(said["manifest"], moving.Manifest)
             with telemetry.span("mount for arrival"):
                 find = partial(self._maker.sources, arrival, manifest)
                 return Ahead(manifest, await self._launcher.beside(arrival.record.monitor, find))
