@@ -41,13 +41,16 @@ class FollowingChannel:
 
     async def read(self, limit: int = CHUNK) -> bytes:
         while True:
+            broken = None
             try:
                 if data := await self._now.output.read(limit):
                     return data
-            except ConnectionError:
-                pass  # its server is gone; perhaps since the container is
+            except ConnectionError as error:
+                broken = error  # its server is gone; perhaps since the container is
             following = await self._again()
             if following is None:
+                if broken:
+                    raise broken
                 return b""
             self.close()
             self._now = following

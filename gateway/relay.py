@@ -132,13 +132,13 @@ async def _closed(client: Client, output: asyncio.Task[End]) -> AsyncIterator[No
 
 
 async def send_out(channel: Channel, stream: Stream) -> None:
-    """A service's output as a streamed answer; ends with the service's end."""
+    """A service's output as a streamed answer; ends with the service's end, or is broken off as that is."""
     try:
         while data := await channel.read():
             await stream.write(data)
     except ClientGone:
         raise
     except ConnectionError:
-        return  # the service is gone: the answer ends here
+        stream.break_off()
     finally:
         channel.close()

@@ -35,6 +35,14 @@ class Stream:
             if self._chunked and not self._silent:
                 self._connection.send((b"0\r\n\r\n",))
 
+    def break_off(self) -> None:
+        """The answer ends incomplete, and does not look complete: the last chunk is missing (RFC 9112 section 8)."""
+        self.ended = True
+        if self._chunked:
+            self._connection.close()
+        else:
+            self._connection.abort()
+
 
 class Duplex:
     """A hijacked connection: raw bytes both ways, each direction ended by itself."""

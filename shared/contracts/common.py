@@ -38,7 +38,9 @@ class StreamOffer(Message, frozen=True):
     """Where the bytes of a live stream are (`shared.streams`).
 
     `path` is a unix socket on the server's host: connect, send the ticket (32 ASCII bytes), and the
-    stream begins; a ticket that is unknown, taken or has run out is answered by ECONNRESET. `stream_id`
+    stream begins; a ticket that is unknown, taken or has run out is answered by ECONNRESET, and so ends
+    a stream that is broken off (the server leaves the ticket's last byte unread until it reads input or
+    has done all: a socket that is closed over unread bytes resets its peer, see unix(7)). `stream_id`
     (`<service>.<node>.<id>`) names the same stream on the bus for callers on other hosts, who may come
     directly where `address` (host:port, see `shared.streams.direct`) is given. Whichever way, it can be
     taken once, within 30 seconds. The server's output comes as frames in Docker's multiplexed form

@@ -16,7 +16,7 @@ from shared.bus import Bus
 from shared.contracts.common import StreamOffer
 from shared.errors import ShoalError, Unavailable
 from shared.ids import new_token
-from shared.streams.channel import Channel, LocalChannel
+from shared.streams.channel import Channel, LocalChannel, ServedChannel
 from shared.streams.direct import DirectServer, take_direct
 from shared.streams.remote import RemoteServer, take_remote
 from shared.tasks import TaskGroup
@@ -118,34 +118,31 @@ class Streams:
             connection.close()
             return
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-        channel = LocalChannel(connection)
+        channel = ServedChannel(connection)
         try:
             await serve(channel)
+            channel.close()
         except ConnectionError as error:
             log.debug("stream ended by its taker: %r", error)
         except ShoalError as error:
             log.warning("stream broken off: %s", error)
         finally:
-            channel.close()
+            channel.break_off()
 
     async def _ticket(self, connection: socket.socket) -> ServeStream | None:
-        """The last byte of a ticket that nobody has stays unread: so closing tells the taker by ECONNRESET."""
+        """What the ticket stands for. Its last byte stays unread: closing now tells the taker by ECONNRESET."""
         loop, got = asyncio.get_running_loop(), b""
         try:
             async with asyncio.timeout(OFFER_SECONDS):
-                while len(got) < TICKET_BYTES:
-                    if len(got) == TICKET_BYTES - 1 and not self._is_offered(got):
-                        return None
-                    more = await loop.sock_recv(connection, max(1, TICKET_BYTES - 1 - len(got)))
+                while len(got) < TICKET_BYTES - 1:
+                    more = await loop.sock_recv(connection, TICKET_BYTES - 1 - len(got))
                     if not more:
                         return None
                     got += more
+                got += await _peeked(connection)
         except (OSError, TimeoutError):
             return None
         return self._claim(got.decode("ascii", "replace"))
-
-    def _is_offered(self, begin: bytes) -> bool:
-        return any(ticket.startswith(begin.decode("ascii", "replace")) for ticket in self._offers)
 
     async def take(self, offer: StreamOffer) -> Channel:
         """The caller's end: over the socket when the offer is of this host, else directly if it says where, else over
@@ -172,3 +169,18 @@ class Streams:
             connection.close()
             raise
         return LocalChannel(connection)
+
+
+async def _peeked(connection: socket.socket) -> bytes:
+    """The next byte, which stays; b"" at the end."""
+    loop = asyncio.get_running_loop()
+    while True:
+        came = asyncio.Event()
+        try:
+            return connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            loop.add_reader(connection, came.set)
+        try:
+            await came.wait()
+        finally:
+            loop.remove_reader(connection)

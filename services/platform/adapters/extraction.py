@@ -17,7 +17,7 @@ from typing import Any
 
 from shared import telemetry
 from shared.errors import Internal, from_kind
-from shared.streams import Channel
+from shared.streams import Channel, LocalChannel
 from shared.tasks import TaskGroup
 
 IDLE = 10.0
@@ -56,8 +56,8 @@ class Extraction:
         The bytes of a local channel go to the helper without passing through this process.
         """
         async with self._used():
-            if channel.sock is not None:
-                return _check(await self._unpacked(channel.sock, options))
+            if isinstance(channel, LocalChannel):
+                return _check(await self._unpacked(channel.input(), options))
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 ours.setblocking(False)

@@ -20,6 +20,7 @@ import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from shared.shielded import in_thread
 from shared.tasks import TaskGroup
@@ -75,17 +76,19 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def pack(old: Path, partial: Path) -> os.stat_result:
-    """Packs an older part into a file of its own; which one that was. Blocking."""
-    with open(old, "rb") as plain, gzip.open(partial, "wb", compresslevel=1) as target:
-        shutil.copyfileobj(plain, target, 1 << 20)
-        return os.fstat(plain.fileno())
+def pack(plain: BinaryIO, partial: Path) -> None:
+    """Packs an older part into a file of its own, synced. Blocking."""
+    with open(partial, "wb") as target:
+        with gzip.open(target, "wb", compresslevel=1) as packed:
+            shutil.copyfileobj(plain, packed, 1 << 20)
+        target.flush()
+        os.fsync(target.fileno())
 
 
-def replace(path: Path, packed: os.stat_result, partial: Path) -> None:
+def replace(path: Path, plain: BinaryIO, partial: Path) -> None:
     """The packed file takes the place of the older part, unless that is another by now."""
     old = beside(path, _OLD[False])
-    if os.path.samestat(packed, old.stat()):
+    if os.path.samestat(os.fstat(plain.fileno()), old.stat()):
         partial.rename(beside(path, _OLD[True]))
         old.unlink()
 
@@ -125,7 +128,9 @@ class Rotation:
         """
         partial = beside(path, f"{_OLD[True]}.{next(self._numbers)}")
         try:
-            replace(path, await in_thread(pack, beside(path, _OLD[False]), partial), partial)
+            with open(beside(path, _OLD[False]), "rb") as plain:  # while it is open no other file has its number
+                await in_thread(pack, plain, partial)
+                replace(path, plain, partial)
         except FileNotFoundError:
             pass  # the log was removed
         finally:

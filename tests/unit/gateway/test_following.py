@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import msgspec
+import pytest
 
 from gateway import following
 from gateway.following import FollowingChannel, Streams
@@ -63,6 +64,16 @@ async def test_one_after_the_other_until_there_is_none() -> None:
     assert (first.got, second.got, keys.got, third.got) == ([b"1"], [], [b"2", b"3", b""], [])
     channel.close()
     assert all(each.closed for each in (first, second, third, keys))
+
+
+async def test_a_break_that_is_no_move_stays_one() -> None:
+    async def again() -> Streams | None:
+        return None
+
+    channel = FollowingChannel(Said(b"a", broken=True), again)
+    assert await channel.read() == b"a"
+    with pytest.raises(ConnectionResetError):
+        await channel.read()
 
 
 ID = "a" * 64

@@ -4,13 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
 from gateway.http.detach import Scanner
-from gateway.relay import Convert, End, framed, relay, unframed
+from gateway.http.outlet import Stream
+from gateway.relay import Convert, End, framed, relay, send_out, unframed
 from shared.streams import frame
-from shared.streams.channel import LocalChannel
+from shared.streams.channel import LocalChannel, ServedChannel
 
 
 class Caller:
@@ -128,3 +130,37 @@ async def test_a_program_that_does_not_read_still_speaks(wires: Wires) -> None:
     assert await wires.recv(wires.client) == b"still here"
     wires.service.close()
     await running
+
+
+class Answer:
+    """A streamed answer's connection."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closed = False
+
+    def send(self, parts: tuple[bytes, ...]) -> None:
+        self.sent += b"".join(parts)
+
+    async def drain(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_an_answer_ends_as_its_service_does(whole: bool) -> None:
+    near, far = pair()
+    near.send(b"t")
+    service = ServedChannel(far)
+    await service.write(b"log")
+    if whole:
+        service.close()
+    service.break_off()
+    answer = Answer()
+    stream = Stream(cast("Any", answer), chunked=True, silent=False)
+    await send_out(LocalChannel(near), stream)
+    stream.end()
+    assert answer.sent == b"3\r\nlog\r\n" + (b"0\r\n\r\n" if whole else b"")
+    assert answer.closed is not whole

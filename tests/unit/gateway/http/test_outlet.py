@@ -14,7 +14,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent = b""
-        self.gone = self.closed = False
+        self.gone = self.closed = self.aborted = False
 
     def send(self, parts: Sequence[bytes]) -> None:
         if self.gone:
@@ -30,6 +30,9 @@ class Wire:
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.aborted = True
+
 
 async def test_chunks_have_their_size_and_an_end() -> None:
     wire = Wire()
@@ -39,6 +42,23 @@ async def test_chunks_have_their_size_and_an_end() -> None:
     stream.end()
     stream.end()
     assert wire.sent == b"11\r\n" + b"x" * 17 + b"\r\n0\r\n\r\n"
+
+
+async def test_an_answer_that_is_broken_off_lacks_its_end() -> None:
+    wire = Wire()
+    stream = Stream(cast("Any", wire), chunked=True, silent=False)
+    await stream.write(b"half")
+    stream.break_off()
+    stream.end()
+    assert wire.sent == b"4\r\nhalf\r\n"
+    assert (wire.closed, wire.aborted) == (True, False)
+
+
+async def test_a_plain_answer_that_is_broken_off_is_reset() -> None:
+    """Its end is the connection's."""
+    wire = Wire()
+    Stream(cast("Any", wire), chunked=False, silent=False).break_off()
+    assert (wire.closed, wire.aborted) == (False, True)
 
 
 async def test_a_plain_stream_has_no_frame() -> None:

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from shared.streams.channel import LocalChannel
+from shared.streams.channel import LocalChannel, ServedChannel
 
 
 @pytest.fixture
@@ -78,3 +78,57 @@ async def test_the_raw_socket_is_there_for_bulk(pair):
     with pytest.raises(BlockingIOError) as caught:
         there.sock.recv(10)
     assert caught.value.errno == errno.EAGAIN
+
+
+@pytest.fixture
+async def served():
+    """The taker's end, and the offering side with a byte of the ticket unread."""
+    near, far = socket.socketpair()
+    for end in (near, far):
+        end.setblocking(False)
+    near.send(b"t")
+    channels = LocalChannel(near), ServedChannel(far)
+    yield channels
+    for channel in channels:
+        channel.close()
+
+
+async def test_who_breaks_off_is_not_taken_for_one_who_has_ended(served):
+    here, there = served
+    await there.write(b"half")
+    there.break_off()
+    assert await here.read() == b"half"
+    with pytest.raises(ConnectionResetError):
+        await here.read()
+
+
+async def test_closing_is_an_end(served):
+    here, there = served
+    await there.write(b"all")
+    there.close()
+    there.break_off()
+    assert await here.read() == b"all"
+    assert await here.read() == b""
+
+
+async def test_the_byte_of_the_ticket_is_no_input(served):
+    here, there = served
+    await here.write(b"input")
+    await here.write_eof()
+    assert await there.read() == b"input"
+    assert await there.read() == b""
+
+
+async def test_who_reads_the_socket_itself_gets_the_input(served):
+    here, there = served
+    await here.write(b"input")
+    assert there.input().recv(100) == b"input"
+    assert there.input() is there.sock
+
+
+async def test_breaking_off_wakes_who_reads(served):
+    here, there = served
+    reading = asyncio.ensure_future(there.read())
+    await asyncio.sleep(0)
+    there.break_off()
+    assert await reading == b""

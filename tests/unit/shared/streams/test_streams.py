@@ -291,3 +291,29 @@ async def test_streams_are_made_anew_over_what_a_predecessor_left(world, directo
     assert await channel.read() == b"x"
     channel.close()
     await made.close()
+
+
+@pytest.mark.parametrize("failure", [Unavailable("the log is gone"), OSError("not a gzip file")], ids=repr)
+async def test_a_stream_whose_server_fails_does_not_look_whole(server, client, failure):
+    async def serve(channel) -> None:
+        await channel.write(b"half")
+        raise failure
+
+    channel = await client.streams.take(server.streams.offer(serve))
+    assert await channel.read() == b"half"
+    with pytest.raises(ConnectionResetError):
+        await channel.read()
+    channel.close()
+
+
+async def test_a_stream_whose_server_is_stopped_does_not_look_whole(server, client):
+    async def serve(channel) -> None:
+        await channel.write(b"half")
+        await asyncio.Event().wait()
+
+    channel = await client.streams.take(server.streams.offer(serve))
+    assert await channel.read() == b"half"
+    await server.streams.close()
+    with pytest.raises(ConnectionResetError):
+        await channel.read()
+    channel.close()
