@@ -30,12 +30,7 @@ async def stop(engine: Engine, request: StopRequest) -> int:
     """The revision of the status that says it stopped."""
     container = engine.registry.get(request.id)
     lifecycle.check_stop(container.status.state)
-    signal = (
-        signals.deliverable(request.signal)
-        if request.signal
-        else signals.stop_signal(container.spec.config.stop_signal)
-    )
-    await bring_down(engine, container, signal, _patience(engine, container, request))
+    await bring_down(engine, container, _signal(container, request), _patience(engine, container, request))
     if engine.movables is not None:  # else, if this host died now, another would start it
         await engine.movables.told(container.id, TELL_PATIENCE)
     return container.status_revision
@@ -51,9 +46,14 @@ def _patience(engine: Engine, container: Container, request: StopRequest) -> flo
 
 async def bring_down(engine: Engine, container: Container, signal: int, patience: float | None) -> None:
     """Sends the signal, waits, kills. Returns when the exit is recorded and everything given back."""
-    await send(engine, container, signal)
-    if not await container.down(patience):
-        await kill_now(engine, container)
+    try:
+        await send(engine, container, signal)
+        if not await container.down(patience):
+            await kill_now(engine, container)
+    except Conflict:
+        if container.running:
+            raise
+        log.info("%s ended just before a signal", container.id)
     async with container.lock:  # the exit is being recorded
         pass
     await container.clean()
@@ -159,11 +159,7 @@ def _signal(container: Container, request: StopRequest) -> int:
 async def restart_container(engine: Engine, request: StopRequest) -> int:
     """Stops where it runs, starts; `--rm` does not remove it in between."""
     container = engine.registry.staying(request.id)
-    signal = (
-        signals.deliverable(request.signal)
-        if request.signal
-        else signals.stop_signal(container.spec.config.stop_signal)
-    )
+    signal = _signal(container, request)
     container.kept = True
     try:
         if container.running:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from services.executor.container import Container
 from services.executor.operations import stop as module
+from services.executor.operations.engine import Engine
 from shared.contracts import executor as contract
 from shared.contracts.common import Ref
 from shared.contracts.container import RestartPolicy
@@ -33,6 +35,29 @@ async def test_stop_by_force(node: Node) -> None:
     await node.stop(container_id, timeout=0)
     assert node.status(container_id).exit_code == 137
     await node.until(lambda: node.actions(container_id) == ["create", "start", "kill", "kill", "die", "stop"])
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_what_ends_by_itself_just_before_a_signal_is_stopped(
+    node: Node, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """Before the first one, or when its time is over, before the last."""
+    container_id = await node.run("deaf")
+    send, sent = module.send, 0
+
+    async def late(engine: Engine, container: Container, signal: int) -> None:
+        nonlocal sent
+        if sent == before:
+            node.platform.end(container_id, 3)
+            assert await container.down(60)
+        sent += 1
+        await send(engine, container, signal)
+
+    monkeypatch.setattr(module, "send", late)
+    await node.stop(container_id, timeout=0)
+    assert node.status(container_id).exit_code == 3
+    await node.until(lambda: node.actions(container_id)[-1] == "stop")
+    assert sent == before + 1
 
 
 async def test_stop_waits_for_ever_when_told_to(node: Node) -> None:
