@@ -127,7 +127,7 @@ async def test_who_reads_the_socket_itself_gets_the_input(served):
 
 
 async def test_breaking_off_wakes_who_reads(served):
-    here, there = served
+    _, there = served
     reading = asyncio.ensure_future(there.read())
     await asyncio.sleep(0)
     there.break_off()
