@@ -141,6 +141,7 @@ class Dockerd(ReferenceEngine):
             f"--pidfile={self.root}/pid",
             f"--host={self.host}",
             f"--cgroup-parent=/reference-{self.id}",
+            "--exec-opt=native.cgroupdriver=cgroupfs",  # with systemd on cgroup v2 it would ask that for a slice
             "--bip=172.31.77.1/20",
             "--default-ulimit=nofile=20000:20000",
             "--group=root",
