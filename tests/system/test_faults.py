@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(600)]
 COUNTERS = 20
 ENDING = 5
 AGAIN_SECONDS = 10.0
-COUNT = "i=0; while :; do echo $i; i=$((i+1)); usleep 50000; done"
+COUNT = "mkfifo /never; exec 3<>/never; i=0; while :; do echo $i; i=$((i+1)); read -t 0.05 -u 3 nothing; done"
+"""Waits without a process: fifteen that start one for each number are all that a slow machine can do."""
 LOOP = "for n in $0; do docker run -d --name $n busybox sleep 1000 >/dev/null 2>&1; echo $n $?; done"
 COUNT_TO_THE_END = "i=0; while [ $i -lt 60 ]; do echo $i; i=$((i+1)); usleep 100000; done; exit %d"
 
