@@ -37,7 +37,7 @@ def ports(engine: Engine, name: str) -> dict[str, list[dict[str, str]] | None]:
 
 
 def test_none_has_loopback_only(engine: Engine) -> None:
-    assert engine.run("--network", "none", IMAGE, "ls", "/sys/class/net") == "lo"
+    assert engine.run("--network", "none", IMAGE, "sh", "-c", "ifconfig | grep -o '^[a-z]*'") == "lo"
     assert "127.0.0.1" in engine.run("--network", "none", IMAGE, "ip", "-4", "addr", "show", "lo")
 
 
