@@ -280,6 +280,19 @@ async def test_a_connection_without_a_ticket_is_closed(server):
         await reader.read()
 
 
+async def test_a_ticket_may_come_in_pieces(server):
+    offer = server.streams.offer(echo)
+    reader, writer = await asyncio.open_unix_connection(offer.path)
+    for piece in (offer.ticket[:5], offer.ticket[5:-1], offer.ticket[-1:] + "in"):
+        writer.write(piece.encode())
+        await writer.drain()
+        await asyncio.sleep(0.01)  # so that each is read by itself
+    assert await reader.readexactly(2) == b"in"
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+
+
 async def test_streams_are_made_anew_over_what_a_predecessor_left(world, directory):
     kernel = await world.kernel("volume")
     folder = kernel.settings.run_path / "streams"
