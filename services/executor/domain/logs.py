@@ -155,6 +155,7 @@ def _values(spec: ContainerSpec, host: str) -> dict[str, Value | Callable[..., V
         "ContainerImageName": spec.config.image,
         "Hostname": host,
         "DaemonName": "docker",
+        "LogPath": "",  # only the platform knows
     }
 
 

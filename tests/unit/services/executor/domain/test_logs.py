@@ -84,6 +84,7 @@ def test_attributes() -> None:
         ("plain", "plain"),
         ("{{.Hostname}}", "h"),
         ("{{.ContainerLabels}}", "map[]"),
+        ("{{.DaemonName}}{{.LogPath}}", "docker"),
         ("{{.ContainerCreated}}", "1970-01-01 00:00:00.000000001 +0000 UTC"),
     ],
 )
