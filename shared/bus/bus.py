@@ -29,6 +29,8 @@ RESPONDER_WAIT = 3.0
 STARTING_WAIT = 30.0
 """The same for one that is started for the call: a busy machine takes its time."""
 _CLOSE_SECONDS = 1.0
+INBOX = "_inbox_"
+"""How subjects of answers begin, in lower case."""
 _FIRST_RETRY, _LONGEST_RETRY = 0.01, 0.2
 
 
@@ -38,6 +40,14 @@ class Started(Message, frozen=True):
     service: str
     node: str
     instance: str
+
+
+class Refused(Message, frozen=True):
+    """Signal `<service>.refused`: the broker did not take an answer to `subject` (in lower case), since its
+    configuration was read anew after the question came: that may be answered when it is sent once more.
+    """
+
+    subject: str
 
 
 class _Ping(msgspec.Struct):
@@ -60,9 +70,11 @@ class Bus:
         self._tasks = TaskGroup(f"bus:{name}")
 
     async def open(self) -> None:
-        """Listens for replies and for restarts of servers."""
+        """Listens for replies, for restarts of servers and for answers that were refused."""
         await self._pending.open()
         await self.transport.subscribe(f"{ROOT}.signals.*.started", self._server_started)
+        await self.transport.subscribe(f"{ROOT}.signals.*.refused", self._refused_there)
+        self.transport.on_refused(self._refused_here)
 
     async def close(self) -> None:
         """Sends what was emitted, ends the calls that wait with `Unavailable`, disconnects."""
@@ -127,6 +139,17 @@ class Bus:
         for node in ("", started.node):
             if (started.service, node) in self._started:
                 self._started[started.service, node].call()
+
+    def _refused_here(self, subject: str) -> None:
+        if subject.startswith(INBOX):
+            told = wire.encode(Refused(subject=subject))
+            self._tasks.start(self._emit(f"{ROOT}.signals.{self.name}.refused", told, {}), "refused")
+
+    def _refused_there(self, delivery: Delivery) -> None:
+        try:
+            self._pending.unanswered(wire.decode(delivery.payload, Refused).subject)
+        except ShoalError as error:
+            log.warning("%s: %s", delivery.subject, error)
 
     def on_started(self, service: str, callback: Callable[[], None], node: str = "") -> Callable[[], None]:
         """Calls back when a new instance of a service begins to serve, on any node or that one; returns what ends

@@ -216,7 +216,7 @@ class NatsTransport:
         self._last_error = text
 
     def _refuse(self, way: str, subject: str) -> None:
-        log.error("the broker refused: %s %s by %s; its contract does not declare it", way, subject, self._name)
+        log.error("the broker refused: %s %s by %s: undeclared in its contract, or late", way, subject, self._name)
         if way == "subscription":
             self._refused_subscriptions.append(subject)
         else:

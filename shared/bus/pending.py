@@ -46,6 +46,7 @@ class _Waiting:
     future: asyncio.Future[Delivery]
     until: float | None
     sendings: int = 0
+    refusals: int = 0
     unheard: bool = False
     """503 means that it was never begun: only one sending, the first ever, is under way."""
 
@@ -131,7 +132,20 @@ class Pending:
             if not waiting.future.done():
                 self._tasks.start(self._sent_again(token, waiting), "send again")
 
-    async def _sent_again(self, token: str, waiting: _Waiting) -> None:
+    def unanswered(self, subject: str) -> None:
+        """The broker has refused an answer to that subject, given in lower case: asks again, at once the first time."""
+        inbox, _, last = subject.rpartition(".")
+        token = last.partition("-")[0]
+        waiting = self._waiting.get(token)
+        if waiting is not None and inbox == self._transport.inbox.lower():
+            pause = min(FIRST_AGAIN * (2**waiting.refusals - 1), LAST_AGAIN)
+            waiting.refusals += 1
+            self._tasks.start(self._sent_again(token, waiting, pause), "send again")
+
+    async def _sent_again(self, token: str, waiting: _Waiting, pause: float = 0.0) -> None:
+        await asyncio.sleep(pause)
+        if waiting.future.done():
+            return
         try:
             await self._send(token, waiting)
         except ShoalError as error:

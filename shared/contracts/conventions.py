@@ -53,6 +53,11 @@ WIRE: dict[str, Any] = {
         "callers know that what a predecessor on that node worked on is gone. Discovery is NATS ADR-32 ($SRV.PING, "
         "INFO, STATS) with metadata.node; shoal.v1.<service>.contract is answered by this document."
     ),
+    "refused": (
+        "Where the broker refuses an answer (its configuration was read anew since the question came), the server "
+        "publishes {subject}, in lower case, on shoal.v1.signals.<service>.refused: who waits there asks again under "
+        "the same Shoal-Request-Id, and gets the answer that was made."
+    ),
 }
 RECORDS: dict[str, Any] = {
     "description": (

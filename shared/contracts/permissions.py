@@ -41,7 +41,7 @@ def permissions(contract: Contract, contracts: Mapping[str, Contract]) -> dict[s
 def _common_publish(contract: Contract) -> set[str]:
     return {
         f"{ROOT}.spans",
-        f"{ROOT}.signals.{contract.name}.started",
+        *(f"{ROOT}.signals.{contract.name}.{signal}" for signal in ("started", "refused")),
         *(f"$JS.API.STREAM.CREATE.{name}" for name in STREAMS),
         *(f"{HUB_API}.STREAM.{verb}.KV_{AGREED}" for verb in _KEEPING if contract.keeps_agreed),
         *({f"$SRV.PING.{contract.name}"} if _has_peers(contract) else ()),
@@ -137,7 +137,7 @@ def _subscribe(contract: Contract, contracts: Mapping[str, Contract]) -> set[str
     }
     always = {
         f"_INBOX_{contract.name}.>",
-        f"{ROOT}.signals.*.started",
+        *(f"{ROOT}.signals.*.{signal}" for signal in ("started", "refused")),
         *(f"{ROOT}.{each.name}.{DESCRIBE_OPERATION}" for each in served),
     }
     return own | heard | discovery | always

@@ -11,9 +11,11 @@ import msgspec
 
 from shared.config import Settings
 from tests.support.process import Process
+from tests.support.waiting import until
 from tools.supervisor import broker, keys
 from tools.supervisor.users import broker_users
 
+RELOADED = "Reloaded server configuration"
 TESTER = "tester"
 """A user who may do everything."""
 
@@ -73,6 +75,14 @@ class Broker:
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
+
+    async def reload(self) -> None:
+        """Has it read its configuration anew; returns when it has."""
+        process = self._process
+        assert process is not None, "the broker does not run"
+        before = process.log.count(RELOADED)
+        os.kill(process.pid, signal.SIGHUP)
+        await until(lambda: process.log.count(RELOADED) > before)
 
     def close(self) -> str:
         """Ends the server; what it printed."""

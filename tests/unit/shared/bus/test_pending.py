@@ -75,6 +75,28 @@ async def test_the_time_left_goes_along(side):
         task.cancel()
 
 
+async def test_what_was_answered_in_vain_is_asked_again(side):
+    """Whose answer it was is told by its subject, in lower case; the first time at once, then with pauses."""
+    asking, other = side.ask(request()), side.ask(request())
+    await turns()
+    refused = side.got[0].reply
+    for subject in ("_inbox_else.x.0-0", f"{refused.rpartition('.')[0].lower()}.zz-0", "nonsense"):
+        side.pending.unanswered(subject)
+    await turns()
+    assert len(side.got) == 2
+    side.pending.unanswered(refused.lower())
+    await turns()
+    assert len(side.got) == 3
+    assert side.got[2].reply != refused
+    assert side.got[2].reply.partition("-")[0] == refused.partition("-")[0]
+    side.pending.unanswered(side.got[2].reply.lower())
+    await turns()
+    assert len(side.got) == 3
+    await side.answer()
+    await asking
+    other.cancel()
+
+
 async def test_after_a_break_it_is_sent_again_with_its_age(side):
     asking = side.ask(request())
     await turns()

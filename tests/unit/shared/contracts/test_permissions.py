@@ -233,6 +233,30 @@ async def test_calls_and_streams_work_across_hosts_as_far_as_declared(nats):
     channel.close()
 
 
+async def test_an_answer_is_given_over_a_change_of_the_brokers_configuration(nats, broker):
+    """The broker forgets then who may be answered."""
+    server, user = await nats.bus("volume"), await nats.bus("tool")
+    came, go_on = asyncio.Event(), asyncio.Event()
+    answered: list[str] = []
+
+    async def answer(delivery: Delivery) -> None:
+        came.set()
+        await go_on.wait()
+        answered.append(delivery.headers["Shoal-Request-Id"])
+        await server.transport.publish(delivery.reply, b'{"rows":[]}')
+
+    tasks = TaskGroup("answers")
+    await server.transport.subscribe(VOLUME_USAGE.subject(NODE), lambda delivery: tasks.start(answer(delivery)))
+    await server.transport.flush()
+    calling = asyncio.ensure_future(user.call(VOLUME_USAGE, Empty(), node=NODE))
+    await came.wait()
+    await broker.reload()
+    go_on.set()
+    await calling
+    assert len(answered) == 2
+    assert len(set(answered)) == 1
+
+
 async def test_many_answers_do_not_use_up_the_permission_to_answer(nats):
     """More than the broker remembers at once; each request may be answered once."""
     server, user = await nats.bus("volume"), await nats.bus("tool")
