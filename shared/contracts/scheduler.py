@@ -223,7 +223,9 @@ CREATE = Endpoint(
 )
 """Chooses a host, brings the image there when it has not got it, makes the container. `FailedPrecondition` says why no
 host is suitable."""
-CHOOSE = Endpoint("scheduler.choose", ChooseRequest, ChooseReply, (FailedPrecondition, InvalidArgument, NotFound))
+CHOOSE = Endpoint(
+    "scheduler.choose", ChooseRequest, ChooseReply, (FailedPrecondition, InvalidArgument, NotFound, Unavailable)
+)
 """The host that it would be made on now; nothing is reserved."""
 BRING = Endpoint(
     "scheduler.bring",

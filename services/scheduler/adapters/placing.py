@@ -41,10 +41,13 @@ class Placing:
         self._silent: dict[str, float] = {}
 
     async def create(self, request: CreateRequest) -> CreatedReply:
-        """Raises what the executor raises, and `FailedPrecondition` when no host is suitable."""
+        """Raises what the executor raises, `FailedPrecondition` when no host is suitable, `Unavailable` when none is
+        known.
+        """
         if not request.config.image:  # this host's executor says what is wrong with it
             made = await self._kernel.bus.call(executor.CREATE, request)
             return _placed(made, self._kernel.node)
+        self._world.check()
         image = await self._image(request.config.image, request.platform)
         platform = request.platform or image.platform
         await self._world.settled()
@@ -85,6 +88,7 @@ class Placing:
 
     def choose(self, request: ChooseRequest) -> str:
         """Raises `FailedPrecondition` when no host is suitable."""
+        self._world.check()
         spec = request.spec
         ask = ask_of(moved(spec), spec.image_id, spec.platform, self._world)
         apart = tuple(Bond(frozenset((node,)), "not to stay where it is", apart=True) for node in request.without)
@@ -129,6 +133,7 @@ class Placing:
 
     async def bring_here(self, request: BringRequest) -> str:
         """The id of an image that is on this host when this returns. Raises as `_image`."""
+        self._world.check()
         image = await self._image(request.reference, request.platform)
         asked = (request.reference, f"{request.reference}:latest")
         names = tuple(name for name in image.repo_tags if name in asked)  # records of what was just loaded may be late

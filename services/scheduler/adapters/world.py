@@ -10,6 +10,7 @@ from typing import Any
 from shared.contracts import executor, image_store, network, volume
 from shared.contracts.base import Keys
 from shared.contracts.scheduler import NODES
+from shared.errors import Unavailable
 from shared.state import State
 from shared.state.view import Entry, View
 from shared.tasks import TaskGroup
@@ -214,6 +215,11 @@ class World:
         """Returns when it is known what hosts have that have just come, or that they do not answer."""
         if self._coming:
             await self._tasks.drain(WAIT)
+
+    def check(self) -> None:
+        """Raises `Unavailable` as long as this host, which is one of them, has not heard which hosts there are."""
+        if self._nodes.get(NODES, self._node) is None:
+            raise Unavailable("this host has not heard from its cluster yet; see: shoal node ls")
 
     def unseen(self) -> tuple[str, ...]:
         nodes = ((node, entry.value.name) for (node,), entry in self._nodes.items(NODES))

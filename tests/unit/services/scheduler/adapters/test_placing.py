@@ -20,7 +20,7 @@ from shared.contracts.container import ContainerConfig, ContainerSpec, HostConfi
 from shared.contracts.executor import CreateReply, CreateRequest
 from shared.contracts.image_store import Image, ReferenceRecord, ResolveRequest
 from shared.contracts.peers import FetchReply, FetchRequest
-from shared.contracts.scheduler import NODES, BringRequest
+from shared.contracts.scheduler import NODES, BringRequest, ChooseRequest
 from shared.errors import Conflict, FailedPrecondition, NotFound, Unavailable
 from shared.state import MemoryState
 from shared.testing import kernel, serving
@@ -125,6 +125,22 @@ async def test_containers_are_spread_and_their_image_is_brought(cluster: Cluster
     assert cluster.two.fetched == []
     wanted = FetchRequest(manifest=MANIFEST, nodes=("n2",), names=("docker.io/library/i:latest",))
     assert cluster.one.fetched == [wanted]
+
+
+async def test_who_has_not_heard_which_hosts_there_are_refuses_for_now(cluster: Cluster) -> None:
+    """Also where an image is missed: others may have it."""
+    empty = MemoryState()
+    world = World(empty, "n1", await empty.view(NODES))
+    await world.open()
+    unaware = Placing(cluster.placing._kernel, world, lambda: True)
+    spec = ContainerSpec(id="a", name="a", created=1, config=ContainerConfig(), host_config=HostConfig())
+    with pytest.raises(Unavailable, match="not heard from its cluster yet"):
+        await unaware.create(asked("a"))
+    with pytest.raises(Unavailable):
+        unaware.choose(ChooseRequest(spec=spec))
+    with pytest.raises(Unavailable):
+        await unaware.bring_here(BringRequest(reference="i"))
+    await world.close()
 
 
 async def test_what_is_decided_counts_at_once_and_once(cluster: Cluster) -> None:
