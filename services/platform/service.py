@@ -35,6 +35,8 @@ class PlatformService:
 
     async def open(self) -> None:
         await self._linux.open()
+        for way in ("executor", "gateway"):  # by these an offered stream comes to who takes it
+            self._kernel.bus.on_started(way, self._linux.attachments.gone)
 
     async def close(self) -> None:
         await self._linux.close()

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Protocol
 
 from shared.contracts.executor import AttachRequest
@@ -23,8 +24,9 @@ OFFER_SECONDS = 31.0
 """A stream that was not taken by then (`shared.streams` allows 30) never will be."""
 TELL_SECONDS = 5.0
 """How long the end of a stream waits for a broker that is away."""
-TAKE_SECONDS = 1.0
-"""How long a start waits for a client that was offered a stream and has not taken it yet."""
+TAKE_SECONDS = 10.0
+"""How long a start waits for a client that was offered a stream and has not taken it yet: what is written before it has
+joined it would never see. A slow host takes its time; that a gateway is gone is told (`gone`)."""
 
 
 class Attachments:
@@ -41,6 +43,11 @@ class Attachments:
         self._offered.setdefault(workload, set()).add(event)
         return event.set
 
+    def gone(self) -> None:
+        """A gateway was started anew: who took streams by the one before does so no more."""
+        for event in chain.from_iterable(self._offered.values()):
+            event.set()
+
     async def wait(self, workload: str) -> Joined | None:
         """Waits for the workload's monitor and joins it before the start; None when it will not be made."""
         client = _Client()
@@ -52,11 +59,14 @@ class Attachments:
 
     async def join(self, workload: Watched) -> None:
         """Joins all that wait with the monitor. Called before the workload is started, so that no byte is lost."""
-        offered = self._offered.pop(workload.record.id, set())
-        for event in offered:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TAKE_SECONDS):
+        offered = self._offered.get(workload.record.id, set())
+        try:
+            async with asyncio.timeout(TAKE_SECONDS):
+                for event in tuple(offered):
                     await event.wait()
+        except TimeoutError:
+            log.warning("%s starts without a client that was offered its streams", workload.record.id)
+        self._offered.pop(workload.record.id, None)
         for client in self._waiting.pop(workload.record.id, set()):
             if not client.joined.done():
                 client.joined.set_result(joined(workload))

@@ -53,13 +53,28 @@ async def test_a_start_waits_for_the_client_that_was_offered_a_stream(host: Host
     assert frames(await everything(channel)) == [(1, b"first words\n")]
 
 
-async def test_a_start_does_not_wait_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_does_not_wait_for_who_is_gone(host: Host) -> None:
+    request = host.request("true")
+    host.linux.attachments.offered(request.id)
+    await host.service.create(request)
+    starting = asyncio.ensure_future(host.service.start(Ref(id=request.id)))
+    await asyncio.sleep(0.05)
+    assert not starting.done()
+    host.linux.attachments.gone()
+    await starting
+    assert await host.code(request.id) == 0
+
+
+async def test_a_start_does_not_wait_for_ever(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(attachments, "TAKE_SECONDS", 0.01)
     request = host.request("true")
     host.linux.attachments.offered(request.id)
     await host.service.create(request)
     await host.service.start(Ref(id=request.id))
     assert await host.code(request.id) == 0
+    assert "starts without a client" in caplog.text
 
 
 async def test_an_exec_whose_stream_nobody_takes_is_not_held_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
