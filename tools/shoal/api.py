@@ -62,7 +62,7 @@ def request(
 
 
 def lines(path: Path, method: str, target: str, body: bytes) -> Iterator[bytes]:
-    """The lines of an answer as they come; errors as `request`, `Unavailable` also when it is broken off."""
+    """The lines of an answer as they come, to its end or to where it is broken off; errors as `request`."""
     connection = _Connection(path)
     try:
         connection.request(method, target, body, {"Content-Type": "application/json"})
@@ -71,6 +71,8 @@ def lines(path: Path, method: str, target: str, body: bytes) -> Iterator[bytes]:
             raise (NotFound if answer.status == 404 else ShoalError)(_message(answer.read()) or str(answer.status))
         while line := answer.readline():
             yield line
+    except http.client.IncompleteRead:
+        return
     except (OSError, http.client.HTTPException) as error:
         raise Unavailable(f"the engine at {path} does not answer any more: {error}") from None
     finally:

@@ -1,8 +1,11 @@
+import socket
+import threading
+
 import pytest
 
 from shared.errors import NotFound, ShoalError, Unavailable
 from tests.support.answers import answering
-from tools.shoal.api import call, request
+from tools.shoal.api import call, lines, request
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,21 @@ def test_an_error_carries_the_engines_message(tmp_path, status, body, kind, mess
 def test_nobody_there_says_what_to_do(tmp_path):
     with pytest.raises(Unavailable, match="shoal up"):
         call(tmp_path / "none", "GET", "/_ping")
+
+
+def test_lines_end_where_the_answer_is_broken_off(tmp_path):
+    """As the gateway does when the service behind it is gone: without a last chunk."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n4\r\ntwo\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert list(lines(tmp_path / "s", "POST", "/x", b"{}")) == [b"one\n", b"two\n"]
+        thread.join()
