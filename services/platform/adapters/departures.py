@@ -221,6 +221,7 @@ class Departures:
             frozen_at = clock.now_ns()
             with telemetry.span("freeze"):
                 await self._launcher.plain(partial(self._cgroups.freeze, workload.record.cgroup, True))
+            await departure.mover.tell(do="still")
             look = partial(self._look, departure)  # while its network is taken off
             departure.manifest = self._launcher.beside(workload.record.monitor, look)
             return frozen_at

@@ -82,8 +82,10 @@ class Source:
             return False
         if asked["do"] == "copy":
             self._copy(asked)
+        elif asked["do"] == "still":
+            self._stand_still()
         elif asked["do"] == "scan":
-            self._stand_still(asked["gently"])
+            self._compare(asked["gently"])
         elif asked["do"] == "images":
             for image in sorted(Path(asked["images"]).glob("*.img")):
                 self._send_file(image)
@@ -127,17 +129,26 @@ class Source:
             self._scan.close()
             self._scan = None
 
-    def _stand_still(self, gently: bool) -> None:
+    def _stand_still(self) -> None:
+        """What the kernel knows of is sent from now on. criu, whose code is in the processes for a while, leaves their
+        memory as it was.
+        """
+        if self._still:
+            return
         self._link.send(link.STILL)
         self._still = True
-        if self._scan is not None:
-            self._scan.begin(gently)
         followed = [memory for memory in self._memories.values() if memory.is_followed() and not memory.gone]
         looked = [(memory, *memory.still()) for memory in followed]
         for memory, same, written in looked:
             self._same(memory.process, same)
             self._covered.setdefault(memory.process, []).extend(written)
         self._pushing = chain.from_iterable(self._pushed(memory, written) for memory, _, written in looked)
+
+    def _compare(self, gently: bool) -> None:
+        """Only when criu has left the processes: while its code is there they look changed."""
+        self._stand_still()
+        if self._scan is not None:
+            self._scan.begin(gently)
 
     def _same(self, process: int, ranges: list[ranges.Range]) -> None:
         for piece in link.pack(ranges):
@@ -211,7 +222,7 @@ class Source:
     def _dump(self, asked: dict[str, Any]) -> None:
         """What the target must have besides criu's images to go on; returns when it has it."""
         if not self._still:
-            self._stand_still(gently=False)
+            self._compare(gently=False)
         self._known(asked["processes"], running=False)
         self._announce(asked["manifest"])
         for file in asked["files"]:

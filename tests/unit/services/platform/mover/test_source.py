@@ -298,15 +298,20 @@ def test_pages_that_are_waited_for_come_first(move: Move, monkeypatch: pytest.Mo
     move.target.ended()
 
 
-@pytest.mark.parametrize("gently", [False, True])
+@pytest.mark.parametrize(("ahead", "gently"), [(False, False), (True, True)])
 def test_what_has_changed_is_looked_for_while_the_dump_is_sent(
-    move: Move, followed: bool, gently: bool, monkeypatch: pytest.MonkeyPatch
+    move: Move, followed: bool, ahead: bool, gently: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not again afterwards, but for what could not be known then."""
+    """What the kernel tells, before it has begun. And not again afterwards, but for what could not be known then."""
     later: list[int] = []
     first = move.copy()
     move.workload.change(7)
-    monkeypatch.setattr(source.Source, "_push", noted(later, source.Source._push))
+    came = threading.Event()
+    monkeypatch.setattr(source.Source, "_push", noted(later, source.Source._push, came))
+    if ahead:
+        move.source.ask(do="still")
+        if followed:
+            assert came.wait(60)
     move.source.ask(do="scan", gently=gently)
     move.dump()
     restored = move.restored()
@@ -321,11 +326,12 @@ def test_what_has_changed_is_looked_for_while_the_dump_is_sent(
     assert move.settled() - first["sent"] < 3 * PAGE
 
 
-def noted(told: list[int], push: Any) -> Any:
+def noted(told: list[int], push: Any, came: threading.Event) -> Any:
     def pushing(self: source.Source, steps: Iterator[int]) -> None:
         def seen() -> Iterator[int]:
             for address in steps:
                 told.append(address)
+                came.set()
                 yield address
 
         push(self, seen())
