@@ -74,7 +74,9 @@ class Shoal:
         """`shoal ...` with this engine's settings."""
         return self.inside([sys.executable, "-m", "tools.shoal", *arguments], check=check)
 
-    def inside(self, command: Sequence[str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    def inside(
+        self, command: Sequence[str], check: bool = True, seconds: float = SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """A command in the engine's network namespace."""
         done = subprocess.run(
             ["nsenter", f"--net={self.netns}", *command],
@@ -83,7 +85,7 @@ class Shoal:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=seconds,
         )
         assert done.returncode == 0 or not check, f"{command}: {done.stdout}{done.stderr}{self.logs()}"
         return done

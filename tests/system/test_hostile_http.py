@@ -121,10 +121,16 @@ HOST_CONFIGS: Mapping[str, Mapping[str, Any]] = {
 
 @pytest.mark.parametrize("host_config", HOST_CONFIGS.values(), ids=HOST_CONFIGS.keys())
 def test_host_config(engine: Engine, host_config: Mapping[str, Any]) -> None:
-    """Refused at creation, or by a 4xx at the start; nothing is left behind."""
+    """Refused at creation, or by a 4xx at the start; nothing is left behind.
+
+    What this host has no means for is discarded with a warning, as dockerd does, and not looked at.
+    """
     answer = engine.call("POST", CREATE, {"Image": IMAGE, "Cmd": ["true"], "HostConfig": host_config})
     if answer.status == 201:
-        answer = engine.call("POST", f"/containers/{answer.json['Id']}/start")
+        created = answer.json
+        answer = engine.call("POST", f"/containers/{created['Id']}/start")
+        if answer.status == 204 and any(word in str(created["Warnings"]) for word in ("discarded", "without swap")):
+            return
     assert 400 <= answer.status < 500, answer
     assert answer.message
     assert engine.call("GET", "/containers/json").json == []

@@ -13,7 +13,8 @@ import pytest
 from tests.support.engine import Engine
 from tests.support.shoal import Shoal
 
-pytestmark = pytest.mark.shoal_only
+pytestmark = [pytest.mark.shoal_only, pytest.mark.timeout(700)]  # on a slow machine
+RUN_SECONDS = 600.0
 SEED = 20_260_101
 
 
@@ -26,7 +27,7 @@ def shoal() -> Iterator[Shoal]:
 
 def run(shoal: Shoal, *arguments: str) -> str:
     """What a long check prints; it has to end well."""
-    done = shoal.inside([sys.executable, "-P", "-m", "tools.docker_api", *arguments], check=False)
+    done = shoal.inside([sys.executable, "-P", "-m", "tools.docker_api", *arguments], False, RUN_SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr + shoal.logs()
     return done.stdout
 
