@@ -44,7 +44,7 @@ def _memory(asked: HostConfig, host: Host, warnings: list[str]) -> dict[str, Any
             f"{_NO_KERNEL} swap limit capabilities or the cgroup is not mounted. Memory limited without swap."
         )
         swap = -1
-    if memory > 0 and 0 < swap < memory:
+    if swap < -1 or (memory > 0 and 0 < swap < memory):  # cgroup v2's runtime would take the first for no limit
         raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
     return {"memory": memory, "memory_swap": swap}
 

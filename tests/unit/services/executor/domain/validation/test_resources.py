@@ -42,6 +42,10 @@ def test_real_time_where_the_kernel_gives_it() -> None:
             {"memory": 8 * MB, "memory_swap": 7 * MB},
             "Minimum memoryswap limit should be larger than memory limit, see usage",
         ),
+        (
+            {"memory": 8 * MB, "memory_swap": -5},
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ),
         ({"memory_swap": 8 * MB}, "You should always set the Memory limit when using Memoryswap limit, see usage"),
         ({"memory_swappiness": 101}, "Invalid value: 101, valid memory swappiness range is 0-100"),
         ({"memory_reservation": 1}, "Minimum memory reservation allowed is 6MB"),
