@@ -40,7 +40,7 @@ def is_warm(engine: FakeEngine) -> bool:
 def test_everything_runs_and_ends_in_order(engine):
     supervisor = engine.start()
     assert ask_gateway(engine) == engine.pid(GATEWAY)
-    assert accepts(int((engine.state_dir / "broker/port").read_text()))
+    engine.until(lambda: accepts(int((engine.state_dir / "broker/port").read_text())))  # the others do not wait for it
     pids = [engine.pid(name) for name in ALL]
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(60) == 0

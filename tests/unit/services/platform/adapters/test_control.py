@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +200,8 @@ async def test_terminals_are_resized(host: Host) -> None:
 
 async def test_top_lists_the_containers_processes(host: Host) -> None:
     name = await host.run("sleep", "77")
+    line = Path(f"/proc/{host.linux.workloads.get(name).record.pid}/cmdline")
+    await until(lambda: line.read_bytes() == b"sleep\x0077\0")  # a start is answered before the program is there
     told = await host.service.top(TopRequest(id=name, ps_args="-o pid,args"))
     assert told.titles == ("PID", "COMMAND")
     assert all(row[1] == "sleep 77" for row in told.processes)
