@@ -114,7 +114,7 @@ class Containers:
 
 
 async def _show(channel: Channel, shown: Shown) -> None:
-    """Everything the process writes, to its end."""
+    """Everything the process writes, to its end, or to where the platform ends: the process goes on without that."""
     deframer = Deframer()
     decoders = {stream: codecs.getincrementaldecoder("utf-8")(errors="replace") for stream in (1, 2)}
     try:
@@ -122,7 +122,9 @@ async def _show(channel: Channel, shown: Shown) -> None:
             for stream, payload in deframer.feed(data):
                 if stream in decoders and (text := decoders[stream].decode(payload)):
                     await shown(stream, text)
-    except (ConnectionError, ValueError):
+    except ConnectionError:
+        await shown(2, "the rest of this step's output is lost: the engine's platform service was restarted\n")
+    except ValueError:
         raise Unavailable("the output of the container was broken off") from None
     for stream, decoder in decoders.items():
         if text := decoder.decode(b"", True):
