@@ -236,9 +236,10 @@ def settled(shoal: Shoal) -> Mapping[str, Counter[str]]:
 
 
 def difference(before: Mapping[str, Counter[str]], after: Mapping[str, Counter[str]]) -> str:
-    """Nothing for a bundle that is gone: on a busy machine its removal, begun before, had not come so far."""
+    """Nothing for what is gone of one container: on a busy machine its removal, begun before, had not come so far."""
     changed = {what: (after[what] - found, found - after[what]) for what, found in before.items()}
-    changed["bundles"][1].clear()
+    for what in ("bundles", "cgroups", "mounts"):
+        changed[what][1].clear()
     return "; ".join(
         f"{what}: new {dict(new)}, gone {dict(gone)}" for what, (new, gone) in changed.items() if new or gone
     )
