@@ -161,7 +161,14 @@ class Driver:
     async def discard(self, id: str) -> Reply:
         if id in self.frozen:
             await self.platform("signal", id=id, signal=9)
-        return await self.thaw(id)
+        reply = await self.thaw(id)
+        while await self.runs(id):  # noqa: ASYNC110  # the platform tells of its end once, maybe before this is asked
+            await asyncio.sleep(0.01)
+        return reply
+
+    async def runs(self, id: str) -> bool:
+        workloads = (await self.platform("list")).get("workloads", ())
+        return any(each["id"] == id and each["state"] == "running" for each in workloads)
 
     async def thaw(self, id: str) -> Reply:
         self.peers.pop(id, None)
