@@ -162,12 +162,13 @@ RESTORE = Endpoint(
     timeout=600,
 )
 """Held: ready to go on, and silent. Asked as soon as its files are there: what `dump` sends may still be on its way,
-and is waited for, unless `abandon` comes. `NotFound`: nothing is here that could. Also asked before the container
-becomes the target's, so as to know."""
+and is waited for, unless `abandon` comes. `NotFound`: nothing is here that could. Frames may come to its network from
+now on, and nothing answers there, whether or not its processes are still here."""
 RESUME = Endpoint(
     "migration_driver.resume", Ref, ResumeReply, (NotFound, Conflict, FailedPrecondition), idempotent=True, timeout=60
 )
-"""It goes on at the target, a workload of the platform there. No way back."""
+"""It goes on at the target, a workload of the platform there. No way back. `NotFound`: it cannot, and has not run here:
+it goes on at its source. `FailedPrecondition`: it went on, and is lost."""
 SETTLE = Endpoint(
     "migration_driver.settle", Ref, SettleReply, (NotFound, FailedPrecondition), idempotent=True, timeout=0
 )

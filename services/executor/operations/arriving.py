@@ -185,18 +185,20 @@ async def forsake(engine: Engine) -> None:
 
 
 async def take_over(engine: Engine, request: TakeOverRequest) -> TakeOverReply:
-    """Frames begin to reach it, and then it goes on; meanwhile its records are written here. It is this host's before
-    it goes on, by the record of the migration, and nobody can abandon it any more.
+    """It goes on, and its records are written here. It is this host's before it goes on, by the record of the
+    migration, and nobody can abandon it any more.
     """
     async with engine.arriving:  # whoever abandons it comes before or after
         container = engine.registry.find(request.id) or await _found(engine, request)
         new = not container.spec_revision
         if new:
             engine.registry.add(container)
-        resumed, recorded = await asyncio.gather(  # it stands still until the first has asked for what it needs
-            _go_on(engine, container, request.driver), _record(engine, container), return_exceptions=True
+        resumed, recorded = await asyncio.gather(
+            _go_on(engine, container, request.driver, new), _record(engine, container), return_exceptions=True
         )
-        for failed in (recorded, resumed):
+        if isinstance(resumed, NotFound):
+            await _give_back(engine, container)
+        for failed in (resumed, recorded):
             if isinstance(failed, BaseException):
                 raise failed
         engine.places.pop(request.id, None)
@@ -212,33 +214,19 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> TakeOverReply:
 async def _found(engine: Engine, request: TakeOverRequest) -> Container:
     """What this migration brought, as a container of this host. Raises `NotFound` where that is not here."""
     known = engine.places.get(request.id)
-    placement, held = await asyncio.gather(
-        engine.records.placement(request.id), _holds(engine, request), return_exceptions=True
-    )
-    if isinstance(placement, BaseException):
-        raise placement
+    placement = await engine.records.placement(request.id)
     if placement is None or placement.incoming != request.migration:
         raise NotFound("there is nothing here that this migration brought")
-    if isinstance(held, BaseException):
-        raise held
-    if not held:
-        await _drop(engine, request.id)
-        raise NotFound("its processes are not here any more")
     place = known or await _place(engine, request.held)
     spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
     return Container(spec, moving.arrived(request.held, place.sandbox))
 
 
-async def _holds(engine: Engine, request: TakeOverRequest) -> bool:
-    """Whether its processes, if it has some, are here and only wait to go on."""
-    if not runs(request.held):
-        return True
-    place = migration_driver.place(engine.node, request.driver)
-    try:
-        await engine.bus.call(migration_driver.RESTORE, Ref(id=request.id), place)
-    except (NotFound, Conflict, FailedPrecondition):
-        return False
-    return True
+async def _give_back(engine: Engine, container: Container) -> None:
+    """Its processes were lost before they went on: it is its source's, and nothing of it stays here."""
+    engine.registry.discard(container)
+    await engine.records.leave(container.spec)
+    await _drop(engine, container.id)
 
 
 async def _record(engine: Engine, container: Container) -> None:
@@ -249,40 +237,38 @@ async def _record(engine: Engine, container: Container) -> None:
         _, container.spec_revision = await asyncio.gather(saving, engine.records.create(container.spec))
 
 
-async def _go_on(engine: Engine, container: Container, driver: str) -> Resumed | None:
-    """Frames reach it, and its processes, which answer them, go on. Asked again, nothing changes.
+async def _go_on(engine: Engine, container: Container, driver: str, new: bool) -> Resumed | None:
+    """Its processes go on, and then its network is told so: frames have reached it since it was restored. Asked again,
+    nothing changes.
 
-    Whatever fails here may be done again: it is no refusal to take it over. Lost processes have ended, at this host.
+    `NotFound`: nothing is here of a `new` one that could go on. Whatever else fails may be done again: it is no refusal
+    to take it over. Processes that are lost after they went on have ended, at this host.
     """
     if container.status.state != "running":
         return None
-    await _attach(engine, container, soon=True)
-    resumed, attached = await asyncio.gather(
-        _resume(engine, container, driver), _attach(engine, container), return_exceptions=True
-    )
-    for failed in (resumed, attached):
-        if isinstance(failed, BaseException):
-            raise failed
-    assert not isinstance(resumed, BaseException)
+    resumed = await _resume(engine, container, driver, new)
+    await _attach(engine, container)
     return resumed
 
 
-async def _attach(engine: Engine, container: Container, soon: bool = False) -> None:
+async def _attach(engine: Engine, container: Container) -> None:
     if not container.status.sandbox_id:
         return
     try:
-        await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id, soon=soon))
+        await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id))
     except ShoalError as error:
         raise Unavailable(f"its network: {error.message}") from None
 
 
-async def _resume(engine: Engine, container: Container, driver: str) -> Resumed | None:
+async def _resume(engine: Engine, container: Container, driver: str, new: bool) -> Resumed | None:
     try:
         place = migration_driver.place(engine.node, driver)
         resumed = await engine.bus.call(migration_driver.RESUME, Ref(id=container.id), place)
-    except (NotFound, FailedPrecondition) as error:  # their end is recorded as any other
+    except (NotFound, FailedPrecondition) as error:
+        if new and isinstance(error, NotFound):
+            raise
         log.error("the processes of %s are lost: %s", container.spec.name, error)
-        return None
+        return None  # their end is recorded as any other
     except ShoalError as error:
         raise Unavailable(error.message) from None
     return Resumed(resumed.pid, resumed.log_path, time.monotonic_ns() - resumed.ago_ns)

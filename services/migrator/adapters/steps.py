@@ -214,22 +214,24 @@ class Steps:
     async def _capture(self) -> None:
         """Files and processes at once: what is told of either is true only when nothing is being done any more.
 
-        The target restores what was dumped, and holds it.
+        The target restores what was dumped, and holds it. Frames would reach it there, and it answers none.
         """
         if self.record.strategy == "cold":
             await self._pass(last=True)
             return
         begin = asyncio.get_running_loop().create_task
         files = begin(self._pass(last=True))
-        restoring = begin(self._restored(files))
+        restoring, opening = begin(self._restored(files)), begin(self._opened(files))
         try:
             processes = await self._bus.call(migration_driver.DUMP, self._id, node=self._from)
             await restoring
+            await opening
         except BaseException as failed:
             restoring.cancel()  # nothing comes that it could wait for
             if not isinstance(failed, ShoalError):
                 files.cancel()
-            await asyncio.gather(files, restoring, return_exceptions=True)
+                opening.cancel()
+            await asyncio.gather(files, restoring, opening, return_exceptions=True)
             raise
         self.counted.memory_bytes = processes.bytes
         held = msgspec.structs.replace(self._held(), log_bytes=processes.log_bytes)
@@ -240,6 +242,11 @@ class Steps:
         await asyncio.wait((files,))
         files.result()
         await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
+
+    async def _opened(self, files: asyncio.Task[int]) -> None:
+        """Not before the files, which the target waits for."""
+        await asyncio.wait((files,))
+        await attach(self._bus, self.record.id, self.record.target, soon=True)
 
     async def _switch(self) -> None:
         """The decision."""
@@ -298,10 +305,10 @@ class Steps:
         await self._bus.call(moving.ABANDON, self._ref, node=self.record.target)
 
 
-async def attach(bus: Bus, container_id: str, node: str) -> None:
-    """Frames reach it where it is, as before."""
+async def attach(bus: Bus, container_id: str, node: str, soon: bool = False) -> None:
+    """Frames reach it there, as before; `soon`: where it stands by."""
     with suppress(NotFound):  # it has no network of its own, or does not run
-        await bus.call(network.ATTACH, network.StackRequest(container_id=container_id), node=node)
+        await bus.call(network.ATTACH, network.StackRequest(container_id=container_id, soon=soon), node=node)
 
 
 async def take_over(bus: Bus, record: MigrationRecord) -> float:

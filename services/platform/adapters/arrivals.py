@@ -172,9 +172,6 @@ class Arrivals:
     async def _restore(self, arrival: Arrival) -> int:
         begun, record = clock.now_ns(), arrival.record
         async with arrival.lock:
-            if record.phase == "held" and not self._waits(arrival):
-                await self._remove(arrival)
-                raise FailedPrecondition(f"container {arrival.name} has ended before it went on")
             if record.phase != "receiving" or arrival.ahead is None:
                 return 0
             try:
@@ -230,7 +227,10 @@ class Arrivals:
         return self._criu.restore(images, root, ahead.sources, streams)
 
     async def resume(self, name: str) -> contract.ResumeReply:
-        """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come."""
+        """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come.
+
+        `NotFound`: nothing is here that could go on. `FailedPrecondition`: it went on, and is lost.
+        """
         if name not in self._known and (found := self._workloads.find(name)) is not None:
             return _resumed(found)
         arrival = self._get(name)
@@ -240,13 +240,16 @@ class Arrivals:
         async with arrival.lock:
             record = arrival.record
             if record.phase == "held":
+                if not self._waits(arrival):
+                    await self._remove(arrival)
+                    raise NotFound(f"container {arrival.name} has ended before it went on")
                 record.phase = "resumed"
                 record.write(arrival.folder)
+            elif record.phase != "resumed":
+                raise NotFound(f"container {arrival.name} is not restored")
+            if self._workloads.find(arrival.name) is None:
                 await self._complete(arrival)
-            found = self._workloads.find(arrival.name)
-            if found is None:
-                raise Conflict(f"container {arrival.name} is not restored")
-            return _resumed(found)
+            return _resumed(self._workloads.get(arrival.name))
 
     async def _complete(self, arrival: Arrival) -> None:
         """Its processes run when this returns, or have ended, and it is one of the workloads."""

@@ -2,8 +2,9 @@
 
 All that takes time is done before the workload is frozen: the start of programs, joining control groups (on v1 the
 kernel lets who joins wait), the network namespace. At the source the gate becomes a `criu swrk` that has the platform's
-socket. At the target it stays beside one, for what it asks must be answered when the platform is gone, too. Both end
-when the platform is gone before it has said anything.
+socket. At the target it stays beside one, for what it asks must be answered when the platform is gone, too; and until
+the processes go on, the network namespace there says nothing. Both end when the platform is gone before it has said
+anything.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ STREAMS = 10
 """The standard streams it was started with get this number and the following; criu's own words go to a log."""
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _libc = ctypes.CDLL(None, use_errno=True)
+_TABLE = "inet shoal-held"
 
 
 def main() -> None:
@@ -41,13 +43,17 @@ def main() -> None:
         priority.rush()
         _become(config, config["socket"])
     _put_streams_aside(config["log"])
+    silent = _is_elsewhere(config["network"])
+    if silent:
+        _enter_network(config["network"])
+        _silence()
     go = os.open(config["go"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if not child:
         _become(config, theirs.fileno())
     theirs.close()
-    _restore(ours, go, config)
+    _restore(ours, go, config, silent)
     os.waitpid(child, 0)  # its child is the monitor's from now on
 
 
@@ -64,18 +70,45 @@ def _become(config: dict[str, Any], descriptor: int) -> None:
     os.execv(config["criu"], [config["criu"], "swrk", str(descriptor)])
 
 
-def _restore(connection: socket.socket, go: int, config: dict[str, Any]) -> None:
+def _restore(connection: socket.socket, go: int, config: dict[str, Any], silent: bool) -> None:
     """Has criu restore what it is told, and agree to nothing but the last word when all is there."""
     connection.send(_request(config["fifo"]))
     while (said := rpc.said(connection.recv(rpc.MOST))).kind == rpc.NOTIFY:
         agreed = True
         if said.action == "post-restore":
             agreed = _held(connection, go, said.pid, config)
+            if agreed and silent:
+                _nftables(f"delete table {_TABLE}")
         elif said.action == "post-resume":
             _write(config["runs"], "")
         connection.send(rpc.go_on(agreed))
     if not said.success:
         raise SystemExit(f"criu: {said.error or 'ended'}")
+
+
+def _is_elsewhere(network: str) -> bool:
+    """Whether this file is another network namespace than the host's, which must not be silent."""
+    return bool(network) and not os.path.samefile(network, "/proc/self/ns/net")
+
+
+def _silence() -> None:
+    """Lets nothing out of this network namespace.
+
+    Frames may come before its sockets are there, or when they are lost, and the kernel would refuse them (RST), which
+    ends the connections of a container that goes on at its source.
+    """
+    chain = "type filter hook output priority raw; policy drop;"
+    _nftables(f"add table {_TABLE}; add chain {_TABLE} silence {{ {chain} }}")
+
+
+def _nftables(commands: str) -> None:
+    """One transaction, by libnftables(3)."""
+    library = ctypes.CDLL("libnftables.so.1")
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    context = ctypes.c_void_p(library.nft_ctx_new(0))
+    if not context or library.nft_run_cmd_from_buffer(context, commands.encode()):
+        raise SystemExit(f"nftables: {commands!r} failed")
+    library.nft_ctx_free(context)
 
 
 def _request(path: str) -> bytes:

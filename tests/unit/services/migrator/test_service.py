@@ -75,27 +75,36 @@ async def test_a_live_move_that_fails_changes_nothing(pair: Hosts, step: str) ->
     assert pair.one.status(id).runs == 1
 
 
-async def test_processes_go_on_when_frames_pass_and_the_network_does_the_rest_meanwhile(pair: Hosts) -> None:
+async def test_frames_would_reach_it_before_it_goes_on_and_the_network_does_the_rest_then(pair: Hosts) -> None:
     across = network.NetworkSpec(id="n" * 64, name="web", created=1, driver="overlay", scope="global", vni=4097)
     await pair.hubs.create(network.CLUSTER_SPECS, "4097", value=across)
     id = await pair.one.run("sleep", name="web", network_mode="web")
-    pair.two.platform.hold("resume")
-    moving = asyncio.ensure_future(pair.migrate(id))
-    await pair.two.platform.arrived("resume")
-    await pair.two.until(lambda: pair.two.network.count("attach") >= 2)
+    asked = [network.StackRequest(container_id=id, soon=soon) for soon in (True, False)]
+    moving = await held_by_two(pair, id)
+    assert pair.two.network.requests("attach") == asked[:1]
     pair.two.platform.let_go("resume")
     await moving
-    asked = [network.StackRequest(container_id=id, soon=soon) for soon in (True, False)]
     assert pair.two.network.requests("attach")[:2] == asked  # the target's own migrator may ask again
     assert pair.running(id) == ["node2"]
 
 
-async def test_processes_that_are_lost_at_the_target_have_ended_there(pair: Hosts) -> None:
+async def test_a_network_that_cannot_be_reached_there_keeps_it_at_its_source(pair: Hosts) -> None:
+    across = network.NetworkSpec(id="n" * 64, name="web", created=1, driver="overlay", scope="global", vni=4097)
+    await pair.hubs.create(network.CLUSTER_SPECS, "4097", value=across)
+    id = await pair.one.run("sleep", name="web", network_mode="web")
+    pair.two.network.fail["attach"] = [Unavailable("no way")]
+    _, told = await pair.migrate(id)
+    assert "no way" in told[-1].error
+    assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
+    assert not pair.one.network.apart
+    assert await pair.unfinished() == []
+
+
+async def test_processes_that_are_lost_after_they_went_on_have_ended_there(pair: Hosts) -> None:
     id = await pair.one.run("sleep", name="web", network_mode="none")
-    pair.two.platform.hold("resume")
-    moving = asyncio.ensure_future(pair.migrate(id))
-    await pair.two.platform.arrived("resume")
+    moving = await held_by_two(pair, id)
     del pair.two.platform.machines[id]
+    pair.two.platform.fail["resume"] = [FailedPrecondition("it went on, and is lost")]
     pair.two.platform.let_go("resume")
     await moving
     await pair.two.in_state(id, "exited")
@@ -103,31 +112,25 @@ async def test_processes_that_are_lost_at_the_target_have_ended_there(pair: Host
     assert await pair.unfinished() == []
 
 
-async def test_what_a_target_has_lost_before_it_took_over_goes_on_at_the_source(pair: Hosts) -> None:
+async def test_what_a_target_has_lost_before_it_went_on_goes_on_at_the_source(pair: Hosts) -> None:
     """Its host went down after the switch, before anything went on there."""
     id = await pair.one.run("sleep", name="web", network_mode="none")
-    pair.two.platform.hold("restore")
-    moving = asyncio.ensure_future(pair.migrate(id))
-    await pair.two.platform.arrived("restore")
-    pair.two.platform.let_go("restore")
-    pair.two.platform.hold("restore")
-    await pair.two.platform.arrived("restore")  # of the take-over
+    moving = await held_by_two(pair, id)
+    await pair.two.until(lambda: pair.two.view.get(SPECS, id) is not None)  # it is being recorded by now
     del pair.two.platform.machines[id]
-    pair.two.platform.let_go("restore")
+    pair.two.platform.let_go("resume")
     _, told = await moving
-    assert "not here any more" in told[-1].error
+    assert "no such workload" in told[-1].error
     assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
     assert await pair.unfinished() == []
+    assert not pair.two.leftovers()
 
 
 async def held_by_two(pair: Hosts, id: str) -> asyncio.Future[tuple[MigrateReply, list[Progress]]]:
-    """The container is switched, and the target's driver is just asked whether it has it."""
-    pair.two.platform.hold("restore")
+    """The container is switched, and the target's driver is just told to let it go on."""
+    pair.two.platform.hold("resume")
     moving = asyncio.ensure_future(pair.migrate(id))
-    await pair.two.platform.arrived("restore")
-    pair.two.platform.let_go("restore")
-    pair.two.platform.hold("restore")
-    await pair.two.platform.arrived("restore")
+    await pair.two.platform.arrived("resume")
     return moving
 
 

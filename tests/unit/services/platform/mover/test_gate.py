@@ -15,8 +15,10 @@ import pytest
 
 from services.platform.adapters import criu, movers
 from services.platform.mover import rpc
+from tests.support.namespaces import socket_in
 
 OWN = f"/proc/{os.getpid()}/ns/net"
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 ASKS = f"""#!{sys.executable}
 import os, socket, sys
 asked = socket.socket(fileno=int(sys.argv[2]))
@@ -101,6 +103,28 @@ def test_at_the_target_it_holds_what_is_restored_until_it_is_told(tmp_path: Path
     assert out == os.readlink("/proc/self/ns/net").encode()  # the monitor's stream; its own words are in a log
     assert (tmp_path / "told").read_bytes() == b"a task"
     assert (tmp_path / "gate.log").exists()
+
+
+def test_until_then_nothing_is_said_in_its_network(tmp_path: Path) -> None:
+    """Neither by it nor for it: the kernel refuses nobody there, whether or not what was restored is still there."""
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up; echo up; exec cat"], **PIPES) as there:
+        try:
+            assert there.stdout is not None
+            assert there.stdout.readline() == b"up\n"
+            network = Path(f"/proc/{there.pid}/ns/net")
+            gate, told = started(tmp_path, asks(tmp_path, *WELL), str(network))
+            told.tell(b"00")
+            wait_held(tmp_path)
+            with socket_in(network, socket.SOCK_DGRAM) as speaking:
+                with pytest.raises(PermissionError):
+                    speaking.sendto(b"word", ("127.0.0.1", 9))
+                with open(tmp_path / criu.GO, "wb") as fifo:
+                    fifo.write(b"go\n")
+                gate.communicate(timeout=60)
+                told.close()
+                assert speaking.sendto(b"word", ("127.0.0.1", 9)) == 4
+        finally:
+            there.kill()
 
 
 def test_a_network_of_its_own_has_a_loopback_link(tmp_path: Path) -> None:
