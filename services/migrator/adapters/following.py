@@ -17,6 +17,8 @@ from .steps import Steps
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+QUIET = ("freeze", "detach", "capture", "switch")
+"""Of these steps is told with the one that follows: while it stands still who hears of them takes processor time."""
 TELLING = 8 << 20
 """Bytes of memory from which on the time that they took tells how fast the line is."""
 
@@ -26,6 +28,7 @@ class Following:
 
     def __init__(self, steps: Steps, tell: Callable[[Progress], None]) -> None:
         self._steps, self._tell = steps, tell
+        self._untold: list[Progress] = []
         self._canceled = ""
         self.switched = False
         """Whether the container is the target's, or may be."""
@@ -66,7 +69,11 @@ class Following:
         self._took[todo.step] = self._took.get(todo.step, 0) + ms
         failed = event.error if isinstance(event, Failed) else ""
         undo = state.mode in ("back", "doubt")
-        self._tell(Progress(step=todo.step, ms=ms, bytes=self._sent() - sent, undo=undo, text=failed))
+        self._untold.append(Progress(step=todo.step, ms=ms, bytes=self._sent() - sent, undo=undo, text=failed))
+        if failed or todo.step not in QUIET:
+            told, self._untold = self._untold, []
+            for progress in told:
+                self._tell(progress)
         return machine.step(state, event)
 
     @property

@@ -63,6 +63,8 @@ class Rescue:
             news = self._vigil.heard(parts[0], entry.revision if entry is not None else 0, tenure.now())
             if entry is not None and not entry.value.lost_by and not news:
                 return  # a sign of life: nothing to do
+        elif keys.pattern == MIGRATIONS.pattern and entry is not None:
+            return  # only when it is over there may be something to do
         self._changed.set()
 
     async def _run(self, view: View) -> None:

@@ -61,6 +61,22 @@ async def test_steps_and_figures_are_told() -> None:
     assert steps.still_until > steps.still_from > 0
 
 
+async def test_while_it_stands_still_nobody_is_told() -> None:
+    """Who hears of a step takes processor time."""
+    told: list[Progress] = []
+    last: dict[str, str] = {}
+
+    class Watching(Steps):
+        async def do(self, step: Step) -> Event:
+            last[step] = told[-1].step if told else ""
+            return await super().do(step)
+
+    made: Any = Following(Watching(), told.append)  # type: ignore[arg-type]
+    await made.follow(machine.begin("copy"))
+    assert {last[step] for step in ("freeze", "detach", "capture", "switch", "take_over")} == {"hold"}
+    assert [each.step for each in told[:-1]] == list(machine.STEPS["copy"])
+
+
 async def test_what_follows_the_switch_is_repeated() -> None:
     steps = Steps(Failed("give_up", "away"))
     state, told = await follow(steps)
