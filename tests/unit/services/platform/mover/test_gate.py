@@ -18,7 +18,6 @@ from services.platform.mover import rpc
 from tests.support.namespaces import socket_in
 
 OWN = f"/proc/{os.getpid()}/ns/net"
-PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 ASKS = f"""#!{sys.executable}
 import os, socket, sys
 asked = socket.socket(fileno=int(sys.argv[2]))
@@ -107,7 +106,8 @@ def test_at_the_target_it_holds_what_is_restored_until_it_is_told(tmp_path: Path
 
 def test_until_then_nothing_is_said_in_its_network(tmp_path: Path) -> None:
     """Neither by it nor for it: the kernel refuses nobody there, whether or not what was restored is still there."""
-    with subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up; echo up; exec cat"], **PIPES) as there:
+    words = ["unshare", "--net", "sh", "-c", "ip link set lo up; echo up; exec cat"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as there:
         try:
             assert there.stdout is not None
             assert there.stdout.readline() == b"up\n"
