@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 import pytest
 
 from services.network.adapters.nftables import Nftables
@@ -26,6 +29,19 @@ def test_a_failure_changes_nothing_and_tells_why(nftables: Nftables) -> None:
     with pytest.raises(Internal, match="No such file or directory"):
         nftables.run("add table inet t; delete table inet other")
     assert nftables.run("list tables") == ""
+
+
+def test_nobody_waits_until_the_kernel_has_destroyed_what_was_deleted(nftables: Nftables) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    goes_on = threading.Event()
+    nftables._freeing.submit(goes_on.wait)
+    for _ in range(3):
+        nftables.run("add table inet t")
+        nftables.run("delete table inet t")
+    assert len(os.listdir("/proc/self/fd")) > before
+    goes_on.set()
+    nftables._freeing.shutdown()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_each_thread_speaks_of_its_own_namespace(nftables: Nftables) -> None:
