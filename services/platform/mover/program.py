@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 
@@ -18,3 +19,4 @@ def main() -> None:
     config = control.ask()
     if config is not None:
         {"source": source.serve, "target": target.serve}[config["side"]](control, config)
+    os._exit(0)  # the interpreter would tidy up for 6 ms, while criu restores
