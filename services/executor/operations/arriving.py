@@ -43,11 +43,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a container that comes will be, in this host's words. `sandbox`: of one whose processes come, too."""
+    """Where a container that comes will be, in this host's words. `sandbox`: of one whose processes come, too.
+
+    `migration`: which brings it; empty where that is not known.
+    """
 
     graph_driver: dict[str, str]
     mountpoints: dict[str, str]
     sandbox: network.Sandbox | None = None
+    migration: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ async def _make(engine: Engine, request: ReceiveRequest) -> Peer | None:
     peer = None
     if request.strategy:
         place, peer = await _await_processes(engine, request, place, snapshot.mounts)
-    engine.places[request.id] = place
+    engine.places[request.id] = replace(place, migration=request.migration)
     return peer
 
 
@@ -213,11 +217,12 @@ async def take_over(engine: Engine, request: TakeOverRequest) -> TakeOverReply:
 
 async def _found(engine: Engine, request: TakeOverRequest) -> Container:
     """What this migration brought, as a container of this host. Raises `NotFound` where that is not here."""
-    known = engine.places.get(request.id)
-    placement = await engine.records.placement(request.id)
-    if placement is None or placement.incoming != request.migration:
-        raise NotFound("there is nothing here that this migration brought")
-    place = known or await _place(engine, request.held)
+    place = engine.places.get(request.id)
+    if place is None or place.migration != request.migration:  # a process before this one received it, or nobody did
+        placement = await engine.records.placement(request.id)
+        if placement is None or placement.incoming != request.migration:
+            raise NotFound("there is nothing here that this migration brought")
+        place = await _place(engine, request.held)
     spec = moving.at_home(request.held.spec, place.graph_driver, place.mountpoints)
     return Container(spec, moving.arrived(request.held, place.sandbox))
 
@@ -232,6 +237,7 @@ async def _give_back(engine: Engine, container: Container) -> None:
 async def _record(engine: Engine, container: Container) -> None:
     if container.spec_revision:
         return
+    await asyncio.sleep(0)  # after the word to go on was sent: writing takes processor time
     async with container.lock:
         saving = engine.save(container, container.status)  # sent in this order
         _, container.spec_revision = await asyncio.gather(saving, engine.records.create(container.spec))
