@@ -8,6 +8,8 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from services.network.adapters.nftables import Nftables
+
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,3 +35,14 @@ def socket_in(namespace: Path, kind: socket.SocketKind, family: socket.AddressFa
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(make).result()
+
+
+def ruleset(namespace: Path) -> str:
+    """All of its nftables."""
+
+    def listed() -> str:
+        enter_network(namespace)
+        return Nftables().run("list ruleset")
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(listed).result()

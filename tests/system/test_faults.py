@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import IMAGE, Engine
+from tests.support.namespaces import ruleset
 from tests.support.process import running
 from tests.support.shoal import EngineProcess, Shoal
 from tools.bench.reference import cgroups
@@ -221,6 +222,7 @@ def test_rm_of_an_autoremove_container_that_ends_while_the_engine_is_down(shoal:
 def nothing_leaks(shoal: Shoal) -> Iterator[None]:
     """Links, firewall rules, mounts, cgroups and monitors are afterwards what they were before."""
     before = settled(shoal)
+    assert before["rules"]
     yield
     deadline = time.monotonic() + 60  # the kernel removes a veth pair some time after its namespace
     while difference(before, after := leftovers(shoal)):
@@ -249,18 +251,22 @@ def leftovers(shoal: Shoal) -> Mapping[str, Counter[str]]:
     """What the kernel holds for this engine. Prepared sandboxes have names drawn by chance: they count by number."""
     root = str(shoal.root)
     links = shoal.inside(["ip", "-o", "link"]).stdout
-    rules = shoal.inside(["nft", "list", "ruleset"], check=False).stdout
     mounts = (line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if root in line)
     monitors = subprocess.run(["pgrep", "-f", f"conmon.*{root}"], capture_output=True, text=True, check=False).stdout
     return {
         "links": Counter(
             re.sub("[0-9a-f]{6,}", "*", name) for name in re.findall(r"^\d+: ([^:@]+)", links, re.MULTILINE)
         ),
-        "rules": Counter(re.sub(r"counter packets \d+ bytes \d+", "", rules).splitlines()),
+        "rules": Counter(re.sub(r"counter packets \d+ bytes \d+", "", ruleset(shoal.netns)).splitlines()),
         "mounts": Counter(re.sub(r"/netns/[0-9a-f]+", "/netns/*", mount.removeprefix(root)) for mount in mounts),
         "monitors": Counter(monitors.split()),
         "cgroups": Counter(path.name for path in cgroups(f"{shoal.cgroup}/*") if path.is_dir()),
-        "bundles": Counter(path.name for path in Path(root).rglob("*") if re.fullmatch("[0-9a-f]{64}", path.name)),
+        "bundles": Counter(
+            name
+            for _, folders, files in os.walk(root)
+            for name in (*folders, *files)
+            if re.fullmatch("[0-9a-f]{64}", name)
+        ),
     }
 
 
