@@ -15,6 +15,7 @@ import msgspec
 from shared.bus import Bus
 from shared.contracts import image_store, network, platform, volume
 from shared.contracts.base import Endpoint, Message
+from shared.reference import listed_as
 
 from .sources import Source, Unchanged
 
@@ -170,8 +171,8 @@ class Images(Mirror[image_store.Image]):
     def whole(self, reference: str) -> image_store.Image | None:
         """The image of that id or name, if it is known with everything."""
         known = self._known or {}
-        names = (reference, f"{reference}:latest")
-        found = known.get(reference) or next((each for each in known.values() if _is_called(each, names)), None)
+        name = listed_as(reference)
+        found = known.get(reference) or next((each for each in known.values() if _is_called(each, name)), None)
         return found if found is not None and found.id in self._whole else None
 
     def _learn(self, image: image_store.Image) -> None:
@@ -183,8 +184,8 @@ class Images(Mirror[image_store.Image]):
             self._whole.add(image.id)
 
 
-def _is_called(image: image_store.Image, names: Iterable[str]) -> bool:
-    return any(name in image.repo_tags or name in image.repo_digests for name in names)
+def _is_called(image: image_store.Image, name: str) -> bool:
+    return name in image.repo_tags or name in image.repo_digests
 
 
 News = TypeVar("News", image_store.Changed, network.Changed, volume.Changed)

@@ -12,6 +12,7 @@ from shared.contracts import image_store
 from shared.contracts.common import Platform
 from shared.contracts.container import MountPoint
 from shared.errors import InvalidArgument, NotFound
+from shared.reference import Reference, beside, with_tag
 
 from .. import everywhere
 from ..context import CREATED, Gateway, reply
@@ -147,7 +148,7 @@ async def tag(gateway: Gateway, request: Request) -> Response:
     """Where the image is; one that only another host has comes here, where the name means another one so far."""
     query, source = request.query, request.params["name"]
     node = (await find(gateway, source))[0] if gateway.kernel.clustered else gateway.kernel.node
-    if node != gateway.kernel.node and await _is_known(gateway, shown.reference(query.get("repo"), query.get("tag"))):
+    if node != gateway.kernel.node and await _is_known(gateway, str(with_tag(query.get("repo"), query.get("tag")))):
         await _bring(gateway, (source,))
         node = gateway.kernel.node
     asked = image_store.TagRequest(source=source, repository=query.get("repo"), tag=query.get("tag"))
@@ -275,29 +276,33 @@ def _url(text: str) -> str:
 
 async def _pull(gateway: Gateway, request: Request, platform: Platform | None) -> Response | None:
     """Without a tag, all of them (an old form of the CLI's `-a` ends in a colon)."""
-    reference = shown.reference(request.query.get("fromImage"), request.query.get("tag"))
+    reference = beside(request.query.get("fromImage"), request.query.get("tag"))
     asked = image_store.PullRequest(
-        reference=reference,
+        reference=str(reference),
         platform=platform,
         auth=registry.credentials(request),
-        all_tags=not shown.names_one(reference),
+        all_tags=_names_all(reference),
     )
     return await download(gateway, request, await gateway.call(image_store.PULL, asked), ends=_PULLED)
 
 
 async def push(gateway: Gateway, request: Request) -> Response | None:
     """Without a tag, all of them."""
-    name, tag = request.params["name"], request.query.get("tag")
-    reference = shown.reference(name, tag)
-    if shown.names_one(reference):
-        await _bring(gateway, (reference,), _one_platform(request, since=(1, 46)))
+    reference = beside(request.params["name"], request.query.get("tag"))
+    if not _names_all(reference):
+        await _bring(gateway, (str(reference),), _one_platform(request, since=(1, 46)))
     asked = image_store.PushRequest(
-        reference=reference,
+        reference=str(reference),
         platform=_one_platform(request, since=(1, 46)),
         auth=registry.credentials(request),
-        all_tags=not shown.names_one(reference),
+        all_tags=_names_all(reference),
     )
     return await download(gateway, request, await gateway.call(image_store.PUSH, asked), ends=_PUSHED)
+
+
+def _names_all(reference: Reference) -> bool:
+    """Without tag and digest it stands for the whole repository."""
+    return not reference.tag and not reference.digest
 
 
 async def save(gateway: Gateway, request: Request) -> Response | None:

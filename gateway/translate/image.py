@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from shared.clock import rfc3339
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import HistoryEntry, Image, ListReply, Removed
 from shared.errors import InvalidArgument
+from shared.reference import listed_as
 
 from ..http.version import Version
 from .container import DRIVER
@@ -156,32 +156,14 @@ def removed(lines: tuple[Removed, ...]) -> list[dict[str, str]]:
     return [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in lines]
 
 
-def reference(name: str, tag: str) -> str:
-    """`fromImage` and `tag` of a pull as one reference; the tag may be a digest."""
-    name = name.removesuffix(":")
-    if not tag:
-        return name
-    return f"{name}@{tag}" if tag.startswith("sha256:") else f"{name}:{tag}"
-
-
-def names_one(reference: str) -> bool:
-    """Whether it has a tag or a digest: without, it stands for the whole repository."""
-    return "@" in reference or ":" in reference.rpartition("/")[2]
-
-
 def stands_for(reference: str, image_id: str, image: Image | None) -> bool:
     """Whether the reference that a container was made by still means its image; `image` as it is now, None: gone."""
-    if "@" in reference or image_id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:")):
+    if image_id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:")):
         return True
-    return image is not None and _familiar(reference) in image.repo_tags
-
-
-@lru_cache(1024)
-def _familiar(reference: str) -> str:
-    name = reference.removeprefix("index.docker.io/").removeprefix("docker.io/")
-    official = name.removeprefix("library/")
-    name = name if "/" in official else official
-    return name if names_one(name) else f"{name}:latest"
+    if image is None:
+        return False
+    name = listed_as(reference)
+    return name in image.repo_tags or name in image.repo_digests
 
 
 def require_name(name: str) -> str:

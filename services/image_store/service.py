@@ -17,6 +17,7 @@ from shared.contracts.base import Empty
 from shared.contracts.common import DockerEvent, Mount, Platform, PruneReport, Ref, StreamOffer
 from shared.contracts.trees import SyncInRequest, SyncOutRequest, SyncReply
 from shared.errors import NotFound
+from shared.reference import with_tag
 from shared.service import Kernel
 from shared.shielded import carried_through
 from shared.streams import Channel
@@ -37,7 +38,6 @@ from .domain import filters
 from .domain import platform as platforms
 from .domain.catalog import Catalog
 from .domain.graph_driver import graph_driver, of_snapshot
-from .domain.reference import with_tag
 from .operations import changes, commit, look, recover, remove, save, usage
 from .operations.answering import answer, while_wanted
 from .operations.download import Downloads

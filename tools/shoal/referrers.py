@@ -15,6 +15,7 @@ import typer
 
 from shared import config
 from shared.errors import FailedPrecondition, NotFound
+from shared.reference import DEFAULT_DOMAIN, parse
 
 from .api import call
 from .options import Config
@@ -69,20 +70,16 @@ def command(
 
 def asked(path: Path, image: str, **query: str) -> Any:
     """What the engine says; raises as `api.call`."""
-    from services.image_store.domain.reference import parse  # here: other commands need none of the image store
-
     target = f"/distribution/{quote(image)}/referrers?{urlencode({name: each for name, each in query.items() if each})}"
     return call(path, "GET", target, headers=login(parse(image).domain))
 
 
 def login(domain: str) -> dict[str, str]:
     """The header with what a client has kept for a registry, where it has."""
-    from services.image_store.domain.registry_endpoints import HUB
-
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
         kept = json.loads((folder / "config.json").read_bytes()).get("auths", {})
-        entry = kept.get(HUB_ENTRY if domain == HUB else domain) or {}
+        entry = kept.get(HUB_ENTRY if domain == DEFAULT_DOMAIN else domain) or {}
         user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
     except (OSError, ValueError, AttributeError):
         return {}

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from shared.contracts.common import Descriptor
+from shared.digest import digest_of, hex_of
 from shared.errors import DataLoss
 from shared.shielded import in_thread
 
-from ..domain.digest import digest_of, hex_of
 from ..ports import Indexed
 from . import disk
 from .layout import StoreLayout

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from shared.digest import hex_of
 from shared.errors import DataLoss
 from shared.paths import open_in_root
 
-from ..domain.digest import hex_of
 from ..ports import Layer, Unpacked
 from . import disk
 from .layout import StoreLayout

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared import clock
+from shared.digest import hex_of
 
-from ..domain.digest import hex_of
 from .layout import StoreLayout
 
 KEPT_SECONDS = 24 * 3600

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from shared.config import Settings
 from shared.contracts.image_store import Credentials
+from shared.reference import DEFAULT_DOMAIN
 
-from ..domain.registry_endpoints import HUB, HUB_INDEX, Endpoint, Registries, host_of
+from ..domain.registry_endpoints import HUB_INDEX, Endpoint, Registries, host_of
 from .registry_client import RegistryClient
 from .registry_index import search
 from .registry_remote import Remote
@@ -38,7 +39,7 @@ class HttpRegistry:
         return Remote(self._client, endpoint, path, own, trust, self._patience, actions)
 
     async def search(self, domain: str, term: str, limit: int, login: Credentials) -> bytes:
-        if domain == HUB:
+        if domain == DEFAULT_DOMAIN:
             return await search([await self._remote(Endpoint(HUB_INDEX), "", login, ())], term, limit, known=True)
         return await search(await self.repositories(domain, "", login, ()), term, limit, known=False)
 

@@ -12,11 +12,11 @@ import msgspec
 
 from shared.contracts.common import Descriptor
 from shared.contracts.distribution import Credentials, Referrer
+from shared.digest import check_digest, digest_of
 from shared.errors import InvalidArgument
 
 from ..domain import referrers, registry_auth
 from ..domain.archive import INDEX_TYPE
-from ..domain.digest import check_digest, digest_of
 from ..domain.manifests import ACCEPTED
 from ..domain.registry_answers import RegistryError
 from ..domain.registry_endpoints import Endpoint

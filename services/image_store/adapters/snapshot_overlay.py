@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from shared.contracts.common import Mount
+from shared.digest import hex_of
 from shared.errors import InvalidArgument
 
-from ..domain.digest import hex_of
 from ..ports import Layer
 from . import disk
 from .layout import StoreLayout

@@ -14,13 +14,13 @@ import msgspec
 
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import Image
+from shared.digest import check_sha256, hex_of
 from shared.errors import InvalidArgument, NotFound
+from shared.reference import Reference, parse
 
 from ..ports import Document, Entry
 from . import config
 from . import platform as platforms
-from .digest import check_sha256, hex_of
-from .reference import Reference, parse
 
 MOST_LINKS = 16
 MOST_IMAGES = 1000

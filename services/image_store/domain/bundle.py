@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.contracts.common import Descriptor, Platform
+from shared.digest import digest_of, hex_of
+from shared.reference import Reference
 
 from ..ports import Document
 from . import manifests as documents
 from .archive import CONFIG_TYPE, INDEX_TYPE
-from .digest import digest_of, hex_of
-from .reference import Reference
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 

@@ -9,11 +9,11 @@ import msgspec
 
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import Image, ReferenceRecord
+from shared.digest import hex_of
 from shared.errors import InvalidArgument, NotFound
+from shared.reference import Identifier, Reference, parse, parse_any
 
 from . import platform as platforms
-from .digest import hex_of
-from .reference import Identifier, Reference, parse, parse_any
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

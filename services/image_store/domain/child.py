@@ -9,10 +9,10 @@ from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import HistoryEntry, Image, ImageSource
 from shared.errors import InvalidArgument
 from shared.merge import with_image
+from shared.reference import Reference, with_tag
 from shared.version import ENGINE_VERSION
 
 from . import changes
-from .reference import Reference, with_tag
 
 
 def name_of(source: ImageSource) -> Reference | None:

@@ -11,9 +11,8 @@ import msgspec
 from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.contracts.image_store import HistoryEntry, Image
+from shared.digest import chain_ids, check_sha256, digest_of
 from shared.errors import InvalidArgument
-
-from .digest import chain_ids, check_sha256, digest_of
 
 LONGEST = 8 << 20
 """Bytes of a configuration, manifest or index that are read at most."""

@@ -11,9 +11,9 @@ from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import Image
 from shared.filters import Filters, boolean, check, labels_match, until
 from shared.glob import Token, matches, parse
+from shared.reference import Reference
 
 from .catalog import Catalog
-from .reference import Reference
 
 Patterns = Sequence[tuple[Token, ...]]
 

@@ -12,13 +12,13 @@ import msgspec
 
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import Image
+from shared.digest import check_sha256, digest_of
 from shared.errors import InvalidArgument, NotFound
+from shared.reference import Reference
 
 from ..ports import Document
 from . import archive, config
 from . import platform as platforms
-from .digest import check_sha256, digest_of
-from .reference import Reference
 
 DOCKER = "application/vnd.docker.distribution.manifest"
 DOCKER_MANIFEST, DOCKER_LIST = f"{DOCKER}.v2+json", f"{DOCKER}.list.v2+json"

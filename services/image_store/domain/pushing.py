@@ -9,13 +9,13 @@ import msgspec
 
 from shared.contracts.common import Descriptor
 from shared.contracts.image_store import Image
+from shared.digest import digest_of
+from shared.reference import Reference
 
 from ..ports import Document
 from . import archive, bundle
 from .catalog import Catalog
-from .digest import digest_of
 from .manifests import Manifest
-from .reference import Reference
 
 MOST_SOURCES = 3
 """Repositories from which a layer is tried to be mounted; each try is a question."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.contracts.distribution import Referrer
+from shared.digest import digest_of
 from shared.errors import InvalidArgument
 
 from ..ports import Document
 from . import archive
-from .digest import digest_of
 from .manifests import Index, Item, read
 
 LONGEST_ALGORITHM, LONGEST_ENCODED = 32, 64

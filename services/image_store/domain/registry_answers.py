@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from shared.errors import NotFound, ResourceExhausted, ShoalError, Unauthenticated, Unknown
+from shared.reference import Reference
 
-from .reference import Reference
 from .registry_auth import Challenge
 
 LONGEST_TEXT = 2000

@@ -8,11 +8,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from shared.errors import InvalidArgument
+from shared.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN
 
-HUB = "docker.io"
-HUB_HOSTS = (HUB, "index.docker.io")
+HUB_HOSTS = (DEFAULT_DOMAIN, LEGACY_DOMAIN)
 HUB_REGISTRY = "https://registry-1.docker.io"
-HUB_INDEX = "https://index.docker.io"
+HUB_INDEX = f"https://{LEGACY_DOMAIN}"
 _ALWAYS_INSECURE = ("127.0.0.0/8", "::1/128")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.contracts.common import Platform
+from shared.digest import hex_of, short
 from shared.errors import Conflict
+from shared.reference import Reference, parse
 
 from .catalog import Catalog
-from .digest import hex_of, short
-from .reference import Reference, parse
 
 
 @dataclass(frozen=True)

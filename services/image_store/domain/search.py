@@ -6,8 +6,7 @@ import msgspec
 
 from shared.contracts.distribution import SearchRequest, SearchResult
 from shared.errors import InvalidArgument, Unknown
-
-from .registry_endpoints import HUB
+from shared.reference import DEFAULT_DOMAIN, LEGACY_DOMAIN
 
 FILTERS = ("is-automated", "is-official", "stars")
 DEFAULT_LIMIT, MOST = 25, 100
@@ -57,9 +56,9 @@ def query(request: SearchRequest) -> Query:
 def _split(term: str) -> tuple[str, str]:
     first, slash, rest = term.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
-        domain = HUB if first == "index.docker.io" else first
-        return domain, rest.removeprefix("library/") if domain == HUB else rest
-    return HUB, term.removeprefix("library/")
+        domain = DEFAULT_DOMAIN if first == LEGACY_DOMAIN else first
+        return domain, rest.removeprefix("library/") if domain == DEFAULT_DOMAIN else rest
+    return DEFAULT_DOMAIN, term.removeprefix("library/")
 
 
 def _flag(filters: dict[str, tuple[str, ...]], name: str) -> bool | None:

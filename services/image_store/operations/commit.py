@@ -12,13 +12,13 @@ from shared.clock import now_ns, rfc3339
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import ApplyRequest, CommitReply, CommitRequest, Image, ImageSource
+from shared.digest import chain_ids, digest_of
 from shared.errors import Conflict, InvalidArgument, NotFound
 
 from ..adapters.disk import full_disk_told
 from ..domain import archive, cache, child, config, progress
 from ..domain import platform as platforms
 from ..domain.archive import Manifest, decode
-from ..domain.digest import chain_ids, digest_of
 from ..ports import Layer, Packed, Packer, Unpacked, Unpacker
 from .images import Images
 from .leases import Lease

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from shared.contracts.common import Descriptor
+from shared.digest import short
 
-from ..domain.digest import short
 from ..domain.progress import Step
 from ..domain.registry_answers import RegistryError
 from ..ports import BlobSource, ContentStore, Partials

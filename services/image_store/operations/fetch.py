@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from shared.contracts.common import Descriptor
 from shared.contracts.peers import FetchReply, FetchRequest
+from shared.digest import check_sha256
 from shared.errors import InvalidArgument, NotFound
+from shared.reference import parse
 
 from ..domain import manifests
-from ..domain.digest import check_sha256
 from ..domain.manifests import Chosen, Manifest
 from ..domain.progress import Step
-from ..domain.reference import parse
 from ..domain.registry_answers import RegistryError
 from ..ports import Document, Peers, Registry, Repository, Unpacker
 from .download import Downloads

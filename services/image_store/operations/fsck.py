@@ -17,6 +17,7 @@ import msgspec
 
 from shared import clock
 from shared.contracts.common import Descriptor
+from shared.digest import chain_ids, hex_of, is_sha256
 from shared.errors import ShoalError
 
 from ..adapters.content_local import LocalContent
@@ -24,7 +25,6 @@ from ..adapters.layers_local import read_layer
 from ..adapters.layout import StoreLayout
 from ..adapters.snapshot_overlay import stands_on
 from ..domain import archive, config
-from ..domain.digest import chain_ids, hex_of, is_sha256
 from ..ports import Indexed, Kept, Layer
 
 Level = Literal["damage", "unfinished"]

@@ -13,14 +13,14 @@ import msgspec
 from shared import clock
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import PlatformImage, ReferenceRecord
+from shared.digest import chain_ids, digest_of
 from shared.errors import DataLoss, InvalidArgument, ShoalError
+from shared.reference import Reference
 from shared.tasks import TaskGroup
 
 from ..domain import archive, config
 from ..domain import platform as platforms
 from ..domain.catalog import Catalog, Stored
-from ..domain.digest import chain_ids, digest_of
-from ..domain.reference import Reference
 from ..ports import ContentStore, Document, Events, Indexed, LayerStore, References, Snapshotter
 from .leases import Lease, Leases
 

@@ -9,13 +9,13 @@ from shared.clock import now_ns, rfc3339
 from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import HistoryEntry, Image, ImportRequest
+from shared.digest import digest_of
 from shared.errors import InvalidArgument
 from shared.fetch import Coming, fetching
+from shared.reference import Reference, with_tag
 
 from ..domain import archive, changes, config, progress
 from ..domain import platform as platforms
-from ..domain.digest import digest_of
-from ..domain.reference import Reference, with_tag
 from ..ports import Unpacker
 from .images import Images
 from .load import Expected, LayerIntake, Say

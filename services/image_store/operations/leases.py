@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shared import clock
+from shared.digest import digest_of, hex_of
 from shared.shielded import in_thread
 
-from ..domain.digest import digest_of, hex_of
 from ..ports import Kept, LeaseFiles
 
 LASTING_SECONDS = 24 * 3600

@@ -10,14 +10,14 @@ from pathlib import Path
 from shared.archive.compression import HEAD, MEDIA_TYPES, recognise
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import LoadRequest
+from shared.digest import chain_ids, digest_of, short
 from shared.errors import InvalidArgument
+from shared.reference import Reference
 from shared.streams import Channel
 
 from ..domain import archive, config, progress
 from ..domain import platform as platforms
 from ..domain.archive import Archive, Loadable
-from ..domain.digest import chain_ids, digest_of, short
-from ..domain.reference import Reference
 from ..ports import Document, Entry, Layer, Session, Unpacked, Unpacker
 from .images import Images
 from .leases import Lease

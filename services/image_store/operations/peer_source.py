@@ -10,13 +10,13 @@ from pathlib import Path
 
 from shared.contracts.common import Descriptor
 from shared.contracts.peers import PIECE_BYTES
+from shared.digest import digest_of
 from shared.errors import ShoalError
 from shared.shielded import in_thread
 
 from ..adapters.disk import full_disk_told
 from ..adapters.registry_files import Sink
 from ..domain import config
-from ..domain.digest import digest_of
 from ..domain.pieces import Piece, Pieces
 from ..domain.registry_answers import RegistryError
 from ..ports import ContentSource, Peers, Progress

@@ -8,12 +8,12 @@ from dataclasses import replace
 from shared.contracts.common import Platform
 from shared.contracts.image_store import PullRequest
 from shared.errors import InvalidArgument, NotFound, PermissionDenied, ShoalError, Unknown
+from shared.reference import Reference, parse
 
 from ..domain import manifests, progress
 from ..domain import platform as platforms
 from ..domain.manifests import Chosen
 from ..domain.progress import Step
-from ..domain.reference import Reference, parse
 from ..domain.registry_answers import goes_on, of_pull
 from ..ports import Peers, Registry, Repository, Unpacker
 from .download import Downloads

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.contracts.common import Descriptor
+from shared.digest import chain_ids, hex_of, short
 from shared.errors import InvalidArgument
 
 from ..domain import manifests
-from ..domain.digest import chain_ids, hex_of, short
 from ..domain.manifests import Chosen, Pullable
 from ..domain.progress import Step
 from ..ports import Budget, ContentSource, Layer, Session, Unpacked, Unpacker

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import PushRequest
 from shared.errors import InvalidArgument, NotFound, ShoalError, Unknown
+from shared.reference import Reference, parse
 
 from ..domain import config, manifests, progress, pushing
 from ..domain import platform as platforms
 from ..domain.catalog import Stored
 from ..domain.manifests import Manifest
 from ..domain.progress import Step
-from ..domain.reference import Reference, parse
 from ..domain.registry_answers import RegistryError, goes_on, of_any
 from ..ports import Document, Registry, Repository
 from .images import Images

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 
 from shared.contracts.common import Descriptor
+from shared.digest import short
+from shared.reference import Reference
 
 from ..domain import pushing
-from ..domain.digest import short
 from ..domain.progress import Step
 from ..domain.pushing import PushLayer
-from ..domain.reference import Reference
 from ..ports import Repository
 from .images import Images
 from .transfers import Tell, Transfers, retried

@@ -21,12 +21,11 @@ from shared.contracts.distribution import (
     SearchRequest,
 )
 from shared.errors import InvalidArgument, NotFound, ResourceExhausted, ShoalError, Unauthenticated, Unknown
+from shared.reference import DEFAULT_DOMAIN, Identifier, Reference, parse_any
 
 from ..domain import config, manifests, referrers, search
 from ..domain.manifests import Index, Manifest
-from ..domain.reference import Identifier, Reference, parse_any
 from ..domain.registry_answers import RegistryError, goes_on, of_any
-from ..domain.registry_endpoints import HUB
 from ..ports import Registry, Repository
 
 MOST_CONTENT = 512 << 10
@@ -132,7 +131,7 @@ def _named(text: str) -> Reference:
 def _host(address: str) -> str:
     """The registry that a client logs in to; "" stands for Docker Hub."""
     if not address:
-        return HUB
+        return DEFAULT_DOMAIN
     try:
         host = urlsplit(address if "://" in address else f"https://{address}").netloc
     except ValueError:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from shared.clock import now_ns
 from shared.contracts.common import PruneReport
 from shared.contracts.image_store import PruneRequest, Removed, RemoveReply, RemoveRequest
+from shared.digest import hex_of
 from shared.errors import Conflict, NotFound
 
 from ..domain import filters, removal
-from ..domain.digest import hex_of
 from ..domain.removal import Delete, Users
 from .images import Images
 

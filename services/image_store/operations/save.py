@@ -12,13 +12,13 @@ from shared.archive.tar import BLOCK, padded
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import SaveRequest
 from shared.errors import NotFound
+from shared.reference import Identifier, Reference, parse_any
 
 from ..domain import bundle, config
 from ..domain import platform as platforms
 from ..domain.archive import Manifest, decode
 from ..domain.bundle import Saved
 from ..domain.catalog import Catalog
-from ..domain.reference import Identifier, Reference, parse_any
 from .images import Images
 
 CHUNK = 1 << 20

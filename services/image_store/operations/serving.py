@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable
 
 from shared.contracts.peers import HELD_SECONDS, PIECE_BYTES, HoldsReply, HoldsRequest, ReadReply, ReadRequest
+from shared.digest import check_sha256, hex_of
 from shared.errors import InvalidArgument, NotFound
 from shared.tasks import TaskGroup
 
-from ..domain.digest import check_sha256, hex_of
 from .images import Images
 
 MOST_DIGESTS = 1000

@@ -18,6 +18,7 @@ from shared.contracts.image_store import WHICH_IMAGE, Image
 from shared.contracts.scheduler import HERE, BringRequest, ChooseRequest, CreatedReply
 from shared.errors import Conflict, DeadlineExceeded, NotFound, ShoalError, Unavailable
 from shared.ids import new_token
+from shared.reference import listed_as
 from shared.service import Kernel
 
 from ..domain.asking import ask_of, moved
@@ -135,8 +136,8 @@ class Placing:
         """The id of an image that is on this host when this returns. Raises as `_image`."""
         self._world.check()
         image = await self._image(request.reference, request.platform)
-        asked = (request.reference, f"{request.reference}:latest")
-        names = tuple(name for name in image.repo_tags if name in asked)  # records of what was just loaded may be late
+        asked = listed_as(request.reference)
+        names = tuple(name for name in image.repo_tags if name == asked)  # records of what was just loaded may be late
         await self.bring(image.id, image.descriptor, self._kernel.node, names)
         return image.id
 

@@ -11,6 +11,7 @@ from shared.contracts.common import Descriptor, PruneReport, StreamOffer
 from shared.contracts.container import ContainerConfig
 from shared.contracts.peers import FetchReply
 from shared.errors import InvalidArgument, NotFound, Unauthenticated
+from shared.reference import listed_as
 from shared.service import Kernel
 from shared.streams import Channel
 
@@ -49,7 +50,7 @@ class ImageStoreSimulator:
     def _find(self, reference: str) -> contract.Image:
         if reference != reference.lower():
             raise InvalidArgument("invalid reference format: repository name must be lowercase")
-        found = self.images.get(reference.removesuffix(":latest"))
+        found = self.images.get((listed_as(reference) or reference).removesuffix(":latest"))
         if found is None:
             found = next((image for image in self.images.values() if image.id.startswith(reference)), None)
         if found is None:

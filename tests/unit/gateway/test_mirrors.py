@@ -121,7 +121,9 @@ async def test_the_id_of_a_network_comes_before_a_name() -> None:
     assert await find(sources, "n1") == both[1]
 
 
-@pytest.mark.parametrize("reference", [OTHER.id, "other:1", "host:5000/x", "host:5000/x:latest"])
+@pytest.mark.parametrize(
+    "reference", [OTHER.id, "other:1", "docker.io/library/other:1", "host:5000/x", "host:5000/x:latest"]
+)
 async def test_an_image_that_was_told_is_known_as_a_whole(reference: str) -> None:
     sources, calls = opened(image_store.ListReply(images=(LISTED,)))
     await sources.images.known()

@@ -101,7 +101,7 @@ async def test_a_pull_carries_its_credentials(api: Api, world: World) -> None:
     answer = await api("POST", "/images/create?fromImage=r/i&tag=1&platform=linux/arm64", None, X_Registry_Auth=header)
     assert answer.status == 404
     assert world.images.last() == image_store.PullRequest(
-        reference="r/i:1", platform=Platform(architecture="arm64"), auth=image_store.Credentials(username="u")
+        reference="docker.io/r/i:1", platform=Platform(architecture="arm64"), auth=image_store.Credentials(username="u")
     )
 
 
@@ -160,7 +160,9 @@ async def test_pulling_all_tags(api: Api, world: World) -> None:
     assert world.images.last() == image_store.PullRequest(reference="r:5/a:2")
     digest = "sha256:" + "0" * 64
     await api("POST", f"/images/create?fromImage=a&tag={digest}")
-    assert world.images.last() == image_store.PullRequest(reference=f"a@{digest}")
+    assert world.images.last() == image_store.PullRequest(reference=f"docker.io/library/a@{digest}")
+    await api("POST", "/images/create?fromImage=r:5/a:2&tag=3")
+    assert world.images.last() == image_store.PullRequest(reference="r:5/a:3")
 
 
 FAR = msgspec.structs.replace(BUSYBOX, id="sha256:" + "fa" * 32, repo_tags=("far:latest",), created_ns=1)

@@ -10,10 +10,10 @@ import uvloop
 
 from services.image_store.adapters import peers_bus
 from services.image_store.domain.catalog import Catalog, Stored
-from services.image_store.domain.digest import digest_of
 from shared.contracts.common import Descriptor
 from shared.contracts.container import ContainerConfig
 from shared.contracts.image_store import Image, ReferenceRecord
+from shared.digest import digest_of
 from tests.support.fake_registry import FakeRegistry
 from tests.support.image_store import Store, World
 

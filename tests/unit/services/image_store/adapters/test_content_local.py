@@ -4,9 +4,9 @@ import pytest
 
 from services.image_store.adapters.content_local import LocalContent
 from services.image_store.adapters.layout import StoreLayout
-from services.image_store.domain.digest import digest_of, hex_of
 from services.image_store.ports import Indexed
 from shared.contracts.common import Descriptor
+from shared.digest import digest_of, hex_of
 from shared.errors import DataLoss
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from services.image_store.adapters.layers_local import LocalLayers
 from services.image_store.adapters.layout import StoreLayout
-from services.image_store.domain.digest import digest_of, hex_of
 from services.image_store.ports import Layer, Unpacked
 from shared.contracts.common import Descriptor
+from shared.digest import digest_of, hex_of
 from shared.errors import DataLoss
 
 BLOB = Descriptor(media_type="m", digest=digest_of(b"blob"), size=1)

@@ -7,8 +7,8 @@ import pytest
 
 from services.image_store.adapters.references_kv import KvReferences
 from services.image_store.domain.catalog import Catalog
-from services.image_store.domain.reference import parse
 from shared.contracts.image_store import REFERENCES, ReferenceRecord
+from shared.reference import parse
 from shared.state import MemoryState
 
 Add = Callable[..., str]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.image_store.adapters.registry_files import CHUNK, Sink, Source
-from services.image_store.domain.digest import digest_of
+from shared.digest import digest_of
 
 DATA = os.urandom(CHUNK + 5000)
 

@@ -15,9 +15,9 @@ from aiohttp import web
 from services.image_store.adapters.registry_http import Agent
 from services.image_store.adapters.registry_trouble import Trouble, explained
 from services.image_store.adapters.registry_wire import LONGEST_SAID, LONGEST_TEXT, Command, Said, Trust
-from services.image_store.domain.digest import digest_of
 from services.image_store.domain.registry_answers import RegistryError
 from shared.contracts.image_store import Credentials
+from shared.digest import digest_of
 from shared.errors import Unknown
 from shared.proxies import Proxies
 from tests.support.certificates import Authority

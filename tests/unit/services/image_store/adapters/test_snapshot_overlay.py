@@ -8,9 +8,9 @@ import pytest
 
 from services.image_store.adapters.layout import StoreLayout
 from services.image_store.adapters.snapshot_overlay import SPARES, OverlaySnapshots
-from services.image_store.domain.digest import digest_of
 from services.image_store.ports import Layer
 from shared.contracts.common import Descriptor
+from shared.digest import digest_of
 from shared.errors import InvalidArgument
 
 IMAGE = digest_of(b"image")

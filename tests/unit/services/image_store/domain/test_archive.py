@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from services.image_store.domain import archive
 from services.image_store.domain.archive import Archive, Loadable
-from services.image_store.domain.digest import digest_of, hex_of
 from services.image_store.ports import Entry
 from shared.contracts.common import Descriptor, Platform
+from shared.digest import digest_of, hex_of
 from shared.errors import InvalidArgument, NotFound
 
 HOST = Platform()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from services.image_store.domain import bundle
 from services.image_store.domain.bundle import Saved
-from services.image_store.domain.reference import parse
 from shared.contracts.common import Descriptor, Platform
+from shared.reference import parse
 
 
 def digest(number: int) -> str:

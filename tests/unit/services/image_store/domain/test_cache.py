@@ -4,9 +4,9 @@ import msgspec
 
 from services.image_store.domain import cache
 from services.image_store.domain.catalog import Catalog, Stored
-from services.image_store.domain.digest import digest_of
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import ChildRequest, HistoryEntry, Image
+from shared.digest import digest_of
 
 
 def add(catalog: Catalog, name: str, parent: Image | None, created_by: str, created: int = 0) -> Image:

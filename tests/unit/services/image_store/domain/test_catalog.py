@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.image_store.domain.catalog import Catalog, Stored
-from services.image_store.domain.digest import digest_of, hex_of
-from services.image_store.domain.reference import parse
 from shared.contracts.common import Descriptor, Platform
 from shared.contracts.image_store import Image, ReferenceRecord
+from shared.digest import digest_of, hex_of
 from shared.errors import InvalidArgument, NotFound
+from shared.reference import parse
 
 Add = Callable[..., str]
 DIGEST = "sha256:" + "1" * 64

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.image_store.domain.config import encode, nanoseconds, parse, with_sizes
-from services.image_store.domain.digest import digest_of
 from shared.clock import rfc3339
 from shared.contracts.common import Platform
 from shared.contracts.container import ContainerConfig, Healthcheck
 from shared.contracts.image_store import HistoryEntry, Image
+from shared.digest import digest_of
 from shared.errors import InvalidArgument
 
 LAYER = "sha256:" + "1" * 64

@@ -7,7 +7,7 @@ import pytest
 
 from services.image_store.domain import filters
 from services.image_store.domain.catalog import Catalog
-from services.image_store.domain.digest import digest_of
+from shared.digest import digest_of
 from shared.errors import InvalidArgument, NotFound
 
 Add = Callable[..., str]

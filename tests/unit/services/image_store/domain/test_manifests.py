@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.image_store.domain import manifests
-from services.image_store.domain.digest import digest_of
 from services.image_store.domain.manifests import Chosen, Index, Manifest
-from services.image_store.domain.reference import parse
 from services.image_store.ports import Document
 from shared.contracts.common import Platform
+from shared.digest import digest_of
 from shared.errors import InvalidArgument, NotFound, ShoalError
+from shared.reference import parse
 
 OCI, OCI_INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 DOCKER, DOCKER_LIST = manifests.DOCKER_MANIFEST, manifests.DOCKER_LIST

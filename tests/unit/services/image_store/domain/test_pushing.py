@@ -5,12 +5,12 @@ from typing import Any
 
 from services.image_store.domain import manifests, pushing
 from services.image_store.domain.catalog import Catalog, Stored
-from services.image_store.domain.digest import digest_of
 from services.image_store.domain.manifests import Manifest
-from services.image_store.domain.reference import parse
 from services.image_store.ports import Document
 from shared.contracts.common import Descriptor
 from shared.contracts.image_store import Image, ReferenceRecord
+from shared.digest import digest_of
+from shared.reference import parse
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"

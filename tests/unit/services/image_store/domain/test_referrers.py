@@ -7,10 +7,10 @@ import pytest
 
 from services.image_store.domain import referrers
 from services.image_store.domain.archive import INDEX_TYPE, MANIFEST_TYPE
-from services.image_store.domain.digest import digest_of
 from services.image_store.ports import Document
 from shared.contracts.common import Descriptor
 from shared.contracts.distribution import Referrer
+from shared.digest import digest_of
 from shared.errors import InvalidArgument
 
 ZEROS, ONES = "sha256:" + "0" * 64, "sha256:" + "1" * 64

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain.reference import parse
 from services.image_store.domain.registry_answers import RegistryError, goes_on, of_any, of_pull, refusal
 from services.image_store.domain.registry_auth import challenges
 from shared.errors import InvalidArgument, NotFound, ResourceExhausted, Unauthenticated, Unknown
+from shared.reference import parse
 
 JSON = "application/json; charset=utf-8"
 REFERENCE = parse("localhost:5000/a:1")

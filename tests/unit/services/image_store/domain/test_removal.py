@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.image_store.domain.catalog import Catalog, Stored
-from services.image_store.domain.digest import digest_of, short
-from services.image_store.domain.reference import parse
 from services.image_store.domain.removal import Delete, Untag, Users, is_single, plan
 from shared.contracts.common import Descriptor
 from shared.contracts.image_store import Image, ReferenceRecord
+from shared.digest import digest_of, short
 from shared.errors import Conflict, NotFound
+from shared.reference import parse
 
 Add = Callable[..., str]
 DIGEST = "sha256:" + "1" * 64

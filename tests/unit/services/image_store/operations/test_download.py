@@ -8,13 +8,13 @@ import pytest
 from services.image_store.adapters.content_local import LocalContent
 from services.image_store.adapters.layout import StoreLayout
 from services.image_store.adapters.partials import LocalPartials
-from services.image_store.domain.digest import digest_of
 from services.image_store.domain.progress import Step
 from services.image_store.domain.registry_answers import RegistryError
 from services.image_store.operations.download import Downloads, Growth
 from services.image_store.operations.transfers import Transfers
 from services.image_store.ports import Progress
 from shared.contracts.common import Descriptor
+from shared.digest import digest_of
 
 
 class Source:

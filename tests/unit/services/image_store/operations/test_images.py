@@ -11,11 +11,11 @@ import pytest
 
 from services.image_store.adapters import disk
 from services.image_store.domain.archive import make_manifest
-from services.image_store.domain.digest import digest_of
 from services.image_store.ports import Document, Indexed
 from shared.contracts import image_store as contract
 from shared.contracts.common import Platform
 from shared.contracts.image_store import Image, Removed
+from shared.digest import digest_of
 from shared.errors import Conflict, NotFound
 from tests.support.fake_registry import FakeRegistry
 from tests.support.image_store import Store, World, small

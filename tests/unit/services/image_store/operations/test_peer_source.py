@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from services.image_store.domain.digest import digest_of
 from services.image_store.domain.registry_answers import RegistryError
 from services.image_store.operations.peer_source import AHEAD, LANES, PeerSource, Sources
 from services.image_store.ports import Progress
 from shared.contracts.common import Descriptor
 from shared.contracts.peers import PIECE_BYTES
+from shared.digest import digest_of
 from shared.errors import Unavailable
 
 DATA = os.urandom(20 * PIECE_BYTES + 77)

@@ -200,6 +200,14 @@ async def test_an_image_is_brought_to_this_host_under_the_names_it_has_elsewhere
         await cluster.placing.bring_here(BringRequest(reference="nowhere"))
 
 
+@pytest.mark.parametrize("reference", ["app", "app:latest", "docker.io/library/app", "index.docker.io/app:latest"])
+async def test_an_image_is_brought_under_the_name_that_was_asked_for(cluster: Cluster, reference: str) -> None:
+    """However it is written: nobody may have a record of it yet."""
+    cluster.two.images[reference] = msgspec.structs.replace(IMAGE, repo_tags=("other:1", "app:latest"))
+    await cluster.placing.bring_here(BringRequest(reference=reference))
+    assert cluster.one.fetched[0].names == ("docker.io/library/i:latest", "app:latest")
+
+
 async def test_which_image_others_mean_is_not_guessed(
     cluster: Cluster, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.image_store.domain.digest import (
+from shared.digest import (
     chain_ids,
     check_digest,
     check_sha256,

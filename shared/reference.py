@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from shared.errors import InvalidArgument
 
 from .digest import check_digest
 
 DEFAULT_DOMAIN = "docker.io"
+LEGACY_DOMAIN = "index.docker.io"
 DEFAULT_TAG = "latest"
 LONGEST_NAME = 255
 
@@ -80,7 +82,7 @@ def parse(text: str) -> Reference:
     """A named reference; raises `InvalidArgument` with Docker's text."""
     if _IDENTIFIER.match(text):
         raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
-    domain, rest = _split_domain(text)
+    domain, rest = split_domain(text)
     remote = rest.partition(":")[0]
     if remote.lower() != remote:
         raise InvalidArgument(f"invalid reference format: repository name ({remote}) must be lowercase")
@@ -113,18 +115,45 @@ def with_tag(repository: str, tag: str) -> Reference:
     if reference.familiar_name == "sha256":
         raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
     if tag:
-        if not _TAG_ALONE.match(tag):
-            raise InvalidArgument("invalid tag format")
-        reference = replace(reference, tag=tag)
+        reference = replace(reference, tag=_check_tag(tag))
     return reference.with_default_tag()
 
 
-def _split_domain(text: str) -> tuple[str, str]:
+def beside(name: str, tag: str) -> Reference:
+    """A name, and a tag or digest that a request has beside it (empty: as the name has it), which counts more.
+
+    An old form of the CLI's `pull -a` ends the name in a colon.
+    """
+    reference = parse(name.removesuffix(":"))
+    if not tag:
+        return reference
+    try:
+        return replace(reference, tag="", digest=check_digest(tag))
+    except InvalidArgument:
+        return replace(reference, tag=_check_tag(tag))
+
+
+@lru_cache(1024)
+def listed_as(text: str) -> str:
+    """What images are listed as that a user calls so: `busybox:latest`. "" for what is no name."""
+    try:
+        return parse(text).key().familiar
+    except InvalidArgument:
+        return ""
+
+
+def _check_tag(tag: str) -> str:
+    if not _TAG_ALONE.match(tag):
+        raise InvalidArgument("invalid tag format")
+    return tag
+
+
+def split_domain(text: str) -> tuple[str, str]:
     """The registry and the rest. The first part is a registry when it cannot be a part of a path."""
     first, slash, rest = text.partition("/")
     if not slash:
         return DEFAULT_DOMAIN, f"library/{text}"
-    if first == "index.docker.io":
+    if first == LEGACY_DOMAIN:
         first = DEFAULT_DOMAIN
     elif not (first == "localhost" or "." in first or ":" in first or first.lower() != first):
         first, rest = DEFAULT_DOMAIN, text

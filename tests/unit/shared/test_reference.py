@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.image_store.domain.reference import Identifier, Reference, parse, parse_any, with_tag
 from shared.errors import InvalidArgument
+from shared.reference import Identifier, Reference, beside, listed_as, parse, parse_any, split_domain, with_tag
 
 DIGEST = "sha256:" + "0f" * 32
 
@@ -90,9 +90,41 @@ def test_a_tag_may_come_apart_or_with_the_name() -> None:
     assert with_tag("a", "").tag == "latest"
 
 
+@pytest.mark.parametrize(
+    ("name", "tag", "meant"),
+    [
+        ("a", "", "a"), ("a", "1", "a:1"), ("a:", "", "a"), ("a:2", "", "a:2"), ("a:2", "3", "a:3"),
+        ("r:5/a", "1", "r:5/a:1"),        ("a", DIGEST, f"a@{DIGEST}"), ("a:2", DIGEST, f"a@{DIGEST}"),
+    ],
+)  # fmt: skip
+def test_a_tag_or_digest_beside_a_name(name: str, tag: str, meant: str) -> None:
+    assert beside(name, tag) == parse(meant)
+
+
+@pytest.mark.parametrize(("name", "tag"), [("a", "sha256:12"), ("a", "b:c"), ("a", "x" * 129)])
+def test_what_is_neither_tag_nor_digest(name: str, tag: str) -> None:
+    with pytest.raises(InvalidArgument, match="invalid tag format"):
+        beside(name, tag)
+
+
+@pytest.mark.parametrize(
+    ("text", "registry"),
+    [
+        ("busybox:1", "docker.io"), ("a/b", "docker.io"), ("localhost/a", "localhost"), ("r:5000/a", "r:5000"),
+        ("r.example/a/b@sha256:1", "r.example"), ("index.docker.io/a", "docker.io"), ("UPPER/a", "UPPER"),
+    ],
+)  # fmt: skip
+def test_registries(text: str, registry: str) -> None:
+    assert split_domain(text)[0] == registry
+
+
 component = st.from_regex(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*", fullmatch=True).filter(lambda text: len(text) < 40)
 first = st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True).filter(lambda text: text not in ("localhost", "library"))
 names = st.tuples(first, st.lists(component, max_size=3)).map(lambda parts: "/".join((parts[0], *parts[1])))
+domains = st.from_regex(
+    r"localhost|[A-Za-z0-9]{1,9}(\.[a-z]{2,5}){1,2}(:[0-9]{1,5})?|[a-z0-9]{1,9}:[0-9]{1,5}|\[[0-9a-f:]{2,9}\]:5000",
+    fullmatch=True,
+)
 tags = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 
 
@@ -101,6 +133,36 @@ def test_every_form_of_a_reference_means_the_same(name: str, tag: str | None, di
     text = name + (f":{tag}" if tag else "") + (f"@{DIGEST}" if digest else "")
     reference = parse(text)
     assert parse(str(reference)) == reference == parse(reference.familiar)
+
+
+@given(names, st.none() | tags, st.booleans())
+def test_every_form_of_a_name_is_listed_as_one(name: str, tag: str | None, digest: bool) -> None:
+    suffix = (f":{tag}" if tag else "") + (f"@{DIGEST}" if digest else "")
+    shown = listed_as(name + suffix)
+    assert {listed_as(f"{domain}{name}{suffix}") for domain in ("docker.io/", "index.docker.io/")} == {shown}
+    assert listed_as(shown) == shown == f"{name}@{DIGEST}" if digest else f"{name}:{tag or 'latest'}"
+
+
+@given(domains, names, st.none() | tags)
+def test_a_reference_is_put_together_of_what_it_was_taken_apart_to(domain: str, name: str, tag: str | None) -> None:
+    reference = parse(f"{domain}/{name}" + (f":{tag}" if tag else ""))
+    assert (reference.domain, reference.path, reference.tag, reference.digest) == (domain, name, tag or "", "")
+    assert reference.familiar == str(reference)
+
+
+@given(names, st.none() | tags, st.none() | tags)
+def test_what_stands_beside_counts_more(name: str, own: str | None, other: str | None) -> None:
+    text = name + (f":{own}" if own else "")
+    expected = Reference("docker.io", parse(name).path, tag=other or own or "")
+    assert beside(text, other or "") == expected
+    assert (beside(text, DIGEST).tag, beside(text, DIGEST).digest) == ("", DIGEST)
+    assert with_tag(text, other or "") == expected.with_default_tag()
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_listed_as_something_or_nothing(text: str) -> None:
+    shown = listed_as(text)
+    assert not shown or listed_as(str(parse(text).key())) == shown
 
 
 @given(st.text(max_size=60))
