@@ -6,7 +6,8 @@ served on both hosts, and is addressed there as node `<node id>-<driver's name>`
 `shoal.v1.migration_driver.<node id>-<name>.freeze` and so on. The engine's own, `criu`, is served by the platform.
 
 In order: `migratable` at both, `receive` at the target, `precopy` at the source (once at the least), `freeze`, `dump`,
-meanwhile `restore` at the target (which waits for it), `resume` there, `settle` there and `discard` at the source.
+meanwhile `restore` at the target (which waits for it), `resume` there (which waits for that), `settle` there and
+`discard` at the source.
 Before `resume` everything is taken back by `thaw` at the source and `abandon` at the target. Nothing runs at the
 target before `resume`, nor at the source between `freeze` and `thaw`: no driver goes on by itself, whatever is killed.
 All may be asked again (`receive` then begins anew).
@@ -152,7 +153,7 @@ FREEZE = Endpoint("migration_driver.freeze", Ref, FreezeReply, (NotFound, Confli
 DUMP = Endpoint(
     "migration_driver.dump", Ref, DumpReply, (NotFound, Conflict, FailedPrecondition, Unavailable), timeout=600
 )
-"""The target has all that `restore` needs."""
+"""The target has all that `restore` needs, with `copy` all memory, too: it could go on without its source now."""
 RESTORE = Endpoint(
     "migration_driver.restore",
     Ref,
@@ -167,8 +168,9 @@ now on, and nothing answers there, whether or not its processes are still here."
 RESUME = Endpoint(
     "migration_driver.resume", Ref, ResumeReply, (NotFound, Conflict, FailedPrecondition), idempotent=True, timeout=60
 )
-"""It goes on at the target, a workload of the platform there. No way back. `NotFound`: it cannot, and has not run here:
-it goes on at its source. `FailedPrecondition`: it went on, and is lost."""
+"""It goes on at the target, a workload of the platform there, as soon as it is restored: asked after `dump`, maybe
+before `restore` has answered, or was heard of. No way back. `NotFound`: it cannot, and has not run here: it goes on at
+its source. `FailedPrecondition`: it went on, and is lost."""
 SETTLE = Endpoint(
     "migration_driver.settle", Ref, SettleReply, (NotFound, FailedPrecondition), idempotent=True, timeout=0
 )

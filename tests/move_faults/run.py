@@ -251,7 +251,7 @@ class World:
         program = "redis-server" if case.kind == "redis" else "sh"
         twice = watch.Twice(self.hosts, self.ids[case.kind], program, (1, 2))
         undoing = case.step in UNDO
-        stop = tap.hold("restore" if undoing else case.step, "after" if undoing else case.phase)
+        stop = tap.hold("dump" if undoing else case.step, "after" if undoing else case.phase)
         command = self.migrate(case.kind, case.strategy)
         mend = None
         try:

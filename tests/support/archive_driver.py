@@ -147,6 +147,7 @@ class Driver:
     async def resume(self, id: str) -> Reply:
         arrival = self.arrival(id)
         if not arrival.reply:
+            await self.restore(id)
             made = await self.platform("create", **arrival.request, restore={"image_path": str(arrival.images)})
             now = time.time_ns()
             log = made.get("log_path", "")

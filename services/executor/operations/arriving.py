@@ -165,7 +165,7 @@ async def _volume(engine: Engine, there: VolumeSpec) -> VolumeSpec:
 
 async def abandon(engine: Engine, request: MoveRef) -> None:
     """Nothing of it stays. From then on this migration finds nothing here to take over."""
-    async with engine.arriving:
+    async with engine.arrival(request.id):
         if engine.registry.find(request.id) is not None:
             raise Conflict("the container was taken over here")
         placement = await engine.records.placement(request.id)
@@ -189,27 +189,33 @@ async def forsake(engine: Engine) -> None:
 
 
 async def take_over(engine: Engine, request: TakeOverRequest) -> TakeOverReply:
-    """It goes on, and its records are written here. It is this host's before it goes on, by the record of the
-    migration, and nobody can abandon it any more.
+    """It goes on, and then its records are written here, and its network is told so: frames have reached it already.
+
+    It is this host's before it goes on, by the record of the migration, and nobody can abandon it any more. `NotFound`:
+    nothing is here that could go on. Whatever else fails may be done again: it is no refusal to take it over.
     """
-    async with engine.arriving:  # whoever abandons it comes before or after
+    async with engine.arrival(request.id):  # whoever abandons it comes before or after
         container = engine.registry.find(request.id) or await _found(engine, request)
         new = not container.spec_revision
         if new:
             engine.registry.add(container)
-        resumed, recorded = await asyncio.gather(
-            _go_on(engine, container, request.driver, new), _record(engine, container), return_exceptions=True
-        )
-        if isinstance(resumed, NotFound):
+        runs = container.status.state == "running"
+        try:
+            resumed = await _resume(engine, container, request.driver, new) if runs else None
+        except NotFound:
             await _give_back(engine, container)
-        for failed in (resumed, recorded):
+            raise
+        recorded, attached = await asyncio.gather(
+            _record(engine, container), _attach(engine, container, runs), return_exceptions=True
+        )
+        for failed in (recorded, attached):
             if isinstance(failed, BaseException):
                 raise failed
         engine.places.pop(request.id, None)
     if new:
         engine.tell(container, "migrate", source=request.source_name, node=engine.records.node_name)
     reply = TakeOverReply(revision=container.spec_revision)
-    if isinstance(resumed, Resumed):
+    if resumed is not None:
         ago = time.monotonic_ns() - resumed.at
         reply = msgspec.structs.replace(reply, pid=resumed.pid, log_path=resumed.log_path, ago_ns=ago)
     return reply
@@ -237,28 +243,13 @@ async def _give_back(engine: Engine, container: Container) -> None:
 async def _record(engine: Engine, container: Container) -> None:
     if container.spec_revision:
         return
-    await asyncio.sleep(0)  # after the word to go on was sent: writing takes processor time
     async with container.lock:
         saving = engine.save(container, container.status)  # sent in this order
         _, container.spec_revision = await asyncio.gather(saving, engine.records.create(container.spec))
 
 
-async def _go_on(engine: Engine, container: Container, driver: str, new: bool) -> Resumed | None:
-    """Its processes go on, and then its network is told so: frames have reached it since it was restored. Asked again,
-    nothing changes.
-
-    `NotFound`: nothing is here of a `new` one that could go on. Whatever else fails may be done again: it is no refusal
-    to take it over. Processes that are lost after they went on have ended, at this host.
-    """
-    if container.status.state != "running":
-        return None
-    resumed = await _resume(engine, container, driver, new)
-    await _attach(engine, container)
-    return resumed
-
-
-async def _attach(engine: Engine, container: Container) -> None:
-    if not container.status.sandbox_id:
+async def _attach(engine: Engine, container: Container, runs: bool) -> None:
+    if not runs or not container.status.sandbox_id:
         return
     try:
         await engine.bus.call(network.ATTACH, network.StackRequest(container_id=container.id))
@@ -267,6 +258,10 @@ async def _attach(engine: Engine, container: Container) -> None:
 
 
 async def _resume(engine: Engine, container: Container, driver: str, new: bool) -> Resumed | None:
+    """Its processes go on as soon as they are restored. Asked again, nothing changes.
+
+    `NotFound`: a `new` one has lost them before. None: it has lost them since, and has ended, at this host.
+    """
     try:
         place = migration_driver.place(engine.node, driver)
         resumed = await engine.bus.call(migration_driver.RESUME, Ref(id=container.id), place)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -61,13 +62,17 @@ class Engine:
     """Containers that another host has by now, and of which something is still here."""
     places: dict[str, Any] = field(default_factory=dict)
     """What was made for containers that come (`arriving.Place`)."""
-    arriving: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while it is decided whether a container that comes is this host's."""
+    arriving: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """By id, held while it is decided whether a container that comes is this host's."""
     settling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while what is on this host and what the hubs say come to agree."""
     taking: set[str] = field(default_factory=set)
     """Containers of lost hosts that are being made here."""
     _host: platform.HostInfo | None = None
+
+    def arrival(self, id: str) -> asyncio.Lock:
+        """Who takes a container over, or abandons it, holds this."""
+        return self.arriving.setdefault(id, asyncio.Lock())
 
     def depart(self, container: Container, node: str) -> None:
         """It is another host's from now on."""

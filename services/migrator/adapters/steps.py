@@ -77,6 +77,7 @@ class Steps:
         self._revision = 0
         self._phase = ""
         self._peer: moving.Peer | None = None
+        self._restoring: asyncio.Task[ShoalError | None] | None = None
         self.still_from = self.still_until = 0.0
         """When it was stopped and when it went on, of the monotonic clock here; 0: not seen."""
 
@@ -214,18 +215,21 @@ class Steps:
     async def _capture(self) -> None:
         """Files and processes at once: what is told of either is true only when nothing is being done any more.
 
-        The target restores what was dumped, and holds it. Frames would reach it there, and it answers none.
+        The target restores what was dumped, and holds it; from here on that needs the source no more, and is not waited
+        for. Frames would reach it there, and it answers none.
         """
         if self.record.strategy == "cold":
             await self._pass(last=True)
             return
         begin = asyncio.get_running_loop().create_task
         files = begin(self._pass(last=True))
-        restoring, opening = begin(self._restored(files)), begin(self._opened(files))
+        restoring = self._restoring = begin(self._restored(files))
+        opening = begin(self._opened(files))
         try:
             processes = await self._bus.call(migration_driver.DUMP, self._id, node=self._from)
-            await restoring
             await opening
+            if restoring.done() and (failed := restoring.result()) is not None:
+                raise failed
         except BaseException as failed:
             restoring.cancel()  # nothing comes that it could wait for
             if not isinstance(failed, ShoalError):
@@ -237,11 +241,18 @@ class Steps:
         held = msgspec.structs.replace(self._held(), log_bytes=processes.log_bytes)
         self.record = msgspec.structs.replace(self.record, held=held)
 
-    async def _restored(self, files: asyncio.Task[int]) -> None:
-        """The target is asked as soon as the files are there: it makes ready what it can, and waits for the dump."""
-        await asyncio.wait((files,))
-        files.result()
-        await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
+    async def _restored(self, files: asyncio.Task[int]) -> ShoalError | None:
+        """The target is asked as soon as the files are there: it makes ready what it can, and waits for the dump.
+
+        Why it could not; None: it could.
+        """
+        try:
+            await asyncio.wait((files,))
+            files.result()
+            await self._bus.call(migration_driver.RESTORE, self._id, node=self._to)
+        except ShoalError as error:
+            return error
+        return None
 
     async def _opened(self, files: asyncio.Task[int]) -> None:
         """Not before the files, which the target waits for."""
@@ -257,6 +268,10 @@ class Steps:
     async def _take_over(self) -> None:
         try:
             self.still_until = await take_over(self._bus, self.record)
+        except NotFound:
+            if self._restoring is not None and (failed := await self._restoring) is not None:
+                raise NotFound(failed.message) from None
+            raise
         except Unavailable:
             if await self._state.get(NODES, self.record.target) is not None:
                 raise

@@ -36,7 +36,7 @@ from .workloads import Workloads
 
 log = logging.getLogger(__name__)
 
-SETTLED, FILLED, LOST = "settled", "filled", "lost"
+MANIFEST, SETTLED, FILLED, LOST = "manifest.json", "settled", "filled", "lost"
 """What a mover leaves in its folder (`services.platform.mover.target`)."""
 
 
@@ -214,7 +214,7 @@ class Arrivals:
     async def _dumped(self, arrival: Arrival, ahead: Ahead) -> Ahead:
         """What holds, when the dump is here: mounts may have been changed since they were told of."""
         await arrival.mover.ask("received", seconds=None)
-        manifest = moving.manifest((arrival.moved / "manifest.json").read_bytes())
+        manifest = moving.manifest((arrival.moved / MANIFEST).read_bytes())
         if manifest.external == ahead.manifest.external:
             return Ahead(manifest, ahead.sources)
         log.info("container %s: its mounts have changed while it was moved", arrival.name)
@@ -227,7 +227,7 @@ class Arrivals:
         return self._criu.restore(images, root, ahead.sources, streams)
 
     async def resume(self, name: str) -> contract.ResumeReply:
-        """Lets it run: from now on it is a workload of this host. Idempotent, also when all of it has come.
+        """Lets it run when it is restored: it is a workload of this host then. Idempotent, also when all has come.
 
         `NotFound`: nothing is here that could go on. `FailedPrecondition`: it went on, and is lost.
         """
@@ -237,6 +237,12 @@ class Arrivals:
         return await finish(self._tasks, self._resume(arrival))
 
     async def _resume(self, arrival: Arrival) -> contract.ResumeReply:
+        if arrival.record.phase in ("receiving", "restoring") and not (arrival.moved / MANIFEST).exists():
+            raise NotFound(f"container {arrival.name} is not dumped")
+        try:
+            await self._restore(arrival)  # it may be on the way, or what asked for it
+        except ShoalError as error:
+            raise NotFound(error.message) from None
         async with arrival.lock:
             record = arrival.record
             if record.phase == "held":

@@ -227,8 +227,7 @@ class Departures:
             return frozen_at
 
     def _departure(self, name: str) -> Departure:
-        found = self._known.get(name)
-        if found is None:
+        if (found := self._known.get(name)) is None:
             raise Conflict(f"container {name} is not being moved")
         return found
 
@@ -264,6 +263,8 @@ class Departures:
                     )  # fmt: skip
             finally:  # it gives back as much memory as the workload has: by now nobody waits for that
                 await self._launcher.plain(departure.end_criu)
+            if departure.record.memory:
+                await departure.mover.ask("served", seconds=590)
             departure.record.phase = "dumped"
             departure.write()
         return contract.DumpReply(dump_ns=clock.now_ns() - begun, bytes=said["sent"], log_bytes=said["log_bytes"])
@@ -322,8 +323,7 @@ class Departures:
 
     async def thaw(self, name: str) -> None:
         """It runs on here as if nothing had been. Nothing where nothing is being moved."""
-        departure = self._known.get(name)
-        if departure is None:
+        if (departure := self._known.get(name)) is None:
             return
         await departure.mover.kill()
         async with departure.lock:

@@ -117,6 +117,26 @@ async def test_taken_back_it_goes_on_and_may_move_after_all(drivers: Drivers, st
     assert await state(pair.b, request.id) == "running"
 
 
+@pytest.mark.parametrize("asked", [True, False])
+async def test_it_is_let_go_on_before_it_is_restored(drivers: Drivers, asked: bool) -> None:
+    """`resume` waits for `restore`, which may also come after it, or never."""
+    pair, strategy = drivers.pair, (await drivers.strategies())[0]
+    request = await pair.started(*COUNT)
+    await drivers.begun(request, strategy)
+    await drivers.source(FREEZE, request.id)
+    restoring = [asyncio.ensure_future(drivers.target(RESTORE, request.id))] if asked else []
+    await drivers.source(DUMP, request.id)
+    reply = await drivers.target(RESUME, request.id)
+    await asyncio.gather(*restoring)
+    await drivers.target(RESTORE, request.id)
+    assert (await drivers.target(RESUME, request.id)).pid == reply.pid
+    await drivers.source(DISCARD, request.id)
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert await state(pair.a, request.id) in ("", "stopped")
+    assert await state(pair.b, request.id) == "running"
+
+
 async def test_whoever_waits_for_a_dump_that_never_comes_is_told(drivers: Drivers) -> None:
     pair, strategy = drivers.pair, (await drivers.strategies())[0]
     request = await pair.started(*COUNT)

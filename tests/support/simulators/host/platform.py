@@ -15,7 +15,7 @@ from shared.contracts.execs import PathStat, ReadReply
 from shared.contracts.executor import AttachRequest, LogsRequest, ResizeRequest, TopReply, TopRequest
 from shared.contracts.moving import Peer
 from shared.contracts.trees import SyncOutRequest, SyncReply
-from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, ShoalError
 from shared.service import Kernel
 from shared.streams import Channel
 from tests.support.simulators.host.behaviour import Behaviour
@@ -131,7 +131,12 @@ class PlatformSimulator(Behaviour):
         return driver.DumpReply(dump_ns=1, bytes=200, log_bytes=1)
 
     async def restore(self, request: Ref) -> driver.RestoreReply:
-        await self.enter("restore", request)
+        """A failure leaves nothing here."""
+        try:
+            await self.enter("restore", request)
+        except ShoalError:
+            self.machines.pop(request.id, None)
+            raise
         if request.id not in self.machines:
             raise NotFound("no such workload")
         if self.machines[request.id].state not in ("held", "running"):
@@ -143,6 +148,8 @@ class PlatformSimulator(Behaviour):
         if request.id not in self.machines:
             raise NotFound("no such workload")
         if self.machines[request.id].state != "running":
+            if self.machines[request.id].state != "held":
+                self._become(request.id, "receiving", "held")
             self._become(request.id, "held", "running")
         machine = self.machines[request.id]
         return driver.ResumeReply(pid=machine.pid, log_path="/log", started_at=machine.started_at, resumed_at=now_ns())

@@ -116,11 +116,42 @@ async def test_what_a_target_has_lost_before_it_went_on_goes_on_at_the_source(pa
     """Its host went down after the switch, before anything went on there."""
     id = await pair.one.run("sleep", name="web", network_mode="none")
     moving = await held_by_two(pair, id)
-    await pair.two.until(lambda: pair.two.view.get(SPECS, id) is not None)  # it is being recorded by now
     del pair.two.platform.machines[id]
     pair.two.platform.let_go("resume")
     _, told = await moving
     assert "no such workload" in told[-1].error
+    assert pair.two.view.get(SPECS, id) is None
+    assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
+    assert await pair.unfinished() == []
+    assert not pair.two.leftovers()
+
+
+@pytest.mark.parametrize("strategy", ["copy", "post-copy"])
+async def test_it_is_switched_while_it_is_restored(pair: Hosts, strategy: str) -> None:
+    """Nobody waits for that before: the driver does, with what is let go on."""
+    id = await pair.one.run("sleep", name="web", network_mode="none")
+    pair.two.platform.hold("restore")
+    moving = asyncio.ensure_future(pair.migrate(id, strategy=strategy))
+    await pair.two.platform.arrived("restore")
+    await pair.two.in_state(id, "running")
+    pair.two.platform.let_go("restore")
+    _, told = await moving
+    assert told[-1].result is not None
+    assert (pair.running(id), pair.owners(id)) == (["node2"], ["node2"])
+    assert await pair.unfinished() == []
+
+
+async def test_what_cannot_be_restored_after_the_switch_goes_on_at_its_source(pair: Hosts) -> None:
+    """The client hears why."""
+    id = await pair.one.run("sleep", name="web", network_mode="none")
+    pair.two.platform.hold("restore")
+    pair.two.platform.fail["restore"] = [FailedPrecondition("a mount is missing")]
+    moving = await held_by_two(pair, id)
+    pair.two.platform.let_go("restore")
+    await until(lambda: not pair.two.platform.machines)
+    pair.two.platform.let_go("resume")
+    _, told = await moving
+    assert "a mount is missing" in told[-1].error
     assert (pair.running(id), pair.owners(id)) == (["node1"], ["node1"])
     assert await pair.unfinished() == []
     assert not pair.two.leftovers()

@@ -237,14 +237,18 @@ async def test_abandoned_it_leaves_nothing(pair: Pair, held: bool, restarted: bo
     assert numbers == list(range(len(numbers)))
 
 
-async def test_what_cannot_be_restored_leaves_nothing(pair: Pair) -> None:
+@pytest.mark.parametrize("early", [False, True])
+async def test_what_cannot_be_restored_leaves_nothing(pair: Pair, early: bool) -> None:
+    """`early`: whoever lets it go on before anybody has it restored hears why it cannot, and that it has not run."""
     request = await pair.started(*COUNT)
     await pair.sent(request)
     await pair.a.driver.freeze(Ref(id=request.id))
     await pair.a.driver.dump(Ref(id=request.id))
     (pair.b.linux.arrivals._known[request.id].moved / "images" / "pstree.img").write_bytes(b"")
-    with pytest.raises(FailedPrecondition, match="cannot be restored"):
-        await pair.b.driver.restore(Ref(id=request.id))
+    with pytest.raises(NotFound if early else FailedPrecondition, match="cannot be restored"):
+        await (pair.b.driver.resume if early else pair.b.driver.restore)(Ref(id=request.id))
+    with pytest.raises(NotFound, match="No such container"):
+        await pair.b.driver.resume(Ref(id=request.id))
     assert await leftovers(pair.b) == []
     await pair.a.driver.thaw(Ref(id=request.id))
     numbers = await counted(pair.a, request.id)
@@ -314,6 +318,20 @@ async def test_held_without_its_memory_it_is_not_here(pair: Pair, slow: Callable
     assert await pair.a.code(request.id) == 137
 
 
+async def test_a_copy_needs_no_source_once_it_is_dumped(pair: Pair) -> None:
+    """All memory is at the target by then, before anybody has it restored there."""
+    request = await pair.started(*COUNT)
+    await pair.sent(request, "copy")
+    await pair.a.driver.freeze(Ref(id=request.id))
+    await pair.a.driver.dump(Ref(id=request.id))
+    await pair.a.linux.departures._known[request.id].mover.kill()
+    await pair.b.driver.resume(Ref(id=request.id))
+    await pair.b.driver.settle(Ref(id=request.id))
+    await pair.a.driver.discard(Ref(id=request.id))
+    numbers = await counted(pair.b, request.id)
+    assert numbers == list(range(len(numbers)))
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_copy_needs_no_mover_once_it_is_held(pair: Pair, restarted: bool) -> None:
     request = await pair.started(*COUNT)
@@ -361,7 +379,7 @@ async def test_refused(pair: Pair) -> None:
     with pytest.raises(NotFound):
         await pair.b.driver.settle(Ref(id=request.id))
     await pair.sent(request)
-    with pytest.raises(NotFound, match="not restored"):
+    with pytest.raises(NotFound, match="not dumped"):
         await pair.b.driver.resume(Ref(id=request.id))
     with pytest.raises(FailedPrecondition, match="not resumed"):
         await pair.b.driver.settle(Ref(id=request.id))
