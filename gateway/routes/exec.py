@@ -43,7 +43,8 @@ async def create(gateway: Gateway, request: Request) -> Response:
 
 def _is_sure(asked: ExecCreateRequest, container: Container) -> bool:
     """Whether the executor will not refuse it, as far as can be seen here: then the client does not wait for that."""
-    return container.status.state == "running" and bool(asked.cmd) and not asked.env
+    unlinked = not container.spec.host_config.links
+    return container.status.state == "running" and bool(asked.cmd) and not asked.env and unlinked
 
 
 async def _tell(gateway: Gateway, asked: ExecCreateRequest, node: str) -> ShoalError | None:

@@ -95,7 +95,7 @@ def _on_build(image: Image, step: given.OnBuild) -> Changed:
 
 
 def _cmd(image: Image, step: given.Cmd) -> Changed:
-    words = command_line(image.config, step)
+    words = (*shell_of(image.config), *step.words) if step.shell else step.words  # without words, too
     return replace(image.with_(cmd=words), cmd_set=image.cmd_set or bool(step.words)), f"CMD {quoted_list(words)}"
 
 

@@ -49,6 +49,8 @@ def test_links_follow_their_containers(engine: Engine) -> None:
     engine.ok("rename", "db", "base")
     assert engine.inspect("web")["HostConfig"]["Links"] == ["/base:/web/db"]
     engine.ok("stop", "-t", "0", "base")
+    result = engine.docker("exec", "web", "true")
+    assert "Error response from daemon: Cannot link to a non running container: /base AS /web/db" in result.err
     result = engine.docker("restart", "-t", "0", "web")
     assert "Cannot link to a non running container: /base AS /web/db" in result.err
 

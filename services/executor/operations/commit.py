@@ -19,7 +19,7 @@ async def commit(engine: Engine, request: CommitRequest) -> CommitReply:
     lifecycle.check_commit("removing" if container.removing else container.status.state, container.id)
     async with freeze.held(engine, container) if request.pause else nullcontext():
         done = await engine.bus.call(image_store.COMMIT, _asked(container, request))
-    engine.tell(container, "commit", comment=request.comment, imageID=done.image.id, imageRef=done.name)
+        engine.tell(container, "commit", comment=request.comment, imageID=done.image.id, imageRef=done.name)
     return CommitReply(image_id=done.image.id)
 
 

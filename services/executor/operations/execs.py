@@ -31,6 +31,7 @@ def create(engine: Engine, request: ExecCreateRequest) -> ExecRef:
     if not request.cmd:
         raise InvalidArgument("No exec command specified")
     check_environment(request.env)
+    links.environment(engine, container)  # also for what it refuses
     if request.exec_id and not _ID.fullmatch(request.exec_id):
         raise InvalidArgument(f"invalid exec id: {request.exec_id[:80]!r}")
     if engine.execs.get(request.exec_id):
@@ -137,6 +138,8 @@ async def resize(engine: Engine, request: ResizeRequest) -> None:
     """The terminal of a container, or of one of its execs."""
     if request.exec_id:
         execution = _found(engine, request.exec_id)
+        if execution.exit_code is not None:
+            raise NotFound(f"exec {execution.id} has ended: no such exec")
         if not execution.running:
             raise InvalidArgument("exec process is not started")
         await engine.bus.call(platform.RESIZE, request)

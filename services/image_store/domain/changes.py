@@ -39,7 +39,7 @@ def apply(config: ContainerConfig, changes: Iterable[str]) -> ContainerConfig:
             number = "exactly" if command.upper() in ("USER", "STOPSIGNAL", "WORKDIR") else "at least"
             raise InvalidArgument(f"{command.upper()} requires {number} one argument")
         config = change(config, rest)
-        commanded = commanded or command.upper() == "CMD"
+        commanded = commanded or (command.upper() == "CMD" and rest != "" and config.cmd != ())
         if command.upper() == "ENTRYPOINT" and not commanded:
             config = msgspec.structs.replace(config, cmd=None)  # it was meant for the former entrypoint
     return config
@@ -67,8 +67,8 @@ def _variables(config: ContainerConfig) -> dict[str, str]:
 
 
 def _command(config: ContainerConfig, text: str) -> tuple[str, ...]:
-    exact = json_list(text) if text else ()
-    return exact if exact is not None else (*(config.shell or ("/bin/sh", "-c")), text)
+    exact = json_list(text)
+    return exact if exact is not None else (*(config.shell or ("/bin/sh", "-c")), *([text] if text else ()))
 
 
 def _cmd(config: ContainerConfig, text: str) -> ContainerConfig:
@@ -76,7 +76,7 @@ def _cmd(config: ContainerConfig, text: str) -> ContainerConfig:
 
 
 def _entrypoint(config: ContainerConfig, text: str) -> ContainerConfig:
-    return msgspec.structs.replace(config, entrypoint=_command(config, text))
+    return msgspec.structs.replace(config, entrypoint=(_command(config, text) or None) if text else None)
 
 
 def _pairs(config: ContainerConfig, text: str, command: str) -> list[tuple[str, str]]:

@@ -50,6 +50,13 @@ async def test_what_cannot_be_refused_is_answered_at_once(api: Api, create: Crea
     assert (answer.status, answer.message) == (400, "invalid environment variable: =x")
 
 
+async def test_whether_what_it_links_to_runs_is_waited_for(api: Api, create: Create, world: World) -> None:
+    await create("sleep", "1", start=True, HostConfig={"Links": ["db:store"]})
+    world.executor.fail["exec_create"] = Conflict("Cannot link to a non running container: /db AS /c1/store")
+    answer = await api("POST", "/containers/c1/exec", {"Cmd": ["ls"]})
+    assert (answer.status, answer.message) == (409, "Cannot link to a non running container: /db AS /c1/store")
+
+
 async def test_input_ends_by_half_close(api: Api, create: Create, world: World) -> None:
     await create("sleep", "1", start=True)
     id = await created(api, "cat", AttachStdin=True)

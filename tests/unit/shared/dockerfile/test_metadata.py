@@ -28,6 +28,8 @@ def after(*lines: str, config: ContainerConfig | None = None) -> tuple[Image, st
         ("ONBUILD RUN x", "on_build", ("RUN x",), "ONBUILD RUN x"),
         ("CMD x y", "cmd", ("/bin/sh", "-c", "x y"), 'CMD ["/bin/sh" "-c" "x y"]'),
         ("CMD []", "cmd", (), "CMD []"),
+        ("CMD", "cmd", ("/bin/sh", "-c"), 'CMD ["/bin/sh" "-c"]'),
+        ("ENTRYPOINT", "entrypoint", None, "ENTRYPOINT []"),
         ('ENTRYPOINT ["x"]', "entrypoint", ("x",), 'ENTRYPOINT ["x"]'),
         ("EXPOSE 80-81 53/udp", "exposed_ports", {"53/udp": {}, "80/tcp": {}, "81/tcp": {}}, "EXPOSE 53/udp 80-81"),
         ("USER a", "user", "a", "USER a"),

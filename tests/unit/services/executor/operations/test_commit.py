@@ -47,7 +47,7 @@ async def test_it_stands_still_meanwhile(node: Node) -> None:
         await committing
     assert node.status(container_id).state == "running"
     assert not node.status(container_id).held
-    wanted = ["create", "start", "pause", "unpause", "commit", "commit"]
+    wanted = ["create", "start", "pause", "commit", "unpause", "commit"]
     await node.until(lambda: node.actions(container_id) == wanted)
 
 

@@ -141,6 +141,8 @@ async def test_how_an_exec_ended_while_the_executor_was_away(node: Node) -> None
     node.platform.end_exec(other, container_id, 4)
     await node.until(lambda: node.status(container_id).exec_ids == ())
     assert (await state(node, other)).exit_code == 4
+    with pytest.raises(NotFound, match="no such exec"):
+        await node.call(contract.RESIZE, ResizeRequest(id=container_id, height=1, width=1, exec_id=other))
 
 
 async def test_the_terminal_of_the_container(node: Node) -> None:

@@ -69,6 +69,12 @@ async def test_a_linked_container_has_to_run(node: Node) -> None:
     web = await node.create("sleep", name="web", links=("db:store",))
     with pytest.raises(Conflict, match="Cannot link to a non running container: /db AS /web/store"):
         await node.begin(web)
+    await node.begin(database)
+    await node.begin(web)
+    await node.stop(database)
+    with pytest.raises(Conflict, match="Cannot link to a non running container: /db AS /web/store"):
+        await node.call(contract.EXEC_CREATE, ExecCreateRequest(id=web, cmd=("env",)))
+    await node.stop(web)
     await node.remove(database)
     with pytest.raises(Conflict, match=f"Cannot link to a non running container: /{database[:12]} AS /web/store"):
         await node.begin(web)

@@ -19,7 +19,9 @@ def test_commands_by_the_shell_or_exact() -> None:
     assert changed("CMD [not json").cmd == (*SH, "[not json")
     assert changed('entrypoint ["/x"]').entrypoint == ("/x",)
     assert changed("CMD x", shell=("/bin/bash", "-c")).cmd == ("/bin/bash", "-c", "x")
-    assert changed("CMD").cmd == ()
+    assert changed("CMD").cmd == SH
+    assert changed("CMD []").cmd == ()
+    assert changed("ENTRYPOINT []", entrypoint=("a",)).entrypoint is changed("ENTRYPOINT").entrypoint is None
 
 
 def test_variables_in_both_forms() -> None:
@@ -110,3 +112,4 @@ def test_a_new_entrypoint_drops_the_command_of_the_former() -> None:
     assert changed('ENTRYPOINT ["/x"]', cmd=("a",)).cmd is None
     assert changed("CMD b", 'ENTRYPOINT ["/x"]', cmd=("a",)).cmd == (*SH, "b")
     assert changed('ENTRYPOINT ["/x"]', "CMD b", cmd=("a",)).cmd == (*SH, "b")
+    assert changed("CMD", 'ENTRYPOINT ["/x"]').cmd is changed("CMD []", 'ENTRYPOINT ["/x"]').cmd is None
