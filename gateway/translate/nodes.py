@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from shared.clock import rfc3339
 from shared.cluster import Place
-from shared.contracts.scheduler import NodeRecord
+from shared.contracts.scheduler import Availability, NodeRecord, UpdateRequest
+from shared.errors import InvalidArgument
 
+from .shape import Shape
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    """What a client says of a host. All of it: labels that are left out go."""
+
+    labels: dict[str, str] = {}
+    role: str = ""
+    availability: str = ""
+
+
+_SPEC = Shape(_Spec, "NodeSpec")
+_AVAILABILITIES: dict[str, Availability | None] = {"": None, "active": "active", "pause": "pause", "drain": "drain"}
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -17,6 +33,25 @@ def of_host(host: NodeRecord | None) -> dict[str, Any]:
         return {}
     address = Place.parse(host.address).host
     return {"Node": {"ID": host.id, "IP": address, "Addr": host.address, "Name": host.name}}
+
+
+def update_request(host: NodeRecord, data: dict[str, Any] | None) -> UpdateRequest:
+    """The scheduler's request; raises `InvalidArgument` for what is wrong, or not for a client to say."""
+    wanted = _SPEC.load(data or {})
+    if wanted.availability.lower() not in _AVAILABILITIES:
+        raise InvalidArgument(f'invalid Availability: "{wanted.availability}"')
+    if wanted.role.lower() not in ("", _role(host)):
+        raise InvalidArgument(
+            f"node {host.name} stays a {_role(host)}: the cluster itself makes managers (hubs) of hosts, "
+            "one of fewer than three, three, or five of five and more"
+        )
+    without = tuple(name for name in host.labels if name not in wanted.labels)
+    availability = _AVAILABILITIES[wanted.availability.lower()]
+    return UpdateRequest(node=host.id, labels=wanted.labels, without=without, availability=availability)
+
+
+def _role(host: NodeRecord) -> str:
+    return "manager" if host.role == "hub" else "worker"
 
 
 def show(host: NodeRecord, ready: bool, hubs: int) -> dict[str, Any]:
@@ -29,7 +64,7 @@ def show(host: NodeRecord, ready: bool, hubs: int) -> dict[str, Any]:
         "UpdatedAt": rfc3339(host.joined),
         "Spec": {
             "Labels": host.labels,
-            "Role": "manager" if is_hub else "worker",
+            "Role": _role(host),
             "Availability": host.availability,
         },
         "Description": {

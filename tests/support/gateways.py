@@ -12,7 +12,7 @@ from gateway.build import assemble
 from shared.bus import MemoryBroker
 from shared.contracts import builder, executor, image_store, network, platform, scheduler, volume
 from shared.contracts.base import Contract, Empty
-from shared.contracts.scheduler import NODES, NodeRecord
+from shared.contracts.scheduler import NODES, NodeRecord, UpdateRequest
 from shared.service import Kernel
 from shared.state import MemoryState
 from shared.state.history import MemoryHistory
@@ -51,10 +51,17 @@ class Host:
 
 
 class Here:
-    """A scheduler that shows only that it is there."""
+    """A scheduler that shows that it is there, and writes down what is said of hosts."""
+
+    def __init__(self) -> None:
+        self.updates: list[UpdateRequest] = []
 
     async def here(self, request: Empty) -> Empty:
         return Empty()
+
+    async def update(self, request: UpdateRequest) -> NodeRecord:
+        self.updates.append(request)
+        return NodeRecord(id=request.node, name=request.node, role="hub", address="192.0.2.1:7377", joined=1)
 
 
 def as_far_as(contract: Contract, simulator: object) -> Contract:

@@ -325,10 +325,10 @@ def test_the_trace_of_a_run_on_another_host_is_one_tree(hosts: Hosts) -> None:
     hosts.docker(1, "rm", "-f", "traced")
 
 
-def test_hosts_are_labelled_and_drained(hosts: Hosts) -> None:
-    table = hosts.docker(3, "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}")
-    seen = [line.strip() for line in table.splitlines()]
-    assert seen == [f"node{number} Ready Active Reachable" for number in (1, 2, 3)]
+async def test_hosts_are_labelled_and_drained(hosts: Hosts) -> None:
+    shown = "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}"
+    wanted = [f"node{number} Ready Active Reachable" for number in (1, 2, 3)]
+    await until(lambda: hosts.docker(3, "node", "ls", "--format", shown).splitlines() == wanted, 120)
     assert hosts.docker(2, "node", "inspect", "node3", "-f", "{{.Status.Addr}}") == "198.18.0.3"
     assert "not found" in hosts.shoal(1, "node", "update", "nowhere", "--availability", "drain").stderr
     hosts.shoal_ok(1, "node", "update", "node3", "--label-add", "disk=ssd")
@@ -340,5 +340,9 @@ def test_hosts_are_labelled_and_drained(hosts: Hosts) -> None:
     refusal = hosts.refused(2, "create", *disk, "busybox", "true")
     assert "1 node not available for new tasks; scheduling constraints not satisfied on 2 nodes" in refusal
     assert json.loads(hosts.shoal_ok(1, "node", "inspect", "node3"))["availability"] == "drain"
-    hosts.shoal_ok(3, "node", "update", "node3", "--availability", "active", "--label-rm", "disk")
+    hosts.docker(3, "node", "update", "--availability", "active", "--label-rm", "disk", "--label-add", "a=b", "node3")
+    assert json.loads(hosts.shoal_ok(1, "node", "inspect", "node3"))["labels"] == {"a": "b"}
+    hosts.shoal_ok(1, "node", "update", "node3", "--label-rm", "a")
+    assert "stays a manager" in hosts.refused(1, "node", "demote", "node3")
+    assert "docker ps -a --filter node=NAME" in hosts.refused(1, "node", "ps", "node3")
     hosts.docker(1, "rm", "labelled")
