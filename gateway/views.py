@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,11 @@ from shared.errors import InvalidArgument, NotFound, Unavailable
 from shared.state import State
 from shared.state.view import Entry, View
 
+log = logging.getLogger(__name__)
+
 FULL_ID = 64
+PATIENCE = 10.0
+"""Seconds until what was written has to be seen."""
 FAMILIES = (SPECS, STATUSES)
 MOVE_PATIENCE = 30.0
 """Seconds for which a container that has left its host is shown as it was there, until it is seen where it went."""
@@ -214,10 +219,18 @@ class Containers:
                 one.parts.clear()
 
     async def reached(self, revision: int, node: str = "") -> None:
-        """Returns when what a call wrote on a host (none: this one) is seen here."""
+        """Returns when what a call wrote on a host (none: this one) is seen here.
+
+        It is written: that records of another host are late (as where a link breaks just then) is no failure of it.
+        """
         view = self._views.get(node or self._node)
         if revision and view is not None:
-            await view.reached(revision)
+            try:
+                await view.reached(revision, PATIENCE)
+            except Unavailable:
+                if node in ("", self._node):
+                    raise
+                log.warning("what was written on the host %s is not seen here yet", node)
 
     async def catch_up(self, node: str, patience: float) -> None:
         """Returns when all containers that a host has by now are seen here: what it uses is known then.

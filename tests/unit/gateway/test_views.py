@@ -168,6 +168,18 @@ async def test_containers_of_other_hosts_come_and_go_with_them() -> None:
     await containers.reached(10**9, "n2")  # nobody is waited for who is not there
 
 
+async def test_what_another_host_has_done_is_done_also_if_its_records_are_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "PATIENCE", 0.05)
+    state = MemoryState()
+    state.hosts["n2"] = MemoryState()
+    containers = await Containers.open(state, "n1")
+    await containers.add_host("n2", wait=1)
+    await containers.reached(10**9, "n2")
+    for node in ("", "n1"):
+        with pytest.raises(Unavailable, match="the state store is behind"):
+            await containers.reached(10**9, node)
+
+
 async def test_of_two_with_one_name_this_hosts_own_is_meant() -> None:
     state, other = MemoryState(), MemoryState()
     state.hosts["n2"] = other
