@@ -30,6 +30,8 @@ PROCESSES = (
     "guard",
 )
 SHORT, LONG = 3.0, 60.0
+UP = 30.0
+"""Seconds for which a host that is up again refuses to start a container, at most."""
 DOWN = 2.0
 """Seconds for which a host is without power, or a disk is full after the move had to do with it."""
 DISK = "3g"
@@ -83,7 +85,13 @@ def do(hosts: Hosts, fault: Fault, source: int, target: int) -> Callable[[], obj
 def _power(hosts: Hosts, number: int) -> None:
     hosts.lab.start(number)
     hosts.shoal_ok(number, "up")
-    hosts.run(number, "docker", "start", f"probe{number}")  # where there is one: what a host has is compared
+    end = time.monotonic() + UP  # what a host has is compared; the cluster may not be ready for it yet
+    while (done := hosts.run(number, "docker", "start", f"probe{number}")).returncode:
+        if "No such container" in done.stderr:
+            return
+        if time.monotonic() > end:
+            raise RuntimeError(f"probe{number} does not start again: {done.stderr}")
+        time.sleep(0.5)
 
 
 def _fill(path: str, host: int = 0) -> Callable[[], object]:
