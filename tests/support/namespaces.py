@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,19 @@ def enter_network(namespace: Path) -> None:
             raise OSError(ctypes.get_errno(), f"setns {namespace}")
     finally:
         os.close(descriptor)
+
+
+@functools.cache
+def links_of_the_kernel() -> tuple[str, ...]:
+    """What each new network namespace has: `lo`, and `sit0` and the like where their drivers are there."""
+
+    def names() -> tuple[str, ...]:
+        if _libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        return tuple(name for _, name in socket.if_nameindex())
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(names).result()
 
 
 def socket_in(namespace: Path, kind: socket.SocketKind, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:

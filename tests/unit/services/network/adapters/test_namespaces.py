@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.network.adapters import namespaces
+from tests.support.namespaces import links_of_the_kernel
 
 pytestmark = pytest.mark.usefixtures("host_network")
 
@@ -24,7 +25,7 @@ def test_a_new_namespace_has_loopback_up_and_no_ipv6_beyond_it() -> None:
     link = namespace.netlink.link("lo")
     assert link is not None
     assert link.up
-    assert [each.name for each in namespace.netlink.links()] == ["lo"]
+    assert tuple(each.name for each in namespace.netlink.links()) == links_of_the_kernel()
     namespace.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,8 +15,10 @@ pytestmark = pytest.mark.usefixtures("host_network")
 
 
 @pytest.fixture
-def nftables(host_network: None) -> Nftables:
-    return Nftables()
+def nftables(host_network: None) -> Iterator[Nftables]:
+    made = Nftables()
+    yield made
+    made._freeing.shutdown()  # the next test may count descriptors
 
 
 def test_commands_are_carried_out_and_answered(nftables: Nftables) -> None:
