@@ -141,7 +141,7 @@ def test_a_killed_gateway_ends_its_own_connections_only(hosts: Hosts) -> None:
             again.expect(b"again")
             other.expect(b"again")
             again.send(b"exit 6\n")
-            assert (again.end(), other.end()) == (6, 6)
+            assert (again.end(), other.end()) == (6, 6), (again.seen, other.seen)
     hosts.docker(1, "rm", "talk")
 
 
