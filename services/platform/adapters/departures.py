@@ -30,62 +30,17 @@ from ..domain import moving
 from ..domain.lifecycle import check
 from . import criu, frozen, movers, process, syscalls
 from .cgroup import Cgroups
+from .departing import RECORD, Departure, Record
 from .launcher import Launcher
 from .making import Making
 from .movers import Mover
 from .workload import Workload
 from .workloads import Workloads
 
-RECORD = "departure.json"
 TOLD, ASKED = 6, 7
 """Descriptors of criu's beside `criu.STATUS` and `criu.PAGES`: where is heard that its images are written, and what it
 is to do.
 """
-
-
-class Record(msgspec.Struct, kw_only=True):
-    """What is kept of a departure. `phase`: `begun`, `frozen`, `dumping`, `dumped`."""
-
-    phase: str = "begun"
-    memory: bool = False
-    """Strategy copy: the target lets it run only when it has all memory."""
-    share: str = ""
-    """Of the processors, before criu's code in it was given more."""
-    mover: int = 0
-    mover_start: int = 0
-    gate: int = 0
-    gate_start: int = 0
-
-
-class Departure:
-    """One workload's."""
-
-    def __init__(self, workload: Workload, record: Record, folder: Path, mover: Mover, peer: Peer) -> None:
-        self.workload, self.record, self.folder, self.mover, self.peer = workload, record, folder, mover, peer
-        self.lock = asyncio.Lock()
-        self.gate: socket.socket | None = None
-        """Criu waits here for its task."""
-        self.manifest: asyncio.Future[moving.Manifest] | None = None
-        self.status = self.pages = -1
-
-    def write(self) -> None:
-        """In one step."""
-        temporary = self.workload.folder / f".{RECORD}"
-        temporary.write_bytes(msgspec.json.encode(self.record))
-        os.rename(temporary, self.workload.folder / RECORD)
-
-    def end_criu(self) -> None:
-        """Blocking."""
-        process.end_started(self.record.gate, self.record.gate_start)
-
-    def close(self) -> None:
-        if self.gate is not None:
-            self.gate.close()
-        for descriptor in (self.status, self.pages):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.status = self.pages = -1
-        self.mover.close()
 
 
 class Departures:
@@ -153,6 +108,8 @@ class Departures:
                 "copied", seconds=590, do="copy", processes=self._processes(workload), log=workload.record.log_path,
                 manifest=await self._expected(departure),
             )  # fmt: skip
+            if departure.there is not None:
+                await asyncio.wait((departure.there,))
         return contract.PrecopyReply(bytes=said["sent"], changed_bytes=said["changed"], total_bytes=said["total"])
 
     async def _begin(self, workload: Workload, request: contract.PrecopyRequest) -> Departure:
@@ -178,14 +135,15 @@ class Departures:
         try:
             departure.write()
             await mover.ask("connected")
-            await self._launcher.beside(workload.record.monitor, partial(self._open_gate, departure))
+            gate = await self._launcher.beside(workload.record.monitor, partial(self._open_gate, departure))
+            departure.there = self._tasks.start(asyncio.get_running_loop().sock_recv(gate, 16), "gate")
             departure.write()
         except BaseException:
             await asyncio.shield(self.thaw(name))
             raise
         return departure
 
-    def _open_gate(self, departure: Departure) -> None:
+    def _open_gate(self, departure: Departure) -> socket.socket:
         """Blocking, in the mount namespace of the monitor."""
         record, workload = departure.record, departure.workload
         ids = (0, 0) if self._may_ask_limits else min(self._ids(workload))
@@ -204,6 +162,8 @@ class Departures:
             record.gate = movers.spawn(movers.python("services.platform.mover.gate", str(config)), keep)
         os.close(status)
         record.gate_start = process.start_time(record.gate)
+        departure.gate.setblocking(False)
+        return departure.gate
 
     def _processes(self, workload: Workload) -> list[tuple[int, int]]:
         """Of all processes the pid here and in their own namespace."""

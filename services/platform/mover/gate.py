@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CLONE_NEWNET, CLONE_NEWCGROUP = 0x40000000, 0x02000000
+HERE = b"here"
+"""Said at the source before it becomes criu: who is frozen before would wait for it."""
 PRIORITY = -20
 """What criu does others wait for, and it is little (nice(2)). Restored processes get their own back."""
 STREAMS = 10
@@ -41,6 +43,7 @@ def main() -> None:
     priority.give(PRIORITY)
     if config["socket"] >= 0:
         priority.rush()
+        os.write(config["socket"], HERE)
         _become(config, config["socket"])
     _put_streams_aside(config["log"])
     silent = _is_elsewhere(config["network"])

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from services.platform.adapters import criu
-from services.platform.adapters.departures import Departure
+from services.platform.adapters.departing import Departure
 from shared.contracts import migration_driver
 from shared.contracts.common import Ref
 from shared.contracts.migration_driver import MIGRATABLE, MigratableRequest
