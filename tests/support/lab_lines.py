@@ -7,7 +7,8 @@ import select
 import socket
 from pathlib import Path
 
-from services.network.adapters import namespaces
+from services.network.adapters import namespaces, xfrm
+from services.network.adapters.netlink import Netlink
 from tools.lab.host import Host
 
 _SO_RCVBUFFORCE = 33
@@ -34,8 +35,24 @@ class Line:
         return found
 
 
+def seals(host: Host) -> bool:
+    """Whether anything of encrypted networks is on a host: their tunnel, or keys in a kernel that has ESP."""
+    return bool(tunnel_of(host)) or namespaces.inside(Path(host.network), _has_keys)
+
+
+def _has_keys() -> bool:
+    try:
+        netlink = Netlink(xfrm.NETLINK_XFRM)
+    except OSError:  # a kernel without IPsec
+        return False
+    try:
+        return any(True for _ in netlink.dump(xfrm.all_associations()))
+    finally:
+        netlink.close()
+
+
 def tunnel_of(host: Host) -> int:
-    """The process of a host's encrypted tunnel, as the machine numbers it; 0: there is none."""
+    """The process of a host's encrypted tunnel, as the machine numbers it; 0: there is none, as where ESP does it."""
     found = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _is_tunnel(folder, host.network)]
     return found[0] if found else 0
 
