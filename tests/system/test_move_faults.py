@@ -25,7 +25,8 @@ def world() -> Iterator[World]:
     ("words", "where"),
     [
         ("dump:executor-source:after:bare:post-copy", ""),
-        ("restore:migrator-source:after:bare:copy", "stays"),
+        ("dump:migrator-source:after:bare:copy", "stays"),
+        ("restore:migrator-source:after:bare:copy", ""),
         ("switch:migrator-source:before:bare:copy", ""),
         ("switch:migrator-source:after:bare:copy", "moved"),
         ("take_over:executor-target:during:bare:copy", "moved"),
