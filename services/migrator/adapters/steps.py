@@ -227,6 +227,7 @@ class Steps:
         opening = begin(self._opened(files))
         try:
             processes = await self._bus.call(migration_driver.DUMP, self._id, node=self._from)
+            await files
             await opening
             if restoring.done() and (failed := restoring.result()) is not None:
                 raise failed
